@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * diff.h - derivatives as graphs. Reverse mode, tangents, and the sparse Jacobian and Hessian whose values are nodes. All results
+ * are ordinary nodes, so derivatives nest.
+ */
+#ifndef PERI_DIFF_DIFF_H
+#define PERI_DIFF_DIFF_H
+
+#include "expr/graph.h"
+
+/*
+ * diff_adjoint - out[k] = sum_r (d roots[r] / d wrt[k])' seeds[r]
+ *   in   seeds  [n_roots] nodes shaped as the roots
+ *   out  out    [n_wrt] nodes shaped as wrt[k] (any nodes; a constant zero where independent)
+ *   err  PERI_E_UNSUPPORTED  through a black box; the message names it
+ */
+peri_status diff_adjoint(expr_graph *g, int64_t n_roots, const expr_id *roots, const expr_id *seeds, int64_t n_wrt,
+                         const expr_id *wrt, expr_id *out);
+
+/* diff_tangent - out[r] = (d roots[r] / d wrt) direction, direction[k] shaped as wrt[k] */
+peri_status diff_tangent(expr_graph *g, int64_t n_roots, const expr_id *roots, int64_t n_wrt, const expr_id *wrt,
+                         const expr_id *direction, expr_id *out);
+
+typedef struct {
+    int64_t rows, cols, nnz;
+    int64_t *start, *index; /* CSC, rows ascending; mem_array memory */
+    expr_id values;         /* node with nnz entries in CSC order; PERI_NO_EXPR when nnz = 0 */
+} diff_sparse;
+void diff_sparse_free(expr_graph *g, diff_sparse *s);
+
+/* diff_jacobian - of `root` with respect to the input class X entries [x0, x0 + n). */
+peri_status diff_jacobian(expr_graph *g, expr_id root, int64_t x0, int64_t n, diff_sparse *out);
+/* diff_hessian - lower triangle of the Hessian of the scalar `root` with respect to the same;  PERI_E_UNSUPPORTED when it would
+ * have more than `limit` non-zeros, or goes through an operation without second derivatives. */
+peri_status diff_hessian(expr_graph *g, expr_id root, int64_t x0, int64_t n, int64_t limit, diff_sparse *out);
+
+/* diff_roll - roots rewritten with isomorphic scalar expressions grouped into vectors (repeated structure). out [n] */
+peri_status diff_roll(expr_graph *g, int64_t n, const expr_id *roots, expr_id *out);
+
+#endif

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * program.h - graph to program: fused elementwise kernels on blocks of instances, array kernels between them, all memory planned
+ * when the program is made. Running allocates nothing and is deterministic.
+ */
+#ifndef PERI_EVAL_PROGRAM_H
+#define PERI_EVAL_PROGRAM_H
+
+#include "expr/graph.h"
+
+typedef struct eval_program eval_program;
+
+/* Node `node` is written, dense and row-major, to outputs[slot] + offset. */
+typedef struct {
+    expr_id node;
+    int32_t slot;
+    int64_t offset;
+} eval_output;
+
+/*
+ * eval_compile - a program for some nodes of g (not a copy of g: constants and index lists are borrowed, g must outlive it)
+ *   in   outputs  [n]
+ *   out  program  owned by the caller
+ *   err  PERI_E_NOMEM
+ */
+peri_status eval_compile(expr_graph *g, int64_t n, const eval_output *outputs, eval_program **program);
+void eval_free(eval_program *program);
+
+/*
+ * eval_run - evaluate
+ *   in   inputs   [EXPR_IN_COUNT] pointers to the classes' arrays, NULL where the program does not read one
+ *   out  outputs  by slot
+ *   err  PERI_E_CALLBACK from CALL nodes; PERI_E_DOMAIN where a CALL says so. NaN and infinities are values, not errors.
+ *   cost allocates nothing
+ */
+peri_status eval_run(eval_program *program, const double *const inputs[EXPR_IN_COUNT], double *const *outputs);
+
+/* What a program consists of, for `explain`. */
+typedef struct {
+    int64_t kernels, instructions, instances; /* fused kernels; their instructions; instances of all kernels */
+    int64_t array_calls;                      /* matrix products and the like */
+    int64_t bytes;                            /* planned memory, index lists not counted */
+} eval_stats;
+void eval_get_stats(const eval_program *program, eval_stats *stats);
+/* One line a kernel: count, operations, index kinds, bytes. own: mem_array memory of g */
+peri_status eval_describe(const eval_program *program, char **text);
+
+/* "sse2", "avx2", "avx512" or "portable": the kernels in use; eval_force_simd(name) for tests, false: not on this machine. */
+const char *eval_simd_name(void);
+bool eval_force_simd(const char *name);
+
+#endif

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * graph.h - the expression graph. Immutable, hash-consed array nodes in one growing table; a node's arguments come before it,
+ * so the table is in topological order. The graph of a root model is shared by its lower models.
+ *
+ * Every node is a dense row-major array of rows x cols doubles (sparse constants keep their compressed rows and appear only as
+ * an argument of MATMUL or through expr_densify). Elementwise nodes have arguments of their own size or scalars (size 1): the
+ * builder inserts GATHERs for column and row broadcasting. Size 1 is "scalar" whatever it came from.
+ */
+#ifndef PERI_EXPR_GRAPH_H
+#define PERI_EXPR_GRAPH_H
+
+#include "base/context.h"
+#include "base/hash.h"
+
+typedef int32_t expr_id; /* = peri_expr */
+
+/* Input classes: INPUT nodes are ranges [offset, offset + size) of one of these arrays. */
+enum {
+    EXPR_IN_X,     /* variables, of all levels, in order of creation */
+    EXPR_IN_PARAM, /* parameters: graph->param_value */
+    EXPR_IN_W,     /* one weight a constraint row */
+    EXPR_IN_SIGMA, /* weight of the objective: size 1 */
+    EXPR_IN_V,     /* direction, as EXPR_IN_X */
+    EXPR_IN_COUNT
+};
+
+enum { EXPR_AFFINE = 1 }; /* flag of GATHER: index is first + k * stride (no index list) */
+
+typedef struct {
+    uint8_t op, flags;
+    uint16_t class_; /* INPUT: its class */
+    int32_t rows, cols;
+    union {
+        expr_id arg[3];                         /* unused: -1 */
+        struct { int32_t list, n, unused; } many; /* STACK, SCATTER: args at graph->args.at[list .. list+n-1] */
+    };
+    union {
+        double value;                      /* CONST with size 1 */
+        int64_t ref;                       /* CONST size > 1: index into consts; INPUT: offset; MARK: into names; CALL,
+                                              CALLGRAD: into calls; SCATTER: into scatters' index lists (see below) */
+        struct { int32_t first, stride; }; /* GATHER, affine */
+        int64_t index;                     /* GATHER otherwise: into graph->lists */
+    };
+} expr_node;
+
+typedef struct {
+    int32_t rows, cols;
+    double *data;        /* dense row-major [rows*cols]; sparse: [nnz] */
+    int32_t *row_start, *col; /* sparse: compressed rows; NULL: dense */
+    int64_t nnz;
+    uint64_t hash;
+} expr_const;
+
+typedef struct {
+    int64_t n;
+    int32_t *at; /* [n] */
+    uint64_t hash;
+    int32_t lo, hi; /* smallest and largest entry */
+    bool unique;    /* no entry twice */
+} expr_list;
+
+typedef struct {
+    peri_context *ctx;
+    mem *m;
+    VEC(expr_node) nodes;
+    VEC(expr_id) args;           /* argument lists of STACK and SCATTER */
+    VEC(expr_const) consts;
+    VEC(expr_list) lists;        /* index lists, shared */
+    VEC(peri_function) calls;    /* name owned by the arena */
+    VEC(char *) names;           /* of marks */
+    arena data;                  /* constants' and lists' memory */
+    uint32_t *table;             /* hash consing: open addressing over node ids + 1 */
+    int64_t table_size;          /* power of two */
+    hash_map const_map, list_map;
+    int64_t n_x, n_param;        /* sizes of the classes so far */
+    VEC(double) param_value;     /* [n_param] */
+    /* how a variable or parameter is called, for messages: sorted by offset, in order of creation */
+    struct expr_name { char *name; int64_t offset; int32_t rows, cols; expr_id node; } *x_name, *param_name;
+    int64_t n_x_name, n_param_name, cap_x_name, cap_param_name;
+} expr_graph;
+
+/* SCATTER: arg k's index list is lists.at[args.at[list + n + k]]: the argument list is followed by the list numbers. */
+
+expr_graph *expr_graph_new(peri_context *ctx);
+void expr_graph_free(expr_graph *g);
+
+static inline const expr_node *expr_at(const expr_graph *g, expr_id e)
+{
+    return &g->nodes.at[e];
+}
+
+static inline int64_t expr_size(const expr_graph *g, expr_id e)
+{
+    return (int64_t)g->nodes.at[e].rows * g->nodes.at[e].cols;
+}
+
+/* Arguments of any node, whatever its op:  n = expr_args(g, e, &list). Borrowed until the next node is made. */
+int32_t expr_args(const expr_graph *g, expr_id e, const expr_id **list);
+bool expr_is_elementwise(int op);
+bool expr_is_nonsmooth(int op);
+
+/* ---- building (build.c): all simplify, share, and check shapes --------------------------------------------------------- */
+peri_status expr_number(expr_graph *g, double value, expr_id *out);
+peri_status expr_full(expr_graph *g, int64_t rows, int64_t cols, double value, expr_id *out); /* constant array */
+peri_status expr_dense(expr_graph *g, int64_t rows, int64_t cols, const double *data, expr_id *out);
+peri_status expr_sparse(expr_graph *g, int64_t rows, int64_t cols, int64_t nnz, const int64_t *row_start,
+                        const int64_t *col, const double *data, expr_id *out);
+peri_status expr_input(expr_graph *g, int class_, int64_t offset, int64_t rows, int64_t cols, expr_id *out);
+peri_status expr_new_var(expr_graph *g, const char *name, int64_t rows, int64_t cols, expr_id *out);
+peri_status expr_new_param(expr_graph *g, const char *name, int64_t rows, int64_t cols, const double *value, expr_id *out);
+peri_status expr_op(expr_graph *g, peri_op op, int n_args, const expr_id *args, expr_id *out);
+peri_status expr_unary(expr_graph *g, peri_op op, expr_id a, expr_id *out);
+peri_status expr_binary(expr_graph *g, peri_op op, expr_id a, expr_id b, expr_id *out);
+peri_status expr_gather_list(expr_graph *g, expr_id e, int64_t rows, int64_t cols, int64_t n, const int32_t *index,
+                             expr_id *out); /* n = rows*cols; recognises affine patterns, composes with a GATHER below */
+peri_status expr_gather_affine(expr_graph *g, expr_id e, int64_t rows, int64_t cols, int64_t first, int64_t stride,
+                               expr_id *out);
+peri_status expr_scatter_sum(expr_graph *g, int64_t rows, int64_t cols, int64_t n, const expr_id *args,
+                             const int32_t *const *index, expr_id *out); /* index[k]: [size of args[k]] */
+peri_status expr_stack(expr_graph *g, int64_t n, const expr_id *args, expr_id *out);
+peri_status expr_reshape(expr_graph *g, expr_id e, int64_t rows, int64_t cols, expr_id *out);
+peri_status expr_broadcast(expr_graph *g, expr_id e, int64_t rows, int64_t cols, expr_id *out); /* scalar, column or row */
+peri_status expr_mark(expr_graph *g, expr_id e, const char *name, expr_id *out);
+peri_status expr_call(expr_graph *g, const peri_function *fn, expr_id x, expr_id *out);
+peri_status expr_substitute(expr_graph *g, int64_t n_roots, const expr_id *roots, int64_t n, const expr_id *from,
+                            const expr_id *to, expr_id *out); /* out [n_roots] */
+
+/* Index k of a GATHER's entry in its source. */
+static inline int64_t expr_gather_at(const expr_graph *g, const expr_node *node, int64_t k)
+{
+    return (node->flags & EXPR_AFFINE) ? node->first + k * node->stride : g->lists.at[node->index].at[k];
+}
+
+/* True and *value where e is a constant all of whose entries are equal. */
+bool expr_constant_value(const expr_graph *g, expr_id e, double *value);
+const double *expr_const_data(const expr_graph *g, expr_id e); /* CONST, dense: its entries */
+
+/* ---- the plain interpreter (interp.c): node by node, no fusion; the reference, and constant folding ------------------------ */
+/* Values of one node from its arguments' values. args[k] [size of argument k]; out [size of e]. Sparse arguments: see const. */
+peri_status expr_apply(const expr_graph *g, expr_id e, const double *const *args, double *out);
+/* Values of roots; inputs[class] may be NULL where unused. outs[k]: [size of roots[k]]. */
+peri_status expr_interpret(expr_graph *g, int64_t n_roots, const expr_id *roots, const double *const inputs[EXPR_IN_COUNT],
+                           double *const *outs);
+/* First operation below root, in topological order, whose result is not finite although its arguments are;
+ * writes "log(-0.5)" style text with the entry. False: all finite. */
+bool expr_explain_nonfinite(expr_graph *g, expr_id root, const double *const inputs[EXPR_IN_COUNT], char *text, size_t size);
+
+/* ---- walking and printing ------------------------------------------------------------------------------------------------- */
+/* Marks reachable nodes: reach[id] = 1; reach [nodes.n] zeroed by the caller. Iterative. */
+void expr_reach(const expr_graph *g, int64_t n_roots, const expr_id *roots, unsigned char *reach);
+peri_status expr_text(expr_graph *g, expr_id e, size_t limit, char **out); /* mem_array memory */
+/* "x[3]" for entry k of the class X or PARAM, counted from 1 as users do; matrices "X[2][3]". */
+void expr_entry_name(const expr_graph *g, int class_, int64_t k, char *text, size_t size);
+
+#endif

@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * perigee/perigee.h - the engine for host programs.
+ *
+ * Conventions
+ *   A peri_context owns everything made with it and is used by one thread at a time (peri_interrupt excepted). Functions that
+ *   can fail return peri_status: 0 or a negative code with a one-line message, peri_error(ctx). Nothing here prints or exits.
+ *   Arrays are dense, row-major doubles; a vector is a column (n x 1), a scalar is 1 x 1. Indices run from 0. Inputs are copied.
+ *   An expression (peri_expr) is a number that names a node in the graph of a root model and of its lower models; it is valid as
+ *   long as the model. Nodes are immutable and shared.
+ *   Multipliers have the sign of the derivative of the optimal objective, as stated by the user, with respect to the
+ *   constraint's right-hand side (for a maximization too).
+ */
+#ifndef PERIGEE_PERIGEE_H
+#define PERIGEE_PERIGEE_H
+
+#include <perigee/status.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define PERI_API __attribute__((visibility("default")))
+#define PERI_MUST_CHECK __attribute__((warn_unused_result))
+#else
+#define PERI_API
+#define PERI_MUST_CHECK
+#endif
+
+#define PERI_VERSION "0.1.0"
+
+typedef struct peri_context peri_context;
+typedef struct peri_model peri_model;
+typedef struct peri_solution peri_solution;
+typedef int32_t peri_expr;       /* a node; PERI_NO_EXPR: none */
+typedef int32_t peri_constraint; /* a constraint block of a model */
+#define PERI_NO_EXPR (-1)
+
+/* ---- context ------------------------------------------------------------------------------------------------------ */
+
+/* In the shape of lua_Alloc: new_size 0 frees; otherwise (re)allocates, NULL when out of memory. */
+typedef void *(*peri_alloc_fn)(void *ud, void *ptr, size_t old_size, size_t new_size);
+/* level 0 warning, 1 information, 2 detail */
+typedef void (*peri_log_fn)(void *ud, int level, const char *text);
+
+typedef struct {
+    peri_alloc_fn alloc; /* NULL: the C library's */
+    void *alloc_ud;
+    size_t memory_limit; /* bytes; 0: none */
+    peri_log_fn log;     /* NULL: silent */
+    void *log_ud;
+    int verbosity;           /* log lines up to this level */
+    const char *plugin_path; /* folders joined by ':'; NULL: PERIGEE_PLUGIN_PATH, then the installed folder */
+} peri_config;
+
+/* peri_context_new - config may be NULL;  ret NULL when out of memory */
+PERI_API peri_context *peri_context_new(const peri_config *config);
+/* peri_context_free - frees the context once its models and solutions are gone too; NULL allowed */
+PERI_API void peri_context_free(peri_context *ctx);
+/* peri_error - the last error's line; "" where there was none. Borrowed until the next call. */
+PERI_API const char *peri_error(const peri_context *ctx);
+PERI_API peri_status peri_error_code(const peri_context *ctx);
+/* peri_error_origin - "function (file:line)" of the last error, for developers */
+PERI_API const char *peri_error_origin(peri_context *ctx);
+/* peri_interrupt - ask the running solve to stop after its iteration; callable from a signal handler or another thread */
+PERI_API void peri_interrupt(peri_context *ctx);
+PERI_API void peri_clear_interrupt(peri_context *ctx);
+/* Statistics of the context's memory, bytes and blocks; any pointer may be NULL. */
+PERI_API void peri_memory(const peri_context *ctx, size_t *used, size_t *peak, int64_t *blocks);
+/* For tests: the k-th allocation from now fails (k >= 1; 0 switches off); persistent: all later ones too. */
+PERI_API void peri_memory_fail_at(peri_context *ctx, int64_t k, bool persistent);
+PERI_API const char *peri_status_name(peri_status status); /* "nomem" */
+PERI_API const char *peri_status_text(peri_status status); /* "out of memory" */
+PERI_API const char *peri_version(void);
+PERI_API void peri_free_text(peri_context *ctx, char *text); /* frees texts that functions below hand over */
+
+/* ---- arrays' views -------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    int64_t rows, cols;
+    const double *data; /* [rows * cols] row-major; or, when sparse, [nnz] */
+    int64_t nnz;        /* -1: dense */
+    const int64_t *row_start; /* sparse: compressed rows [rows + 1] */
+    const int64_t *col;       /* sparse: [nnz] */
+} peri_array;
+
+/* ---- operations ------------------------------------------------------------------------------------------------------ */
+
+/* PERI_OP(constant, name, arguments, flags) in one list: see perigee/op.def for the meaning of each. */
+typedef enum {
+#define PERI_OP(constant, name, args, kind) PERI_OP_##constant,
+#include <perigee/op.def>
+#undef PERI_OP
+    PERI_OP_COUNT
+} peri_op;
+
+PERI_API const char *peri_op_name(peri_op op);
+/* peri_op_find - operation of that name, or PERI_OP_COUNT */
+PERI_API peri_op peri_op_find(const char *name);
+
+/* ---- expressions ----------------------------------------------------------------------------------------------------- */
+
+/*
+ * peri_expr_op - node `op` applied to arguments, with broadcasting and simplification
+ *   in   args  [n_args]
+ *   err  PERI_E_SHAPE      shapes cannot be combined; the message names op and shapes
+ *        PERI_E_ARGUMENT   wrong number of arguments, or an operation that needs a constructor of its own (below)
+ */
+PERI_MUST_CHECK PERI_API peri_status peri_expr_op(peri_model *m, peri_op op, int n_args, const peri_expr *args,
+                                                  peri_expr *out);
+/* peri_expr_const - a constant; NaN refused (PERI_E_ARGUMENT), infinities allowed */
+PERI_MUST_CHECK PERI_API peri_status peri_expr_const(peri_model *m, const peri_array *value, peri_expr *out);
+PERI_MUST_CHECK PERI_API peri_status peri_expr_number(peri_model *m, double value, peri_expr *out);
+/* peri_expr_gather - rows x cols entries of e, entry k being e's entry index[k] in row-major order */
+PERI_MUST_CHECK PERI_API peri_status peri_expr_gather(peri_model *m, peri_expr e, int64_t rows, int64_t cols,
+                                                      const int64_t *index, peri_expr *out);
+/* peri_expr_range - the same for entries first, first + stride, ... */
+PERI_MUST_CHECK PERI_API peri_status peri_expr_range(peri_model *m, peri_expr e, int64_t rows, int64_t cols,
+                                                     int64_t first, int64_t stride, peri_expr *out);
+/* peri_expr_scatter - rows x cols zeros, to whose entry index[k] entry k of e is added (the adjoint of gather) */
+PERI_MUST_CHECK PERI_API peri_status peri_expr_scatter(peri_model *m, peri_expr e, int64_t rows, int64_t cols,
+                                                       const int64_t *index, peri_expr *out);
+/* peri_expr_stack - arguments below each other; same number of columns */
+PERI_MUST_CHECK PERI_API peri_status peri_expr_stack(peri_model *m, int64_t n, const peri_expr *args, peri_expr *out);
+PERI_MUST_CHECK PERI_API peri_status peri_expr_reshape(peri_model *m, peri_expr e, int64_t rows, int64_t cols,
+                                                       peri_expr *out);
+PERI_MUST_CHECK PERI_API peri_status peri_expr_mark(peri_model *m, peri_expr e, const char *name, peri_expr *out);
+
+/* A compiled function of an array x [n]. ud is borrowed and must outlive the model. Return non-zero to fail:
+ * > 0 undefined here (recoverable), < 0 an error that ends the solve with PERI_E_CALLBACK. */
+typedef struct {
+    const char *name;
+    void *ud;
+    int (*value)(void *ud, int64_t n, const double *x, double *f);
+    int (*gradient)(void *ud, int64_t n, const double *x, double *g); /* g [n]; NULL: a black box */
+} peri_function;
+PERI_MUST_CHECK PERI_API peri_status peri_expr_call(peri_model *m, const peri_function *fn, peri_expr x, peri_expr *out);
+
+PERI_API void peri_expr_shape(const peri_model *m, peri_expr e, int64_t *rows, int64_t *cols);
+PERI_API bool peri_expr_is_const(const peri_model *m, peri_expr e);
+PERI_API peri_op peri_expr_get_op(const peri_model *m, peri_expr e);
+/* peri_expr_text - the expression in the DSL's notation, cut after about `limit` bytes; own: peri_free_text */
+PERI_MUST_CHECK PERI_API peri_status peri_expr_text(peri_model *m, peri_expr e, size_t limit, char **out);
+
+/* peri_expr_gradient - derivative of scalar e with respect to x (a variable, parameter or any node), shaped as x.
+ * PERI_E_UNSUPPORTED: e depends on x through a black box. Nests. */
+PERI_MUST_CHECK PERI_API peri_status peri_expr_gradient(peri_model *m, peri_expr e, peri_expr x, peri_expr *out);
+/* peri_expr_jacobian - (entries of e) x (entries of x), dense;  peri_expr_hessian - of scalar e, n x n, dense */
+PERI_MUST_CHECK PERI_API peri_status peri_expr_jacobian(peri_model *m, peri_expr e, peri_expr x, peri_expr *out);
+PERI_MUST_CHECK PERI_API peri_status peri_expr_hessian(peri_model *m, peri_expr e, peri_expr x, peri_expr *out);
+/* peri_expr_substitute - e with each node from[k] replaced by to[k] (same shapes) everywhere */
+PERI_MUST_CHECK PERI_API peri_status peri_expr_substitute(peri_model *m, peri_expr e, int64_t n, const peri_expr *from,
+                                                          const peri_expr *to, peri_expr *out);
+/*
+ * peri_expr_value - the entries of e at the start point, with variables (or parameters) vars[k] set to values[k]
+ *   in   values  [n] pointers to arrays shaped as their variable
+ *   out  out     [rows * cols of e]; NaN or infinities are returned as computed, no error
+ */
+PERI_MUST_CHECK PERI_API peri_status peri_expr_value(peri_model *m, peri_expr e, int64_t n, const peri_expr *vars,
+                                                     const double *const *values, double *out);
+
+/* ---- models ------------------------------------------------------------------------------------------------------------ */
+
+PERI_API peri_model *peri_model_new(peri_context *ctx, const char *name); /* NULL: out of memory */
+PERI_API void peri_model_free(peri_model *m);
+PERI_API peri_context *peri_model_context(const peri_model *m);
+PERI_API const char *peri_model_name(const peri_model *m);
+
+/* peri_model_var - rows x cols variables, free and starting at 0;  err PERI_E_NAME: the name is taken or empty */
+PERI_MUST_CHECK PERI_API peri_status peri_model_var(peri_model *m, const char *name, int64_t rows, int64_t cols,
+                                                    peri_expr *out);
+/* Each sets all entries of variable `x`: n values, n = 1 or the number of entries. NaN is refused; crossed bounds are refused
+ * at the latest by solve, naming variable and entry. */
+PERI_MUST_CHECK PERI_API peri_status peri_model_set_lower(peri_model *m, peri_expr x, int64_t n, const double *value);
+PERI_MUST_CHECK PERI_API peri_status peri_model_set_upper(peri_model *m, peri_expr x, int64_t n, const double *value);
+PERI_MUST_CHECK PERI_API peri_status peri_model_set_start(peri_model *m, peri_expr x, int64_t n, const double *value);
+PERI_MUST_CHECK PERI_API peri_status peri_model_set_integer(peri_model *m, peri_expr x);
+PERI_MUST_CHECK PERI_API peri_status peri_model_param(peri_model *m, const char *name, int64_t rows, int64_t cols,
+                                                      int64_t n, const double *value, peri_expr *out);
+/* peri_model_set_param - new values between solves; nothing is compiled again */
+PERI_MUST_CHECK PERI_API peri_status peri_model_set_param(peri_model *m, peri_expr p, int64_t n, const double *value);
+/* borrowed until the next change; [entries] */
+PERI_API const double *peri_model_get_param(const peri_model *m, peri_expr p);
+
+PERI_MUST_CHECK PERI_API peri_status peri_model_minimize(peri_model *m, peri_expr f);
+PERI_MUST_CHECK PERI_API peri_status peri_model_maximize(peri_model *m, peri_expr f);
+/*
+ * peri_model_constrain - lower <= e <= upper, entry by entry
+ *   in   name   NULL: c1, c2, ...
+ *   in   lower, upper  [n], n = 1 or the entries of e; infinities allowed; NaN and crossed refused
+ *   out  handle for the dual
+ */
+PERI_MUST_CHECK PERI_API peri_status peri_model_constrain(peri_model *m, const char *name, peri_expr e, int64_t n,
+                                                          const double *lower, const double *upper,
+                                                          peri_constraint *handle);
+
+typedef struct {
+    int64_t variables, constraints, parameters;
+    int64_t nonzeros_jacobian, nonzeros_hessian; /* Hessian: lower triangle; -1: not offered as a sparse matrix */
+    uint64_t traits;                             /* PERI_BIT(peri_trait) of plugin.h */
+    int64_t integers, fixed, equalities, linear_rows;
+    const char *class_name;                      /* "linear program", "quadratic program", "nonlinear program", ... */
+} peri_model_info;
+PERI_MUST_CHECK PERI_API peri_status peri_model_get_info(peri_model *m, peri_model_info *info);
+/* peri_model_explain - classes, sizes, sparsity, templates, the plan that solve would use and why; own: peri_free_text */
+PERI_MUST_CHECK PERI_API peri_status peri_model_explain(peri_model *m, const char *plan, char **out);
+
+typedef struct {
+    double gradient, jacobian, hessian; /* largest relative error against differences; NaN: not there */
+    int64_t gradient_at[1], jacobian_at[2], hessian_at[2];
+    double largest, smallest; /* non-zero Jacobian and gradient entries' magnitudes */
+} peri_derivative_check;
+/* peri_model_check - derivatives at the start point (a little moved) against central differences */
+PERI_MUST_CHECK PERI_API peri_status peri_model_check(peri_model *m, peri_derivative_check *check, char **report);
+
+/* ---- options and events ---------------------------------------------------------------------------------------------------- */
+
+typedef enum { PERI_VALUE_NUMBER, PERI_VALUE_BOOL, PERI_VALUE_TEXT } peri_value_type;
+/* TEXT is parsed by the option's type, so a command line's KEY=VALUE needs no other door. */
+typedef struct {
+    const char *key;
+    peri_value_type type;
+    double number; /* NUMBER, BOOL (0 or 1) */
+    const char *text;
+} peri_setting;
+
+typedef struct {
+    int64_t iteration;
+    double seconds;
+    double objective; /* in the user's sense */
+    double primal, dual, complementarity, step, trust_radius, barrier, regularization; /* NaN: not given */
+    char tag;
+    bool best; /* a new best point */
+} peri_event;
+/* Called after each iteration on the solving thread; return non-zero to stop (status interrupted). */
+typedef int (*peri_event_fn)(void *ud, const peri_event *event);
+
+/* ---- solving ------------------------------------------------------------------------------------------------------------------ */
+
+typedef struct {
+    const char *plan;             /* NULL or "": the engine picks; "ipm"; "penalty > lbfgs" */
+    int64_t n_settings;
+    const peri_setting *settings; /* engine options (tolerance, iterations, time_limit, evaluations, seed, linear_solver ...)
+                                     and the solver's own */
+    peri_event_fn event;
+    void *event_ud;
+    const peri_solution *warm_start; /* NULL: the model's start values */
+} peri_solve_args;
+
+/*
+ * peri_model_solve - solve and certify
+ *   in   args  may be NULL
+ *   out  solution  owned by the caller, peri_solution_free; made for every outcome that is a result (infeasible, limit ...)
+ *   err  PERI_E_OPTION, PERI_E_UNSUPPORTED (no plan; the message says why), PERI_E_STATE (no objective and no constraint;
+ *        crossed bounds), PERI_E_NOMEM, PERI_E_CALLBACK, PERI_E_DOMAIN (undefined at the start point: names the objective or
+ *        constraint and the operation)
+ */
+PERI_MUST_CHECK PERI_API peri_status peri_model_solve(peri_model *m, const peri_solve_args *args, peri_solution **solution);
+
+typedef enum {
+    PERI_OPTIMAL, PERI_LOCALLY_OPTIMAL, PERI_FEASIBLE, PERI_INFEASIBLE, PERI_UNBOUNDED, PERI_ITERATION_LIMIT,
+    PERI_TIME_LIMIT, PERI_INTERRUPTED, PERI_NUMERICAL_ERROR, PERI_ERROR
+} peri_outcome;
+PERI_API const char *peri_outcome_name(peri_outcome outcome); /* "locally_optimal" */
+PERI_API int peri_outcome_exit_status(peri_outcome outcome);  /* 0, 1, 3, 4 or 5 */
+
+/* primal in the model's units; dual and complementarity relative (see docs); kkt the largest */
+typedef struct {
+    double primal, dual, complementarity, kkt;
+} peri_certificate;
+
+typedef struct {
+    int64_t objective, gradient, constraints, jacobian, hessian, products; /* number of evaluations */
+} peri_evaluations;
+
+typedef struct {
+    double building, objective, gradient, constraints, jacobian, hessian, products, linear_algebra, method, total;
+} peri_times; /* seconds */
+
+PERI_API void peri_solution_free(peri_solution *s); /* NULL allowed */
+PERI_API peri_outcome peri_solution_outcome(const peri_solution *s);
+PERI_API double peri_solution_objective(const peri_solution *s);
+PERI_API const char *peri_solution_message(const peri_solution *s); /* why it stopped, one line, "" if nothing to add */
+PERI_API const char *peri_solution_solver(const peri_solution *s);
+PERI_API const char *peri_solution_plan(const peri_solution *s);
+PERI_API int64_t peri_solution_iterations(const peri_solution *s);
+PERI_API peri_certificate peri_solution_certificate(const peri_solution *s);
+PERI_API peri_evaluations peri_solution_evaluations(const peri_solution *s);
+PERI_API peri_times peri_solution_times(const peri_solution *s);
+/* peri_solution_value - entries of any expression of the model at the solution;  out [entries of e] */
+PERI_MUST_CHECK PERI_API peri_status peri_solution_value(peri_solution *s, peri_expr e, double *out);
+/* out [entries of the constraint] */
+PERI_MUST_CHECK PERI_API peri_status peri_solution_dual(peri_solution *s, peri_constraint handle, double *out);
+/* out [entries of the variable] */
+PERI_MUST_CHECK PERI_API peri_status peri_solution_reduced_cost(peri_solution *s, peri_expr x, double *out);
+PERI_API int64_t peri_solution_history_rows(const peri_solution *s);
+PERI_API const peri_event *peri_solution_history(const peri_solution *s); /* borrowed; [rows] */
+/* peri_solution_json - the result as JSON, keys as on the DSL page; own: peri_free_text */
+PERI_MUST_CHECK PERI_API peri_status peri_solution_json(peri_solution *s, char **out);
+/* peri_solution_report - the short readable report; own: peri_free_text */
+PERI_MUST_CHECK PERI_API peri_status peri_solution_report(peri_solution *s, char **out);
+PERI_API peri_model *peri_solution_model(const peri_solution *s);
+
+/* ---- what is installed --------------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    const char *name, *kind, *family, *summary, *license, *file; /* borrowed while the context lives */
+} peri_plugin_entry;
+/* From the index: nothing is loaded. */
+PERI_MUST_CHECK PERI_API peri_status peri_plugins_list(peri_context *ctx, int64_t *n, const peri_plugin_entry **entries);
+/* peri_plugin_page - method, reference, requirements, options with default and range; loads that plugin. own: peri_free_text */
+PERI_MUST_CHECK PERI_API peri_status peri_plugin_page(peri_context *ctx, const char *name, bool json, char **out);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,549 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * perigee/plugin.h - all that a plugin author includes.
+ *
+ * Conventions
+ *   Sizes and indices are int64_t, vectors are arrays of double, matrices are compressed sparse columns (CSC) with row
+ *   indices ascending in each column. A symmetric matrix is given by its lower triangle.
+ *   The problem a solver sees:  minimize f(x)  subject to  cl <= c(x) <= cu,  xl <= x <= xu;  x in R^n, c in R^m.
+ *   Infinite bounds are IEEE infinities. A maximization reaches the plugin as the minimization of -f.
+ *   Multipliers: y in R^m for the constraints and z in R^n for the bounds, with  grad f(x) = J(x)' y + z;  y_i >= 0 where
+ *   the lower side is active, y_i <= 0 where the upper side is; the same for z. They are the derivatives of the optimal f with
+ *   respect to the active side.
+ *   A plugin links nothing of the engine: every call goes through the host table that its entry function receives; the
+ *   wrappers below are static inline. Memory from peri_alloc lives until the run ends and is never freed by the plugin.
+ *   Functions that return peri_status return 0 (PERI_OK) or a negative code, with a message in the run's error record.
+ */
+#ifndef PERIGEE_PLUGIN_H
+#define PERIGEE_PLUGIN_H
+
+#include <perigee/status.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- the stamp ------------------------------------------------------------------------------------------------ */
+
+#define PERI_ABI_MAGIC UINT32_C(0x49524550) /* "PERI" */
+#define PERI_ABI_MAJOR 1
+#define PERI_ABI_MINOR 0
+
+typedef struct {             /* frozen in every major version */
+    uint32_t magic;          /* PERI_ABI_MAGIC */
+    uint16_t major, minor;   /* ABI the plugin was compiled against */
+    uint16_t min_host_minor; /* oldest host minor it can live with */
+    uint8_t size_int, size_real, size_ptr, reserved[3];
+    uint32_t size_plugin; /* sizeof(peri_plugin) as compiled */
+    uint32_t size_option; /* sizeof(peri_option) as compiled */
+} peri_stamp;
+
+/* ---- traits of a problem: what a plugin may need or refuse -------------------------------------------------------- */
+
+typedef enum {
+    PERI_TRAIT_BOUNDS,        /* some variable has a finite bound */
+    PERI_TRAIT_INTEGER,       /* some variable must be integer */
+    PERI_TRAIT_CONSTRAINTS,   /* m > 0 */
+    PERI_TRAIT_EQUALITIES,    /* some cl_i = cu_i */
+    PERI_TRAIT_NONLINEAR_CONSTRAINTS,
+    PERI_TRAIT_LINEAR_OBJECTIVE,    /* constant objectives included */
+    PERI_TRAIT_QUADRATIC_OBJECTIVE, /* of degree two exactly */
+    PERI_TRAIT_NONLINEAR_OBJECTIVE, /* neither of the two */
+    PERI_TRAIT_CONVEX,        /* proven: convex objective, convex feasible set */
+    PERI_TRAIT_LEAST_SQUARES, /* the objective is a sum of squares */
+    PERI_TRAIT_NONSMOOTH,     /* an operation without a derivative somewhere */
+    PERI_TRAIT_BLACKBOX,      /* a foreign function without a gradient */
+    PERI_TRAIT_GRADIENT,      /* first derivatives are available */
+    PERI_TRAIT_HESSIAN,       /* Hessian-vector products are available */
+    PERI_TRAIT_SPARSE_HESSIAN,/* the Lagrangian's Hessian is available as a sparse matrix */
+    PERI_TRAIT_OBJECTIVE,     /* there is an objective (a feasibility problem has none) */
+    PERI_TRAIT_COUNT
+} peri_trait;
+
+#define PERI_BIT(trait) (UINT64_C(1) << (trait))
+
+/* ---- options ------------------------------------------------------------------------------------------------------ */
+
+typedef enum { PERI_OPTION_REAL, PERI_OPTION_INT, PERI_OPTION_BOOL, PERI_OPTION_ENUM, PERI_OPTION_STRING } peri_option_type;
+
+typedef struct {
+    const char *name;   /* lower-case words joined by _ */
+    const char *unit;   /* "1" for dimensionless */
+    const char *help;   /* one line, not starting with "the" */
+    const char *const *choices; /* ENUM: NULL-terminated names; the value is the index */
+    const char *text;   /* STRING: the default (may be NULL) */
+    double value, lower, upper; /* default and closed range; BOOL uses 0 and 1 */
+    uint32_t type, offset;      /* peri_option_type; offset of the field in the options struct */
+} peri_option;
+/* Field types: REAL double, INT int64_t, BOOL int32_t, ENUM int32_t, STRING const char *. */
+
+#define PERI_REAL(name, type, field, value, lower, upper, unit, help)                                                  \
+    {(name), (unit), (help), NULL, NULL, (value), (lower), (upper), PERI_OPTION_REAL, (uint32_t)offsetof(type, field)}
+#define PERI_INT(name, type, field, value, lower, upper, unit, help)                                                   \
+    {(name), (unit), (help), NULL, NULL, (value), (lower), (upper), PERI_OPTION_INT, (uint32_t)offsetof(type, field)}
+#define PERI_BOOL(name, type, field, value, help)                                                                      \
+    {(name), "1", (help), NULL, NULL, (value), 0, 1, PERI_OPTION_BOOL, (uint32_t)offsetof(type, field)}
+#define PERI_ENUM(name, type, field, value, choices, help)                                                             \
+    {(name), "1", (help), (choices), NULL, (value), 0, 0, PERI_OPTION_ENUM, (uint32_t)offsetof(type, field)}
+#define PERI_STRING(name, type, field, value, help)                                                                    \
+    {(name), "1", (help), NULL, (value), 0, 0, 0, PERI_OPTION_STRING, (uint32_t)offsetof(type, field)}
+
+/* ---- plugins ------------------------------------------------------------------------------------------------------ */
+
+typedef enum {
+    PERI_KIND_SOLVER = 1,
+    PERI_KIND_REFORMULATION = 2,
+    PERI_KIND_LINEAR_SOLVER = 3,
+    PERI_KIND_ESTIMATOR = 4,
+    PERI_KIND_CURVATURE = 5,
+    PERI_KIND_FORMAT = 6
+} peri_kind;
+
+#define PERI_GIVES_DUALS UINT64_C(1)       /* solver: multipliers; linear solver: inertia by PERI_GIVES_INERTIA */
+#define PERI_GIVES_INERTIA UINT64_C(2)     /* linear solver: exact counts of the eigenvalues' signs */
+#define PERI_FLAG_WHOLE_RUN UINT64_C(1)    /* no step of its own: one step is the whole run; polls peri_should_stop */
+#define PERI_FLAG_RANDOM UINT64_C(2)       /* uses the random stream */
+#define PERI_FLAG_GLOBAL UINT64_C(4)       /* a finished run is a proof of global optimality on its problem class */
+#define PERI_FLAG_INDEFINITE UINT64_C(8)   /* linear solver: symmetric indefinite systems */
+#define PERI_FLAG_QUASIDEFINITE UINT64_C(16)/* linear solver: quasi-definite systems (LDL' without pivoting) */
+#define PERI_FLAG_DEFINITE UINT64_C(32)    /* linear solver: symmetric positive definite systems */
+#define PERI_FLAG_DENSE UINT64_C(64)       /* linear solver: works on dense storage; for small systems */
+#define PERI_FLAG_AUTOMATIC UINT64_C(128)  /* solver: may be chosen when the user names none */
+
+typedef struct {
+    peri_stamp stamp;
+    uint32_t kind, size_ops; /* peri_kind; sizeof of the ops table */
+    const void *ops;         /* peri_solver_ops, peri_linear_solver_ops, ... */
+    const char *name, *family, *version, *license; /* SPDX expression of plugin and library together */
+    const char *summary, *page, *reference; /* one line; several paragraphs; literature */
+    uint64_t needs[4], refuses[4];          /* PERI_BIT(trait), first word first */
+    uint64_t gives, flags;
+    uint32_t size_state, size_options, n_options;
+    int32_t rank; /* among the plugins that fit, the automatic choice takes the highest */
+    const peri_option *options;
+    /* minor 1 and later append below this line */
+} peri_plugin;
+
+typedef struct peri_run peri_run;       /* one solve as its solver sees it */
+typedef struct peri_factor peri_factor; /* one matrix in a linear solver, opened by a run */
+
+/* ---- what a solver returns from a step ------------------------------------------------------------------------------ */
+
+typedef enum {
+    PERI_WHY_CONTINUE = 0,
+    PERI_WHY_CONVERGED,  /* the method's own test is met; the engine's certificate decides the status */
+    PERI_WHY_STALLED,    /* no further progress possible */
+    PERI_WHY_INFEASIBLE, /* (locally) infeasible: point minimises the violation */
+    PERI_WHY_UNBOUNDED,  /* objective below the limit along feasible points */
+    PERI_WHY_LIMIT,      /* an internal limit of the method */
+    PERI_WHY_FAILED      /* numerical breakdown */
+} peri_why;
+
+/* One row of the history and of the log: the named numbers of an iteration. Unset fields are NaN. */
+typedef struct {
+    double objective, primal, dual, complementarity, step, trust_radius, barrier, regularization;
+    char tag;          /* one letter: what happened; explained on the method's page; 0 for none */
+    char reserved[7];
+} peri_row;
+
+typedef struct {
+    peri_why why; /* PERI_WHY_CONTINUE: call step again */
+    bool accepted;
+} peri_step;
+
+/* Options of the engine that every solver can read. */
+typedef struct {
+    double tolerance;       /* on the certificate's kkt, 1e-8 unless set */
+    double time_limit;      /* seconds, infinity unless set */
+    int64_t iterations;     /* limit, at least 0 */
+    int64_t evaluations;    /* limit on objective evaluations */
+    uint64_t seed;
+    int32_t warm_start;     /* 1: start point and multipliers come from an earlier solution */
+    int32_t verbosity;
+} peri_limits;
+
+typedef struct {
+    peri_status (*init)(void *state, peri_run *run, const void *options);
+    peri_status (*step)(void *state, peri_run *run, peri_step *next);
+    void (*fini)(void *state, peri_run *run);
+    peri_status (*save)(void *state, peri_run *run); /* NULL: no checkpoint */
+    peri_status (*load)(void *state, peri_run *run);
+} peri_solver_ops;
+
+/* The pattern of a sparse matrix, CSC: column j holds entries start[j] .. start[j+1]-1, rows index[k] ascending. */
+typedef struct {
+    int64_t rows, cols, nnz;
+    const int64_t *start; /* [cols + 1] */
+    const int64_t *index; /* [nnz] */
+} peri_pattern;
+
+typedef struct {
+    int64_t positive, negative, zero; /* eigenvalue counts; negative = -1 where the method cannot tell */
+} peri_inertia;
+
+/*
+ * Linear solvers for symmetric systems. `analyse` once for a pattern (lower triangle, CSC, diagonal entries present), `factor`
+ * for each set of values, `solve` in place for each right-hand side. PERI_E_NUMERIC from factor: singular (zero pivots).
+ */
+typedef struct {
+    peri_status (*analyse)(void *state, peri_run *run, const void *options, const peri_pattern *pattern);
+    peri_status (*factor)(void *state, peri_run *run, const double *val, peri_inertia *inertia);
+    peri_status (*solve)(void *state, peri_run *run, double *b); /* [n], right-hand side in, solution out */
+    peri_status (*strengthen)(void *state, peri_run *run);      /* more pivoting for the next factor; NULL or
+                                                                   PERI_E_UNSUPPORTED: cannot */
+    void (*fini)(void *state, peri_run *run);
+} peri_linear_solver_ops;
+
+/* ---- the host table -------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    uint32_t size;         /* of this table, as the host was compiled */
+    uint16_t major, minor; /* of the host */
+    /* the problem */
+    int64_t (*n)(const peri_run *run);
+    int64_t (*m)(const peri_run *run);
+    void (*bounds)(const peri_run *run, const double **xl, const double **xu, const double **cl, const double **cu);
+    bool (*has_trait)(const peri_run *run, peri_trait trait);
+    const unsigned char *(*linear_rows)(const peri_run *run);
+    /* memory */
+    void *(*alloc)(peri_run *run, size_t count, size_t size);
+    /* start */
+    peri_status (*start)(peri_run *run, double *x);
+    bool (*start_duals)(peri_run *run, double *y, double *z);
+    /* evaluation */
+    peri_status (*eval_f)(peri_run *run, const double *x, double *f);
+    peri_status (*eval_fg)(peri_run *run, const double *x, double *f, double *g);
+    peri_status (*eval_c)(peri_run *run, const double *x, double *c);
+    peri_status (*jac_pattern)(peri_run *run, peri_pattern *pattern);
+    peri_status (*eval_jac)(peri_run *run, const double *x, double *val);
+    peri_status (*hess_pattern)(peri_run *run, peri_pattern *pattern);
+    peri_status (*eval_hess)(peri_run *run, const double *x, double sigma, const double *w, double *val);
+    peri_status (*eval_jv)(peri_run *run, const double *x, const double *v, double *jv);
+    peri_status (*eval_vj)(peri_run *run, const double *x, const double *w, double *vj);
+    peri_status (*eval_hv)(peri_run *run, const double *x, double sigma, const double *w, const double *v, double *hv);
+    /* running */
+    const peri_limits *(*limits)(const peri_run *run);
+    bool (*should_stop)(peri_run *run);
+    peri_status (*accept)(peri_run *run, const double *x, const double *y, const double *z, const peri_row *row,
+                          peri_step *next);
+    peri_status (*finish)(peri_run *run, peri_why why, peri_step *next);
+    void (*note)(peri_run *run, int level, const char *text);
+    peri_status (*fail)(peri_run *run, peri_status code, const char *text);
+    uint64_t (*random_bits)(peri_run *run, uint64_t stream, uint64_t counter);
+    double (*clock)(void);
+    /* linear algebra */
+    peri_status (*factor_open)(peri_run *run, const char *solver, const peri_pattern *pattern, peri_factor **out);
+    peri_status (*factor_values)(peri_factor *factor, const double *val, peri_inertia *inertia);
+    peri_status (*factor_solve)(peri_factor *factor, double *b);
+    peri_status (*factor_strengthen)(peri_factor *factor);
+    const char *(*factor_name)(const peri_factor *factor);
+    uint64_t (*factor_flags)(const peri_factor *factor);
+    void (*factor_close)(peri_factor *factor);
+    /* minor 1 and later append below this line */
+} peri_host;
+
+/* The one exported symbol: `peri_plugins`, of this type; returns a NULL-terminated list. */
+typedef const peri_plugin *const *(*peri_entry_fn)(const peri_host *host);
+
+static const peri_host *peri_host_table;
+
+#if defined(__GNUC__)
+#define PERI_EXPORT __attribute__((visibility("default")))
+#define PERI_CHECKED __attribute__((warn_unused_result))
+#define PERI_MAYBE_UNUSED __attribute__((unused))
+#else
+#define PERI_EXPORT
+#define PERI_CHECKED
+#define PERI_MAYBE_UNUSED
+#endif
+#define PERI_INLINE PERI_MAYBE_UNUSED static inline
+
+/* PERI_PLUGIN(list): the entry function; `list` is a NULL-terminated array of const peri_plugin *. */
+#define PERI_PLUGIN(list)                                                                                              \
+    PERI_EXPORT const peri_plugin *const *peri_plugins(const peri_host *host);                                        \
+    PERI_EXPORT const peri_plugin *const *peri_plugins(const peri_host *host)                                         \
+    {                                                                                                                  \
+        peri_host_table = host;                                                                                        \
+        return (list);                                                                                                 \
+    }
+
+#define PERI_STAMP                                                                                                     \
+    {                                                                                                                  \
+        PERI_ABI_MAGIC, PERI_ABI_MAJOR, PERI_ABI_MINOR, 0, (uint8_t)sizeof(int), (uint8_t)sizeof(double),              \
+            (uint8_t)sizeof(void *), {0, 0, 0}, (uint32_t)sizeof(peri_plugin), (uint32_t)sizeof(peri_option)           \
+    }
+#define PERI_COUNT(array) (sizeof(array) / sizeof((array)[0]))
+/* The fields every solver's table starts with; `state` and `options` are types, `list` the option array. */
+#define PERI_SOLVER(state, options_type, list)                                                                         \
+    .stamp = PERI_STAMP, .kind = PERI_KIND_SOLVER, .size_ops = (uint32_t)sizeof(peri_solver_ops),                      \
+    .size_state = (uint32_t)sizeof(state), .size_options = (uint32_t)sizeof(options_type),                             \
+    .n_options = (uint32_t)PERI_COUNT(list), .options = (list)
+#define PERI_LINEAR_SOLVER(state, options_type, list)                                                                  \
+    .stamp = PERI_STAMP, .kind = PERI_KIND_LINEAR_SOLVER, .size_ops = (uint32_t)sizeof(peri_linear_solver_ops),        \
+    .size_state = (uint32_t)sizeof(state), .size_options = (uint32_t)sizeof(options_type),                             \
+    .n_options = (uint32_t)PERI_COUNT(list), .options = (list)
+
+#define PERI_NEEDS_GRADIENT PERI_BIT(PERI_TRAIT_GRADIENT)
+#define PERI_NEEDS_HESSIAN PERI_BIT(PERI_TRAIT_HESSIAN)
+#define PERI_NEEDS_SPARSE_HESSIAN PERI_BIT(PERI_TRAIT_SPARSE_HESSIAN)
+#define PERI_REFUSES_CONSTRAINTS PERI_BIT(PERI_TRAIT_CONSTRAINTS)
+#define PERI_REFUSES_BOUNDS PERI_BIT(PERI_TRAIT_BOUNDS)
+#define PERI_REFUSES_INTEGER PERI_BIT(PERI_TRAIT_INTEGER)
+#define PERI_REFUSES_NONSMOOTH PERI_BIT(PERI_TRAIT_NONSMOOTH)
+
+#define TRY(expr)                                                                                                      \
+    do {                                                                                                               \
+        const peri_status try_status_ = (expr);                                                                        \
+        if (try_status_ != PERI_OK)                                                                                    \
+            return try_status_;                                                                                        \
+    } while (0)
+
+#define PERI_HOST_HAS(slot) (peri_host_table->size > offsetof(peri_host, slot) && peri_host_table->slot != NULL)
+
+/* ---- what a plugin calls ----------------------------------------------------------------------------------------------- */
+
+/* peri_n, peri_m - numbers of variables and of constraint rows */
+PERI_INLINE int64_t peri_n(const peri_run *run)
+{
+    return peri_host_table->n(run);
+}
+
+PERI_INLINE int64_t peri_m(const peri_run *run)
+{
+    return peri_host_table->m(run);
+}
+
+/*
+ * peri_bounds - the bounds of variables and constraints
+ *   out  xl, xu  [n], out cl, cu [m]; borrowed for the run; any may be NULL where not wanted
+ */
+PERI_INLINE void peri_bounds(const peri_run *run, const double **xl, const double **xu, const double **cl,
+                             const double **cu)
+{
+    peri_host_table->bounds(run, xl, xu, cl, cu);
+}
+
+PERI_INLINE bool peri_has_trait(const peri_run *run, peri_trait trait)
+{
+    return peri_host_table->has_trait(run, trait);
+}
+
+/* peri_linear_rows - [m], 1 where c_i is linear in x; borrowed for the run */
+PERI_INLINE const unsigned char *peri_linear_rows(const peri_run *run)
+{
+    return peri_host_table->linear_rows(run);
+}
+
+/*
+ * peri_alloc_bytes - zeroed memory that lives until the run ends, 64-byte aligned; in init only
+ *   ret  NULL when memory is out (return PERI_E_NOMEM) or count * size overflows
+ */
+PERI_INLINE void *peri_alloc_bytes(peri_run *run, size_t count, size_t size)
+{
+    return peri_host_table->alloc(run, count, size);
+}
+
+/* peri_alloc - [count] zeroed doubles, as peri_alloc_bytes */
+PERI_CHECKED PERI_INLINE peri_status peri_alloc(peri_run *run, int64_t count, double **out)
+{
+    *out = (double *)peri_host_table->alloc(run, (size_t)count, sizeof **out);
+    return *out != NULL ? PERI_OK : PERI_E_NOMEM;
+}
+
+/* peri_alloc_index - [count] zeroed int64_t, as peri_alloc_bytes */
+PERI_CHECKED PERI_INLINE peri_status peri_alloc_index(peri_run *run, int64_t count, int64_t **out)
+{
+    *out = (int64_t *)peri_host_table->alloc(run, (size_t)count, sizeof **out);
+    return *out != NULL ? PERI_OK : PERI_E_NOMEM;
+}
+
+/* peri_start - the start point, projected onto the variable bounds;  out x [n] */
+PERI_CHECKED PERI_INLINE peri_status peri_start(peri_run *run, double *x)
+{
+    return peri_host_table->start(run, x);
+}
+
+/* peri_start_duals - multipliers of a warm start;  out y [m], z [n];  ret false: there are none, y and z untouched */
+PERI_INLINE bool peri_start_duals(peri_run *run, double *y, double *z)
+{
+    return peri_host_table->start_duals(run, y, z);
+}
+
+/*
+ * Evaluations at x [n]. All return PERI_E_DOMAIN where a function is undefined or not finite (recoverable: try a shorter
+ * step), PERI_E_CANCELLED where a stop was asked for inside user code (return it at once); none allocates.
+ *   eval_f    f
+ *   eval_fg   f and g [n], the gradient
+ *   eval_c    c [m]
+ *   eval_jac  val [nnz] in the order of peri_jac_pattern: d c_i / d x_j, CSC with m rows and n columns
+ *   eval_hess val [nnz] in the order of peri_hess_pattern: lower triangle of  sigma * hess f + sum_i w_i * hess c_i
+ *             (w [m] carries its sign: the Lagrangian f - y'c has w = -y)
+ *   eval_jv   jv [m] = J v;   eval_vj  vj [n] = J' w
+ *   eval_hv   hv [n] = (sigma * hess f + sum_i w_i hess c_i) v;  w may be NULL where m = 0
+ * Patterns are borrowed for the run; PERI_E_UNSUPPORTED where the problem does not offer them (see the traits).
+ */
+PERI_CHECKED PERI_INLINE peri_status peri_eval_f(peri_run *run, const double *x, double *f)
+{
+    return peri_host_table->eval_f(run, x, f);
+}
+
+PERI_CHECKED PERI_INLINE peri_status peri_eval_fg(peri_run *run, const double *x, double *f, double *g)
+{
+    return peri_host_table->eval_fg(run, x, f, g);
+}
+
+PERI_CHECKED PERI_INLINE peri_status peri_eval_c(peri_run *run, const double *x, double *c)
+{
+    return peri_host_table->eval_c(run, x, c);
+}
+
+PERI_CHECKED PERI_INLINE peri_status peri_jac_pattern(peri_run *run, peri_pattern *pattern)
+{
+    return peri_host_table->jac_pattern(run, pattern);
+}
+
+PERI_CHECKED PERI_INLINE peri_status peri_eval_jac(peri_run *run, const double *x, double *val)
+{
+    return peri_host_table->eval_jac(run, x, val);
+}
+
+PERI_CHECKED PERI_INLINE peri_status peri_hess_pattern(peri_run *run, peri_pattern *pattern)
+{
+    return peri_host_table->hess_pattern(run, pattern);
+}
+
+PERI_CHECKED PERI_INLINE peri_status peri_eval_hess(peri_run *run, const double *x, double sigma, const double *w,
+                                                    double *val)
+{
+    return peri_host_table->eval_hess(run, x, sigma, w, val);
+}
+
+PERI_CHECKED PERI_INLINE peri_status peri_eval_jv(peri_run *run, const double *x, const double *v, double *jv)
+{
+    return peri_host_table->eval_jv(run, x, v, jv);
+}
+
+PERI_CHECKED PERI_INLINE peri_status peri_eval_vj(peri_run *run, const double *x, const double *w, double *vj)
+{
+    return peri_host_table->eval_vj(run, x, w, vj);
+}
+
+PERI_CHECKED PERI_INLINE peri_status peri_eval_hv(peri_run *run, const double *x, double sigma, const double *w,
+                                                  const double *v, double *hv)
+{
+    return peri_host_table->eval_hv(run, x, sigma, w, v, hv);
+}
+
+PERI_INLINE const peri_limits *peri_get_limits(const peri_run *run)
+{
+    return peri_host_table->limits(run);
+}
+
+/* peri_should_stop - true once a limit is reached or an interruption asked for; cheap; poll inside long steps */
+PERI_INLINE bool peri_should_stop(peri_run *run)
+{
+    return peri_host_table->should_stop(run);
+}
+
+/* A row with every number unset. */
+PERI_INLINE peri_row peri_empty_row(void)
+{
+    const double nan_value = __builtin_nan("");
+    peri_row row = {nan_value, nan_value, nan_value, nan_value, nan_value, nan_value, nan_value, nan_value, 0,
+                    {0, 0, 0, 0, 0, 0, 0}};
+    return row;
+}
+
+/*
+ * peri_accept - end an iteration: x [n] is the new iterate, y [m] and z [n] its multipliers or NULL, row its numbers
+ *   out  next  set to continue
+ *   note the engine keeps the best point (least violation, then objective), writes history, log and progress
+ */
+PERI_CHECKED PERI_INLINE peri_status peri_accept(peri_run *run, const double *x, const double *y, const double *z,
+                                                 const peri_row *row, peri_step *next)
+{
+    return peri_host_table->accept(run, x, y, z, row, next);
+}
+
+/* peri_finish - end the run: the last accepted point is the answer; `why` is the method's claim */
+PERI_CHECKED PERI_INLINE peri_status peri_finish(peri_run *run, peri_why why, peri_step *next)
+{
+    return peri_host_table->finish(run, why, next);
+}
+
+/* peri_note - one line for the log; level 0 warning, 1 information, 2 detail */
+PERI_INLINE void peri_note(peri_run *run, int level, const char *text)
+{
+    peri_host_table->note(run, level, text);
+}
+
+/* peri_fail - record an error of the plugin's own;  ret code, to be returned */
+PERI_CHECKED PERI_INLINE peri_status peri_fail(peri_run *run, peri_status code, const char *text)
+{
+    return peri_host_table->fail(run, code, text);
+}
+
+/* peri_random_uniform - in [0, 1): a function of the run's seed, stream and counter alone */
+PERI_INLINE double peri_random_uniform(peri_run *run, uint64_t stream, uint64_t counter)
+{
+    return (double)(peri_host_table->random_bits(run, stream, counter) >> 11) * 0x1.0p-53;
+}
+
+/* peri_clock - monotonic seconds */
+PERI_INLINE double peri_clock(void)
+{
+    return peri_host_table->clock();
+}
+
+/*
+ * Linear systems with a symmetric matrix, solved by a linear-solver plugin.
+ *   peri_factor_open    solver: a plugin's name, "" or NULL for the engine's choice; pattern copied (lower triangle, CSC, every
+ *                       diagonal entry present). In init, or once per pattern. Closed by the engine at the end of the run.
+ *   peri_factor_values  factorise values val [nnz]; inertia out (may be NULL). PERI_E_NUMERIC: singular.
+ *   peri_factor_solve   b [n] right-hand side in, solution out
+ *   peri_factor_strengthen  ask for more pivoting; PERI_E_UNSUPPORTED: there is no more
+ * Their time is counted as linear algebra.
+ */
+PERI_CHECKED PERI_INLINE peri_status peri_factor_open(peri_run *run, const char *solver, const peri_pattern *pattern,
+                                                      peri_factor **out)
+{
+    return peri_host_table->factor_open(run, solver, pattern, out);
+}
+
+PERI_CHECKED PERI_INLINE peri_status peri_factor_values(peri_factor *factor, const double *val, peri_inertia *inertia)
+{
+    return peri_host_table->factor_values(factor, val, inertia);
+}
+
+PERI_CHECKED PERI_INLINE peri_status peri_factor_solve(peri_factor *factor, double *b)
+{
+    return peri_host_table->factor_solve(factor, b);
+}
+
+PERI_CHECKED PERI_INLINE peri_status peri_factor_strengthen(peri_factor *factor)
+{
+    return peri_host_table->factor_strengthen(factor);
+}
+
+PERI_INLINE const char *peri_factor_name(const peri_factor *factor)
+{
+    return peri_host_table->factor_name(factor);
+}
+
+PERI_INLINE uint64_t peri_factor_flags(const peri_factor *factor)
+{
+    return peri_host_table->factor_flags(factor);
+}
+
+PERI_INLINE void peri_factor_close(peri_factor *factor)
+{
+    peri_host_table->factor_close(factor);
+}
+
+#ifdef __cplusplus
+}
+#endif
+#endif
