@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* node.h - inside engine/expr only: making nodes without simplification. */
+#ifndef PERI_EXPR_NODE_H
+#define PERI_EXPR_NODE_H
+
+#include "expr/graph.h"
+
+expr_node expr_blank(peri_op op, int64_t rows, int64_t cols); /* arguments -1, payload 0 */
+peri_status expr_intern(expr_graph *g, const expr_node *node, expr_id *out);
+peri_status expr_intern_list(expr_graph *g, expr_node node, int64_t n, int64_t length, const expr_id *list, expr_id *out);
+peri_status expr_intern_const(expr_graph *g, expr_const value, int64_t *ref); /* data copied */
+peri_status expr_intern_list_data(expr_graph *g, int64_t n, const int32_t *index, int64_t *ref);
+
+/* substitute.c */
+peri_status expr_rebuild(expr_graph *g, expr_id e, const expr_id *args, expr_id *out); /* e's operation on other arguments */
+peri_status expr_image(expr_graph *g, expr_id e, const expr_id *image, expr_id *out);  /* on its arguments' images */
+
+/* fold.c */
+bool expr_is_const(const expr_graph *g, expr_id e);   /* CONST, or a broadcast of a scalar CONST */
+bool expr_is_sparse(const expr_graph *g, expr_id e);  /* CONST with compressed rows */
+peri_status expr_densify(expr_graph *g, expr_id e, expr_id *out); /* a dense CONST from a sparse one; others unchanged */
+/* Result of an elementwise op on these arguments without making it, by algebra; *out = -1: nothing to simplify. */
+peri_status expr_simplify(expr_graph *g, peri_op op, int n_args, const expr_id *args, expr_id *out);
+peri_status expr_fold(expr_graph *g, const expr_node *node, expr_id *out); /* all arguments constant: its value as a CONST */
+
+/* sugar.c: operations made of others; matmul.c's shapes and special cases */
+peri_status expr_sugar(expr_graph *g, peri_op op, const expr_id *args, expr_id *out);
+peri_status expr_matmul(expr_graph *g, expr_id a, expr_id b, expr_id *out);
+
+/* scalar.c: one entry of an elementwise operation */
+double expr_scalar(int op, double a, double b, double c);
+
+#endif

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * print.c - expressions as text in the DSL's notation, without recursion and cut at a limit, and the names of operations and inputs.
+ */
+#include "base/num.h"
+#include "expr/node.h"
+#include <stdio.h>
+#include <string.h>
+
+static const char *const op_name[] = {
+#define PERI_OP(constant, name, args, kind) (name),
+#include <perigee/op.def>
+#undef PERI_OP
+};
+
+const char *peri_op_name(peri_op op)
+{
+    return (int)op >= 0 && op < PERI_OP_COUNT ? op_name[op] : "?";
+}
+
+peri_op peri_op_find(const char *name)
+{
+    int op = 0;
+    while (op < PERI_OP_COUNT && strcmp(op_name[op], name) != 0)
+        op++;
+    return (peri_op)op;
+}
+
+static void name_in(const struct expr_name *names, int64_t n, int64_t k, char *text, size_t size)
+{
+    int64_t lo = 0, hi = n - 1;
+    while (lo < hi) { /* the last name that begins at or before k */
+        const int64_t mid = (lo + hi + 1) / 2;
+        if (names[mid].offset <= k)
+            lo = mid;
+        else
+            hi = mid - 1;
+    }
+    if (n == 0) {
+        snprintf(text, size, "input %lld", (long long)k + 1);
+        return;
+    }
+    const struct expr_name *e = &names[lo];
+    const long long at = (long long)(k - e->offset);
+    if (e->rows == 1 && e->cols == 1)
+        snprintf(text, size, "%s", e->name);
+    else if (e->cols == 1)
+        snprintf(text, size, "%s[%lld]", e->name, at + 1);
+    else
+        snprintf(text, size, "%s[%lld][%lld]", e->name, at / e->cols + 1, at % e->cols + 1);
+}
+
+void expr_entry_name(const expr_graph *g, int class_, int64_t k, char *text, size_t size)
+{
+    if (class_ == EXPR_IN_X)
+        name_in(g->x_name, g->n_x_name, k, text, size);
+    else if (class_ == EXPR_IN_PARAM)
+        name_in(g->param_name, g->n_param_name, k, text, size);
+    else
+        snprintf(text, size, "%s[%lld]", class_ == EXPR_IN_W ? "weight" : class_ == EXPR_IN_SIGMA ? "sigma" : "direction",
+                 (long long)k + 1);
+}
+
+/* ---- text: an explicit stack of pieces still to print ---------------------------------------------------------------------- */
+
+typedef struct {
+    expr_id e;        /* >= 0: a node, in a context of binding strength `level` */
+    int level;
+    const char *text; /* else this */
+} piece;
+
+typedef struct {
+    expr_graph *g;
+    char *out;
+    size_t n, limit;
+    VEC(piece) todo;
+} printer;
+
+enum { LEVEL_SUM = 1, LEVEL_PRODUCT = 2, LEVEL_SIGN = 3, LEVEL_POWER = 4, LEVEL_ATOM = 5 };
+
+static void put(printer *p, const char *text)
+{
+    const size_t length = strlen(text);
+    for (size_t k = 0; k < length && p->n < p->limit; k++)
+        p->out[p->n++] = text[k];
+}
+
+static bool later_text(printer *p, const char *text)
+{
+    const piece item = {-1, 0, text};
+    return vec_push(p->g->m, &p->todo, item);
+}
+
+static bool later(printer *p, expr_id e, int level)
+{
+    const piece item = {e, level, NULL};
+    return vec_push(p->g->m, &p->todo, item);
+}
+
+static bool put_infix(printer *p, const expr_node *node, int own, int left, int right, const char *sign, int level)
+{
+    const bool closed = own >= level;
+    bool ok = closed || later_text(p, ")");
+    ok = ok && later(p, node->arg[1], right) && later_text(p, sign) && later(p, node->arg[0], left);
+    return ok && (closed || later_text(p, "("));
+}
+
+static bool put_call(printer *p, const char *name, int32_t n, const expr_id *args)
+{
+    bool ok = later_text(p, ")");
+    for (int32_t k = n; k-- > 0 && ok;)
+        ok = later(p, args[k], LEVEL_SUM) && (k == 0 || later_text(p, ", "));
+    put(p, name);
+    return ok && later_text(p, "(");
+}
+
+static void put_input(printer *p, const expr_node *node)
+{
+    char text[128];
+    const struct expr_name *names = node->class_ == EXPR_IN_X ? p->g->x_name : p->g->param_name;
+    const int64_t n = node->class_ == EXPR_IN_X       ? p->g->n_x_name
+                      : node->class_ == EXPR_IN_PARAM ? p->g->n_param_name
+                                                      : 0;
+    for (int64_t k = 0; k < n; k++)
+        if (names[k].offset == node->ref && names[k].rows == node->rows && names[k].cols == node->cols) {
+            put(p, names[k].name);
+            return;
+        }
+    expr_entry_name(p->g, node->class_, node->ref, text, sizeof text);
+    put(p, text);
+}
+
+static bool put_gather(printer *p, const expr_node *node)
+{
+    char text[64];
+    const expr_node *from = expr_at(p->g, node->arg[0]);
+    const int64_t first = expr_gather_at(p->g, node, 0), n = (int64_t)node->rows * node->cols;
+    if (from->op == PERI_OP_INPUT && n == 1 && from->class_ <= EXPR_IN_PARAM) {
+        char name[128];
+        expr_entry_name(p->g, from->class_, from->ref + first, name, sizeof name);
+        put(p, name);
+        return true;
+    }
+    if (expr_size(p->g, node->arg[0]) == 1) /* a spread scalar */
+        return later(p, node->arg[0], LEVEL_ATOM);
+    if (n == 1)
+        snprintf(text, sizeof text, "[%lld]", (long long)first + 1);
+    else if ((node->flags & EXPR_AFFINE) && node->stride == 1 && node->cols == 1)
+        snprintf(text, sizeof text, ":slice(%lld, %lld)", (long long)first + 1, (long long)(first + n));
+    else
+        snprintf(text, sizeof text, "[%lld indices]", (long long)n);
+    char *copy = arena_string(&p->g->data, text);
+    return copy != NULL && later_text(p, copy) && later(p, node->arg[0], LEVEL_ATOM);
+}
+
+static bool put_node(printer *p, expr_id e, int level)
+{
+    const expr_node *node = expr_at(p->g, e);
+    const expr_id *args;
+    const int32_t n = expr_args(p->g, e, &args);
+    char text[64], number[NUM_SIZE];
+    switch (node->op) {
+    case PERI_OP_CONST:
+        if (node->rows == 1 && node->cols == 1)
+            snprintf(text, sizeof text, node->value < 0 && level > LEVEL_SUM ? "(%s)" : "%s", num_print(node->value, number));
+        else
+            snprintf(text, sizeof text, "array(%d x %d)", (int)node->rows, (int)node->cols);
+        put(p, text);
+        return true;
+    case PERI_OP_INPUT:
+        put_input(p, node);
+        return true;
+    case PERI_OP_GATHER:
+        return put_gather(p, node);
+    case PERI_OP_ADD:
+        return put_infix(p, node, LEVEL_SUM, LEVEL_SUM, LEVEL_SUM, " + ", level);
+    case PERI_OP_SUB:
+        return put_infix(p, node, LEVEL_SUM, LEVEL_SUM, LEVEL_PRODUCT, " - ", level);
+    case PERI_OP_MUL:
+        return put_infix(p, node, LEVEL_PRODUCT, LEVEL_PRODUCT, LEVEL_PRODUCT, " * ", level);
+    case PERI_OP_DIV:
+        return put_infix(p, node, LEVEL_PRODUCT, LEVEL_PRODUCT, LEVEL_SIGN, " / ", level);
+    case PERI_OP_MATMUL:
+        return put_infix(p, node, LEVEL_PRODUCT, LEVEL_PRODUCT, LEVEL_SIGN, " % ", level);
+    case PERI_OP_POW:
+        return put_infix(p, node, LEVEL_POWER, LEVEL_ATOM, LEVEL_POWER, "^", level);
+    case PERI_OP_SQUARE:
+        return later_text(p, "^2") && later(p, node->arg[0], LEVEL_ATOM);
+    case PERI_OP_RECIP:
+        return (level <= LEVEL_PRODUCT || later_text(p, ")")) && later(p, node->arg[0], LEVEL_SIGN) &&
+               later_text(p, level <= LEVEL_PRODUCT ? "1 / " : "(1 / ");
+    case PERI_OP_NEG:
+        return (level <= LEVEL_SUM || later_text(p, ")")) && later(p, node->arg[0], LEVEL_PRODUCT) &&
+               later_text(p, level <= LEVEL_SUM ? "-" : "(-");
+    case PERI_OP_MARK:
+        return later(p, node->arg[0], level);
+    case PERI_OP_CALL:
+        return put_call(p, p->g->calls.at[node->ref].name, n, args);
+    default:
+        return put_call(p, peri_op_name((peri_op)node->op), n, args);
+    }
+}
+
+peri_status expr_text(expr_graph *g, expr_id e, size_t limit, char **out)
+{
+    printer p = {.g = g, .limit = limit < 8 ? 8 : limit};
+    p.out = mem_array(g->m, p.limit + 4, 1);
+    bool ok = p.out != NULL && later(&p, e, LEVEL_SUM);
+    while (ok && p.todo.n > 0 && p.n < p.limit) {
+        const piece item = p.todo.at[--p.todo.n];
+        if (item.e < 0)
+            put(&p, item.text);
+        else
+            ok = put_node(&p, item.e, item.level);
+    }
+    if (ok && p.todo.n > 0 && p.n >= p.limit)
+        memcpy(p.out + p.n, "...", 3);
+    vec_free(g->m, &p.todo);
+    if (!ok) {
+        mem_array_free(g->m, p.out);
+        return FAIL_NOMEM(g->ctx);
+    }
+    *out = p.out;
+    return PERI_OK;
+}
