@@ -39,6 +39,8 @@ struct peri_model {
     expr_id objective; /* as the user wrote it; PERI_NO_EXPR: none */
     bool maximize;
     uint64_t structure; /* counts changes of structure: variables, objective, constraints' bodies. Bounds and data do not count */
+    uint64_t data;      /* counts changes of bounds, integrality, parameters (start values do not count) */
+    hash_map names, con_names; /* hash of a name -> variable i or -1 - parameter i; -> constraint i */
     double build_started, build_seconds;
     struct nlp *nlp;
 };

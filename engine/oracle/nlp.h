@@ -32,6 +32,12 @@ typedef struct nlp {
 /* nlp_of - the model's view, made or made anew when the structure changed; bounds and classification refreshed. Borrowed. */
 peri_status nlp_of(peri_model *m, nlp **out);
 void nlp_free(nlp *p);
+/*
+ * nlp_traits - the problem's traits. Whether the Hessian exists as a sparse matrix is found out only by deriving it: the bit is
+ * optimistic until nlp_hess_pattern was called, and exact when `asked` has it.
+ */
+uint64_t nlp_traits(nlp *p, uint64_t asked);
+peri_status nlp_prepare(nlp *p); /* compiles value, gradient, constraints, Jacobian, and the Hessian where there is one */
 void nlp_reset_counts(nlp *p);
 
 /* as in plugin.h; each compiles its program at its first call (nlp_prepare does so beforehand) */

@@ -32,9 +32,35 @@ struct peri_solution {
  *   primal           largest violation of a bound, constraint or integrality, in the model's units
  *   dual             largest entry of grad f - J'y - z, and wrong signs of y and z, over max(1, |grad f|_inf, mean |y,z|)
  *   complementarity  largest |multiplier| * distance to its side, over the same
- * y or z NULL: least-squares estimates are not made; without constraints z is taken from the gradient.
+ * y or z NULL: estimated as certify_estimate does. Undefined functions or NaN anywhere give infinite residuals, PERI_OK.
+ * Integer variables count as fixed: the certificate is that of the continuous rest, plus integrality in `primal`.
  */
 peri_status certify(nlp *p, const double *x, const double *y, const double *z, peri_certificate *out);
+/*
+ * certify_estimate - multipliers at x for a method that gives none
+ *   in   y   [m] or NULL: unknown; they are then fitted to the gradient by least squares over the active rows, signs obeyed
+ *   out  y_out [m] (a copy of y where given), z_out [n]
+ */
+peri_status certify_estimate(nlp *p, const double *x, const double *y, double *y_out, double *z_out);
+
+/* outcome_from - the status that the evidence supports (outcome.c); message: one line where the claim is not what came out, or "" */
+typedef struct {
+    peri_certificate certificate;
+    peri_why why;            /* the method's claim */
+    peri_outcome stopped_by; /* PERI_ITERATION_LIMIT, PERI_TIME_LIMIT, PERI_INTERRUPTED or PERI_NUMERICAL_ERROR where the engine
+                                ended the run; PERI_OPTIMAL: it did not */
+    double tolerance;
+    double objective;        /* of the minimization, at the point */
+    double largest_x;        /* largest |x_j| */
+    uint64_t traits, flags;  /* of the problem; of the solver's plugin table */
+} outcome_evidence;
+peri_outcome outcome_from(const outcome_evidence *e, char *message, size_t size);
+/* outcome_threshold - a point with kkt up to this is accepted as solved: 100 tolerances, but above 1e-6 only if asked for */
+double outcome_threshold(double tolerance);
+
+/* plan_explain - the plan that solve would use for the model and why, several lines; plan NULL or "": the engine's choice.
+ * own: mem_array memory. In the folder plugin. */
+peri_status plan_explain(peri_model *m, const char *plan, char **text);
 
 peri_status run_solve(peri_model *m, const peri_solve_args *args, peri_solution **out);
 
