@@ -34,7 +34,12 @@ peri_status diff_jacobian(expr_graph *g, expr_id root, int64_t x0, int64_t n, di
  * have more than `limit` non-zeros, or goes through an operation without second derivatives. */
 peri_status diff_hessian(expr_graph *g, expr_id root, int64_t x0, int64_t n, int64_t limit, diff_sparse *out);
 
-/* diff_roll - roots rewritten with isomorphic scalar expressions grouped into vectors (repeated structure). out [n] */
-peri_status diff_roll(expr_graph *g, int64_t n, const expr_id *roots, expr_id *out);
+/*
+ * diff_roll - roots of graph `from` rewritten into graph `to` with isomorphic scalar expressions grouped into vectors (repeated
+ * structure), however they were written. All inputs of a class become gathers of the whole class, [extent] x 1.
+ *   in   to   an empty graph of the same context (expr_graph_new); parameters' values stay in `from`
+ *   out  out  [n] nodes of `to`, shaped as the roots
+ */
+peri_status diff_roll(expr_graph *from, int64_t n, const expr_id *roots, expr_graph *to, expr_id *out);
 
 #endif

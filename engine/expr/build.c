@@ -619,3 +619,12 @@ peri_status expr_call(expr_graph *g, const peri_function *fn, expr_id x, expr_id
         return FAIL_NOMEM(g->ctx);
     return expr_intern(g, &node, out);
 }
+
+peri_status expr_callgrad(expr_graph *g, expr_id call, expr_id *out)
+{
+    const expr_node from = *expr_at(g, call);
+    expr_node node = expr_blank(PERI_OP_CALLGRAD, expr_at(g, from.arg[0])->rows, expr_at(g, from.arg[0])->cols);
+    node.arg[0] = from.arg[0];
+    node.ref = from.ref;
+    return expr_intern(g, &node, out);
+}

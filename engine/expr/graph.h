@@ -123,6 +123,8 @@ peri_status expr_reshape(expr_graph *g, expr_id e, int64_t rows, int64_t cols, e
 peri_status expr_broadcast(expr_graph *g, expr_id e, int64_t rows, int64_t cols, expr_id *out); /* scalar, column or row */
 peri_status expr_mark(expr_graph *g, expr_id e, const char *name, expr_id *out);
 peri_status expr_call(expr_graph *g, const peri_function *fn, expr_id x, expr_id *out);
+peri_status expr_callgrad(expr_graph *g, expr_id call, expr_id *out); /* gradient of a CALL node, shaped as its argument */
+peri_status expr_remake(expr_graph *g, expr_id e, const expr_id *args, expr_id *out); /* e's operation on other arguments */
 peri_status expr_substitute(expr_graph *g, int64_t n_roots, const expr_id *roots, int64_t n, const expr_id *from,
                             const expr_id *to, expr_id *out); /* out [n_roots] */
 

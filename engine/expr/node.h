@@ -12,7 +12,6 @@ peri_status expr_intern_const(expr_graph *g, expr_const value, int64_t *ref); /*
 peri_status expr_intern_list_data(expr_graph *g, int64_t n, const int32_t *index, int64_t *ref);
 
 /* substitute.c */
-peri_status expr_rebuild(expr_graph *g, expr_id e, const expr_id *args, expr_id *out); /* e's operation on other arguments */
 peri_status expr_image(expr_graph *g, expr_id e, const expr_id *image, expr_id *out);  /* on its arguments' images */
 
 /* fold.c */

@@ -24,7 +24,7 @@ static peri_status rebuild_gather(expr_graph *g, const expr_node *node, expr_id 
     return expr_gather_list(g, from, node->rows, node->cols, list.n, list.at, out);
 }
 
-peri_status expr_rebuild(expr_graph *g, expr_id e, const expr_id *args, expr_id *out)
+peri_status expr_remake(expr_graph *g, expr_id e, const expr_id *args, expr_id *out)
 {
     expr_node node = *expr_at(g, e);
     switch (node.op) {
@@ -66,7 +66,7 @@ peri_status expr_image(expr_graph *g, expr_id e, const expr_id *image, expr_id *
         return FAIL_NOMEM(g->ctx);
     for (int32_t k = 0; k < n; k++)
         args[k] = image[list[k]];
-    const peri_status status = expr_rebuild(g, e, args, out);
+    const peri_status status = expr_remake(g, e, args, out);
     if (args != few)
         mem_array_free(g->m, args);
     return status;

@@ -1,0 +1,676 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * coo.c - sparse Jacobians with symbolic values. For each node a list of groups: a node of values with their rows and columns as numbers, so that the
+ * pattern is known when the model is compiled and the values are one vector computation. Elementwise nodes are differentiated as a whole, between
+ * their outputs and the nearest nodes that are not elementwise, entry by entry.
+ */
+#include "diff/internal.h"
+#include <string.h>
+
+/* ---- set-up ---------------------------------------------------------------------------------------------------------------- */
+
+bool coo_is_direct(const expr_graph *g, expr_id e)
+{
+    const expr_node *node = expr_at(g, e);
+    if (node->op == PERI_OP_GATHER)
+        node = expr_at(g, node->arg[0]);
+    return node->op == PERI_OP_INPUT && node->class_ == EXPR_IN_X;
+}
+
+static bool in_range(const coo_builder *b, const expr_node *node)
+{
+    return node->op == PERI_OP_INPUT && node->class_ == EXPR_IN_X && node->ref < b->x0 + b->n_x &&
+           b->x0 < node->ref + (int64_t)node->rows * node->cols;
+}
+
+peri_status coo_init(coo_builder *b, expr_graph *g, expr_id root, int64_t x0, int64_t n_x, int64_t limit)
+{
+    memset(b, 0, sizeof *b);
+    b->g = g;
+    b->x0 = x0;
+    b->n_x = n_x;
+    b->limit = limit;
+    b->n_known = (int64_t)root + 1;
+    arena_init(&b->data, g->m);
+    b->depends = arena_array(&b->data, (size_t)b->n_known, 1);
+    b->jac = arena_array(&b->data, (size_t)b->n_known, sizeof *b->jac);
+    if (b->depends == NULL || b->jac == NULL)
+        return FAIL_NOMEM(g->ctx);
+    for (expr_id e = 0; e <= root; e++) {
+        const expr_id *args;
+        const expr_node *node = expr_at(g, e);
+        const int32_t n = node->op == PERI_OP_STOP ? 0 : expr_args(g, e, &args);
+        b->depends[e] = in_range(b, node);
+        for (int32_t k = 0; k < n; k++)
+            b->depends[e] |= b->depends[args[k]];
+    }
+    return PERI_OK;
+}
+
+void coo_release(coo_builder *b)
+{
+    arena_release(&b->data);
+}
+
+/* ---- groups ------------------------------------------------------------------------------------------------------------------ */
+
+static peri_status new_group(coo_builder *b, expr_id e, int64_t n, coo_group **out)
+{
+    struct coo *c = &b->jac[e];
+    b->entries += n;
+    if (b->entries > b->limit)
+        return FAIL(b->g->ctx, PERI_E_UNSUPPORTED, "sparse derivatives: more than %lld entries", (long long)b->limit);
+    if (c->n == c->cap) {
+        const int64_t cap = c->cap == 0 ? 4 : 2 * c->cap;
+        coo_group *at = arena_array(&b->data, (size_t)cap, sizeof *at);
+        if (at == NULL)
+            return FAIL_NOMEM(b->g->ctx);
+        if (c->n > 0)
+            memcpy(at, c->at, (size_t)c->n * sizeof *at);
+        c->at = at;
+        c->cap = cap;
+    }
+    coo_group *group = &c->at[c->n];
+    group->n = n;
+    group->row = arena_array(&b->data, (size_t)n, sizeof *group->row);
+    group->col = arena_array(&b->data, (size_t)n, sizeof *group->col);
+    if (group->row == NULL || group->col == NULL)
+        return FAIL_NOMEM(b->g->ctx);
+    c->n++;
+    *out = group;
+    return PERI_OK;
+}
+
+static bool is_identity(int64_t n, const int32_t *list, int64_t size)
+{
+    if (n != size)
+        return false;
+    for (int64_t k = 0; k < n; k++)
+        if (list[k] != k)
+            return false;
+    return true;
+}
+
+peri_status coo_pick(expr_graph *g, expr_id v, int64_t n, const int32_t *list, expr_id *out)
+{
+    *out = v;
+    if (expr_size(g, v) == 1 || (list != NULL && is_identity(n, list, expr_size(g, v))) || list == NULL)
+        return PERI_OK;
+    return expr_gather_list(g, v, n, 1, n, list, out);
+}
+
+/* Values as a column, so that products of any two of the same length fit. */
+static peri_status as_column(expr_graph *g, expr_id v, expr_id *out)
+{
+    return expr_reshape(g, v, expr_size(g, v), 1, out);
+}
+
+static peri_status times(expr_graph *g, expr_id a, expr_id b, expr_id *out)
+{
+    return expr_binary(g, PERI_OP_MUL, a, b, out);
+}
+
+/* ---- leaves --------------------------------------------------------------------------------------------------------------------- */
+
+static peri_status direct(coo_builder *b, expr_id e)
+{
+    expr_graph *g = b->g;
+    const expr_node node = *expr_at(g, e);
+    const expr_node input = node.op == PERI_OP_INPUT ? node : *expr_at(g, node.arg[0]);
+    const int64_t n = expr_size(g, e);
+    coo_group *group;
+    TRY(new_group(b, e, n, &group));
+    int64_t kept = 0;
+    for (int64_t k = 0; k < n; k++) {
+        const int64_t at = input.ref + (node.op == PERI_OP_INPUT ? k : expr_gather_at(g, &node, k)) - b->x0;
+        if (at < 0 || at >= b->n_x)
+            continue;
+        group->row[kept] = (int32_t)k;
+        group->col[kept++] = (int32_t)at;
+    }
+    group->n = kept;
+    return expr_number(g, 1, &group->value);
+}
+
+/* ---- linear maps given by rows ----------------------------------------------------------------------------------------------------- */
+
+/* start[r] .. start[r + 1]: positions (in `order`) of the group's entries in row r */
+typedef struct {
+    int64_t *start;
+    int32_t *order;
+} by_row;
+
+static peri_status sort_rows(coo_builder *b, const coo_group *group, int64_t rows, by_row *out)
+{
+    out->start = arena_array(&b->data, (size_t)rows + 2, sizeof *out->start);
+    out->order = arena_array(&b->data, (size_t)group->n, sizeof *out->order);
+    if (out->start == NULL || out->order == NULL)
+        return FAIL_NOMEM(b->g->ctx);
+    for (int64_t k = 0; k < group->n; k++)
+        out->start[group->row[k] + 2]++;
+    for (int64_t r = 0; r < rows; r++)
+        out->start[r + 2] += out->start[r + 1];
+    for (int64_t k = 0; k < group->n; k++)
+        out->order[out->start[group->row[k] + 1]++] = (int32_t)k;
+    return PERI_OK;
+}
+
+/* Entries of a linear image: row[k] of the result takes `factor[k]` (NULL: 1) times row source[k] of the argument. */
+typedef struct {
+    int64_t n;
+    const int32_t *row, *source;
+    expr_id factor; /* [n] entries, or a scalar; -1: 1 */
+} linear_map;
+
+static peri_status map_group(coo_builder *b, expr_id e, const coo_group *from, int64_t rows, const linear_map *map)
+{
+    expr_graph *g = b->g;
+    by_row sorted;
+    TRY(sort_rows(b, from, rows, &sorted));
+    int64_t n = 0;
+    for (int64_t k = 0; k < map->n; k++)
+        n += sorted.start[map->source[k] + 1] - sorted.start[map->source[k]];
+    if (n == 0)
+        return PERI_OK;
+    coo_group *group;
+    const coo_group old = *from; /* new_group may move the array */
+    TRY(new_group(b, e, n, &group));
+    int32_t *pick = arena_array(&b->data, (size_t)n, sizeof *pick);
+    int32_t *which = arena_array(&b->data, (size_t)n, sizeof *which);
+    if (pick == NULL || which == NULL)
+        return FAIL_NOMEM(g->ctx);
+    int64_t at = 0;
+    for (int64_t k = 0; k < map->n; k++)
+        for (int64_t p = sorted.start[map->source[k]]; p < sorted.start[map->source[k] + 1]; p++) {
+            group->row[at] = map->row[k];
+            group->col[at] = old.col[sorted.order[p]];
+            which[at] = (int32_t)k;
+            pick[at++] = sorted.order[p];
+        }
+    TRY(coo_pick(g, old.value, n, pick, &group->value));
+    if (map->factor < 0)
+        return PERI_OK;
+    expr_id factor;
+    TRY(coo_pick(g, map->factor, n, which, &factor));
+    return times(g, factor, group->value, &group->value);
+}
+
+static peri_status map_linear(coo_builder *b, expr_id e, expr_id arg, const linear_map *map)
+{
+    const struct coo from = b->jac[arg];
+    const int64_t rows = expr_size(b->g, arg);
+    for (int64_t k = 0; k < from.n; k++)
+        TRY(map_group(b, e, &from.at[k], rows, map));
+    return PERI_OK;
+}
+
+static peri_status index_arrays(coo_builder *b, int64_t n, int32_t **row, int32_t **source)
+{
+    *row = arena_array(&b->data, (size_t)n, sizeof **row);
+    *source = arena_array(&b->data, (size_t)n, sizeof **source);
+    return *row != NULL && *source != NULL ? PERI_OK : FAIL_NOMEM(b->g->ctx);
+}
+
+static peri_status gather(coo_builder *b, expr_id e, const expr_node *node)
+{
+    const int64_t n = expr_size(b->g, e);
+    int32_t *row, *source;
+    TRY(index_arrays(b, n, &row, &source));
+    for (int64_t k = 0; k < n; k++) {
+        row[k] = (int32_t)k;
+        source[k] = (int32_t)expr_gather_at(b->g, node, k);
+    }
+    const linear_map map = {n, row, source, -1};
+    return map_linear(b, e, node->arg[0], &map);
+}
+
+/* The argument's rows moved to to[row]; no new values. */
+static peri_status relabel(coo_builder *b, expr_id e, expr_id arg, const int32_t *to, int64_t shift)
+{
+    const struct coo from = b->jac[arg];
+    for (int64_t k = 0; k < from.n; k++) {
+        coo_group *group;
+        TRY(new_group(b, e, from.at[k].n, &group));
+        group->value = from.at[k].value;
+        for (int64_t i = 0; i < from.at[k].n; i++) {
+            group->row[i] = to != NULL ? to[from.at[k].row[i]] : (int32_t)(from.at[k].row[i] * (shift >= 0) + (shift > 0 ? shift : 0));
+            group->col[i] = from.at[k].col[i];
+        }
+    }
+    return PERI_OK;
+}
+
+static peri_status listed(coo_builder *b, expr_id e, const expr_node *node)
+{
+    expr_graph *g = b->g;
+    int64_t at = 0;
+    for (int32_t k = 0; k < node->many.n; k++) {
+        const expr_id arg = g->args.at[node->many.list + k];
+        const int32_t *to = node->op == PERI_OP_SCATTER ? g->lists.at[g->args.at[node->many.list + node->many.n + k]].at : NULL;
+        if (b->depends[arg])
+            TRY(relabel(b, e, arg, to, at));
+        at += expr_size(g, arg);
+    }
+    return PERI_OK;
+}
+
+static peri_status cumsum(coo_builder *b, expr_id e, const expr_node *node)
+{
+    const int64_t rows = node->rows, cols = node->cols;
+    if (rows * (rows + 1) / 2 * cols > b->limit)
+        return FAIL(b->g->ctx, PERI_E_UNSUPPORTED, "sparse derivatives: cumsum of %lld rows has too many entries", (long long)rows);
+    const int64_t n = rows * (rows + 1) / 2 * cols;
+    int32_t *row, *source;
+    TRY(index_arrays(b, n, &row, &source));
+    int64_t at = 0;
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t p = 0; p <= i; p++)
+            for (int64_t j = 0; j < cols; j++, at++) {
+                row[at] = (int32_t)(i * cols + j);
+                source[at] = (int32_t)(p * cols + j);
+            }
+    const linear_map map = {n, row, source, -1};
+    return map_linear(b, e, node->arg[0], &map);
+}
+
+/* ---- matrix products ------------------------------------------------------------------------------------------------------------------ */
+
+/* C = A B with A (r x k) held fixed: C[i][j] takes A[i][p] times B[p][j]. Sparse A: its entries only. */
+static peri_status product_right(coo_builder *b, expr_id e, const expr_node *node)
+{
+    expr_graph *g = b->g;
+    const expr_id a = node->arg[0];
+    const int64_t rows = node->rows, cols = node->cols, inner = expr_at(g, a)->cols;
+    const bool sparse = expr_at(g, a)->op == PERI_OP_CONST && expr_size(g, a) > 1 && g->consts.at[expr_at(g, a)->ref].col != NULL;
+    const expr_const *s = sparse ? &g->consts.at[expr_at(g, a)->ref] : NULL;
+    const int64_t n = (sparse ? s->nnz : rows * inner) * cols;
+    int32_t *row, *source, *which;
+    if (n > b->limit)
+        return FAIL(g->ctx, PERI_E_UNSUPPORTED, "sparse derivatives: a matrix product has %lld entries", (long long)n);
+    TRY(index_arrays(b, n, &row, &source));
+    which = arena_array(&b->data, (size_t)n, sizeof *which);
+    if (which == NULL)
+        return FAIL_NOMEM(g->ctx);
+    int64_t at = 0;
+    for (int64_t i = 0; i < rows; i++) {
+        const int64_t begin = sparse ? s->row_start[i] : i * inner, end = sparse ? s->row_start[i + 1] : (i + 1) * inner;
+        for (int64_t p = begin; p < end; p++)
+            for (int64_t j = 0; j < cols; j++, at++) {
+                row[at] = (int32_t)(i * cols + j);
+                source[at] = (int32_t)((sparse ? s->col[p] : p - i * inner) * cols + j);
+                which[at] = (int32_t)p;
+            }
+    }
+    linear_map map = {n, row, source, -1};
+    expr_id values = a;
+    if (sparse)
+        TRY(expr_dense(g, s->nnz, 1, s->data, &values));
+    TRY(as_column(g, values, &values));
+    TRY(coo_pick(g, values, n, which, &map.factor));
+    return map_linear(b, e, node->arg[1], &map);
+}
+
+/* C = A B with B (k x c) held fixed: C[i][j] takes B[p][j] times A[i][p]. */
+static peri_status product_left(coo_builder *b, expr_id e, const expr_node *node)
+{
+    expr_graph *g = b->g;
+    const int64_t rows = node->rows, cols = node->cols, inner = expr_at(g, node->arg[0])->cols, n = rows * cols * inner;
+    int32_t *row, *source, *which;
+    if (n > b->limit)
+        return FAIL(g->ctx, PERI_E_UNSUPPORTED, "sparse derivatives: a matrix product has %lld entries", (long long)n);
+    TRY(index_arrays(b, n, &row, &source));
+    which = arena_array(&b->data, (size_t)n, sizeof *which);
+    if (which == NULL)
+        return FAIL_NOMEM(g->ctx);
+    int64_t at = 0;
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t j = 0; j < cols; j++)
+            for (int64_t p = 0; p < inner; p++, at++) {
+                row[at] = (int32_t)(i * cols + j);
+                source[at] = (int32_t)(i * inner + p);
+                which[at] = (int32_t)(p * cols + j);
+            }
+    linear_map map = {n, row, source, -1};
+    expr_id values;
+    TRY(as_column(g, node->arg[1], &values));
+    TRY(coo_pick(g, values, n, which, &map.factor));
+    return map_linear(b, e, node->arg[0], &map);
+}
+
+/* ---- nonlinear nodes --------------------------------------------------------------------------------------------------------------------- */
+
+static peri_status scalar_node(coo_builder *b, expr_id e, const expr_node *node)
+{
+    expr_graph *g = b->g;
+    const int64_t n = expr_size(g, node->arg[0]);
+    linear_map map = {n, NULL, NULL, -1};
+    int32_t *row, *source;
+    expr_id one;
+    TRY(index_arrays(b, n, &row, &source));
+    for (int64_t k = 0; k < n; k++)
+        source[k] = (int32_t)k;
+    map.row = row;
+    map.source = source;
+    TRY(expr_number(g, 1, &one));
+    TRY(diff_scalar_gradient(g, e, one, &map.factor));
+    TRY(as_column(g, map.factor, &map.factor));
+    return map_linear(b, e, node->arg[0], &map);
+}
+
+/* Marks the nodes that e is made of entry by entry; collects those where that ends. */
+static peri_status find_leaves(coo_builder *b, expr_id e, expr_id **leaves, int64_t *n_leaves)
+{
+    expr_graph *g = b->g;
+    VEC(expr_id) todo = {0}, found = {0};
+    hash_map seen;
+    hash_init(&seen, g->m);
+    bool ok = vec_push(g->m, &todo, e) && hash_put(&seen, (uint64_t)e, 0);
+    const int64_t size = expr_size(g, e);
+    while (ok && todo.n > 0) {
+        const expr_id top = todo.at[--todo.n];
+        const expr_node *node = expr_at(g, top);
+        int64_t mark;
+        for (int k = 0; k < 3 && ok; k++) {
+            const expr_id a = node->arg[k];
+            if (a < 0 || !b->depends[a] || hash_get(&seen, (uint64_t)a, &mark))
+                continue;
+            ok = hash_put(&seen, (uint64_t)a, 0);
+            if (expr_is_elementwise(expr_at(g, a)->op) && expr_size(g, a) == size)
+                ok = ok && vec_push(g->m, &todo, a);
+            else
+                ok = ok && vec_push(g->m, &found, a);
+        }
+    }
+    *n_leaves = found.n;
+    *leaves = arena_array(&b->data, (size_t)found.n, sizeof **leaves);
+    ok = ok && *leaves != NULL;
+    if (ok && found.n > 0)
+        memcpy(*leaves, found.at, (size_t)found.n * sizeof **leaves);
+    vec_free(g->m, &todo);
+    vec_free(g->m, &found);
+    hash_release(&seen);
+    return ok ? PERI_OK : FAIL_NOMEM(g->ctx);
+}
+
+/* Row i of the result takes d[i] times row i of the leaf (row 0 of a scalar leaf). */
+static peri_status chain(coo_builder *b, expr_id e, expr_id leaf, expr_id d)
+{
+    const int64_t n = expr_size(b->g, e);
+    const bool scalar = expr_size(b->g, leaf) == 1;
+    int32_t *row, *source;
+    TRY(index_arrays(b, n, &row, &source));
+    for (int64_t k = 0; k < n; k++) {
+        row[k] = (int32_t)k;
+        source[k] = scalar ? 0 : (int32_t)k;
+    }
+    linear_map map = {n, row, source, -1};
+    TRY(as_column(b->g, d, &map.factor));
+    return map_linear(b, e, leaf, &map);
+}
+
+static peri_status elementwise(coo_builder *b, expr_id e)
+{
+    expr_graph *g = b->g;
+    expr_id *leaves, *d, one;
+    int64_t n;
+    TRY(find_leaves(b, e, &leaves, &n));
+    d = arena_array(&b->data, (size_t)n, sizeof *d);
+    if (d == NULL)
+        return FAIL_NOMEM(g->ctx);
+    TRY(expr_number(g, 1, &one));
+    TRY(diff_adjoint_local(g, 1, &e, &one, n, leaves, d));
+    for (int64_t k = 0; k < n; k++) {
+        const struct coo *below;
+        if (d[k] < 0 || diff_is_zero(g, d[k]))
+            continue;
+        TRY(coo_jacobian(b, leaves[k], &below));
+        TRY(chain(b, e, leaves[k], d[k]));
+    }
+    return PERI_OK;
+}
+
+/* ---- the rules together ---------------------------------------------------------------------------------------------------------------------- */
+
+static peri_status make(coo_builder *b, expr_id e)
+{
+    expr_graph *g = b->g;
+    const expr_node node = *expr_at(g, e);
+    if (coo_is_direct(g, e))
+        return direct(b, e);
+    if (expr_is_elementwise(node.op))
+        return elementwise(b, e);
+    switch (node.op) {
+    case PERI_OP_GATHER:
+        return gather(b, e, &node);
+    case PERI_OP_SCATTER:
+    case PERI_OP_STACK:
+        return listed(b, e, &node);
+    case PERI_OP_SUM:
+        return relabel(b, e, node.arg[0], NULL, -1);
+    case PERI_OP_MARK:
+        return relabel(b, e, node.arg[0], NULL, 0);
+    case PERI_OP_CUMSUM:
+        return cumsum(b, e, &node);
+    case PERI_OP_MATMUL:
+        if (b->depends[node.arg[0]])
+            TRY(product_left(b, e, &node));
+        return b->depends[node.arg[1]] ? product_right(b, e, &node) : PERI_OK;
+    case PERI_OP_MAX:
+    case PERI_OP_MIN:
+    case PERI_OP_LOGDET:
+    case PERI_OP_CALL:
+        return scalar_node(b, e, &node);
+    default:
+        return diff_unsupported(g, e, "sparse derivative");
+    }
+}
+
+/* Nodes whose Jacobian e needs first, all of smaller number: marked in one downward sweep, then made upwards. */
+peri_status coo_jacobian(coo_builder *b, expr_id e, const struct coo **out)
+{
+    expr_graph *g = b->g;
+    *out = &b->jac[e];
+    if (b->jac[e].done || !b->depends[e])
+        return PERI_OK;
+    unsigned char *need = mem_array(g->m, (size_t)e + 1, 1);
+    if (need == NULL)
+        return FAIL_NOMEM(g->ctx);
+    need[e] = 1;
+    for (expr_id k = e; k >= 0; k--) {
+        if (!need[k] || b->jac[k].done || coo_is_direct(g, k))
+            continue;
+        const bool elementwise_node = expr_is_elementwise(expr_at(g, k)->op);
+        const expr_id *args;
+        const int32_t n = expr_args(g, k, &args);
+        for (int32_t i = 0; i < n; i++) { /* 2: inside an elementwise chain, only passed through */
+            const expr_id a = args[i];
+            if (!b->depends[a])
+                continue;
+            const bool inside = elementwise_node && expr_is_elementwise(expr_at(g, a)->op) && expr_size(g, a) == expr_size(g, k);
+            need[a] = (unsigned char)(need[a] | (inside ? 2 : 1));
+        }
+    }
+    peri_status status = PERI_OK;
+    for (expr_id k = 0; k <= e && status == PERI_OK; k++)
+        if ((need[k] & 1) && !b->jac[k].done) {
+            status = make(b, k);
+            b->jac[k].done = true;
+        }
+    mem_array_free(g->m, need);
+    return status;
+}
+
+/* ---- assembly --------------------------------------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    int64_t n;
+    int64_t *place; /* [n] position in CSC order of each entry, groups one after the other */
+} placing;
+
+/* CSC pattern of all entries without duplicates; place[k] of every entry. Two counting sorts: by row, then by column. */
+static peri_status sort_entries(expr_graph *g, int64_t rows, int64_t cols, int64_t n, const coo_group *groups, diff_sparse *out,
+                                placing *p)
+{
+    p->n = 0;
+    for (int64_t k = 0; k < n; k++)
+        p->n += groups[k].n;
+    int64_t *by_row_start = mem_array(g->m, (size_t)rows + 2, sizeof *by_row_start);
+    int64_t *order = mem_array(g->m, (size_t)p->n, sizeof *order), *sorted = mem_array(g->m, (size_t)p->n, sizeof *sorted);
+    int32_t *row = mem_array(g->m, (size_t)p->n, sizeof *row), *col = mem_array(g->m, (size_t)p->n, sizeof *col);
+    p->place = mem_array(g->m, (size_t)p->n, sizeof *p->place);
+    out->start = mem_array(g->m, (size_t)cols + 2, sizeof *out->start);
+    out->index = mem_array(g->m, (size_t)p->n, sizeof *out->index);
+    bool ok = by_row_start != NULL && order != NULL && sorted != NULL && row != NULL && col != NULL && p->place != NULL &&
+              out->start != NULL && out->index != NULL;
+    if (ok) {
+        int64_t at = 0;
+        for (int64_t k = 0; k < n; k++)
+            for (int64_t i = 0; i < groups[k].n; i++, at++) {
+                row[at] = groups[k].row[i];
+                col[at] = groups[k].col[i];
+                by_row_start[row[at] + 2]++;
+                out->start[col[at] + 1]++;
+            }
+        for (int64_t r = 0; r < rows; r++)
+            by_row_start[r + 2] += by_row_start[r + 1];
+        for (int64_t k = 0; k < p->n; k++)
+            order[by_row_start[row[k] + 1]++] = k;
+        for (int64_t c = 0; c < cols; c++)
+            out->start[c + 1] += out->start[c];
+        memmove(out->start + 1, out->start, (size_t)cols * sizeof *out->start); /* start[c + 1]: next free place of column c */
+        out->start[0] = 0;
+        for (int64_t k = 0; k < p->n; k++)
+            sorted[out->start[col[order[k]] + 1]++] = order[k];
+        int64_t nnz = 0, done = 0;
+        for (int64_t c = 0; c < cols; c++) { /* merge equal neighbours */
+            const int64_t end = out->start[c + 1], begin = nnz;
+            for (; done < end; done++) {
+                const int64_t k = sorted[done];
+                if (nnz == begin || out->index[nnz - 1] != row[k])
+                    out->index[nnz++] = row[k];
+                p->place[k] = nnz - 1;
+            }
+            out->start[c] = begin;
+        }
+        out->start[cols] = nnz;
+        out->nnz = nnz;
+    }
+    mem_array_free(g->m, by_row_start);
+    mem_array_free(g->m, order);
+    mem_array_free(g->m, sorted);
+    mem_array_free(g->m, row);
+    mem_array_free(g->m, col);
+    return ok ? PERI_OK : FAIL_NOMEM(g->ctx);
+}
+
+/* The sum of all constant entries as one argument of the scatter: base[place] for the places that have one. */
+static peri_status constant_part(expr_graph *g, int64_t n, const coo_group *groups, const placing *p, int64_t nnz, expr_id *value,
+                                 int32_t **index)
+{
+    double *sum = mem_array(g->m, (size_t)nnz, sizeof *sum);
+    unsigned char *has = mem_array(g->m, (size_t)nnz, 1);
+    *index = mem_array(g->m, (size_t)nnz, sizeof **index);
+    *value = -1;
+    peri_status status = sum != NULL && has != NULL && *index != NULL ? PERI_OK : FAIL_NOMEM(g->ctx);
+    int64_t at = 0, kept = 0;
+    for (int64_t k = 0; k < n && status == PERI_OK; at += groups[k++].n) {
+        double same = 0;
+        const bool spread = expr_constant_value(g, groups[k].value, &same);
+        if (!spread && expr_at(g, groups[k].value)->op != PERI_OP_CONST)
+            continue;
+        for (int64_t i = 0; i < groups[k].n; i++) {
+            sum[p->place[at + i]] += spread ? same : expr_const_data(g, groups[k].value)[i];
+            has[p->place[at + i]] = 1;
+        }
+    }
+    for (int64_t k = 0; k < nnz && status == PERI_OK; k++)
+        if (has[k]) {
+            sum[kept] = sum[k];
+            (*index)[kept++] = (int32_t)k;
+        }
+    if (status == PERI_OK && kept > 0)
+        status = expr_dense(g, kept, 1, sum, value);
+    mem_array_free(g->m, sum);
+    mem_array_free(g->m, has);
+    return status;
+}
+
+static bool is_constant(const expr_graph *g, expr_id e)
+{
+    double value;
+    return expr_at(g, e)->op == PERI_OP_CONST || expr_constant_value(g, e, &value);
+}
+
+static peri_status place_values(expr_graph *g, int64_t n, const coo_group *groups, const placing *p, diff_sparse *out)
+{
+    expr_id *args = mem_array(g->m, (size_t)n + 1, sizeof *args);
+    int32_t **lists = mem_array(g->m, (size_t)n + 1, sizeof *lists);
+    peri_status status = args != NULL && lists != NULL ? PERI_OK : FAIL_NOMEM(g->ctx);
+    int64_t at = 0, kept = 0;
+    if (status == PERI_OK)
+        status = constant_part(g, n, groups, p, out->nnz, &args[0], &lists[0]);
+    kept = status == PERI_OK && args[0] >= 0;
+    if (status == PERI_OK && !kept) {
+        mem_array_free(g->m, lists[0]);
+        lists[0] = NULL;
+    }
+    for (int64_t k = 0; k < n && status == PERI_OK; at += groups[k++].n) {
+        if (groups[k].n == 0 || is_constant(g, groups[k].value))
+            continue;
+        status = expr_size(g, groups[k].value) == 1 ? expr_broadcast(g, groups[k].value, groups[k].n, 1, &args[kept])
+                                                    : as_column(g, groups[k].value, &args[kept]);
+        lists[kept] = mem_array(g->m, (size_t)groups[k].n, sizeof **lists);
+        if (status == PERI_OK && lists[kept] == NULL)
+            status = FAIL_NOMEM(g->ctx);
+        for (int64_t i = 0; i < groups[k].n && status == PERI_OK; i++)
+            lists[kept][i] = (int32_t)p->place[at + i];
+        kept++;
+    }
+    if (status == PERI_OK)
+        status = expr_scatter_sum(g, out->nnz, 1, kept, args, (const int32_t *const *)lists, &out->values);
+    for (int64_t k = 0; k < n + 1 && lists != NULL; k++)
+        mem_array_free(g->m, lists[k]);
+    mem_array_free(g->m, args);
+    mem_array_free(g->m, lists);
+    return status;
+}
+
+peri_status coo_assemble(expr_graph *g, int64_t rows, int64_t cols, int64_t n, const coo_group *groups, diff_sparse *out)
+{
+    placing p = {0, NULL};
+    memset(out, 0, sizeof *out);
+    out->rows = rows;
+    out->cols = cols;
+    out->values = PERI_NO_EXPR;
+    peri_status status = sort_entries(g, rows, cols, n, groups, out, &p);
+    if (status == PERI_OK && out->nnz > 0)
+        status = place_values(g, n, groups, &p, out);
+    mem_array_free(g->m, p.place);
+    if (status != PERI_OK)
+        diff_sparse_free(g, out);
+    return status;
+}
+
+void diff_sparse_free(expr_graph *g, diff_sparse *s)
+{
+    mem_array_free(g->m, s->start);
+    mem_array_free(g->m, s->index);
+    memset(s, 0, sizeof *s);
+    s->values = PERI_NO_EXPR;
+}
+
+enum { ENTRY_LIMIT = 200 * 1000 * 1000 };
+
+peri_status diff_jacobian(expr_graph *g, expr_id root, int64_t x0, int64_t n, diff_sparse *out)
+{
+    coo_builder b;
+    const struct coo *jac = NULL;
+    memset(out, 0, sizeof *out);
+    peri_status status = coo_init(&b, g, root, x0, n, ENTRY_LIMIT);
+    if (status == PERI_OK)
+        status = coo_jacobian(&b, root, &jac);
+    if (status == PERI_OK)
+        status = coo_assemble(g, expr_size(g, root), n, jac->n, jac->at, out);
+    coo_release(&b);
+    return status;
+}

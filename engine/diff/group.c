@@ -1,0 +1,496 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * group.c - finding repeated structure, second half: scalar expressions of the same form become one vector expression. The form of an instance is its
+ * operations in order of first visit with the leaves abstracted; leaves become columns: index lists into arrays, or data. A leaf that is the same in all
+ * instances stays a scalar. Long sums are split into terms, grouped alike, and summed by segments.
+ */
+#include "diff/roll.h"
+#include <string.h>
+
+/* ---- forms ------------------------------------------------------------------------------------------------------------------ */
+
+enum { TOKEN_DATA = 1 << 8, TOKEN_EXPONENT = 2 << 8, TOKEN_ENTRY = 3 << 8 };
+
+/* One local number: an operation on earlier local numbers, or a leaf. */
+typedef struct {
+    int32_t op;     /* operation, or TOKEN_* */
+    int32_t arg[3]; /* operation: local numbers, -1 none; ENTRY: arg[0] is the array's node in `to` */
+    double value;   /* EXPONENT: its value, part of the form */
+} token;
+
+typedef struct {
+    int64_t n_tokens, n; /* tokens of the form; instances so far */
+    token *tokens;       /* [n_tokens] */
+    bool terms;          /* instances are terms of sums */
+    VEC(int32_t) index;  /* [n x entries] in order of instance, then leaf */
+    VEC(double) data;    /* [n x data leaves] */
+    VEC(double) factor;  /* terms: [n] */
+    VEC(int32_t) segment;/* terms: [n] which sum */
+    VEC(expr_id) node;   /* others: [n] the old node */
+    int32_t entries, datas;
+    expr_id vector;      /* the result in `to` */
+} group;
+
+typedef struct {
+    roller *r;
+    mem *m;
+    VEC(token) tokens;      /* of the instance at hand */
+    VEC(int32_t) index;     /* its leaves */
+    VEC(double) data;
+    VEC(group *) groups;
+    hash_map by_form;       /* hash -> group number; chained by trying hash + 1 */
+    VEC(struct visit { expr_id e; int32_t next; }) visits;
+    VEC(struct part { expr_id e; bool spine; double factor; }) parts;
+} grouper;
+
+static peri_status nomem(const grouper *p)
+{
+    return FAIL_NOMEM(p->r->from->ctx);
+}
+
+/* ---- reading one instance ---------------------------------------------------------------------------------------------------------- */
+
+static bool is_known(const roller *r, expr_id e)
+{
+    return r->stamp[e] == r->instance;
+}
+
+static bool push_token(grouper *p, expr_id e, token t)
+{
+    p->r->local[e] = (int32_t)p->tokens.n;
+    p->r->stamp[e] = p->r->instance;
+    return vec_push(p->m, &p->tokens, t);
+}
+
+/* The array of `to` that entry e of the old graph belongs to, and which of its entries it is. */
+static peri_status locate(grouper *p, expr_id e, expr_id *array, int32_t *place)
+{
+    roller *r = p->r;
+    const expr_node *node = expr_at(r->from, e);
+    *array = r->image[e];
+    *place = r->place[e];
+    if (r->flags[e] & ROLL_SCALAR)
+        return PERI_OK;
+    *place = 0;
+    node = expr_at(r->to, *array);
+    if (node->op == PERI_OP_GATHER) {
+        *place = (int32_t)expr_gather_at(r->to, node, 0);
+        *array = node->arg[0];
+    }
+    return PERI_OK;
+}
+
+static peri_status push_leaf(grouper *p, expr_id e, bool exponent)
+{
+    roller *r = p->r;
+    const expr_node *node = expr_at(r->from, e);
+    token t = {TOKEN_DATA, {-1, -1, -1}, 0};
+    if (node->op == PERI_OP_CONST) {
+        if (exponent) {
+            t.op = TOKEN_EXPONENT;
+            t.value = node->value;
+        } else if (!vec_push(p->m, &p->data, node->value)) {
+            return nomem(p);
+        }
+        return push_token(p, e, t) ? PERI_OK : nomem(p);
+    }
+    int32_t place;
+    t.op = TOKEN_ENTRY;
+    TRY(locate(p, e, &t.arg[0], &place));
+    return vec_push(p->m, &p->index, place) && push_token(p, e, t) ? PERI_OK : nomem(p);
+}
+
+static bool is_inner(const roller *r, expr_id e, expr_id top)
+{
+    return (r->flags[e] & ROLL_SCALAR) && (e == top || !(r->flags[e] & ROLL_MATERIAL));
+}
+
+static peri_status finish_node(grouper *p, expr_id e)
+{
+    const expr_node *node = expr_at(p->r->from, e);
+    token t = {node->op, {-1, -1, -1}, 0};
+    for (int k = 0; k < 3 && node->arg[k] >= 0; k++)
+        t.arg[k] = p->r->local[node->arg[k]];
+    return push_token(p, e, t) ? PERI_OK : nomem(p);
+}
+
+/* Tokens of the instance with root e, in post-order, without recursion. */
+static peri_status read_instance(grouper *p, expr_id root, bool is_term)
+{
+    roller *r = p->r;
+    r->instance++;
+    p->tokens.n = p->index.n = p->data.n = p->visits.n = 0;
+    const expr_id top = is_term ? -1 : root; /* a term that is material is a leaf */
+    if (!is_inner(r, root, top))
+        return push_leaf(p, root, false);
+    const struct visit first = {root, 0};
+    if (!vec_push(p->m, &p->visits, first))
+        return nomem(p);
+    while (p->visits.n > 0) {
+        struct visit *v = &p->visits.at[p->visits.n - 1];
+        const expr_node *node = expr_at(r->from, v->e);
+        if (v->next == 3 || node->arg[v->next] < 0) {
+            const expr_id e = v->e;
+            p->visits.n--;
+            TRY(finish_node(p, e));
+            continue;
+        }
+        const bool exponent = node->op == PERI_OP_POW && v->next == 1;
+        const struct visit below = {node->arg[v->next++], 0};
+        if (is_known(r, below.e))
+            continue;
+        if (!is_inner(r, below.e, top))
+            TRY(push_leaf(p, below.e, exponent));
+        else if (!vec_push(p->m, &p->visits, below))
+            return nomem(p);
+    }
+    return PERI_OK;
+}
+
+/* ---- the group of a form -------------------------------------------------------------------------------------------------------------- */
+
+static uint64_t form_hash(const grouper *p, bool terms)
+{
+    uint64_t h = terms ? 7 : 3;
+    for (int64_t k = 0; k < p->tokens.n; k++) {
+        const token *t = &p->tokens.at[k];
+        uint64_t bits;
+        memcpy(&bits, &t->value, sizeof bits);
+        h = hash_join(h, (uint64_t)(uint32_t)t->op | (uint64_t)(uint32_t)t->arg[0] << 32);
+        h = hash_join(h ^ bits, (uint64_t)(uint32_t)t->arg[1] | (uint64_t)(uint32_t)t->arg[2] << 32);
+    }
+    return h;
+}
+
+static bool same_form(const grouper *p, const group *q, bool terms)
+{
+    return q->terms == terms && q->n_tokens == p->tokens.n &&
+           memcmp(q->tokens, p->tokens.at, (size_t)q->n_tokens * sizeof *q->tokens) == 0;
+}
+
+static peri_status new_form(grouper *p, bool terms, uint64_t h, group **out)
+{
+    group *q = arena_alloc(&p->r->data, sizeof *q);
+    if (q == NULL)
+        return nomem(p);
+    q->tokens = arena_array(&p->r->data, (size_t)p->tokens.n, sizeof *q->tokens);
+    if (q->tokens == NULL || !vec_push(p->m, &p->groups, q) || !hash_put(&p->by_form, h, p->groups.n - 1))
+        return nomem(p);
+    memcpy(q->tokens, p->tokens.at, (size_t)p->tokens.n * sizeof *q->tokens);
+    q->n_tokens = p->tokens.n;
+    q->terms = terms;
+    q->entries = (int32_t)p->index.n;
+    q->datas = (int32_t)p->data.n;
+    *out = q;
+    return PERI_OK;
+}
+
+static peri_status find_form(grouper *p, bool terms, group **out)
+{
+    int64_t at;
+    uint64_t h = form_hash(p, terms);
+    while (hash_get(&p->by_form, h, &at)) {
+        *out = p->groups.at[at];
+        if (same_form(p, *out, terms))
+            return PERI_OK;
+        h++;
+    }
+    return new_form(p, terms, h, out);
+}
+
+static bool append(grouper *p, group *q)
+{
+    bool ok = vec_reserve(p->m, &q->index, q->index.n + p->index.n) && vec_reserve(p->m, &q->data, q->data.n + p->data.n);
+    for (int64_t k = 0; k < p->index.n && ok; k++)
+        q->index.at[q->index.n++] = p->index.at[k];
+    for (int64_t k = 0; k < p->data.n && ok; k++)
+        q->data.at[q->data.n++] = p->data.at[k];
+    q->n++;
+    return ok;
+}
+
+static peri_status add_plain(grouper *p, expr_id e)
+{
+    group *q;
+    TRY(read_instance(p, e, false));
+    TRY(find_form(p, false, &q));
+    return append(p, q) && vec_push(p->m, &q->node, e) ? PERI_OK : nomem(p);
+}
+
+static peri_status add_term(grouper *p, expr_id e, double factor, int32_t segment)
+{
+    group *q;
+    TRY(read_instance(p, e, true));
+    TRY(find_form(p, true, &q));
+    return append(p, q) && vec_push(p->m, &q->factor, factor) && vec_push(p->m, &q->segment, segment) ? PERI_OK : nomem(p);
+}
+
+/* c t and t c with a constant c: the factor goes outside. */
+static void split_factor(const roller *r, expr_id *e, double *factor)
+{
+    for (;;) {
+        const expr_node *node = expr_at(r->from, *e);
+        if (!(r->flags[*e] & ROLL_SCALAR) || (r->flags[*e] & ROLL_MATERIAL))
+            return;
+        if (node->op == PERI_OP_NEG) {
+            *factor = -*factor;
+            *e = node->arg[0];
+        } else if (node->op == PERI_OP_MUL && expr_at(r->from, node->arg[1])->op == PERI_OP_CONST) {
+            *factor *= expr_at(r->from, node->arg[1])->value;
+            *e = node->arg[0];
+        } else {
+            return;
+        }
+    }
+}
+
+static int32_t terms_of(const roller *r, expr_id e)
+{
+    return e >= 0 && (r->flags[e] & ROLL_SCALAR) ? r->terms[e] : 1;
+}
+
+/* Is this part split further? Long sums are, and the short beginning of one: what was added up before it became long. The differences that a user wrote
+ * as terms are left whole, so that what cancels in a term still does. */
+static bool is_split(const roller *r, const struct part *top, expr_id head)
+{
+    const int op = expr_at(r->from, top->e)->op;
+    if (top->e == head || roll_is_chain(r, top->e))
+        return true;
+    return top->spine && (r->flags[top->e] & (ROLL_SCALAR | ROLL_MATERIAL)) == ROLL_SCALAR &&
+           (op == PERI_OP_ADD || op == PERI_OP_SUB || op == PERI_OP_NEG);
+}
+
+/* The terms of the long sum that ends at `head`. */
+static peri_status add_sum(grouper *p, expr_id head, int32_t segment, double *constant)
+{
+    roller *r = p->r;
+    const struct part first = {head, true, 1};
+    p->parts.n = 0;
+    if (!vec_push(p->m, &p->parts, first))
+        return nomem(p);
+    while (p->parts.n > 0) {
+        struct part top = p->parts.at[--p->parts.n];
+        const expr_node *node = expr_at(r->from, top.e);
+        if (is_split(r, &top, head)) {
+            const int32_t n0 = terms_of(r, node->arg[0]), n1 = node->arg[1] >= 0 ? terms_of(r, node->arg[1]) : 0;
+            const struct part a = {node->arg[0], n0 > n1, node->op == PERI_OP_NEG ? -top.factor : top.factor};
+            const struct part b = {node->arg[1], n1 > n0, node->op == PERI_OP_SUB ? -top.factor : top.factor};
+            if ((node->arg[1] >= 0 && !vec_push(p->m, &p->parts, b)) || !vec_push(p->m, &p->parts, a))
+                return nomem(p);
+            continue;
+        }
+        split_factor(r, &top.e, &top.factor);
+        if (expr_at(r->from, top.e)->op == PERI_OP_CONST)
+            *constant += top.factor * expr_at(r->from, top.e)->value;
+        else
+            TRY(add_term(p, top.e, top.factor, segment));
+    }
+    return PERI_OK;
+}
+
+/* ---- a group's vector ---------------------------------------------------------------------------------------------------------------------- */
+
+static bool same_column(int64_t n, const double *data, int64_t stride)
+{
+    for (int64_t i = 1; i < n; i++)
+        if (memcmp(&data[i * stride], &data[0], sizeof *data) != 0)
+            return false;
+    return true;
+}
+
+static peri_status data_column(grouper *p, const group *q, int32_t leaf, expr_id *out)
+{
+    const double *first = q->data.at + leaf;
+    if (same_column(q->n, first, q->datas))
+        return expr_number(p->r->to, *first, out);
+    double *column = mem_array(p->m, (size_t)q->n, sizeof *column);
+    if (column == NULL)
+        return nomem(p);
+    for (int64_t i = 0; i < q->n; i++)
+        column[i] = first[i * q->datas];
+    const peri_status status = expr_dense(p->r->to, q->n, 1, column, out);
+    mem_array_free(p->m, column);
+    return status;
+}
+
+static peri_status entry_column(grouper *p, const group *q, int32_t leaf, expr_id array, expr_id *out)
+{
+    const int32_t *first = q->index.at + leaf;
+    bool same = true;
+    for (int64_t i = 1; i < q->n && same; i++)
+        same = first[i * q->entries] == *first;
+    if (same)
+        return expr_gather_affine(p->r->to, array, 1, 1, *first, 1, out);
+    int32_t *column = mem_array(p->m, (size_t)q->n, sizeof *column);
+    if (column == NULL)
+        return nomem(p);
+    for (int64_t i = 0; i < q->n; i++)
+        column[i] = first[i * q->entries];
+    const peri_status status = expr_gather_list(p->r->to, array, q->n, 1, q->n, column, out);
+    mem_array_free(p->m, column);
+    return status;
+}
+
+static peri_status build_vector(grouper *p, group *q)
+{
+    expr_graph *to = p->r->to;
+    expr_id *made = mem_array(p->m, (size_t)q->n_tokens, sizeof *made);
+    peri_status status = made != NULL ? PERI_OK : nomem(p);
+    int32_t entry = 0, data = 0;
+    for (int64_t k = 0; k < q->n_tokens && status == PERI_OK; k++) {
+        const token *t = &q->tokens[k];
+        expr_id args[3];
+        int n = 0;
+        if (t->op == TOKEN_DATA) {
+            status = data_column(p, q, data++, &made[k]);
+        } else if (t->op == TOKEN_EXPONENT) {
+            status = expr_number(to, t->value, &made[k]);
+        } else if (t->op == TOKEN_ENTRY) {
+            status = entry_column(p, q, entry++, t->arg[0], &made[k]);
+        } else {
+            for (; n < 3 && t->arg[n] >= 0; n++)
+                args[n] = made[t->arg[n]];
+            status = expr_op(to, (peri_op)t->op, n, args, &made[k]);
+        }
+    }
+    if (status == PERI_OK)
+        status = expr_broadcast(to, made[q->n_tokens - 1], q->n, 1, &q->vector);
+    mem_array_free(p->m, made);
+    return status;
+}
+
+/* ---- sums --------------------------------------------------------------------------------------------------------------------------------------- */
+
+static peri_status weighted(grouper *p, const group *q, expr_id *out)
+{
+    expr_id factor;
+    if (same_column(q->n, q->factor.at, 1))
+        TRY(expr_number(p->r->to, q->factor.at[0], &factor));
+    else
+        TRY(expr_dense(p->r->to, q->n, 1, q->factor.at, &factor));
+    return expr_binary(p->r->to, PERI_OP_MUL, q->vector, factor, out);
+}
+
+/* All terms belong to one sum: factors that are the same go outside of it. */
+static peri_status one_sum(grouper *p, double constant, expr_id *out)
+{
+    expr_graph *to = p->r->to;
+    expr_id part, factor;
+    TRY(expr_number(to, constant, out));
+    for (int64_t k = 0; k < p->groups.n; k++) {
+        const group *q = p->groups.at[k];
+        if (!q->terms)
+            continue;
+        if (same_column(q->n, q->factor.at, 1)) {
+            TRY(expr_unary(to, PERI_OP_SUM, q->vector, &part));
+            TRY(expr_number(to, q->factor.at[0], &factor));
+            TRY(expr_binary(to, PERI_OP_MUL, part, factor, &part));
+        } else {
+            TRY(weighted(p, q, &part));
+            TRY(expr_unary(to, PERI_OP_SUM, part, &part));
+        }
+        TRY(expr_binary(to, PERI_OP_ADD, *out, part, out));
+    }
+    return PERI_OK;
+}
+
+static peri_status many_sums(grouper *p, int64_t n, const double *constant, expr_id *out)
+{
+    expr_graph *to = p->r->to;
+    expr_id *args = mem_array(p->m, (size_t)p->groups.n, sizeof *args), base;
+    const int32_t **lists = mem_array(p->m, (size_t)p->groups.n, sizeof *lists);
+    peri_status status = args != NULL && lists != NULL ? PERI_OK : nomem(p);
+    int64_t kept = 0;
+    for (int64_t k = 0; k < p->groups.n && status == PERI_OK; k++) {
+        const group *q = p->groups.at[k];
+        if (!q->terms)
+            continue;
+        status = weighted(p, q, &args[kept]);
+        lists[kept++] = q->segment.at;
+    }
+    if (status == PERI_OK)
+        status = expr_scatter_sum(to, n, 1, kept, args, lists, out);
+    if (status == PERI_OK)
+        status = expr_dense(to, n, 1, constant, &base);
+    if (status == PERI_OK)
+        status = expr_binary(to, PERI_OP_ADD, *out, base, out);
+    mem_array_free(p->m, args);
+    mem_array_free(p->m, lists);
+    return status;
+}
+
+static peri_status build_sums(grouper *p, int64_t n, const expr_id *heads, const double *constant)
+{
+    expr_id vector;
+    if (n == 0)
+        return PERI_OK;
+    TRY(n == 1 ? one_sum(p, constant[0], &vector) : many_sums(p, n, constant, &vector));
+    for (int64_t k = 0; k < n; k++) {
+        p->r->image[heads[k]] = vector;
+        p->r->place[heads[k]] = (int32_t)k;
+    }
+    return PERI_OK;
+}
+
+/* ---- all together ----------------------------------------------------------------------------------------------------------------------------------- */
+
+static void grouper_release(grouper *p)
+{
+    for (int64_t k = 0; k < p->groups.n; k++) {
+        group *q = p->groups.at[k];
+        vec_free(p->m, &q->index);
+        vec_free(p->m, &q->data);
+        vec_free(p->m, &q->factor);
+        vec_free(p->m, &q->segment);
+        vec_free(p->m, &q->node);
+    }
+    vec_free(p->m, &p->groups);
+    vec_free(p->m, &p->tokens);
+    vec_free(p->m, &p->index);
+    vec_free(p->m, &p->data);
+    vec_free(p->m, &p->visits);
+    vec_free(p->m, &p->parts);
+    hash_release(&p->by_form);
+}
+
+static peri_status build_all(grouper *p)
+{
+    for (int64_t k = 0; k < p->groups.n; k++) {
+        group *q = p->groups.at[k];
+        TRY(build_vector(p, q));
+        for (int64_t i = 0; i < q->node.n; i++) {
+            p->r->image[q->node.at[i]] = q->vector;
+            p->r->place[q->node.at[i]] = (int32_t)i;
+        }
+    }
+    return PERI_OK;
+}
+
+peri_status roll_group(roller *r, int64_t n, const expr_id *scalars)
+{
+    grouper p;
+    memset(&p, 0, sizeof p);
+    p.r = r;
+    p.m = r->from->m;
+    hash_init(&p.by_form, p.m);
+    expr_id *heads = mem_array(p.m, (size_t)n, sizeof *heads);
+    double *constant = mem_array(p.m, (size_t)n, sizeof *constant);
+    peri_status status = heads != NULL && constant != NULL ? PERI_OK : nomem(&p);
+    int64_t n_heads = 0;
+    for (int64_t k = 0; k < n && status == PERI_OK; k++) {
+        if (r->flags[scalars[k]] & ROLL_CHAIN) {
+            status = add_sum(&p, scalars[k], (int32_t)n_heads, &constant[n_heads]);
+            heads[n_heads++] = scalars[k];
+        } else {
+            status = add_plain(&p, scalars[k]);
+        }
+    }
+    if (status == PERI_OK)
+        status = build_all(&p);
+    if (status == PERI_OK)
+        status = build_sums(&p, n_heads, heads, constant);
+    mem_array_free(p.m, heads);
+    mem_array_free(p.m, constant);
+    grouper_release(&p);
+    return status;
+}

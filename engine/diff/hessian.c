@@ -1,0 +1,414 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * hessian.c - the sparse Hessian of a scalar, lower triangle. With stages u -> phi(u) of the computation and adjoints lambda of their outputs,
+ *
+ *     H = sum over stages  (du/dx)' [ sum_i lambda_i hess phi_i(u) ] (du/dx)
+ *
+ * (the chain rule for second derivatives; Griewank and Walther 2008, ch. 3). A stage here is a set of elementwise nodes of one size: its inner Hessian
+ * is a few columns of second partial derivatives, one a pair of leaves, as nodes; du/dx are the groups of coo.c. Linear nodes have no inner Hessian.
+ */
+#include "diff/internal.h"
+#include <string.h>
+
+/* weight w [n] (or a scalar) times u_a[row_a] u_b[row_b]: one pair of leaves of a stage */
+typedef struct {
+    expr_id w, a, b;
+    int64_t n;
+    const int32_t *row_a, *row_b; /* NULL: instance i takes row i, or row 0 of a scalar */
+} pair;
+
+typedef struct {
+    coo_builder coo;
+    diff_sweep sweep;
+    int32_t *level; /* [top + 1] */
+    VEC(pair) pairs;
+    VEC(coo_group) groups; /* of the Hessian: row >= col */
+} builder;
+
+/* ---- stages -------------------------------------------------------------------------------------------------------------- */
+
+static bool is_inside(const expr_graph *g, expr_id e, expr_id arg)
+{
+    return expr_is_elementwise(expr_at(g, arg)->op) && expr_size(g, arg) == expr_size(g, e);
+}
+
+/* Elementwise nodes one level above what they read; all others on the level of their arguments. */
+static void find_levels(builder *b)
+{
+    const expr_graph *g = b->coo.g;
+    for (expr_id e = 0; e <= b->sweep.top; e++) {
+        const bool elementwise = expr_is_elementwise(expr_at(g, e)->op);
+        const expr_id *args;
+        const int32_t n = b->coo.depends[e] ? expr_args(g, e, &args) : 0;
+        for (int32_t k = 0; k < n; k++) {
+            if (!b->coo.depends[args[k]])
+                continue;
+            const bool next = elementwise && !is_inside(g, e, args[k]) && !coo_is_direct(g, args[k]);
+            const int32_t level = b->level[args[k]] + (next ? 1 : 0);
+            b->level[e] = level > b->level[e] ? level : b->level[e];
+        }
+    }
+}
+
+static bool has_adjoint(const builder *b, expr_id e)
+{
+    return b->sweep.sum[e] >= 0 || b->sweep.first[e] >= 0;
+}
+
+/* A leaf of the stage: read by it and not of it. */
+static bool is_leaf_of(const builder *b, expr_id e, expr_id arg)
+{
+    return b->coo.depends[arg] && !(is_inside(b->coo.g, e, arg) && b->level[arg] == b->level[e]);
+}
+
+typedef struct {
+    VEC(expr_id) outs, seeds, leaves;
+    int64_t size, rows, cols;
+} stage;
+
+static void stage_release(builder *b, stage *s)
+{
+    vec_free(b->coo.g->m, &s->outs);
+    vec_free(b->coo.g->m, &s->seeds);
+    vec_free(b->coo.g->m, &s->leaves);
+}
+
+/* The adjoint of an output, closed to differentiation; a spread scalar as the scalar it is. */
+static peri_status closed_adjoint(builder *b, expr_id e, expr_id *out)
+{
+    expr_graph *g = b->coo.g;
+    TRY(diff_sweep_total(&b->sweep, e, out));
+    const expr_node *node = expr_at(g, *out);
+    if (node->op == PERI_OP_GATHER && expr_size(g, node->arg[0]) == 1)
+        *out = node->arg[0];
+    return expr_unary(g, PERI_OP_STOP, *out, out);
+}
+
+static peri_status find_leaves(builder *b, stage *s, unsigned char *seen)
+{
+    expr_graph *g = b->coo.g;
+    for (expr_id e = b->sweep.top; e >= 0; e--) {
+        if (seen[e] != 1)
+            continue;
+        const expr_id *args;
+        const int32_t n = expr_args(g, e, &args);
+        for (int32_t k = 0; k < n; k++) {
+            const expr_id a = args[k];
+            if (!b->coo.depends[a] || seen[a])
+                continue;
+            seen[a] = is_leaf_of(b, e, a) ? 2 : 1;
+            if (seen[a] == 2 && !vec_push(g->m, &s->leaves, a))
+                return FAIL_NOMEM(g->ctx);
+        }
+    }
+    return PERI_OK;
+}
+
+/* Second partial derivatives of the stage: from each leaf's gradient, those with respect to the leaves not before it. */
+static peri_status second_partials(builder *b, stage *s, const expr_id *gradient, expr_id *second)
+{
+    expr_graph *g = b->coo.g;
+    expr_id one;
+    TRY(expr_number(g, 1, &one));
+    for (int64_t i = 0; i < s->leaves.n; i++) {
+        if (gradient[i] < 0)
+            continue;
+        TRY(diff_adjoint_local(g, 1, &gradient[i], &one, s->leaves.n - i, s->leaves.at + i, second));
+        for (int64_t j = i; j < s->leaves.n; j++) {
+            const expr_id w = second[j - i];
+            if (w < 0 || diff_is_zero(g, w))
+                continue;
+            const pair p = {w, s->leaves.at[i], s->leaves.at[j], s->size, NULL, NULL};
+            if (!vec_push(g->m, &b->pairs, p))
+                return FAIL_NOMEM(g->ctx);
+        }
+    }
+    return PERI_OK;
+}
+
+static peri_status pass_down(builder *b, stage *s, const expr_id *gradient)
+{
+    expr_graph *g = b->coo.g;
+    for (int64_t k = 0; k < s->leaves.n; k++) {
+        expr_id part;
+        if (gradient[k] < 0)
+            continue;
+        TRY(expr_broadcast(g, gradient[k], s->rows, s->cols, &part)); /* each instance contributes */
+        TRY(diff_sweep_add(&b->sweep, s->leaves.at[k], part));
+    }
+    return PERI_OK;
+}
+
+static peri_status differentiate_stage(builder *b, stage *s)
+{
+    expr_graph *g = b->coo.g;
+    const size_t n = (size_t)s->leaves.n;
+    expr_id *gradient = mem_array(g->m, n, sizeof *gradient), *second = mem_array(g->m, n, sizeof *second);
+    peri_status status = gradient != NULL && second != NULL ? PERI_OK : FAIL_NOMEM(g->ctx);
+    if (status == PERI_OK)
+        status = diff_adjoint_local(g, s->outs.n, s->outs.at, s->seeds.at, s->leaves.n, s->leaves.at, gradient);
+    if (status == PERI_OK)
+        status = second_partials(b, s, gradient, second);
+    if (status == PERI_OK)
+        status = pass_down(b, s, gradient);
+    mem_array_free(g->m, gradient);
+    mem_array_free(g->m, second);
+    return status;
+}
+
+/* The stage of all elementwise nodes of this level with the size of `first` and an adjoint from outside. */
+static peri_status run_stage(builder *b, expr_id first, unsigned char *done)
+{
+    expr_graph *g = b->coo.g;
+    stage s = {.size = expr_size(g, first), .rows = expr_at(g, first)->rows, .cols = expr_at(g, first)->cols};
+    unsigned char *seen = mem_array(g->m, (size_t)b->sweep.top + 1, 1);
+    peri_status status = seen != NULL ? PERI_OK : FAIL_NOMEM(g->ctx);
+    for (expr_id e = first; e >= 0 && status == PERI_OK; e--) {
+        expr_id seed;
+        if (!expr_is_elementwise(expr_at(g, e)->op) || b->level[e] != b->level[first] || !b->coo.depends[e] ||
+            !has_adjoint(b, e) || expr_at(g, e)->rows != s.rows || expr_at(g, e)->cols != s.cols)
+            continue;
+        done[e] = seen[e] = 1;
+        status = closed_adjoint(b, e, &seed);
+        if (status == PERI_OK && (!vec_push(g->m, &s.outs, e) || !vec_push(g->m, &s.seeds, seed)))
+            status = FAIL_NOMEM(g->ctx);
+    }
+    if (status == PERI_OK)
+        status = find_leaves(b, &s, seen);
+    if (status == PERI_OK)
+        status = differentiate_stage(b, &s);
+    stage_release(b, &s);
+    mem_array_free(g->m, seen);
+    return status;
+}
+
+/* C = A B with both factors depending on the variables: C[i][j] has the pairs A[i][p], B[p][j]. */
+static peri_status product_pairs(builder *b, expr_id e, expr_id adj)
+{
+    expr_graph *g = b->coo.g;
+    const expr_node node = *expr_at(g, e);
+    if (!b->coo.depends[node.arg[0]] || !b->coo.depends[node.arg[1]])
+        return PERI_OK;
+    const int64_t inner = expr_at(g, node.arg[0])->cols, n = (int64_t)node.rows * node.cols * inner;
+    if (n > b->coo.limit)
+        return FAIL(g->ctx, PERI_E_UNSUPPORTED, "sparse second derivatives: a matrix product has %lld terms", (long long)n);
+    int32_t *a = arena_array(&b->coo.data, (size_t)n, sizeof *a), *c = arena_array(&b->coo.data, (size_t)n, sizeof *c);
+    int32_t *which = arena_array(&b->coo.data, (size_t)n, sizeof *which);
+    if (a == NULL || c == NULL || which == NULL)
+        return FAIL_NOMEM(g->ctx);
+    int64_t at = 0;
+    for (int64_t i = 0; i < node.rows; i++)
+        for (int64_t j = 0; j < node.cols; j++)
+            for (int64_t p = 0; p < inner; p++, at++) {
+                a[at] = (int32_t)(i * inner + p);
+                c[at] = (int32_t)(p * node.cols + j);
+                which[at] = (int32_t)(i * node.cols + j);
+            }
+    pair term = {-1, node.arg[0], node.arg[1], n, a, c};
+    TRY(expr_reshape(g, adj, expr_size(g, adj), 1, &term.w));
+    TRY(coo_pick(g, term.w, n, which, &term.w));
+    return vec_push(g->m, &b->pairs, term) ? PERI_OK : FAIL_NOMEM(g->ctx);
+}
+
+static peri_status pass_other(builder *b, expr_id e)
+{
+    expr_graph *g = b->coo.g;
+    const expr_node node = *expr_at(g, e);
+    expr_id adj;
+    switch (node.op) {
+    case PERI_OP_LOGDET:
+    case PERI_OP_INV:
+    case PERI_OP_EXPM:
+    case PERI_OP_CALL:
+    case PERI_OP_CALLGRAD:
+        return diff_unsupported(g, e, "sparse second derivatives");
+    default:
+        break;
+    }
+    TRY(diff_sweep_total(&b->sweep, e, &adj));
+    if (node.op == PERI_OP_MATMUL)
+        TRY(product_pairs(b, e, adj));
+    return diff_sweep_back(&b->sweep, e, adj);
+}
+
+static peri_status run_level(builder *b, int32_t level, unsigned char *done)
+{
+    const expr_graph *g = b->coo.g;
+    for (expr_id e = b->sweep.top; e >= 0; e--)
+        if (b->level[e] == level && b->coo.depends[e] && has_adjoint(b, e) && !expr_is_elementwise(expr_at(g, e)->op) &&
+            !coo_is_direct(g, e))
+            TRY(pass_other(b, e));
+    for (expr_id e = b->sweep.top; e >= 0; e--)
+        if (b->level[e] == level && b->coo.depends[e] && has_adjoint(b, e) && expr_is_elementwise(expr_at(g, e)->op) && !done[e])
+            TRY(run_stage(b, e, done));
+    return PERI_OK;
+}
+
+/* ---- from pairs to entries ---------------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    VEC(int32_t) row, col, instance, first, second;
+} entries;
+
+static bool push_entry(mem *m, entries *t, int32_t p, int32_t q, int64_t instance, int64_t e1, int64_t e2)
+{
+    return vec_push(m, &t->row, p > q ? p : q) && vec_push(m, &t->col, p > q ? q : p) &&
+           vec_push(m, &t->instance, (int32_t)instance) && vec_push(m, &t->first, (int32_t)e1) &&
+           vec_push(m, &t->second, (int32_t)e2);
+}
+
+static void entries_release(mem *m, entries *t)
+{
+    vec_free(m, &t->row);
+    vec_free(m, &t->col);
+    vec_free(m, &t->instance);
+    vec_free(m, &t->first);
+    vec_free(m, &t->second);
+}
+
+/* start[r] .. start[r + 1] of order: the group's entries in row r */
+static peri_status rows_of(builder *b, const coo_group *group, int64_t rows, int64_t **start, int32_t **order)
+{
+    *start = arena_array(&b->coo.data, (size_t)rows + 2, sizeof **start);
+    *order = arena_array(&b->coo.data, (size_t)group->n, sizeof **order);
+    if (*start == NULL || *order == NULL)
+        return FAIL_NOMEM(b->coo.g->ctx);
+    for (int64_t k = 0; k < group->n; k++)
+        (*start)[group->row[k] + 2]++;
+    for (int64_t r = 0; r < rows; r++)
+        (*start)[r + 2] += (*start)[r + 1];
+    for (int64_t k = 0; k < group->n; k++)
+        (*order)[(*start)[group->row[k] + 1]++] = (int32_t)k;
+    return PERI_OK;
+}
+
+static int64_t row_at(const expr_graph *g, expr_id leaf, const int32_t *rows, int64_t i)
+{
+    return rows != NULL ? rows[i] : expr_size(g, leaf) == 1 ? 0 : i;
+}
+
+/* All products of an entry of ga and one of gb in the same instance; `same`: ga is gb, unordered pairs only. */
+static peri_status join(builder *b, const pair *p, const coo_group *ga, const coo_group *gb, bool same, entries *t)
+{
+    expr_graph *g = b->coo.g;
+    int64_t *start_a, *start_b;
+    int32_t *order_a, *order_b;
+    TRY(rows_of(b, ga, expr_size(g, p->a), &start_a, &order_a));
+    TRY(rows_of(b, gb, expr_size(g, p->b), &start_b, &order_b));
+    for (int64_t i = 0; i < p->n; i++) {
+        const int64_t ra = row_at(g, p->a, p->row_a, i), rb = row_at(g, p->b, p->row_b, i);
+        for (int64_t s = start_a[ra]; s < start_a[ra + 1]; s++)
+            for (int64_t u = same ? s : start_b[rb]; u < start_b[rb + 1]; u++) {
+                const int32_t e1 = order_a[s], e2 = order_b[u], row = ga->col[e1], col = gb->col[e2];
+                const bool twice = row == col && !(same && e1 == e2); /* both triangles fall on the diagonal */
+                if (t->row.n > b->coo.limit)
+                    return FAIL(g->ctx, PERI_E_UNSUPPORTED, "sparse second derivatives: more than %lld terms", (long long)b->coo.limit);
+                for (int k = 0; k < 1 + twice; k++)
+                    if (!push_entry(g->m, t, row, col, i, e1, e2))
+                        return FAIL_NOMEM(g->ctx);
+            }
+    }
+    return PERI_OK;
+}
+
+static bool copy_list(arena *a, int64_t n, const int32_t *from, int32_t **to)
+{
+    *to = arena_array(a, (size_t)n, sizeof **to);
+    if (*to == NULL)
+        return false;
+    memcpy(*to, from, (size_t)n * sizeof **to);
+    return true;
+}
+
+static peri_status finish_group(builder *b, const pair *p, const coo_group *ga, const coo_group *gb, const entries *t)
+{
+    expr_graph *g = b->coo.g;
+    coo_group group = {.n = t->row.n};
+    expr_id v;
+    if (group.n == 0)
+        return PERI_OK;
+    if (!copy_list(&b->coo.data, group.n, t->row.at, &group.row) || !copy_list(&b->coo.data, group.n, t->col.at, &group.col))
+        return FAIL_NOMEM(g->ctx);
+    expr_id w = p->w;
+    TRY(expr_reshape(g, w, expr_size(g, w), 1, &w));
+    TRY(coo_pick(g, w, group.n, t->instance.at, &group.value));
+    TRY(coo_pick(g, ga->value, group.n, t->first.at, &v));
+    TRY(expr_binary(g, PERI_OP_MUL, group.value, v, &group.value));
+    TRY(coo_pick(g, gb->value, group.n, t->second.at, &v));
+    TRY(expr_binary(g, PERI_OP_MUL, group.value, v, &group.value));
+    return vec_push(g->m, &b->groups, group) ? PERI_OK : FAIL_NOMEM(g->ctx);
+}
+
+static peri_status join_groups(builder *b, const pair *p, const coo_group *ga, const coo_group *gb, bool same)
+{
+    entries t = {0};
+    peri_status status = join(b, p, ga, gb, same, &t);
+    if (status == PERI_OK)
+        status = finish_group(b, p, ga, gb, &t);
+    entries_release(b->coo.g->m, &t);
+    return status;
+}
+
+static peri_status expand(builder *b, const pair *p)
+{
+    const struct coo *ja, *jb;
+    TRY(coo_jacobian(&b->coo, p->a, &ja));
+    TRY(coo_jacobian(&b->coo, p->b, &jb));
+    const struct coo x = *ja, y = *jb;
+    const bool same_leaf = p->a == p->b && p->row_a == NULL && p->row_b == NULL;
+    for (int64_t i = 0; i < x.n; i++)
+        for (int64_t j = same_leaf ? i : 0; j < y.n; j++)
+            TRY(join_groups(b, p, &x.at[i], &y.at[j], same_leaf && i == j));
+    return PERI_OK;
+}
+
+/* ---- all together --------------------------------------------------------------------------------------------------------------------- */
+
+static peri_status build(builder *b, expr_id root, int64_t x0, int64_t n)
+{
+    expr_graph *g = b->coo.g;
+    expr_id x, one;
+    TRY(expr_input(g, EXPR_IN_X, x0, n, 1, &x));
+    TRY(expr_number(g, 1, &one));
+    diff_sweep_mark(&b->sweep, 1, &x);
+    b->level = arena_array(&b->coo.data, (size_t)root + 1, sizeof *b->level);
+    unsigned char *done = arena_array(&b->coo.data, (size_t)root + 1, 1);
+    if (b->level == NULL || done == NULL)
+        return FAIL_NOMEM(g->ctx);
+    find_levels(b);
+    TRY(diff_sweep_add(&b->sweep, root, one));
+    int32_t top = 0;
+    for (expr_id e = 0; e <= root; e++)
+        top = b->level[e] > top ? b->level[e] : top;
+    for (int32_t level = top; level >= 0; level--)
+        TRY(run_level(b, level, done));
+    for (int64_t k = 0; k < b->pairs.n; k++)
+        TRY(expand(b, &b->pairs.at[k]));
+    return PERI_OK;
+}
+
+peri_status diff_hessian(expr_graph *g, expr_id root, int64_t x0, int64_t n, int64_t limit, diff_sparse *out)
+{
+    builder b;
+    memset(&b, 0, sizeof b);
+    memset(out, 0, sizeof *out);
+    out->values = PERI_NO_EXPR;
+    peri_status status = coo_init(&b.coo, g, root, x0, n, 8 * limit + 1000000);
+    if (status == PERI_OK)
+        status = diff_sweep_init(&b.sweep, g, false, 1, &root);
+    else
+        b.sweep.g = g;
+    if (status == PERI_OK)
+        status = build(&b, root, x0, n);
+    if (status == PERI_OK)
+        status = coo_assemble(g, n, n, b.groups.n, b.groups.at, out);
+    if (status == PERI_OK && out->nnz > limit) {
+        status = FAIL(g->ctx, PERI_E_UNSUPPORTED, "sparse Hessian: %lld entries, more than %lld", (long long)out->nnz, (long long)limit);
+        diff_sparse_free(g, out);
+    }
+    vec_free(g->m, &b.pairs);
+    vec_free(g->m, &b.groups);
+    diff_sweep_release(&b.sweep);
+    coo_release(&b.coo);
+    return status;
+}

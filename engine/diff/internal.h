@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* internal.h - inside engine/diff only. */
+#ifndef PERI_DIFF_INTERNAL_H
+#define PERI_DIFF_INTERNAL_H
+
+#include "diff/diff.h"
+
+/* partial.c: seed * d e / d argument k, for elementwise e; the size of e, or a scalar where it is the same for all entries */
+peri_status diff_partial(expr_graph *g, expr_id e, int k, expr_id seed, expr_id *out);
+
+/* adjoint.c: one reverse sweep, in the steps that the Hessian needs separately */
+typedef struct {
+    expr_id source; /* an adjoint with one entry an index */
+    int64_t n;
+    int32_t *index; /* arena memory */
+    int64_t next;   /* in sweep->scatters; -1: last */
+} diff_scatter;
+
+typedef struct {
+    expr_graph *g;
+    expr_id top;            /* nodes above it are new and never visited */
+    bool local;             /* scalars' adjoints are kept by instance */
+    unsigned char *depends; /* [top + 1] */
+    unsigned char *leaf;    /* [top + 1] */
+    expr_id *sum;           /* [top + 1] sum of the contributions so far, -1: none */
+    int64_t *first;         /* [top + 1] first of its scatters, -1: none */
+    VEC(diff_scatter) scatters;
+    arena data;
+} diff_sweep;
+
+peri_status diff_sweep_init(diff_sweep *s, expr_graph *g, bool local, int64_t n_roots, const expr_id *roots);
+void diff_sweep_release(diff_sweep *s);
+void diff_sweep_mark(diff_sweep *s, int64_t n_wrt, const expr_id *wrt);
+peri_status diff_sweep_add(diff_sweep *s, expr_id to, expr_id value);
+peri_status diff_sweep_total(diff_sweep *s, expr_id e, expr_id *out); /* the whole adjoint of e, shaped as e; -1: none */
+peri_status diff_sweep_back(diff_sweep *s, expr_id e, expr_id adj);  /* to e's arguments */
+
+/*
+ * adjoint.c: as diff_adjoint, entry by entry: every node between roots and wrt is elementwise over one set of instances, and scalars' adjoints are not
+ * summed over the instances. out[k]: the instances' shape or a scalar (the same for all); PERI_NO_EXPR where independent.
+ */
+peri_status diff_adjoint_local(expr_graph *g, int64_t n_roots, const expr_id *roots, const expr_id *seeds, int64_t n_wrt,
+                               const expr_id *wrt, expr_id *out);
+bool diff_is_zero(const expr_graph *g, expr_id e);
+peri_status diff_unsupported(expr_graph *g, expr_id e, const char *what);
+/* Gradient of a scalar node (MAX, MIN, LOGDET, CALL) with respect to its argument, shaped as the argument, times seed. */
+peri_status diff_scalar_gradient(expr_graph *g, expr_id e, expr_id seed, expr_id *out);
+/* d exp(a) in direction d */
+peri_status diff_expm_direction(expr_graph *g, expr_id a, expr_id d, expr_id *out);
+peri_status diff_transpose(expr_graph *g, expr_id a, expr_id *out);
+
+/* coo.c: a sparse Jacobian in pieces: entry k of a group is value[k] (a node; size 1: the same for all) at (row[k], col[k]). */
+typedef struct {
+    expr_id value;
+    int64_t n;
+    int32_t *row, *col; /* [n]; arena memory */
+} coo_group;
+
+typedef struct {
+    expr_graph *g;
+    arena data;
+    int64_t x0, n_x;      /* the variables: entries [x0, x0 + n_x) of the class X */
+    int64_t n_known;      /* nodes covered by the arrays below; later nodes have no Jacobian */
+    unsigned char *depends; /* [n_known] on the variables */
+    struct coo { int64_t n, cap; coo_group *at; bool done; } *jac; /* [n_known] */
+    int64_t entries, limit; /* entries made so far; PERI_E_UNSUPPORTED beyond the limit */
+} coo_builder;
+
+peri_status coo_init(coo_builder *b, expr_graph *g, expr_id root, int64_t x0, int64_t n_x, int64_t limit);
+void coo_release(coo_builder *b);
+/* The groups of node e's Jacobian, made (with all those below) at the first call; valid until release. */
+peri_status coo_jacobian(coo_builder *b, expr_id e, const struct coo **out);
+bool coo_is_direct(const expr_graph *g, expr_id e); /* INPUT of class X, or a gather of one */
+/* d[k] for k in list (a scalar stays a scalar; identity lists gather nothing) */
+peri_status coo_pick(expr_graph *g, expr_id v, int64_t n, const int32_t *list, expr_id *out);
+/* Entries to CSC: duplicates are summed by the scatter. */
+peri_status coo_assemble(expr_graph *g, int64_t rows, int64_t cols, int64_t n, const coo_group *groups, diff_sparse *out);
+
+#endif

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * partial.c - first derivatives of the elementwise operations: seed times d e / d argument, as a node. The one table of rules that adjoints, tangents
+ * and sparse derivatives share.
+ */
+#include "diff/internal.h"
+
+static peri_status times(expr_graph *g, expr_id a, expr_id b, expr_id *out)
+{
+    return expr_binary(g, PERI_OP_MUL, a, b, out);
+}
+
+static peri_status over(expr_graph *g, expr_id a, expr_id b, expr_id *out)
+{
+    return expr_binary(g, PERI_OP_DIV, a, b, out);
+}
+
+static peri_status scaled(expr_graph *g, expr_id a, double factor, expr_id *out)
+{
+    expr_id k;
+    TRY(expr_number(g, factor, &k));
+    return times(g, a, k, out);
+}
+
+/* 1 + sign * a^2 */
+static peri_status one_plus_square(expr_graph *g, expr_id a, bool minus, expr_id *out)
+{
+    expr_id one, square;
+    TRY(expr_number(g, 1, &one));
+    TRY(expr_unary(g, PERI_OP_SQUARE, a, &square));
+    return expr_binary(g, minus ? PERI_OP_SUB : PERI_OP_ADD, one, square, out);
+}
+
+static peri_status times_of(expr_graph *g, expr_id seed, peri_op op, expr_id a, expr_id *out)
+{
+    TRY(expr_unary(g, op, a, out));
+    return times(g, seed, *out, out);
+}
+
+static peri_status unary_partial(expr_graph *g, peri_op op, expr_id e, expr_id x, expr_id seed, expr_id *out)
+{
+    expr_id t;
+    switch (op) {
+    case PERI_OP_NEG:
+        return expr_unary(g, PERI_OP_NEG, seed, out);
+    case PERI_OP_ABS:
+        return times_of(g, seed, PERI_OP_SIGN, x, out);
+    case PERI_OP_SQUARE:
+        TRY(scaled(g, x, 2, &t));
+        return times(g, seed, t, out);
+    case PERI_OP_RECIP:
+        TRY(times_of(g, seed, PERI_OP_SQUARE, e, out));
+        return expr_unary(g, PERI_OP_NEG, *out, out);
+    case PERI_OP_SQRT:
+        TRY(scaled(g, seed, 0.5, &t));
+        return over(g, t, e, out);
+    case PERI_OP_EXP:
+        return times(g, seed, e, out);
+    case PERI_OP_EXPM1:
+        return times_of(g, seed, PERI_OP_EXP, x, out);
+    case PERI_OP_LOG:
+        return over(g, seed, x, out);
+    case PERI_OP_LOG1P:
+        TRY(expr_number(g, 1, &t));
+        TRY(expr_binary(g, PERI_OP_ADD, x, t, &t));
+        return over(g, seed, t, out);
+    case PERI_OP_SIN:
+        return times_of(g, seed, PERI_OP_COS, x, out);
+    case PERI_OP_COS:
+        TRY(times_of(g, seed, PERI_OP_SIN, x, out));
+        return expr_unary(g, PERI_OP_NEG, *out, out);
+    case PERI_OP_TAN:
+        TRY(one_plus_square(g, e, false, &t));
+        return times(g, seed, t, out);
+    case PERI_OP_ASIN:
+    case PERI_OP_ACOS:
+        TRY(one_plus_square(g, x, true, &t));
+        TRY(expr_unary(g, PERI_OP_SQRT, t, &t));
+        TRY(over(g, seed, t, out));
+        return op == PERI_OP_ASIN ? PERI_OK : expr_unary(g, PERI_OP_NEG, *out, out);
+    case PERI_OP_ATAN:
+        TRY(one_plus_square(g, x, false, &t));
+        return over(g, seed, t, out);
+    case PERI_OP_SINH:
+        return times_of(g, seed, PERI_OP_COSH, x, out);
+    case PERI_OP_COSH:
+        return times_of(g, seed, PERI_OP_SINH, x, out);
+    case PERI_OP_TANH:
+        TRY(one_plus_square(g, e, true, &t));
+        return times(g, seed, t, out);
+    case PERI_OP_SIGMOID: /* s (1 - s), as s(x) s(-x): no cancellation */
+        TRY(expr_unary(g, PERI_OP_NEG, x, &t));
+        TRY(expr_unary(g, PERI_OP_SIGMOID, t, &t));
+        TRY(times(g, e, t, &t));
+        return times(g, seed, t, out);
+    case PERI_OP_SOFTPLUS:
+        return times_of(g, seed, PERI_OP_SIGMOID, x, out);
+    case PERI_OP_RELU:
+        return times_of(g, seed, PERI_OP_STEP, x, out);
+    default: /* SIGN, STEP */
+        return expr_number(g, 0, out);
+    }
+}
+
+static peri_status pow_partial(expr_graph *g, expr_id e, const expr_id *arg, int k, expr_id seed, expr_id *out)
+{
+    expr_id t, one;
+    if (k == 1)
+        return times_of(g, seed, PERI_OP_LOG, arg[0], &t) == PERI_OK ? times(g, t, e, out) : PERI_E_NOMEM;
+    TRY(expr_number(g, 1, &one));
+    TRY(expr_binary(g, PERI_OP_SUB, arg[1], one, &t));
+    TRY(expr_binary(g, PERI_OP_POW, arg[0], t, &t));
+    TRY(times(g, t, arg[1], &t));
+    return times(g, seed, t, out);
+}
+
+static peri_status atan2_partial(expr_graph *g, const expr_id *arg, int k, expr_id seed, expr_id *out)
+{
+    expr_id a, b;
+    TRY(expr_unary(g, PERI_OP_SQUARE, arg[0], &a));
+    TRY(expr_unary(g, PERI_OP_SQUARE, arg[1], &b));
+    TRY(expr_binary(g, PERI_OP_ADD, a, b, &a));
+    TRY(over(g, arg[1 - k], a, &a));
+    TRY(times(g, seed, a, out));
+    return k == 0 ? PERI_OK : expr_unary(g, PERI_OP_NEG, *out, out);
+}
+
+/* seed where `test` > 0, else 0; or the other way round */
+static peri_status chosen(expr_graph *g, expr_id test, expr_id seed, bool when_positive, expr_id *out)
+{
+    expr_id zero;
+    TRY(expr_number(g, 0, &zero));
+    const expr_id args[3] = {test, when_positive ? seed : zero, when_positive ? zero : seed};
+    return expr_op(g, PERI_OP_WHERE, 3, args, out);
+}
+
+peri_status diff_partial(expr_graph *g, expr_id e, int k, expr_id seed, expr_id *out)
+{
+    const expr_node node = *expr_at(g, e);
+    const expr_id *arg = node.arg;
+    expr_id t;
+    switch (node.op) {
+    case PERI_OP_ADD:
+        *out = seed;
+        return PERI_OK;
+    case PERI_OP_SUB:
+        *out = seed;
+        return k == 0 ? PERI_OK : expr_unary(g, PERI_OP_NEG, seed, out);
+    case PERI_OP_MUL:
+        return times(g, seed, arg[1 - k], out);
+    case PERI_OP_DIV:
+        TRY(over(g, seed, arg[1], out));
+        if (k == 0)
+            return PERI_OK;
+        TRY(times(g, *out, e, out));
+        return expr_unary(g, PERI_OP_NEG, *out, out);
+    case PERI_OP_POW:
+        return pow_partial(g, e, arg, k, seed, out);
+    case PERI_OP_ATAN2:
+        return atan2_partial(g, arg, k, seed, out);
+    case PERI_OP_MIN2:
+    case PERI_OP_MAX2:
+        TRY(expr_binary(g, PERI_OP_SUB, arg[0], arg[1], &t));
+        return chosen(g, t, seed, (node.op == PERI_OP_MAX2) == (k == 0), out);
+    case PERI_OP_WHERE:
+        return k == 0 ? expr_number(g, 0, out) : chosen(g, arg[0], seed, k == 1, out);
+    default:
+        return unary_partial(g, (peri_op)node.op, e, arg[0], seed, out);
+    }
+}
