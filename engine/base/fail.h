@@ -13,6 +13,7 @@ typedef struct {
     char text[1024];
     const char *function, *file; /* where it was first raised */
     int line;
+    char origin[256]; /* "function (file:line)", filled when asked for */
 } fail_record;
 
 fail_record *fail_of(peri_context *ctx);

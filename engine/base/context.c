@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * context.c - life of a context, its log, its public accessors. Invariant: the context is freed once, when it is closed and the
+ * last model or solution that retained it has gone, in whatever order a host lets go of them.
+ */
+#include "base/context.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+peri_context *peri_context_new(const peri_config *config)
+{
+    const peri_config none = {0};
+    const peri_config *c = config != NULL ? config : &none;
+    mem m;
+    mem_init(&m, c->alloc, c->alloc_ud);
+    m.limit = c->memory_limit;
+    peri_context *ctx = mem_alloc(&m, sizeof *ctx);
+    if (ctx == NULL)
+        return NULL;
+    ctx->mem = m;
+    ctx->log = c->log;
+    ctx->log_ud = c->log_ud;
+    ctx->verbosity = c->verbosity;
+    if (c->plugin_path != NULL) {
+        ctx->plugin_path = mem_string(&ctx->mem, c->plugin_path);
+        if (ctx->plugin_path == NULL) {
+            peri_context_free(ctx);
+            return NULL;
+        }
+    }
+    return ctx;
+}
+
+static void destroy(peri_context *ctx)
+{
+    if (ctx->registry != NULL && ctx->registry_free != NULL)
+        ctx->registry_free(ctx->registry);
+    mem_array_free(&ctx->mem, ctx->plugin_path);
+    mem m = ctx->mem; /* it lies inside the block that it frees */
+    mem_free(&m, ctx, sizeof *ctx);
+}
+
+void peri_context_free(peri_context *ctx)
+{
+    if (ctx == NULL || ctx->closed)
+        return;
+    ctx->closed = true;
+    if (ctx->references == 0)
+        destroy(ctx);
+}
+
+void context_retain(peri_context *ctx)
+{
+    ctx->references++;
+}
+
+void context_release(peri_context *ctx)
+{
+    if (--ctx->references == 0 && ctx->closed)
+        destroy(ctx);
+}
+
+void log_write(peri_context *ctx, int level, const char *format, ...)
+{
+    if (ctx->log == NULL || level > ctx->verbosity)
+        return;
+    char text[1024];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    ctx->log(ctx->log_ud, level, text);
+}
+
+const char *peri_error(const peri_context *ctx)
+{
+    return ctx->error.text;
+}
+
+peri_status peri_error_code(const peri_context *ctx)
+{
+    return ctx->error.code;
+}
+
+const char *peri_error_origin(peri_context *ctx)
+{
+    fail_record *r = &ctx->error;
+    if (r->function == NULL)
+        return "";
+    snprintf(r->origin, sizeof r->origin, "%s (%s:%d)", r->function, r->file, r->line);
+    return r->origin;
+}
+
+void peri_interrupt(peri_context *ctx)
+{
+    ctx->interrupted = 1;
+}
+
+void peri_clear_interrupt(peri_context *ctx)
+{
+    ctx->interrupted = 0;
+}
+
+void peri_memory(const peri_context *ctx, size_t *used, size_t *peak, int64_t *blocks)
+{
+    if (used != NULL)
+        *used = ctx->mem.used;
+    if (peak != NULL)
+        *peak = ctx->mem.peak;
+    if (blocks != NULL)
+        *blocks = ctx->mem.live;
+}
+
+void peri_memory_fail_at(peri_context *ctx, int64_t k, bool persistent)
+{
+    ctx->mem.countdown = k > 0 ? k : 0;
+    ctx->mem.persistent = persistent;
+}
+
+void peri_free_text(peri_context *ctx, char *text)
+{
+    mem_array_free(&ctx->mem, text);
+}

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * mem.c - accounting, limits and injected failures around one allocation function. Not responsible for where memory comes from:
+ * that is the function the host gave. Invariant: `used` and `live` describe exactly the blocks handed out and not yet returned,
+ * and a refused request changes neither the statistics nor the block it wanted to grow.
+ */
+#include "base/mem.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { ARRAY_ALIGN = 64, POISON = 0xA5 };
+
+/* In front of every mem_array: the block as it was allocated. */
+typedef struct {
+    void *block;
+    size_t bytes;
+} array_header;
+
+static void *library_alloc(void *ud, void *ptr, size_t old_size, size_t new_size)
+{
+    (void)ud;
+    (void)old_size;
+    if (new_size == 0) {
+        free(ptr);
+        return NULL;
+    }
+    return realloc(ptr, new_size);
+}
+
+void mem_init(mem *m, peri_alloc_fn alloc, void *ud)
+{
+    *m = (mem){.alloc = alloc != NULL ? alloc : library_alloc, .ud = alloc != NULL ? ud : NULL};
+}
+
+bool mem_mul(size_t count, size_t size, size_t *bytes)
+{
+    return !__builtin_mul_overflow(count, size, bytes);
+}
+
+/* True when this request must be refused: the countdown has reached it, or it would pass the limit. */
+static bool is_refused(mem *m, size_t more)
+{
+    if (m->countdown == -1)
+        return true;
+    if (m->countdown > 0 && --m->countdown == 0) {
+        m->countdown = m->persistent ? -1 : 0;
+        return true;
+    }
+    return m->limit != 0 && (more > m->limit || m->used > m->limit - more);
+}
+
+static void note_growth(mem *m, size_t more)
+{
+    m->used += more;
+    if (m->used > m->peak)
+        m->peak = m->used;
+}
+
+static void poison(void *ptr, size_t bytes)
+{
+#ifdef PERI_DEBUG
+    memset(ptr, POISON, bytes);
+#else
+    (void)ptr;
+    (void)bytes;
+#endif
+}
+
+void *mem_alloc(mem *m, size_t bytes)
+{
+    const size_t size = bytes != 0 ? bytes : 1;
+    if (is_refused(m, size))
+        return NULL;
+    void *ptr = NULL;
+    if (m->alloc == library_alloc) { /* the system's zero pages are cheaper than our own zeros */
+        ptr = calloc(1, size);
+    } else {
+        ptr = m->alloc(m->ud, NULL, 0, size);
+        if (ptr != NULL)
+            memset(ptr, 0, size);
+    }
+    if (ptr == NULL)
+        return NULL;
+    note_growth(m, size);
+    m->live++;
+    return ptr;
+}
+
+void mem_free(mem *m, void *ptr, size_t bytes)
+{
+    if (ptr == NULL)
+        return;
+    const size_t size = bytes != 0 ? bytes : 1;
+    poison(ptr, size);
+    m->alloc(m->ud, ptr, size, 0);
+    m->used -= size;
+    m->live--;
+}
+
+void *mem_resize(mem *m, void *ptr, size_t old_bytes, size_t new_bytes)
+{
+    if (ptr == NULL)
+        return mem_alloc(m, new_bytes);
+    if (new_bytes == 0) {
+        mem_free(m, ptr, old_bytes);
+        return NULL;
+    }
+    const size_t old_size = old_bytes != 0 ? old_bytes : 1;
+    if (new_bytes > old_size && is_refused(m, new_bytes - old_size))
+        return NULL;
+    unsigned char *moved = m->alloc(m->ud, ptr, old_size, new_bytes);
+    if (moved == NULL)
+        return NULL;
+    if (new_bytes > old_bytes)
+        memset(moved + old_bytes, 0, new_bytes - old_bytes);
+    m->used -= old_size;
+    note_growth(m, new_bytes);
+    return moved;
+}
+
+void *mem_array(mem *m, size_t count, size_t size)
+{
+    const size_t extra = sizeof(array_header) + ARRAY_ALIGN - 1;
+    size_t bytes = 0;
+    if (!mem_mul(count, size, &bytes) || bytes > SIZE_MAX / 2 - extra)
+        return NULL;
+    unsigned char *block = mem_alloc(m, bytes + extra);
+    if (block == NULL)
+        return NULL;
+    const size_t shift = ((uintptr_t)block + sizeof(array_header)) % ARRAY_ALIGN;
+    unsigned char *array = block + sizeof(array_header) + (shift != 0 ? ARRAY_ALIGN - shift : 0);
+    const array_header header = {block, bytes + extra};
+    memcpy(array - sizeof header, &header, sizeof header);
+    return array;
+}
+
+void mem_array_free(mem *m, void *ptr)
+{
+    if (ptr == NULL)
+        return;
+    array_header header;
+    memcpy(&header, (unsigned char *)ptr - sizeof header, sizeof header);
+    mem_free(m, header.block, header.bytes);
+}
+
+char *mem_string(mem *m, const char *text)
+{
+    const size_t size = strlen(text) + 1;
+    char *copy = mem_array(m, size, 1);
+    if (copy != NULL)
+        memcpy(copy, text, size);
+    return copy;
+}
+
+bool vec_grow_(mem *m, void **at, int64_t *cap, int64_t need, size_t size)
+{
+    if (need <= *cap)
+        return true;
+    const int64_t doubled = *cap <= INT64_MAX / 2 ? *cap * 2 : INT64_MAX;
+    int64_t new_cap = need > doubled ? need : doubled;
+    if (new_cap < 8)
+        new_cap = 8;
+    size_t new_bytes = 0;
+    if (!mem_mul((size_t)new_cap, size, &new_bytes) || new_bytes > SIZE_MAX / 2)
+        return false;
+    void *old = NULL; /* the caller's pointer has another type: copy its bytes */
+    memcpy(&old, (const void *)at, sizeof old);
+    void *moved = mem_resize(m, old, (size_t)*cap * size, new_bytes);
+    if (moved == NULL)
+        return false;
+    memcpy((void *)at, &moved, sizeof moved);
+    *cap = new_cap;
+    return true;
+}
