@@ -7,6 +7,7 @@
 #define _GNU_SOURCE
 #include "base/num.h"
 
+#include <float.h>
 #include <locale.h>
 #include <math.h>
 #include <stdint.h>
@@ -39,6 +40,28 @@ static void to_decimal(double x, int digits, decimal *d)
     d->negative = signbit(x) != 0;
 }
 
+/* d with at most `digits` of its digits, rounded half up (a candidate: the caller reads it back). */
+static decimal rounded(const decimal *d, int digits)
+{
+    decimal r = *d;
+    if (digits >= d->n)
+        return r;
+    r.n = digits;
+    if (d->digits[digits] >= '5') {
+        while (r.n > 0 && r.digits[r.n - 1] == '9')
+            r.n--;
+        if (r.n > 0) {
+            r.digits[r.n - 1]++;
+        } else {
+            r.digits[r.n++] = '1';
+            r.exponent++;
+        }
+    }
+    while (r.n > 1 && r.digits[r.n - 1] == '0')
+        r.n--;
+    return r;
+}
+
 static char *put(char *out, const char *text, int n)
 {
     memcpy(out, text, (size_t)n);
@@ -55,7 +78,7 @@ static void write_decimal(const decimal *d, char *out)
 {
     if (d->negative)
         *out++ = '-';
-    if (d->exponent > MOST_DIGITS || d->exponent < -4) { /* d.ddde-7 */
+    if (d->exponent > MOST_DIGITS - 1 || d->exponent < -3) { /* d.ddde-7 */
         out = put(out, d->digits, 1);
         if (d->n > 1) {
             *out++ = '.';
@@ -105,9 +128,10 @@ char *num_print(double x, char out[NUM_SIZE])
         snprintf(out, NUM_SIZE, "%lld", (long long)x);
         return out;
     }
-    for (int digits = 15; digits <= MOST_DIGITS; digits++) {
-        decimal d;
-        to_decimal(x, digits, &d);
+    decimal all;
+    to_decimal(x, MOST_DIGITS, &all);
+    for (int digits = fabs(x) < DBL_MIN ? 1 : 15; digits <= MOST_DIGITS; digits++) {
+        const decimal d = rounded(&all, digits);
         write_decimal(&d, out);
         const char *end = NULL;
         double back = 0.0;
