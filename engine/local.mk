@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+# engine/local.mk - the sources of libperigee, one file a line, by folder from the bottom up.
+#
+# Nothing here may link OpenBLAS or LAPACKE: loading them takes as long as a small solve. Code of the engine that needs them opens
+# them when it first calls one; plugins that need them link them.
+
+engine_headers = \
+	engine/include/perigee/op.def \
+	engine/include/perigee/perigee.h \
+	engine/include/perigee/plugin.h \
+	engine/include/perigee/status.def \
+	engine/include/perigee/status.h
+
+pkginclude_HEADERS = $(engine_headers)
+
+engine_sources = \
+	engine/base/arena.c \
+	engine/base/clock.c \
+	engine/base/clock.h \
+	engine/base/context.c \
+	engine/base/context.h \
+	engine/base/fail.c \
+	engine/base/fail.h \
+	engine/base/hash.c \
+	engine/base/hash.h \
+	engine/base/mem.c \
+	engine/base/mem.h \
+	engine/base/num.c \
+	engine/base/num.h \
+	engine/base/rng.c \
+	engine/base/rng.h \
+	engine/base/status.c \
+	engine/base/text.c \
+	engine/base/text.h \
+	engine/expr/build.c \
+	engine/expr/dense.c \
+	engine/expr/dense.h \
+	engine/expr/fold.c \
+	engine/expr/graph.h \
+	engine/expr/interp.c \
+	engine/expr/node.c \
+	engine/expr/node.h \
+	engine/expr/print.c \
+	engine/expr/scalar.c \
+	engine/expr/substitute.c \
+	engine/expr/sugar.c \
+	engine/model/api.c \
+	engine/model/constraints.c \
+	engine/model/curvature.c \
+	engine/model/curvature.h \
+	engine/model/derive.c \
+	engine/model/describe.c \
+	engine/model/internal.h \
+	engine/model/interval.c \
+	engine/model/interval.h \
+	engine/model/model.c \
+	engine/model/model.h \
+	engine/model/patterns.c \
+	engine/model/shapes.c \
+	engine/model/shapes.h \
+	engine/model/vars.c \
+	engine/oracle/nlp.h \
+	engine/diff/adjoint.c \
+	engine/diff/coo.c \
+	engine/diff/diff.h \
+	engine/diff/group.c \
+	engine/diff/hessian.c \
+	engine/diff/internal.h \
+	engine/diff/partial.c \
+	engine/diff/roll.c \
+	engine/diff/roll.h \
+	engine/diff/tangent.c \
+	engine/io/file.c \
+	engine/io/json.c \
+	engine/io/json.h \
+	engine/io/token.c \
+	engine/io/token.h

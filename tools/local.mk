@@ -1,0 +1,3 @@
+# SPDX-License-Identifier: Apache-2.0
+# tools/local.mk - checks of the source itself, run as tests.
+
