@@ -23,7 +23,7 @@ typedef struct {
     bool integer;
 } model_var;
 
-struct nlp; /* oracle/nlp.h: compiled lazily, kept between solves, dropped when the model changes */
+struct nlp; /* oracle/nlp.h: the view, compiled lazily, kept between solves, dropped when the model changes */
 
 struct peri_model {
     peri_context *ctx;
@@ -43,6 +43,7 @@ struct peri_model {
     hash_map names, con_names; /* hash of a name -> variable i or -1 - parameter i; -> constraint i */
     double build_started, build_seconds;
     struct nlp *nlp;
+    void (*nlp_free)(struct nlp *p); /* set with nlp by the layer above */
 };
 
 void model_retain(peri_model *m);
@@ -50,6 +51,10 @@ void model_release(peri_model *m);
 /* PERI_E_STATE with a clear line: crossed bounds (variable or constraint, entry), neither objective nor constraints, no variables. */
 peri_status model_validate(peri_model *m);
 const model_var *model_find_var(const peri_model *m, expr_id x); /* NULL: not a variable of this model */
+const model_var *model_find_param(const peri_model *m, expr_id p);
+/* "x[3]" for entry k of a variable or parameter, counted from 1 */
+void model_entry_name(const peri_model *m, const model_var *v, int64_t k, char *text, size_t size);
+int64_t model_block_of_row(const peri_model *m, int64_t i); /* the constraint that row i belongs to */
 /* "balance[3]" or "balance" when the block has one row, for row i of the constraints, counted from 1 */
 void model_row_name(const peri_model *m, int64_t i, char *text, size_t size);
 

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * model.c - the life of a model: made, retained by its solutions, released, and checked before a solve. Invariant: the context and the graph live as
+ * long as anything that refers to them.
+ */
+#include "base/clock.h"
+#include "model/internal.h"
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+peri_model *peri_model_new(peri_context *ctx, const char *name)
+{
+    peri_model *m = mem_alloc(&ctx->mem, sizeof *m);
+    if (m == NULL) {
+        (void)FAIL_NOMEM(ctx);
+        return NULL;
+    }
+    m->ctx = ctx;
+    m->root = m;
+    m->objective = PERI_NO_EXPR;
+    m->references = 1;
+    m->build_started = clock_seconds();
+    hash_init(&m->names, &ctx->mem);
+    hash_init(&m->con_names, &ctx->mem);
+    m->g = expr_graph_new(ctx);
+    m->name = mem_string(&ctx->mem, name != NULL && name[0] != '\0' ? name : "model");
+    context_retain(ctx);
+    if (m->g == NULL || m->name == NULL) {
+        model_release(m);
+        (void)FAIL_NOMEM(ctx);
+        return NULL;
+    }
+    return m;
+}
+
+void model_retain(peri_model *m)
+{
+    m->references++;
+}
+
+static void free_contents(peri_model *m)
+{
+    mem *a = &m->ctx->mem;
+    for (int64_t i = 0; i < m->vars.n; i++)
+        mem_array_free(a, m->vars.at[i].name);
+    for (int64_t i = 0; i < m->params.n; i++)
+        mem_array_free(a, m->params.at[i].name);
+    for (int64_t i = 0; i < m->cons.n; i++) {
+        mem_array_free(a, m->cons.at[i].name);
+        mem_array_free(a, m->cons.at[i].lower);
+        mem_array_free(a, m->cons.at[i].upper);
+    }
+    vec_free(a, &m->vars);
+    vec_free(a, &m->params);
+    vec_free(a, &m->cons);
+    vec_free(a, &m->lower);
+    vec_free(a, &m->upper);
+    vec_free(a, &m->start);
+    hash_release(&m->names);
+    hash_release(&m->con_names);
+    mem_array_free(a, m->name);
+}
+
+void model_release(peri_model *m)
+{
+    if (m == NULL || --m->references > 0)
+        return;
+    peri_context *ctx = m->ctx;
+    if (m->nlp != NULL)
+        m->nlp_free(m->nlp); /* before the graph: its programs borrow constants */
+    free_contents(m);
+    expr_graph_free(m->g);
+    mem_free(&ctx->mem, m, sizeof *m);
+    context_release(ctx);
+}
+
+void peri_model_free(peri_model *m)
+{
+    model_release(m);
+}
+
+peri_context *peri_model_context(const peri_model *m)
+{
+    return m->ctx;
+}
+
+const char *peri_model_name(const peri_model *m)
+{
+    return m->name;
+}
+
+/* ---- names ---------------------------------------------------------------------------------------------------------------- */
+
+/* "" for a stale entry: its variable or parameter was not made for want of memory. */
+static const char *name_at(const peri_model *m, int64_t at)
+{
+    if (at >= 0)
+        return at < m->vars.n ? m->vars.at[at].name : "";
+    return -1 - at < m->params.n ? m->params.at[-1 - at].name : "";
+}
+
+/* Two names may share a hash: then, and only then, all are compared. */
+bool model_name_taken(const peri_model *m, const char *name)
+{
+    int64_t at;
+    if (!hash_get(&m->names, hash_bytes(name, strlen(name)), &at))
+        return false;
+    if (strcmp(name_at(m, at), name) == 0)
+        return true;
+    for (int64_t i = 0; i < m->vars.n; i++)
+        if (strcmp(m->vars.at[i].name, name) == 0)
+            return true;
+    for (int64_t i = 0; i < m->params.n; i++)
+        if (strcmp(m->params.at[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+static const model_var *find_in(const expr_graph *g, const model_var *list, int64_t n, int class_, expr_id x)
+{
+    if (x < 0 || x >= g->nodes.n || expr_at(g, x)->op != PERI_OP_INPUT || expr_at(g, x)->class_ != class_ || n == 0)
+        return NULL;
+    int64_t lo = 0, hi = n - 1;
+    while (lo < hi) { /* the last that begins at or before it: offsets ascend */
+        const int64_t mid = (lo + hi + 1) / 2;
+        if (list[mid].offset <= expr_at(g, x)->ref)
+            lo = mid;
+        else
+            hi = mid - 1;
+    }
+    return list[lo].node == x ? &list[lo] : NULL;
+}
+
+const model_var *model_find_var(const peri_model *m, expr_id x)
+{
+    return find_in(m->g, m->vars.at, m->vars.n, EXPR_IN_X, x);
+}
+
+const model_var *model_find_param(const peri_model *m, expr_id p)
+{
+    return find_in(m->g, m->params.at, m->params.n, EXPR_IN_PARAM, p);
+}
+
+void model_entry_name(const peri_model *m, const model_var *v, int64_t k, char *text, size_t size)
+{
+    expr_entry_name(m->g, expr_at(m->g, v->node)->class_, v->offset + k, text, size);
+}
+
+int64_t model_block_of_row(const peri_model *m, int64_t i)
+{
+    int64_t lo = 0, hi = m->cons.n - 1;
+    while (lo < hi) {
+        const int64_t mid = (lo + hi + 1) / 2;
+        if (m->cons.at[mid].row <= i)
+            lo = mid;
+        else
+            hi = mid - 1;
+    }
+    return lo;
+}
+
+void model_row_name(const peri_model *m, int64_t i, char *text, size_t size)
+{
+    const model_constraint *c = &m->cons.at[model_block_of_row(m, i)];
+    const int64_t cols = expr_at(m->g, c->body)->cols, k = i - c->row;
+    if (c->size == 1)
+        snprintf(text, size, "%s", c->name);
+    else if (cols == 1)
+        snprintf(text, size, "%s[%lld]", c->name, (long long)k + 1);
+    else
+        snprintf(text, size, "%s[%lld][%lld]", c->name, (long long)(k / cols) + 1, (long long)(k % cols) + 1);
+}
+
+/* ---- before a solve --------------------------------------------------------------------------------------------------------- */
+
+peri_status model_validate(peri_model *m)
+{
+    char name[128];
+    if (m->vars.n == 0)
+        return FAIL(m->ctx, PERI_E_STATE, "model \"%s\" has no variables", m->name);
+    if (m->objective == PERI_NO_EXPR && m->cons.n == 0)
+        return FAIL(m->ctx, PERI_E_STATE, "model \"%s\" has neither an objective nor constraints", m->name);
+    for (int64_t j = 0; j < m->n; j++)
+        if (!(m->lower.at[j] <= m->upper.at[j])) {
+            expr_entry_name(m->g, EXPR_IN_X, m->vars.at[0].offset + j, name, sizeof name);
+            return FAIL(m->ctx, PERI_E_STATE, "%s: lower bound %.12g is above upper bound %.12g", name, m->lower.at[j],
+                        m->upper.at[j]);
+        }
+    for (int64_t k = 0; k < m->cons.n; k++) /* refused when made; kept here for models built by readers */
+        for (int64_t i = 0; i < m->cons.at[k].size; i++)
+            if (!(m->cons.at[k].lower[i] <= m->cons.at[k].upper[i])) {
+                model_row_name(m, m->cons.at[k].row + i, name, sizeof name);
+                return FAIL(m->ctx, PERI_E_STATE, "constraint \"%s\": lower side %.12g is above upper side %.12g", name,
+                            m->cons.at[k].lower[i], m->cons.at[k].upper[i]);
+            }
+    return PERI_OK;
+}
