@@ -70,6 +70,9 @@ engine_sources = \
 	engine/diff/roll.c \
 	engine/diff/roll.h \
 	engine/diff/tangent.c \
+	engine/run/factor.h \
+	engine/run/internal.h \
+	engine/run/run.h \
 	engine/io/file.c \
 	engine/io/json.c \
 	engine/io/json.h \
