@@ -28,8 +28,11 @@ unit_tests = \
 	tests/unit/base_mem.t \
 	tests/unit/base_num.t \
 	tests/unit/base_rng.t \
+	tests/unit/diff_random.t \
 	tests/unit/io_json.t \
 	tests/unit/io_token.t
+
+tests_unit_diff_random_t_SOURCES = tests/unit/diff_random.c tests/unit/random_graph.c tests/unit/random_graph.h
 
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)

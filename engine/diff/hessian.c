@@ -84,6 +84,10 @@ static peri_status closed_adjoint(builder *b, expr_id e, expr_id *out)
     return expr_unary(g, PERI_OP_STOP, *out, out);
 }
 
+/*
+ * In ascending order: a leaf depends on earlier ones only, so that what is differentiated with respect to a leaf and all later ones is not
+ * differentiated through a leaf that is missing there.
+ */
 static peri_status find_leaves(builder *b, stage *s, unsigned char *seen)
 {
     expr_graph *g = b->coo.g;
@@ -97,15 +101,53 @@ static peri_status find_leaves(builder *b, stage *s, unsigned char *seen)
             if (!b->coo.depends[a] || seen[a])
                 continue;
             seen[a] = is_leaf_of(b, e, a) ? 2 : 1;
-            if (seen[a] == 2 && !vec_push(g->m, &s->leaves, a))
-                return FAIL_NOMEM(g->ctx);
         }
     }
+    for (expr_id e = 0; e <= b->sweep.top; e++)
+        if (seen[e] == 2 && !vec_push(g->m, &s->leaves, e))
+            return FAIL_NOMEM(g->ctx);
     return PERI_OK;
 }
 
+/*
+ * The leaves as differentiation sees them: an elementwise leaf behind a mark, because simplification would look into it ((-u)^2 is u^2) and so lose
+ * that the result depends on the leaf. The outputs are rewritten on the marks; what is derived is rewritten back by `unveiled`.
+ */
+static peri_status veil(builder *b, stage *s, expr_id *veiled, bool *any)
+{
+    expr_graph *g = b->coo.g;
+    *any = false;
+    for (int64_t k = 0; k < s->leaves.n; k++) {
+        veiled[k] = s->leaves.at[k];
+        if (!expr_is_elementwise(expr_at(g, veiled[k])->op))
+            continue;
+        TRY(expr_mark(g, s->leaves.at[k], "leaf", &veiled[k]));
+        *any = true;
+    }
+    return *any ? expr_substitute(g, s->outs.n, s->outs.at, s->leaves.n, s->leaves.at, veiled, s->outs.at) : PERI_OK;
+}
+
+static peri_status unveiled(builder *b, const stage *s, const expr_id *veiled, int64_t n, expr_id *nodes)
+{
+    expr_graph *g = b->coo.g;
+    expr_id *some = mem_array(g->m, (size_t)n, sizeof *some);
+    if (some == NULL)
+        return FAIL_NOMEM(g->ctx);
+    int64_t used = 0;
+    for (int64_t k = 0; k < n; k++)
+        if (nodes[k] >= 0)
+            some[used++] = nodes[k];
+    const peri_status status = expr_substitute(g, used, some, s->leaves.n, veiled, s->leaves.at, some);
+    used = 0;
+    for (int64_t k = 0; k < n && status == PERI_OK; k++)
+        if (nodes[k] >= 0)
+            nodes[k] = some[used++];
+    mem_array_free(g->m, some);
+    return status;
+}
+
 /* Second partial derivatives of the stage: from each leaf's gradient, those with respect to the leaves not before it. */
-static peri_status second_partials(builder *b, stage *s, const expr_id *gradient, expr_id *second)
+static peri_status second_partials(builder *b, stage *s, const expr_id *veiled, bool any, const expr_id *gradient, expr_id *second)
 {
     expr_graph *g = b->coo.g;
     expr_id one;
@@ -113,7 +155,9 @@ static peri_status second_partials(builder *b, stage *s, const expr_id *gradient
     for (int64_t i = 0; i < s->leaves.n; i++) {
         if (gradient[i] < 0)
             continue;
-        TRY(diff_adjoint_local(g, 1, &gradient[i], &one, s->leaves.n - i, s->leaves.at + i, second));
+        TRY(diff_adjoint_local(g, 1, &gradient[i], &one, s->leaves.n - i, veiled + i, second));
+        if (any)
+            TRY(unveiled(b, s, veiled, s->leaves.n - i, second));
         for (int64_t j = i; j < s->leaves.n; j++) {
             const expr_id w = second[j - i];
             if (w < 0 || diff_is_zero(g, w))
@@ -144,15 +188,22 @@ static peri_status differentiate_stage(builder *b, stage *s)
     expr_graph *g = b->coo.g;
     const size_t n = (size_t)s->leaves.n;
     expr_id *gradient = mem_array(g->m, n, sizeof *gradient), *second = mem_array(g->m, n, sizeof *second);
-    peri_status status = gradient != NULL && second != NULL ? PERI_OK : FAIL_NOMEM(g->ctx);
+    expr_id *veiled = mem_array(g->m, n, sizeof *veiled);
+    bool any = false;
+    peri_status status = gradient != NULL && second != NULL && veiled != NULL ? PERI_OK : FAIL_NOMEM(g->ctx);
     if (status == PERI_OK)
-        status = diff_adjoint_local(g, s->outs.n, s->outs.at, s->seeds.at, s->leaves.n, s->leaves.at, gradient);
+        status = veil(b, s, veiled, &any);
     if (status == PERI_OK)
-        status = second_partials(b, s, gradient, second);
+        status = diff_adjoint_local(g, s->outs.n, s->outs.at, s->seeds.at, s->leaves.n, veiled, gradient);
+    if (status == PERI_OK)
+        status = second_partials(b, s, veiled, any, gradient, second);
+    if (status == PERI_OK && any)
+        status = unveiled(b, s, veiled, s->leaves.n, gradient);
     if (status == PERI_OK)
         status = pass_down(b, s, gradient);
     mem_array_free(g->m, gradient);
     mem_array_free(g->m, second);
+    mem_array_free(g->m, veiled);
     return status;
 }
 
