@@ -37,10 +37,15 @@ static peri_status name_operands(peri_model *m, peri_op op, const peri_expr *arg
 
 peri_status peri_expr_op(peri_model *m, peri_op op, int n_args, const peri_expr *args, peri_expr *out)
 {
+    peri_expr own[3] = {PERI_NO_EXPR, PERI_NO_EXPR, PERI_NO_EXPR}, result = PERI_NO_EXPR; /* out may be one of args */
+    for (int k = 0; k < n_args && k < 3; k++)
+        own[k] = args[k];
     *out = PERI_NO_EXPR;
-    const peri_status status = expr_op(m->g, op, n_args, args, out);
+    const peri_status status = expr_op(m->g, op, n_args, own, &result);
     if (status == PERI_E_SHAPE && n_args == 2 && op != PERI_OP_CONV2D)
-        return name_operands(m, op, args);
+        return name_operands(m, op, own);
+    if (status == PERI_OK)
+        *out = result;
     return status;
 }
 
