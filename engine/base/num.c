@@ -106,7 +106,7 @@ static bool print_special(double x, char *out)
 {
     if (isfinite(x))
         return false;
-    strcpy(out, isnan(x) ? "nan" : x > 0 ? "inf" : "-inf");
+    memcpy(out, isnan(x) ? "nan\0" : x > 0 ? "inf\0" : "-inf", 5);
     return true;
 }
 

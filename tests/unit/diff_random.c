@@ -234,7 +234,8 @@ int main(void)
     for (uint64_t seed = 1; seed <= GRAPHS; seed++) {
         errors one = {0};
         all = check_graph(ctx, seed, &one, made) && all;
-        if (one.value > 1e-10 || one.gradient > 1e-6 || one.hessian > 1e-5 || one.products > 1e-5 || one.jacobian > 1e-9 || one.gradient_forward > 1e-9 || one.rolled > 1e-10)
+        if (one.value > 1e-10 || one.gradient > 1e-6 || one.hessian > 1e-5 || one.products > 1e-5 || one.jacobian > 1e-9 ||
+            one.gradient_forward > 1e-9 || one.rolled > 1e-10)
             diag("graph %d: value %g gradient %g forward %g hessian %g products %g jacobian %g rolled %g", (int)seed, one.value, one.gradient,
                  one.gradient_forward, one.hessian, one.products, one.jacobian, one.rolled);
         const double *from = &one.value;
