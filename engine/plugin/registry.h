@@ -8,6 +8,8 @@
 #define PERI_PLUGIN_REGISTRY_H
 
 #include "base/context.h"
+#include "base/text.h"
+#include "oracle/nlp.h"
 #include <perigee/plugin.h>
 
 typedef struct registry registry;
@@ -20,6 +22,7 @@ typedef struct {
     const peri_plugin *plugin; /* NULL until loaded */
     uint64_t file_size;
     int64_t file_time; /* nanoseconds */
+    char *options;     /* their names, joined by ',' */
 } registry_entry;
 
 peri_status registry_get(peri_context *ctx, registry **out); /* makes it at the first use */
@@ -29,16 +32,34 @@ registry_entry *registry_at(registry *r, int64_t i); /* sorted by kind, then nam
 peri_status registry_find(registry *r, const char *name, uint32_t kind, registry_entry **out);
 /* Loads the entry's file if it is not yet loaded; checks stamp, tables, options; one clear line when refused. */
 peri_status registry_load(registry *r, registry_entry *e, const peri_plugin **out);
-/* Writes the index of one folder (`perigee index DIR`). Loads every plugin there. */
+/* Writes the index of one folder (`perigee index DIR`, peri_plugins_write_index). Loads every plugin there. */
 peri_status registry_write_index(peri_context *ctx, const char *folder);
+/* One line for each file or plugin that was refused; borrowed while the context lives. */
+int64_t registry_refused(const registry *r, const char *const **lines);
 const peri_host *host_table(void); /* plugin/host.c, filled by run/ */
 
-/* options.c: one table, all uses. `out` has size_options bytes. */
+/*
+ * option.c: one table, all uses. `out` has size_options bytes. option_set's errors are PERI_E_OPTION with one line, "lbfgs: option
+ * "memory" is 0, must be in [1, 1000]"; an unknown key is told with the nearest of the plugin's and the engine's names.
+ */
 peri_status option_defaults(peri_context *ctx, const peri_plugin *p, void *out);
 peri_status option_set(peri_context *ctx, const peri_plugin *p, const peri_setting *setting, void *out, arena *strings);
 peri_status option_page(peri_context *ctx, const registry_entry *e, const peri_plugin *p, bool json, char **out);
 
 /* match.c: does the problem with these traits fit the plugin? false: the reason, one line, e.g. "refuses constraints". */
 bool match_traits(uint64_t traits, uint64_t needs, uint64_t refuses, char *why, size_t size);
+
+/* The names of the engine's own options, which no plugin may use. */
+extern const char *const option_engine_names[];
+extern const int64_t option_n_engine_names;
+
+/*
+ * plan_choose - the solver for a problem
+ *   in   plan     NULL or "": the automatic solver of highest rank that fits; "ipm"; "penalty > lbfgs"
+ *   in   reasons  NULL, or the text to which one line per candidate is added: "lbfgs: fits, rank 40; chosen"
+ *   out  chosen   loaded or not: registry_load it
+ *   err  PERI_E_NAME: unknown, with the nearest names; PERI_E_UNSUPPORTED: does not fit, or nothing does, with the reasons
+ */
+peri_status plan_choose(nlp *p, const char *plan, text_buffer *reasons, registry_entry **chosen);
 
 #endif

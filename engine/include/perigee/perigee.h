@@ -312,6 +312,10 @@ typedef struct {
 } peri_plugin_entry;
 /* From the index: nothing is loaded. */
 PERI_MUST_CHECK PERI_API peri_status peri_plugins_list(peri_context *ctx, int64_t *n, const peri_plugin_entry **entries);
+/* One line for each file or plugin that was refused, and why; borrowed while the context lives. */
+PERI_MUST_CHECK PERI_API peri_status peri_plugins_refused(peri_context *ctx, int64_t *n, const char *const **lines);
+/* peri_plugins_write_index - write the index of a plugin folder; loads every plugin there, so for build and install time only */
+PERI_MUST_CHECK PERI_API peri_status peri_plugins_write_index(peri_context *ctx, const char *folder);
 /* peri_plugin_page - method, reference, requirements, options with default and range; loads that plugin. own: peri_free_text */
 PERI_MUST_CHECK PERI_API peri_status peri_plugin_page(peri_context *ctx, const char *name, bool json, char **out);
 
