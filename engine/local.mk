@@ -45,6 +45,7 @@ engine_sources = \
 	engine/expr/substitute.c \
 	engine/expr/sugar.c \
 	engine/model/api.c \
+	engine/model/classify.c \
 	engine/model/constraints.c \
 	engine/model/curvature.c \
 	engine/model/curvature.h \
@@ -56,6 +57,8 @@ engine_sources = \
 	engine/model/model.c \
 	engine/model/model.h \
 	engine/model/patterns.c \
+	engine/model/quadratic.c \
+	engine/model/quadratic.h \
 	engine/model/shapes.c \
 	engine/model/shapes.h \
 	engine/model/vars.c \

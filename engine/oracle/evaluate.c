@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * evaluate.c - the view's evaluations: each runs one program, is counted and timed, and passes the finite-value guard. Nothing is allocated once the
+ * program exists. Invariant: PERI_E_DOMAIN is the only failure a solver is expected to survive, and it leaves a message without a search
+ * for the cause, because solvers provoke it often.
+ */
+#include "base/clock.h"
+#include "oracle/nlp.h"
+#include <string.h>
+
+static const char *const WHAT[NLP_PROGRAMS] = {"objective", "objective or its gradient", "constraints", "jacobian",
+                                               "hessian", "jacobian times a vector", "vector times jacobian",
+                                               "hessian times a vector"};
+
+typedef struct {
+    const double *x, *w, *v;
+    double sigma;
+} point;
+
+static peri_status run(nlp *p, int program, const point *at, double *const *outs, int64_t *count, double *seconds)
+{
+    TRY(nlp_compile(p, program));
+    const double started = clock_seconds();
+    const double *const inputs[EXPR_IN_COUNT] = {[EXPR_IN_X] = at->x, [EXPR_IN_PARAM] = p->model->g->param_value.at,
+                                                 [EXPR_IN_W] = at->w, [EXPR_IN_SIGMA] = &at->sigma, [EXPR_IN_V] = at->v};
+    const peri_status status = eval_run(p->program[program], inputs, outs);
+    (*count)++;
+    *seconds += clock_seconds() - started;
+    return status;
+}
+
+static peri_status guard(nlp *p, int program, int64_t n, const double *v)
+{
+    if (nlp_is_finite(n, v))
+        return PERI_OK;
+    return FAIL(p->ctx, PERI_E_DOMAIN, "%s: a value is not finite", WHAT[program]);
+}
+
+peri_status nlp_f(nlp *p, const double *x, double *f)
+{
+    const point at = {.x = x};
+    TRY(run(p, NLP_F, &at, &f, &p->count.objective, &p->seconds.objective));
+    return guard(p, NLP_F, 1, f);
+}
+
+peri_status nlp_fg(nlp *p, const double *x, double *f, double *g)
+{
+    const point at = {.x = x};
+    double *const outs[2] = {f, g};
+    TRY(run(p, NLP_FG, &at, outs, &p->count.gradient, &p->seconds.gradient));
+    p->count.objective++;
+    TRY(guard(p, NLP_FG, 1, f));
+    return guard(p, NLP_FG, p->n, g);
+}
+
+peri_status nlp_c(nlp *p, const double *x, double *c)
+{
+    const point at = {.x = x};
+    if (p->m == 0)
+        return PERI_OK;
+    TRY(run(p, NLP_C, &at, &c, &p->count.constraints, &p->seconds.constraints));
+    return guard(p, NLP_C, p->m, c);
+}
+
+static peri_pattern pattern_of(const diff_sparse *s)
+{
+    return (peri_pattern){s->rows, s->cols, s->nnz, s->start, s->index};
+}
+
+peri_status nlp_jac_pattern(nlp *p, peri_pattern *pattern)
+{
+    TRY(nlp_compile(p, NLP_JAC));
+    *pattern = pattern_of(&p->jac);
+    return PERI_OK;
+}
+
+peri_status nlp_jac(nlp *p, const double *x, double *val)
+{
+    const point at = {.x = x};
+    TRY(nlp_compile(p, NLP_JAC));
+    if (p->jac.nnz == 0)
+        return PERI_OK;
+    TRY(run(p, NLP_JAC, &at, &val, &p->count.jacobian, &p->seconds.jacobian));
+    return guard(p, NLP_JAC, p->jac.nnz, val);
+}
+
+peri_status nlp_hess_pattern(nlp *p, peri_pattern *pattern)
+{
+    TRY(nlp_compile(p, NLP_HESS));
+    *pattern = pattern_of(&p->hess);
+    return PERI_OK;
+}
+
+peri_status nlp_hess(nlp *p, const double *x, double sigma, const double *w, double *val)
+{
+    const point at = {.x = x, .w = w, .sigma = sigma};
+    TRY(nlp_compile(p, NLP_HESS));
+    if (p->hess.nnz == 0)
+        return PERI_OK;
+    TRY(run(p, NLP_HESS, &at, &val, &p->count.hessian, &p->seconds.hessian));
+    return guard(p, NLP_HESS, p->hess.nnz, val);
+}
+
+peri_status nlp_jv(nlp *p, const double *x, const double *v, double *jv)
+{
+    const point at = {.x = x, .v = v};
+    if (p->m == 0)
+        return PERI_OK;
+    TRY(run(p, NLP_JV, &at, &jv, &p->count.products, &p->seconds.products));
+    return guard(p, NLP_JV, p->m, jv);
+}
+
+peri_status nlp_vj(nlp *p, const double *x, const double *w, double *vj)
+{
+    const point at = {.x = x, .w = w};
+    if (p->m == 0) {
+        memset(vj, 0, (size_t)p->n * sizeof *vj);
+        return PERI_OK;
+    }
+    TRY(run(p, NLP_VJ, &at, &vj, &p->count.products, &p->seconds.products));
+    return guard(p, NLP_VJ, p->n, vj);
+}
+
+peri_status nlp_hv(nlp *p, const double *x, double sigma, const double *w, const double *v, double *hv)
+{
+    const point at = {.x = x, .w = w, .v = v, .sigma = sigma};
+    TRY(run(p, NLP_HV, &at, &hv, &p->count.products, &p->seconds.products));
+    return guard(p, NLP_HV, p->n, hv);
+}
