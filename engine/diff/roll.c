@@ -89,20 +89,22 @@ static int32_t capped(int64_t n)
     return n > INT32_MAX ? INT32_MAX : (int32_t)n;
 }
 
+/* Long sums: of many terms, or of several large ones. `weight` holds the operations of the whole tree until `weigh` sets it. */
 static void count_terms(roller *r)
 {
     for (expr_id e = 0; e < r->from->nodes.n; e++) {
         if (!(r->flags[e] & ROLL_SCALAR))
             continue;
         const expr_node *node = expr_at(r->from, e);
-        r->terms[e] = 1;
-        if (!is_sum_op(node->op))
-            continue;
-        int64_t terms = 0;
-        for (int k = 0; k < 2 && node->arg[k] >= 0; k++)
-            terms += r->flags[node->arg[k]] & ROLL_SCALAR ? r->terms[node->arg[k]] : 1;
-        r->terms[e] = capped(terms);
-        if (terms > ROLL_LONG)
+        int64_t terms = 0, weight = 1;
+        for (int k = 0; k < 3 && node->arg[k] >= 0; k++) {
+            const bool scalar = (r->flags[node->arg[k]] & ROLL_SCALAR) != 0;
+            terms += scalar ? r->terms[node->arg[k]] : 1;
+            weight += scalar ? r->weight[node->arg[k]] : 0;
+        }
+        r->terms[e] = is_sum_op(node->op) ? capped(terms) : 1;
+        r->weight[e] = capped(weight);
+        if (r->terms[e] > ROLL_LONG || (r->terms[e] > ROLL_SEVERAL && weight > ROLL_LARGE))
             r->flags[e] |= ROLL_CHAIN;
     }
 }

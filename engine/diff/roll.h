@@ -11,6 +11,7 @@ enum {
     ROLL_CHAIN = 4,    /* part of a long sum: ADD, SUB or NEG of more than ROLL_LONG terms */
     ROLL_MATERIAL = 8, /* a scalar whose value is needed by itself: an entry of some group's vector */
     ROLL_LONG = 32,    /* terms of a sum above which it is a reduction, not part of a template */
+    ROLL_SEVERAL = 3,  /* the same for a sum with more than ROLL_LARGE operations in all */
     ROLL_SHARED = 12,  /* operations above which a scalar used more than once is computed once */
     ROLL_LARGE = 200   /* operations of a template at the most, roughly */
 };
