@@ -70,7 +70,7 @@ typedef struct {
     VEC(peri_function) calls;    /* name owned by the arena */
     VEC(char *) names;           /* of marks */
     arena data;                  /* constants' and lists' memory */
-    uint32_t *table;             /* hash consing: open addressing over node ids + 1 */
+    uint64_t *table;             /* hash consing: open addressing over hashes and node ids + 1 */
     int64_t table_size;          /* power of two */
     hash_map const_map, list_map;
     int64_t n_x, n_param;        /* sizes of the classes so far */

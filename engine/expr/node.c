@@ -84,21 +84,32 @@ static bool node_equal(const expr_graph *g, const expr_node *a, const expr_node 
                   (size_t)list_length(a) * sizeof(expr_id)) == 0;
 }
 
+/*
+ * A slot holds a node's number plus one below and its hash above, so that a look-up reads a node only when the hashes agree, and growing reads none: with
+ * millions of nodes each read is a miss of the caches.
+ */
+static uint64_t slot_entry(uint32_t hash, int64_t id)
+{
+    return (uint64_t)hash << 32 | (uint64_t)(id + 1);
+}
+
 static bool table_grow(expr_graph *g)
 {
     const int64_t size = g->table_size == 0 ? FIRST_TABLE : 2 * g->table_size;
-    uint32_t *table = mem_alloc(g->m, (size_t)size * sizeof *table);
+    uint64_t *table = mem_alloc(g->m, (size_t)size * sizeof *table);
     if (table == NULL)
         return false;
+    for (int64_t i = 0; i < g->table_size; i++) {
+        if (g->table[i] == 0)
+            continue;
+        uint64_t slot = (g->table[i] >> 32) & (uint64_t)(size - 1);
+        while (table[slot] != 0)
+            slot = (slot + 1) & (uint64_t)(size - 1);
+        table[slot] = g->table[i];
+    }
     mem_free(g->m, g->table, (size_t)g->table_size * sizeof *table);
     g->table = table;
     g->table_size = size;
-    for (int64_t i = 0; i < g->nodes.n; i++) {
-        uint64_t slot = node_hash(g, &g->nodes.at[i]) & (uint64_t)(size - 1);
-        while (table[slot] != 0)
-            slot = (slot + 1) & (uint64_t)(size - 1);
-        table[slot] = (uint32_t)(i + 1);
-    }
     return true;
 }
 
@@ -107,21 +118,21 @@ peri_status expr_intern(expr_graph *g, const expr_node *node, expr_id *out)
     if (3 * (g->nodes.n + 1) > 2 * g->table_size && !table_grow(g))
         return FAIL_NOMEM(g->ctx);
     const uint64_t mask = (uint64_t)(g->table_size - 1);
-    uint64_t slot = node_hash(g, node) & mask;
-    while (g->table[slot] != 0) {
-        const expr_id old = (expr_id)(g->table[slot] - 1);
-        if (node_equal(g, &g->nodes.at[old], node)) {
+    const uint32_t hash = (uint32_t)(node_hash(g, node) >> 32);
+    uint64_t slot = hash & mask;
+    for (; g->table[slot] != 0; slot = (slot + 1) & mask) {
+        const expr_id old = (expr_id)((uint32_t)g->table[slot] - 1);
+        if ((uint32_t)(g->table[slot] >> 32) == hash && node_equal(g, &g->nodes.at[old], node)) {
             *out = old;
             return PERI_OK;
         }
-        slot = (slot + 1) & mask;
     }
     if (g->nodes.n >= INT32_MAX - 1)
         return FAIL(g->ctx, PERI_E_NOMEM, "expression graph: more than 2^31 nodes");
     if (!vec_push(g->m, &g->nodes, *node))
         return FAIL_NOMEM(g->ctx);
     *out = (expr_id)(g->nodes.n - 1);
-    g->table[slot] = (uint32_t)g->nodes.n;
+    g->table[slot] = slot_entry(hash, *out);
     return PERI_OK;
 }
 
