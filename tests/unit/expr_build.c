@@ -116,7 +116,8 @@ static void test_gathers(const fixture *f)
     ok(peri_expr_gather(f->m, f->x, 3, 1, straight, &a) == PERI_OK && peri_expr_range(f->m, f->x, 3, 1, 2, -1, &b) == PERI_OK && a == b,
        "an affine list is a range");
     const peri_expr both[2] = {f->x, f->y};
-    ok(peri_expr_stack(f->m, 2, both, &a) == PERI_OK && peri_expr_range(f->m, a, 4, 1, 3, 1, &b) == PERI_OK && b == f->y, "a part of a stack is the part itself");
+    ok(peri_expr_stack(f->m, 2, both, &a) == PERI_OK && peri_expr_range(f->m, a, 4, 1, 3, 1, &b) == PERI_OK && b == f->y,
+       "a part of a stack is the part itself");
 }
 
 static void test_substitute(const fixture *f)
