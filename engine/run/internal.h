@@ -8,7 +8,7 @@
 /* A point with its multipliers and what it is worth. y and z are meaningful where has_y, has_z. */
 typedef struct {
     double *x, *y, *z; /* [n], [m], [n] */
-    bool exists, has_y, has_z;
+    bool has_y, has_z;
     double objective, violation; /* of the minimization; largest of bounds and constraints */
 } run_point;
 
@@ -17,7 +17,7 @@ struct peri_run {
     peri_model *model;
     nlp *p;
     const peri_plugin *plugin;   /* the solver's table */
-    const peri_solve_args *args; /* borrowed */
+    const peri_solve_args *args; /* borrowed; never NULL */
     arena memory;                /* peri_alloc's, and all else that dies with the run */
     void *state, *options;       /* of the solver */
     peri_limits limits;
@@ -26,14 +26,49 @@ struct peri_run {
     struct peri_factor *factors; /* list head, factor.c's */
     peri_times times;            /* linear_algebra: added to by factor.c */
     double started;              /* clock_seconds */
+    peri_solution *solution;     /* being filled: history */
 
-    run_point last, best;        /* the last accepted point; the best so far */
-    int64_t iterations;          /* accepted points after the first */
+    double *start, *start_y, *start_z; /* [n] within the bounds; multipliers of a warm start or NULL */
+    run_point point[2];          /* the last accepted one and the best so far, which may be the same */
+    int last, best;              /* which; -1: none yet */
+    double *rows;                /* [m] scratch for constraint values */
+    double *undefined_at;        /* [n] where an evaluation last gave PERI_E_DOMAIN */
+    bool was_undefined;
+    int64_t iterations, steps;   /* points accepted by steps; calls of step */
+    bool in_init;
     peri_why why;                /* the method's claim, CONTINUE while it makes none */
     peri_outcome stopped_by;     /* PERI_OPTIMAL: the engine did not end the run */
-    bool accepting, user_stop;   /* inside `accept`; the event function asked for a stop */
-    char message[256];
-    peri_solution *solution;     /* being filled: history */
+    bool user_stop;              /* the event function asked for a stop */
+    char message[256];           /* what the engine has to say about the end, or "" */
 };
+
+/* limits.c: the engine's options and the solver's, from the settings; PERI_E_OPTION */
+peri_status limits_read(peri_run *run);
+/* True once a limit is reached or an interruption asked for; sets stopped_by and message. */
+bool limits_reached(peri_run *run);
+
+/* event.c: the end of an iteration */
+peri_status event_accept(peri_run *run, const double *x, const double *y, const double *z, const peri_row *row);
+
+/* estimate.c: multipliers u of some rows and bounds that make the residual g - J'u - z small */
+typedef struct {
+    nlp *p;
+    const double *x, *c;   /* [n], [m] */
+    peri_pattern pattern;
+    const double *jac;     /* [nnz] */
+    double *residual;      /* [n] in: g; out: g - J'u - z */
+    double *y, *z;         /* [m] in: 0 for rows to be fitted; out: fitted values; [n] out */
+    unsigned char *row;    /* [m] which rows may have a multiplier: those on a side, of the sign of that side */
+} estimate_fit;
+peri_status estimate_rows(estimate_fit *f);
+/* The bounds' share of a residual: what makes the larger of dual and complementarity residual smallest. */
+void estimate_bounds(const nlp *p, const double *x, double *residual, double *z);
+
+/* Everything from a solver's table on; the registry is not asked. plan: the text for the solution. */
+peri_status run_with(peri_model *m, const peri_plugin *plugin, const char *plan, const peri_solve_args *args,
+                     peri_solution **out);
+
+/* result.c */
+peri_status solution_new(peri_model *m, peri_solution **out);
 
 #endif

@@ -42,6 +42,12 @@ peri_status certify(nlp *p, const double *x, const double *y, const double *z, p
  *   out  y_out [m] (a copy of y where given), z_out [n]
  */
 peri_status certify_estimate(nlp *p, const double *x, const double *y, double *y_out, double *z_out);
+/*
+ * certify_violation - evidence of (local) infeasibility: how far x is from a stationary point of the constraints' violation, measured by its sum
+ * and by the sum of squares, the smaller of the two; relative to the largest Jacobian entry of the violated rows. INFINITY: no row is
+ * violated, or it cannot be told.
+ */
+peri_status certify_violation(nlp *p, const double *x, double *slope);
 
 /* outcome_from - the status that the evidence supports (outcome.c); message: one line where the claim is not what came out, or "" */
 typedef struct {
@@ -52,6 +58,7 @@ typedef struct {
     double tolerance;
     double objective;        /* of the minimization, at the point */
     double largest_x;        /* largest |x_j| */
+    double violation_slope;  /* certify_violation at the point; NaN where not asked for */
     uint64_t traits, flags;  /* of the problem; of the solver's plugin table */
 } outcome_evidence;
 peri_outcome outcome_from(const outcome_evidence *e, char *message, size_t size);

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * host.c - the table through which plugins reach the engine: thin functions over the view, the loop and the linear-solver service. The table is
+ * constant; all state is in the run.
+ */
+#include "base/clock.h"
+#include "base/rng.h"
+#include "run/factor.h"
+#include "run/internal.h"
+#include <string.h>
+
+/* ---- the problem ------------------------------------------------------------------------------------------------------------ */
+
+static int64_t host_n(const peri_run *run)
+{
+    return run->p->n;
+}
+
+static int64_t host_m(const peri_run *run)
+{
+    return run->p->m;
+}
+
+static void host_bounds(const peri_run *run, const double **xl, const double **xu, const double **cl, const double **cu)
+{
+    const nlp *p = run->p;
+    if (xl != NULL)
+        *xl = p->xl;
+    if (xu != NULL)
+        *xu = p->xu;
+    if (cl != NULL)
+        *cl = p->cl;
+    if (cu != NULL)
+        *cu = p->cu;
+}
+
+static bool host_has_trait(const peri_run *run, peri_trait trait)
+{
+    return (run->traits & PERI_BIT(trait)) != 0;
+}
+
+static const unsigned char *host_linear_rows(const peri_run *run)
+{
+    return run->p->class_.linear_row;
+}
+
+static void *host_alloc(peri_run *run, size_t count, size_t size)
+{
+    void *memory = arena_array(&run->memory, count, size);
+    if (memory == NULL)
+        (void)FAIL_NOMEM(run->ctx);
+    return memory;
+}
+
+static peri_status host_start(peri_run *run, double *x)
+{
+    memcpy(x, run->start, (size_t)run->p->n * sizeof *x);
+    return PERI_OK;
+}
+
+static bool host_start_duals(peri_run *run, double *y, double *z)
+{
+    if (run->start_y == NULL)
+        return false;
+    if (run->p->m > 0)
+        memcpy(y, run->start_y, (size_t)run->p->m * sizeof *y);
+    memcpy(z, run->start_z, (size_t)run->p->n * sizeof *z);
+    return true;
+}
+
+/* ---- evaluation: where it was undefined is remembered, for the message if that was final ---------------------------------------------- */
+
+static peri_status noted(peri_run *run, const double *x, peri_status status)
+{
+    if (status == PERI_E_DOMAIN) {
+        memcpy(run->undefined_at, x, (size_t)run->p->n * sizeof *x);
+        run->was_undefined = true;
+    }
+    return status;
+}
+
+static peri_status host_eval_f(peri_run *run, const double *x, double *f)
+{
+    return noted(run, x, nlp_f(run->p, x, f));
+}
+
+static peri_status host_eval_fg(peri_run *run, const double *x, double *f, double *g)
+{
+    return noted(run, x, nlp_fg(run->p, x, f, g));
+}
+
+static peri_status host_eval_c(peri_run *run, const double *x, double *c)
+{
+    return noted(run, x, nlp_c(run->p, x, c));
+}
+
+static peri_status host_jac_pattern(peri_run *run, peri_pattern *pattern)
+{
+    return nlp_jac_pattern(run->p, pattern);
+}
+
+static peri_status host_eval_jac(peri_run *run, const double *x, double *val)
+{
+    return noted(run, x, nlp_jac(run->p, x, val));
+}
+
+static peri_status host_hess_pattern(peri_run *run, peri_pattern *pattern)
+{
+    return nlp_hess_pattern(run->p, pattern);
+}
+
+static peri_status host_eval_hess(peri_run *run, const double *x, double sigma, const double *w, double *val)
+{
+    return noted(run, x, nlp_hess(run->p, x, sigma, w, val));
+}
+
+static peri_status host_eval_jv(peri_run *run, const double *x, const double *v, double *jv)
+{
+    return noted(run, x, nlp_jv(run->p, x, v, jv));
+}
+
+static peri_status host_eval_vj(peri_run *run, const double *x, const double *w, double *vj)
+{
+    return noted(run, x, nlp_vj(run->p, x, w, vj));
+}
+
+static peri_status host_eval_hv(peri_run *run, const double *x, double sigma, const double *w, const double *v, double *hv)
+{
+    return noted(run, x, nlp_hv(run->p, x, sigma, w, v, hv));
+}
+
+/* ---- running -------------------------------------------------------------------------------------------------------------------------- */
+
+static const peri_limits *host_limits(const peri_run *run)
+{
+    return &run->limits;
+}
+
+static bool host_should_stop(peri_run *run)
+{
+    return limits_reached(run);
+}
+
+static peri_status host_accept(peri_run *run, const double *x, const double *y, const double *z, const peri_row *row,
+                               peri_step *next)
+{
+    TRY(event_accept(run, x, y, z, row));
+    if (next != NULL)
+        *next = (peri_step){PERI_WHY_CONTINUE, true};
+    return PERI_OK;
+}
+
+static peri_status host_finish(peri_run *run, peri_why why, peri_step *next)
+{
+    run->why = why;
+    if (next != NULL)
+        next->why = why;
+    return PERI_OK;
+}
+
+static void host_note(peri_run *run, int level, const char *text)
+{
+    log_write(run->ctx, level, "%s: %s", run->plugin->name, text);
+}
+
+static peri_status host_fail(peri_run *run, peri_status code, const char *text)
+{
+    return FAIL(run->ctx, code, "%s: %s", run->plugin->name, text);
+}
+
+static uint64_t host_random_bits(peri_run *run, uint64_t stream, uint64_t counter)
+{
+    return rng_bits(run->limits.seed, stream, counter);
+}
+
+const peri_host *host_table(void)
+{
+    static const peri_host table = {
+        .size = (uint32_t)sizeof(peri_host),
+        .major = PERI_ABI_MAJOR,
+        .minor = PERI_ABI_MINOR,
+        .n = host_n,
+        .m = host_m,
+        .bounds = host_bounds,
+        .has_trait = host_has_trait,
+        .linear_rows = host_linear_rows,
+        .alloc = host_alloc,
+        .start = host_start,
+        .start_duals = host_start_duals,
+        .eval_f = host_eval_f,
+        .eval_fg = host_eval_fg,
+        .eval_c = host_eval_c,
+        .jac_pattern = host_jac_pattern,
+        .eval_jac = host_eval_jac,
+        .hess_pattern = host_hess_pattern,
+        .eval_hess = host_eval_hess,
+        .eval_jv = host_eval_jv,
+        .eval_vj = host_eval_vj,
+        .eval_hv = host_eval_hv,
+        .limits = host_limits,
+        .should_stop = host_should_stop,
+        .accept = host_accept,
+        .finish = host_finish,
+        .note = host_note,
+        .fail = host_fail,
+        .random_bits = host_random_bits,
+        .clock = clock_seconds,
+        .factor_open = factor_open,
+        .factor_values = factor_values,
+        .factor_solve = factor_solve,
+        .factor_strengthen = factor_strengthen,
+        .factor_name = factor_name,
+        .factor_flags = factor_flags,
+        .factor_close = factor_close,
+    };
+    return &table;
+}

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * limits.c - the engine's own options, and when a run must end. The engine's options have a table like a plugin's, so that texts, parsing and ranges
+ * are the same; a key that is not in it belongs to the solver.
+ */
+#include "base/clock.h"
+#include "run/internal.h"
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+/* ---- options -------------------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    double tolerance, time_limit;
+    int64_t iterations, evaluations, seed;
+    int32_t warm_start;
+    const char *linear_solver;
+} engine_options;
+
+/* Integers are told as doubles: up to 2^53 each has its own. */
+static const double MOST = 9007199254740992.0;
+
+static const peri_option ENGINE_LIST[] = {
+    PERI_REAL("tolerance", engine_options, tolerance, 1e-8, 0, 1, "1", "certificate's kkt at which a point counts as solved"),
+    PERI_REAL("tol", engine_options, tolerance, 1e-8, 0, 1, "1", "short for tolerance"),
+    PERI_REAL("time_limit", engine_options, time_limit, INFINITY, 0, INFINITY, "s", "wall-clock seconds of the solve"),
+    PERI_INT("iterations", engine_options, iterations, 10000, 0, MOST, "1", "most iterations"),
+    PERI_INT("evaluations", engine_options, evaluations, MOST, 0, MOST, "1", "most evaluations of the objective"),
+    PERI_INT("seed", engine_options, seed, 1, 0, MOST, "1", "seed of the random streams"),
+    PERI_BOOL("warm_start", engine_options, warm_start, 1, "use an earlier solution's multipliers where one is given"),
+    PERI_STRING("linear_solver", engine_options, linear_solver, "", "linear-solver plugin; empty: the engine's choice"),
+};
+
+static const peri_plugin ENGINE_TABLE = {
+    .stamp = PERI_STAMP, .kind = PERI_KIND_SOLVER, .name = "engine", .family = "engine", .summary = "options of the engine",
+    .size_options = (uint32_t)sizeof(engine_options), .n_options = (uint32_t)PERI_COUNT(ENGINE_LIST), .options = ENGINE_LIST,
+};
+
+static bool is_engine_option(const char *key)
+{
+    for (size_t k = 0; k < PERI_COUNT(ENGINE_LIST); k++)
+        if (strcmp(ENGINE_LIST[k].name, key) == 0)
+            return true;
+    return false;
+}
+
+peri_status limits_read(peri_run *run)
+{
+    engine_options engine;
+    const peri_solve_args *args = run->args;
+    TRY(option_defaults(run->ctx, &ENGINE_TABLE, &engine));
+    TRY(option_defaults(run->ctx, run->plugin, run->options));
+    for (int64_t k = 0; k < args->n_settings; k++) {
+        const peri_setting *s = &args->settings[k];
+        const bool ours = is_engine_option(s->key);
+        TRY(option_set(run->ctx, ours ? &ENGINE_TABLE : run->plugin, s, ours ? (void *)&engine : run->options, &run->memory));
+    }
+    run->limits = (peri_limits){
+        .tolerance = engine.tolerance,
+        .time_limit = engine.time_limit,
+        .iterations = engine.iterations,
+        .evaluations = engine.evaluations,
+        .seed = (uint64_t)engine.seed,
+        .warm_start = engine.warm_start && args->warm_start != NULL,
+        .verbosity = run->ctx->verbosity,
+    };
+    run->linear_solver = engine.linear_solver != NULL ? engine.linear_solver : "";
+    return PERI_OK;
+}
+
+/* ---- the end ---------------------------------------------------------------------------------------------------------------- */
+
+static void stop(peri_run *run, peri_outcome by, const char *message)
+{
+    run->stopped_by = by;
+    snprintf(run->message, sizeof run->message, "%s", message);
+}
+
+bool limits_reached(peri_run *run)
+{
+    const peri_limits *l = &run->limits;
+    if (run->stopped_by != PERI_OPTIMAL)
+        return true;
+    if (run->ctx->interrupted || run->user_stop)
+        stop(run, PERI_INTERRUPTED, run->user_stop ? "stopped by the event function" : "interrupted");
+    else if (run->iterations >= l->iterations || run->steps >= l->iterations)
+        stop(run, PERI_ITERATION_LIMIT, "iteration limit reached");
+    else if (run->p->count.objective >= l->evaluations)
+        stop(run, PERI_ITERATION_LIMIT, "limit of objective evaluations reached");
+    else if (isfinite(l->time_limit) && clock_seconds() - run->started >= l->time_limit)
+        stop(run, PERI_TIME_LIMIT, "time limit reached");
+    return run->stopped_by != PERI_OPTIMAL;
+}

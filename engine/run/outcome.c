@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * outcome.c - the status that the evidence supports. The method's claim only says what to look for: a point is called optimal for its certificate,
+ * infeasible for a violation that cannot be reduced nearby, unbounded for an objective that has run away at a feasible point. Invariants: a
+ * point within tolerance of feasible is never called infeasible; "optimal" needs proven convexity, a solver that proves it, or an
+ * objective that is the same everywhere; whatever ended the run and is no result keeps its own name.
+ */
+#include "base/num.h"
+#include "run/run.h"
+#include <math.h>
+#include <stdio.h>
+
+/* Relative slope of the violation up to which a point counts as stationary for it. */
+static const double STATIONARY = 1e-4;
+/* An objective below it, or a variable beyond it, has run away. */
+static const double FAR = 1e10;
+
+double outcome_threshold(double tolerance)
+{
+    return fmax(tolerance, fmin(100 * tolerance, 1e-6));
+}
+
+const char *peri_outcome_name(peri_outcome outcome)
+{
+    static const char *const names[] = {"optimal", "locally_optimal", "feasible", "infeasible", "unbounded", "iteration_limit",
+                                        "time_limit", "interrupted", "numerical_error", "error"};
+    return (unsigned)outcome < sizeof names / sizeof names[0] ? names[outcome] : "error";
+}
+
+int peri_outcome_exit_status(peri_outcome outcome)
+{
+    switch (outcome) {
+    case PERI_OPTIMAL:
+    case PERI_LOCALLY_OPTIMAL:
+    case PERI_FEASIBLE: return 0;
+    case PERI_INFEASIBLE:
+    case PERI_UNBOUNDED: return 3;
+    case PERI_ITERATION_LIMIT:
+    case PERI_TIME_LIMIT: return 4;
+    case PERI_INTERRUPTED: return 5;
+    default: return 1;
+    }
+}
+
+static bool has_trait(const outcome_evidence *e, peri_trait trait)
+{
+    return (e->traits & PERI_BIT(trait)) != 0;
+}
+
+static peri_outcome solved(const outcome_evidence *e)
+{
+    const bool global = (e->flags & PERI_FLAG_GLOBAL) && e->why == PERI_WHY_CONVERGED;
+    if (has_trait(e, PERI_TRAIT_CONVEX) || global)
+        return PERI_OPTIMAL;
+    if (!has_trait(e, PERI_TRAIT_OBJECTIVE)) /* any feasible point is as good */
+        return PERI_OPTIMAL;
+    return has_trait(e, PERI_TRAIT_INTEGER) ? PERI_FEASIBLE : PERI_LOCALLY_OPTIMAL;
+}
+
+static void tell(const char *claim, const char *finding, double value, char *message, size_t size)
+{
+    char number[NUM_SIZE];
+    snprintf(message, size, "the method claims %s, but %s is %s", claim, finding, num_print_digits(value, 3, number));
+}
+
+static const char *claim_of(peri_why why)
+{
+    switch (why) {
+    case PERI_WHY_CONVERGED: return "to have converged";
+    case PERI_WHY_INFEASIBLE: return "infeasibility";
+    case PERI_WHY_UNBOUNDED: return "unboundedness";
+    default: return "no further progress";
+    }
+}
+
+/* The claim is not what came out: say which figure speaks against it. */
+static void contradict(const outcome_evidence *e, double threshold, char *message, size_t size)
+{
+    const peri_certificate *c = &e->certificate;
+    if (e->why == PERI_WHY_INFEASIBLE && !(c->primal > threshold))
+        tell(claim_of(e->why), "the largest violation", c->primal, message, size);
+    else if (e->why == PERI_WHY_INFEASIBLE)
+        tell(claim_of(e->why), "the violation can be reduced: its relative slope", e->violation_slope, message, size);
+    else if (e->why == PERI_WHY_UNBOUNDED && !(c->primal > threshold))
+        tell(claim_of(e->why), "the objective", e->objective, message, size);
+    else if (c->primal > threshold)
+        tell(claim_of(e->why), "the largest violation", c->primal, message, size);
+    else
+        tell(claim_of(e->why), "kkt", c->kkt, message, size);
+}
+
+static bool is_unbounded(const outcome_evidence *e, double threshold)
+{
+    const bool feasible = e->certificate.primal <= threshold * fmax(1, e->largest_x);
+    const bool away = e->objective <= -FAR || (e->largest_x >= FAR && e->objective < 0);
+    return e->why == PERI_WHY_UNBOUNDED && feasible && away;
+}
+
+static bool is_infeasible(const outcome_evidence *e, double threshold)
+{
+    return e->why != PERI_WHY_CONTINUE && e->why != PERI_WHY_LIMIT && e->certificate.primal > threshold &&
+           e->violation_slope <= STATIONARY;
+}
+
+peri_outcome outcome_from(const outcome_evidence *e, char *message, size_t size)
+{
+    const double threshold = outcome_threshold(e->tolerance);
+    const peri_certificate *c = &e->certificate;
+    message[0] = '\0';
+    if (e->stopped_by == PERI_INTERRUPTED)
+        return PERI_INTERRUPTED;
+    if (c->kkt <= e->tolerance || (c->kkt <= threshold && e->stopped_by == PERI_OPTIMAL))
+        return solved(e);
+    if (e->stopped_by != PERI_OPTIMAL)
+        return e->stopped_by;
+    if (is_unbounded(e, threshold))
+        return PERI_UNBOUNDED;
+    if (is_infeasible(e, threshold)) {
+        if (!has_trait(e, PERI_TRAIT_CONVEX))
+            snprintf(message, size, "locally infeasible: the violation cannot be reduced near this point");
+        return PERI_INFEASIBLE;
+    }
+    if (e->why == PERI_WHY_LIMIT) {
+        snprintf(message, size, "the method reached a limit of its own");
+        return PERI_ITERATION_LIMIT;
+    }
+    if (e->why == PERI_WHY_FAILED || e->why == PERI_WHY_CONTINUE) {
+        snprintf(message, size, "the method broke down");
+        return PERI_NUMERICAL_ERROR;
+    }
+    contradict(e, threshold, message, size);
+    return c->primal <= threshold ? PERI_FEASIBLE : PERI_NUMERICAL_ERROR;
+}

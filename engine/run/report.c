@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * report.c - a solution as JSON and as a short text. JSON numbers read back to the same bits; arrays have the shape that the user gave them: a scalar
+ * is a number, a vector a list, a matrix a list of rows.
+ */
+#include "base/num.h"
+#include "base/text.h"
+#include "io/json.h"
+#include "run/run.h"
+#include <math.h>
+#include <string.h>
+
+/* ---- JSON --------------------------------------------------------------------------------------------------------------------- */
+
+static void json_array_of(json_writer *w, int64_t rows, int64_t cols, const double *v, double sign)
+{
+    const bool matrix = cols > 1;
+    if (rows == 1 && cols == 1) {
+        json_number(w, sign * v[0]);
+        return;
+    }
+    json_open_array(w);
+    for (int64_t i = 0; i < rows; i++) {
+        if (matrix)
+            json_open_array(w);
+        for (int64_t j = 0; j < cols; j++) {
+            const double value = v[i * cols + j];
+            json_number(w, value != 0 ? sign * value : value);
+        }
+        if (matrix)
+            json_close(w);
+    }
+    json_close(w);
+}
+
+static void json_field(json_writer *w, const char *key, double v)
+{
+    json_key(w, key);
+    json_number(w, v);
+}
+
+static void json_count(json_writer *w, const char *key, int64_t v)
+{
+    json_key(w, key);
+    json_integer(w, v);
+}
+
+static void json_string(json_writer *w, const char *key, const char *v)
+{
+    json_key(w, key);
+    json_text(w, v);
+}
+
+static void json_evaluations(json_writer *w, const peri_evaluations *e)
+{
+    json_key(w, "evaluations");
+    json_open_object(w);
+    json_count(w, "objective", e->objective);
+    json_count(w, "gradient", e->gradient);
+    json_count(w, "constraints", e->constraints);
+    json_count(w, "jacobian", e->jacobian);
+    json_count(w, "hessian", e->hessian);
+    json_count(w, "products", e->products);
+    json_close(w);
+}
+
+static void json_certificate(json_writer *w, const peri_certificate *c)
+{
+    json_key(w, "certificate");
+    json_open_object(w);
+    json_field(w, "primal", c->primal);
+    json_field(w, "dual", c->dual);
+    json_field(w, "complementarity", c->complementarity);
+    json_field(w, "kkt", c->kkt);
+    json_close(w);
+}
+
+static void json_variables(json_writer *w, const peri_solution *s)
+{
+    const peri_model *m = s->model;
+    json_key(w, "variables");
+    json_open_object(w);
+    for (int64_t i = 0; i < m->vars.n; i++) {
+        const model_var *v = &m->vars.at[i];
+        const int64_t at = v->offset - m->vars.at[0].offset;
+        if (at >= s->n)
+            break;
+        json_key(w, v->name);
+        json_array_of(w, expr_at(m->g, v->node)->rows, expr_at(m->g, v->node)->cols, s->x + at, 1);
+    }
+    json_close(w);
+}
+
+static void json_duals(json_writer *w, const peri_solution *s)
+{
+    const peri_model *m = s->model;
+    json_key(w, "duals");
+    json_open_object(w);
+    for (int64_t i = 0; i < m->cons.n && m->cons.at[i].row < s->m; i++) {
+        const model_constraint *c = &m->cons.at[i];
+        json_key(w, c->name);
+        json_array_of(w, expr_at(m->g, c->body)->rows, expr_at(m->g, c->body)->cols, s->y + c->row, m->maximize ? -1 : 1);
+    }
+    json_close(w);
+}
+
+static void json_given(json_writer *w, const char *key, double v)
+{
+    if (!isnan(v))
+        json_field(w, key, v);
+}
+
+static void json_event(json_writer *w, const peri_event *e)
+{
+    const char tag[2] = {e->tag, '\0'};
+    json_open_object(w);
+    json_count(w, "iteration", e->iteration);
+    json_field(w, "seconds", e->seconds);
+    json_given(w, "objective", e->objective);
+    json_given(w, "primal", e->primal);
+    json_given(w, "dual", e->dual);
+    json_given(w, "complementarity", e->complementarity);
+    json_given(w, "step", e->step);
+    json_given(w, "trust_radius", e->trust_radius);
+    json_given(w, "barrier", e->barrier);
+    json_given(w, "regularization", e->regularization);
+    if (e->tag != 0)
+        json_string(w, "tag", tag);
+    json_close(w);
+}
+
+peri_status peri_solution_json(peri_solution *s, char **out)
+{
+    json_writer w;
+    json_init(&w, &s->ctx->mem);
+    json_open_object(&w);
+    json_string(&w, "status", peri_outcome_name(s->outcome));
+    json_field(&w, "objective", s->objective);
+    json_string(&w, "solver", s->solver);
+    json_string(&w, "plan", s->plan);
+    json_count(&w, "iterations", s->iterations);
+    json_evaluations(&w, &s->evaluations);
+    json_field(&w, "seconds", s->times.total);
+    json_certificate(&w, &s->certificate);
+    json_variables(&w, s);
+    json_duals(&w, s);
+    json_key(&w, "front"); /* of several objectives: there is one */
+    json_null(&w);
+    json_key(&w, "history");
+    json_open_array(&w);
+    for (int64_t k = 0; k < s->history.n; k++)
+        json_event(&w, &s->history.at[k]);
+    json_close(&w);
+    json_close(&w);
+    return json_finish(&w, s->ctx, out);
+}
+
+/* ---- text ------------------------------------------------------------------------------------------------------------------------- */
+
+static void put(text_buffer *t, double v, int digits)
+{
+    char number[NUM_SIZE];
+    text_add(t, "%s", num_print_digits(v, digits, number));
+}
+
+static void put_residual(text_buffer *t, const char *name, double v, const char *what)
+{
+    char number[NUM_SIZE];
+    text_add(t, "  %-16s%-12s%s\n", name, num_print_digits(v, 3, number), what);
+}
+
+static void put_count(text_buffer *t, const char *name, int64_t count, bool *any)
+{
+    if (count == 0)
+        return;
+    text_add(t, "%s%lld %s", *any ? ", " : "", (long long)count, name);
+    *any = true;
+}
+
+static void put_evaluations(text_buffer *t, const peri_evaluations *e)
+{
+    bool any = false;
+    text_add(t, "evaluations   ");
+    put_count(t, "objective", e->objective, &any);
+    put_count(t, "gradient", e->gradient, &any);
+    put_count(t, "constraints", e->constraints, &any);
+    put_count(t, "jacobian", e->jacobian, &any);
+    put_count(t, "hessian", e->hessian, &any);
+    put_count(t, "products", e->products, &any);
+    text_add(t, "%s\n", any ? "" : "none");
+}
+
+peri_status peri_solution_report(peri_solution *s, char **out)
+{
+    const peri_certificate *c = &s->certificate;
+    text_buffer t;
+    text_init(&t, &s->ctx->mem);
+    text_add(&t, "status        %s%s%s%s\n", peri_outcome_name(s->outcome), s->message[0] != '\0' ? " (" : "", s->message,
+             s->message[0] != '\0' ? ")" : "");
+    text_add(&t, "objective     ");
+    put(&t, s->objective, 12);
+    text_add(&t, "\nsolver        %s%s%s%s, %lld iteration%s, ", s->solver, strcmp(s->plan, s->solver) != 0 ? " (plan: " : "",
+             strcmp(s->plan, s->solver) != 0 ? s->plan : "", strcmp(s->plan, s->solver) != 0 ? ")" : "",
+             (long long)s->iterations, s->iterations == 1 ? "" : "s");
+    put(&t, s->times.total, 3);
+    text_add(&t, " s\n");
+    put_evaluations(&t, &s->evaluations);
+    text_add(&t, "certificate\n");
+    put_residual(&t, "primal", c->primal, "largest violation, in the model's units");
+    put_residual(&t, "dual", c->dual, "gradient of the Lagrangian, relative");
+    put_residual(&t, "complementarity", c->complementarity, "relative");
+    put_residual(&t, "kkt", c->kkt, "the largest of these");
+    *out = text_take(&t);
+    return *out != NULL ? PERI_OK : FAIL_NOMEM(s->ctx);
+}

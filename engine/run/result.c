@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * result.c - a solution's life and what a host may ask of it. Invariant: x, y and z belong to the model as it was when solved, with the parameters of
+ * then; variables or constraints added later are told apart by their offsets. Multipliers leave here in the user's sense.
+ */
+#include "run/internal.h"
+#include <stdio.h>
+#include <string.h>
+
+peri_status solution_new(peri_model *m, peri_solution **out)
+{
+    mem *a = &m->ctx->mem;
+    peri_solution *s = mem_alloc(a, sizeof *s);
+    *out = NULL;
+    if (s == NULL)
+        return FAIL_NOMEM(m->ctx);
+    s->ctx = m->ctx;
+    s->model = m;
+    s->n = m->n;
+    s->m = m->m;
+    s->n_param = m->g->n_param;
+    model_retain(m);
+    s->x = mem_array(a, (size_t)s->n, sizeof *s->x);
+    s->y = mem_array(a, (size_t)s->m, sizeof *s->y);
+    s->z = mem_array(a, (size_t)s->n, sizeof *s->z);
+    s->param = mem_array(a, (size_t)s->n_param, sizeof *s->param);
+    if (s->x == NULL || s->y == NULL || s->z == NULL || s->param == NULL) {
+        peri_solution_free(s);
+        return FAIL_NOMEM(m->ctx);
+    }
+    if (s->n_param > 0)
+        memcpy(s->param, m->g->param_value.at, (size_t)s->n_param * sizeof *s->param);
+    *out = s;
+    return PERI_OK;
+}
+
+void peri_solution_free(peri_solution *s)
+{
+    if (s == NULL)
+        return;
+    mem *a = &s->ctx->mem;
+    peri_model *model = s->model;
+    mem_array_free(a, s->x);
+    mem_array_free(a, s->y);
+    mem_array_free(a, s->z);
+    mem_array_free(a, s->param);
+    vec_free(a, &s->history);
+    mem_free(a, s, sizeof *s);
+    model_release(model); /* last: it may take the context with it */
+}
+
+peri_outcome peri_solution_outcome(const peri_solution *s)
+{
+    return s->outcome;
+}
+
+double peri_solution_objective(const peri_solution *s)
+{
+    return s->objective;
+}
+
+const char *peri_solution_message(const peri_solution *s)
+{
+    return s->message;
+}
+
+const char *peri_solution_solver(const peri_solution *s)
+{
+    return s->solver;
+}
+
+const char *peri_solution_plan(const peri_solution *s)
+{
+    return s->plan;
+}
+
+int64_t peri_solution_iterations(const peri_solution *s)
+{
+    return s->iterations;
+}
+
+peri_certificate peri_solution_certificate(const peri_solution *s)
+{
+    return s->certificate;
+}
+
+peri_evaluations peri_solution_evaluations(const peri_solution *s)
+{
+    return s->evaluations;
+}
+
+peri_times peri_solution_times(const peri_solution *s)
+{
+    return s->times;
+}
+
+peri_model *peri_solution_model(const peri_solution *s)
+{
+    return s->model;
+}
+
+int64_t peri_solution_history_rows(const peri_solution *s)
+{
+    return s->history.n;
+}
+
+const peri_event *peri_solution_history(const peri_solution *s)
+{
+    return s->history.at;
+}
+
+/* ---- values ------------------------------------------------------------------------------------------------------------------- */
+
+/* The variables and parameters of the solve, and where their values lie. */
+static int64_t list_values(const peri_solution *s, peri_expr *node, const double **value)
+{
+    const peri_model *m = s->model;
+    int64_t n = 0;
+    for (int64_t i = 0; i < m->vars.n; i++) {
+        const int64_t at = m->vars.at[i].offset - m->vars.at[0].offset;
+        if (at >= s->n)
+            break;
+        node[n] = m->vars.at[i].node;
+        value[n++] = s->x + at;
+    }
+    for (int64_t i = 0; i < m->params.n && m->params.at[i].offset < s->n_param; i++) {
+        node[n] = m->params.at[i].node;
+        value[n++] = s->param + m->params.at[i].offset;
+    }
+    return n;
+}
+
+peri_status peri_solution_value(peri_solution *s, peri_expr e, double *out)
+{
+    const size_t most = (size_t)(s->model->vars.n + s->model->params.n);
+    mem *a = &s->ctx->mem;
+    peri_expr *node = mem_array(a, most, sizeof *node);
+    const double **value = mem_array(a, most, sizeof *value);
+    peri_status status = node != NULL && value != NULL ? PERI_OK : FAIL_NOMEM(s->ctx);
+    if (status == PERI_OK)
+        status = peri_expr_value(s->model, e, list_values(s, node, value), node, value, out);
+    mem_array_free(a, node);
+    mem_array_free(a, (void *)value);
+    return status;
+}
+
+static double in_users_sense(const peri_solution *s, double multiplier)
+{
+    return s->model->maximize && multiplier != 0 ? -multiplier : multiplier;
+}
+
+peri_status peri_solution_dual(peri_solution *s, peri_constraint handle, double *out)
+{
+    const peri_model *m = s->model;
+    if (handle < 0 || handle >= m->cons.n)
+        return FAIL(s->ctx, PERI_E_ARGUMENT, "dual: not a constraint of model \"%s\"", m->name);
+    const model_constraint *c = &m->cons.at[handle];
+    if (c->row + c->size > s->m)
+        return FAIL(s->ctx, PERI_E_STATE, "dual: constraint \"%s\" was added after this solve", c->name);
+    for (int64_t k = 0; k < c->size; k++)
+        out[k] = in_users_sense(s, s->y[c->row + k]);
+    return PERI_OK;
+}
+
+peri_status peri_solution_reduced_cost(peri_solution *s, peri_expr x, double *out)
+{
+    const peri_model *m = s->model;
+    const model_var *v = model_find_var(m, x);
+    if (v == NULL)
+        return FAIL(s->ctx, PERI_E_ARGUMENT, "reduced cost: not a variable of model \"%s\"", m->name);
+    const int64_t at = v->offset - m->vars.at[0].offset;
+    if (at + v->size > s->n)
+        return FAIL(s->ctx, PERI_E_STATE, "reduced cost: variable \"%s\" was added after this solve", v->name);
+    for (int64_t k = 0; k < v->size; k++)
+        out[k] = in_users_sense(s, s->z[at + k]);
+    return PERI_OK;
+}

@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * run.c - one solve from its arguments to a certified solution: the start point, the solver's memory, the loop, and what an error in it means.
+ * Invariant: once init was called, fini is; the floating-point environment is the host's again after every call of a plugin; whatever
+ * happened, all that the run allocated is freed, and a result carries the best or last point that was accepted, or the start point.
+ */
+#include "base/clock.h"
+#include "run/factor.h"
+#include "run/internal.h"
+#include <fenv.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+/* ---- set-up --------------------------------------------------------------------------------------------------------------------- */
+
+static bool allocate(peri_run *run)
+{
+    arena *a = &run->memory;
+    const size_t n = (size_t)run->p->n, m = (size_t)run->p->m;
+    run->state = arena_array(a, 1, run->plugin->size_state);
+    run->options = arena_array(a, 1, run->plugin->size_options);
+    run->start = arena_array(a, n, sizeof(double));
+    run->rows = arena_array(a, m, sizeof(double));
+    run->undefined_at = arena_array(a, n, sizeof(double));
+    bool ok = run->state != NULL && run->options != NULL && run->start != NULL && run->rows != NULL && run->undefined_at != NULL;
+    for (int k = 0; k < 2; k++) {
+        run_point *point = &run->point[k];
+        point->x = arena_array(a, n, sizeof(double));
+        point->y = arena_array(a, m, sizeof(double));
+        point->z = arena_array(a, n, sizeof(double));
+        ok = ok && point->x != NULL && point->y != NULL && point->z != NULL;
+    }
+    return ok;
+}
+
+static void set_start(peri_run *run)
+{
+    const nlp *p = run->p;
+    const peri_solution *warm = run->args->warm_start;
+    memcpy(run->start, warm != NULL ? warm->x : run->model->start.at, (size_t)p->n * sizeof *run->start);
+    for (int64_t j = 0; j < p->n; j++)
+        run->start[j] = fmin(fmax(run->start[j], p->xl[j]), p->xu[j]);
+    if (run->limits.warm_start) {
+        run->start_y = warm->y;
+        run->start_z = warm->z;
+    }
+}
+
+static peri_status check_warm_start(const peri_run *run)
+{
+    const peri_solution *warm = run->args->warm_start;
+    if (warm == NULL || (warm->model == run->model && warm->n == run->p->n && warm->m == run->p->m))
+        return PERI_OK;
+    if (warm->model != run->model)
+        return FAIL(run->ctx, PERI_E_ARGUMENT, "warm start: the solution is of another model, \"%s\"", warm->model->name);
+    return FAIL(run->ctx, PERI_E_STATE, "warm start: model \"%s\" has gained variables or constraints since that solution",
+                run->model->name);
+}
+
+/* Programs that a step may call, so that steps do not allocate; patterns are compiled when init asks for them. */
+static peri_status compile(peri_run *run)
+{
+    nlp *p = run->p;
+    const uint64_t needs = run->plugin->needs[0];
+    TRY(nlp_compile(p, NLP_F));
+    TRY(nlp_compile(p, NLP_C));
+    if (run->traits & PERI_BIT(PERI_TRAIT_GRADIENT))
+        TRY(nlp_compile(p, NLP_FG));
+    if ((needs & PERI_NEEDS_HESSIAN) && !(needs & PERI_NEEDS_SPARSE_HESSIAN))
+        TRY(nlp_compile(p, NLP_HV));
+    return PERI_OK;
+}
+
+static peri_status set_up(peri_run *run)
+{
+    char why[256];
+    TRY(nlp_traits(run->p, run->plugin->needs[0], &run->traits));
+    if (!match_traits(run->traits, run->plugin->needs[0], run->plugin->refuses[0], why, sizeof why))
+        return FAIL(run->ctx, PERI_E_UNSUPPORTED, "%s: %s", run->plugin->name, why);
+    TRY(check_warm_start(run));
+    if (!allocate(run))
+        return FAIL_NOMEM(run->ctx);
+    TRY(limits_read(run));
+    set_start(run);
+    return compile(run);
+}
+
+/* ---- calls of the plugin ------------------------------------------------------------------------------------------------------------- */
+
+static const peri_solver_ops *ops_of(const peri_run *run)
+{
+    return run->plugin->ops;
+}
+
+static peri_status call_init(peri_run *run)
+{
+    fenv_t saved;
+    fegetenv(&saved);
+    fesetenv(FE_DFL_ENV);
+    run->in_init = true;
+    const peri_status status = ops_of(run)->init(run->state, run, run->options);
+    run->in_init = false;
+    fesetenv(&saved);
+    return status;
+}
+
+static peri_status call_step(peri_run *run, peri_step *next)
+{
+    fenv_t saved;
+    fegetenv(&saved);
+    fesetenv(FE_DFL_ENV);
+    const peri_status status = ops_of(run)->step(run->state, run, next);
+    fesetenv(&saved);
+    return status;
+}
+
+static void call_fini(peri_run *run)
+{
+    fenv_t saved;
+    fegetenv(&saved);
+    fesetenv(FE_DFL_ENV);
+    if (ops_of(run)->fini != NULL)
+        ops_of(run)->fini(run->state, run);
+    factor_close_all(run);
+    fesetenv(&saved);
+}
+
+/* ---- the loop --------------------------------------------------------------------------------------------------------------------------- */
+
+/* Room for the rows of the next steps, so that ending an iteration allocates nothing. */
+static peri_status reserve_history(peri_run *run)
+{
+    peri_solution *s = run->solution;
+    return vec_reserve(&run->ctx->mem, &s->history, s->history.n + 2) ? PERI_OK : FAIL_NOMEM(run->ctx);
+}
+
+static peri_status one_step(peri_run *run)
+{
+    peri_step next = {PERI_WHY_CONTINUE, false};
+    TRY(reserve_history(run));
+    run->steps++;
+    TRY(call_step(run, &next));
+    if (next.why != PERI_WHY_CONTINUE)
+        run->why = next.why;
+    return PERI_OK;
+}
+
+static peri_status loop(peri_run *run)
+{
+    TRY(reserve_history(run));
+    TRY(call_init(run));
+    while (run->why == PERI_WHY_CONTINUE && !limits_reached(run))
+        TRY(one_step(run));
+    return PERI_OK;
+}
+
+static void breakdown(peri_run *run, const char *text)
+{
+    run->stopped_by = PERI_NUMERICAL_ERROR;
+    snprintf(run->message, sizeof run->message, "%.255s", text);
+}
+
+/* What an error of the loop means: some are results. */
+static peri_status judge(peri_run *run, peri_status status)
+{
+    if (status == PERI_OK)
+        return PERI_OK;
+    if (status == PERI_E_NUMERIC) {
+        if (run->stopped_by != PERI_NUMERICAL_ERROR)
+            breakdown(run, peri_error_code(run->ctx) == status ? peri_error(run->ctx) : "numerical breakdown");
+        return PERI_OK;
+    }
+    if (status == PERI_E_CANCELLED) {
+        if (!limits_reached(run))
+            run->stopped_by = PERI_INTERRUPTED;
+        return PERI_OK;
+    }
+    if (status != PERI_E_DOMAIN)
+        return peri_error_code(run->ctx) == status ? status : FAIL(run->ctx, status, "%s: %s", run->plugin->name, peri_status_text(status));
+    status = nlp_explain_domain(run->p, run->was_undefined ? run->undefined_at : run->start);
+    if (status != PERI_E_DOMAIN || run->last < 0)
+        return status;
+    breakdown(run, peri_error(run->ctx));
+    return PERI_OK;
+}
+
+/* ---- the answer --------------------------------------------------------------------------------------------------------------------------- */
+
+static bool is_claim(peri_why why)
+{
+    return why == PERI_WHY_CONVERGED || why == PERI_WHY_STALLED || why == PERI_WHY_INFEASIBLE || why == PERI_WHY_UNBOUNDED;
+}
+
+static peri_status take_point(peri_run *run)
+{
+    peri_solution *s = run->solution;
+    nlp *p = run->p;
+    const bool claimed = is_claim(run->why) && run->stopped_by == PERI_OPTIMAL;
+    const int slot = claimed ? run->last : run->best;
+    if (slot < 0) {
+        memcpy(s->x, run->start, (size_t)p->n * sizeof *s->x);
+        return certify_estimate(p, s->x, NULL, s->y, s->z);
+    }
+    const run_point *point = &run->point[slot];
+    memcpy(s->x, point->x, (size_t)p->n * sizeof *s->x);
+    const bool has_y = point->has_y || p->m == 0;
+    if (!has_y || !point->has_z)
+        return certify_estimate(p, s->x, has_y ? point->y : NULL, s->y, s->z);
+    memcpy(s->y, point->y, (size_t)p->m * sizeof *s->y);
+    memcpy(s->z, point->z, (size_t)p->n * sizeof *s->z);
+    return PERI_OK;
+}
+
+static double largest(int64_t n, const double *v)
+{
+    double most = 0;
+    for (int64_t k = 0; k < n; k++)
+        most = fmax(most, fabs(v[k]));
+    return most;
+}
+
+static peri_status conclude(peri_run *run)
+{
+    peri_solution *s = run->solution;
+    nlp *p = run->p;
+    double f;
+    outcome_evidence e = {.why = run->why, .stopped_by = run->stopped_by, .tolerance = run->limits.tolerance,
+                          .traits = run->traits, .flags = run->plugin->flags, .violation_slope = NAN};
+    TRY(take_point(run));
+    TRY(certify(p, s->x, s->y, s->z, &s->certificate));
+    peri_status status = nlp_f(p, s->x, &f);
+    if (status == PERI_E_DOMAIN)
+        f = NAN;
+    else
+        TRY(status);
+    e.certificate = s->certificate;
+    e.objective = f;
+    e.largest_x = largest(p->n, s->x);
+    if (run->why != PERI_WHY_CONTINUE && s->certificate.primal > outcome_threshold(e.tolerance))
+        TRY(certify_violation(p, s->x, &e.violation_slope));
+    s->objective = run->model->maximize ? -f : f;
+    s->why = run->why;
+    s->outcome = outcome_from(&e, s->message, sizeof s->message);
+    if (s->message[0] == '\0' && s->outcome != PERI_OPTIMAL && s->outcome != PERI_LOCALLY_OPTIMAL)
+        snprintf(s->message, sizeof s->message, "%s", run->message);
+    return PERI_OK;
+}
+
+/* The method's own costs, before the engine adds those of the certificate. */
+static void account(peri_run *run)
+{
+    peri_solution *s = run->solution;
+    peri_times t = run->p->seconds;
+    const double evaluating = t.objective + t.gradient + t.constraints + t.jacobian + t.hessian + t.products;
+    t.linear_algebra = run->times.linear_algebra;
+    t.total = clock_seconds() - run->started;
+    t.method = fmax(0, t.total - evaluating - t.building - t.linear_algebra);
+    s->times = t;
+    s->evaluations = run->p->count;
+    s->iterations = run->iterations;
+}
+
+static peri_status perform(peri_run *run)
+{
+    TRY(set_up(run));
+    TRY(solution_new(run->model, &run->solution));
+    peri_status status = loop(run);
+    call_fini(run);
+    account(run);
+    status = judge(run, status);
+    return status == PERI_OK ? conclude(run) : status;
+}
+
+peri_status run_with(peri_model *m, const peri_plugin *plugin, const char *plan, const peri_solve_args *args,
+                     peri_solution **out)
+{
+    static const peri_solve_args none;
+    peri_run run = {.ctx = m->ctx, .model = m, .plugin = plugin, .args = args != NULL ? args : &none, .last = -1, .best = -1,
+                    .why = PERI_WHY_CONTINUE, .stopped_by = PERI_OPTIMAL, .linear_solver = "", .started = clock_seconds()};
+    *out = NULL;
+    if (m->nlp != NULL && m->nlp->in_use > 0)
+        return FAIL(m->ctx, PERI_E_STATE, "model \"%s\" is being solved", m->name);
+    TRY(nlp_of(m, &run.p));
+    arena_init(&run.memory, &m->ctx->mem);
+    run.p->in_use++;
+    const peri_status status = perform(&run);
+    run.p->in_use--;
+    nlp_reset_counts(run.p);
+    arena_release(&run.memory);
+    if (status != PERI_OK) {
+        peri_solution_free(run.solution);
+        return status;
+    }
+    snprintf(run.solution->solver, sizeof run.solution->solver, "%s", plugin->name);
+    snprintf(run.solution->plan, sizeof run.solution->plan, "%s", plan);
+    *out = run.solution;
+    return PERI_OK;
+}
+
+peri_status run_solve(peri_model *m, const peri_solve_args *args, peri_solution **out)
+{
+    registry *r;
+    registry_entry *entry;
+    const peri_plugin *plugin;
+    nlp *p;
+    const char *plan = args != NULL && args->plan != NULL ? args->plan : "";
+    *out = NULL;
+    TRY(nlp_of(m, &p));
+    TRY(registry_get(m->ctx, &r));
+    TRY(plan_choose(p, plan, NULL, &entry));
+    TRY(registry_load(r, entry, &plugin));
+    return run_with(m, plugin, plan[0] != '\0' ? plan : plugin->name, args, out);
+}
+
+peri_status peri_model_solve(peri_model *m, const peri_solve_args *args, peri_solution **solution)
+{
+    return run_solve(m, args, solution);
+}
