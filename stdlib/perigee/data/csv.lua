@@ -7,12 +7,13 @@ local usage = require "perigee.usage"
 
 local csv = {}
 
---- One field from position `at`: value, was it quoted, position after its separator (nil at the end).
+--- One field from position `at`: value, position after its separator (nil at the end).
 local function next_field(path, number, line, at, separator)
+  at = line:match("^ *()", at)
   if line:byte(at) ~= 34 then
     local stop = line:find(separator, at, true)
     local text = line:sub(at, (stop or #line + 1) - 1)
-    return text:match("^%s*(.-)%s*$"), false, stop and stop + 1
+    return text:match("^%s*(.-)%s*$"), stop and stop + 1
   end
   local parts, from = {}, at + 1
   while true do
@@ -20,11 +21,11 @@ local function next_field(path, number, line, at, separator)
     if not quote then usage.malformed(path, number, 'expected a closing " before the line ends') end
     parts[#parts + 1] = line:sub(from, quote - 1)
     if line:byte(quote + 1) ~= 34 then
-      local rest = line:match("^%s*()", quote + 1)
+      local rest = line:match("^ *()", quote + 1)
       if rest <= #line and line:sub(rest, rest) ~= separator then
         usage.malformed(path, number, "expected %q after the closing quote", separator)
       end
-      return table.concat(parts, '"'), true, rest <= #line and rest + 1 or nil
+      return table.concat(parts, '"'), rest <= #line and rest + 1 or nil
     end
     from = quote + 2
   end
@@ -34,7 +35,7 @@ end
 local function split(path, number, line, separator)
   local fields, at = {}, 1
   while at do
-    fields[#fields + 1], _, at = next_field(path, number, line, at, separator)
+    fields[#fields + 1], at = next_field(path, number, line, at, separator)
   end
   return fields
 end

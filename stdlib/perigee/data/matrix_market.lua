@@ -150,15 +150,16 @@ function matrix_market.matrix_market(path)
     last = number
     if not kind then
       kind = read_banner(path, number, line)
-    elseif line:find("^%%") or not line:find("%S") then -- a comment or an empty line
-    elseif not kind.rows then
-      read_sizes(path, number, line, kind)
-    elseif count == kind.nnz then
-      usage.malformed(path, number, "expected the end of the file after %d entries", kind.nnz)
-    else
-      count = count + 1
-      local read = kind.format == "array" and read_array or read_coordinate
-      read(path, number, line, kind, out)
+    elseif line:find("%S") and not line:find("^%%") then -- neither empty nor a comment
+      if not kind.rows then
+        read_sizes(path, number, line, kind)
+      elseif count == kind.nnz then
+        usage.malformed(path, number, "expected the end of the file after %d entries", kind.nnz)
+      else
+        count = count + 1
+        local read = kind.format == "array" and read_array or read_coordinate
+        read(path, number, line, kind, out)
+      end
     end
   end
   if not kind then usage.malformed(path, last, "expected the banner %s", "%%MatrixMarket matrix ...") end
