@@ -235,7 +235,8 @@ typedef struct {
     uint64_t (*random_bits)(peri_run *run, uint64_t stream, uint64_t counter);
     double (*clock)(void);
     /* linear algebra */
-    peri_status (*factor_open)(peri_run *run, const char *solver, const peri_pattern *pattern, peri_factor **out);
+    peri_status (*factor_open)(peri_run *run, const char *solver, const peri_pattern *pattern, uint64_t needs,
+                               peri_factor **out);
     peri_status (*factor_values)(peri_factor *factor, const double *val, peri_inertia *inertia);
     peri_status (*factor_solve)(peri_factor *factor, double *b);
     peri_status (*factor_strengthen)(peri_factor *factor);
@@ -500,17 +501,20 @@ PERI_INLINE double peri_clock(void)
 
 /*
  * Linear systems with a symmetric matrix, solved by a linear-solver plugin.
- *   peri_factor_open    solver: a plugin's name, "" or NULL for the engine's choice; pattern copied (lower triangle, CSC, every
- *                       diagonal entry present). In init, or once per pattern. Closed by the engine at the end of the run.
+ *   peri_factor_open    solver: a plugin's name, "" or NULL for the user's option linear_solver or else the engine's choice;
+ *                       pattern copied (lower triangle, CSC, every diagonal entry present); needs: what the engine's choice must
+ *                       be able to factorise, one of PERI_FLAG_INDEFINITE, PERI_FLAG_QUASIDEFINITE, PERI_FLAG_DEFINITE. A solver
+ *                       named by caller or user is opened whatever it can do: see peri_factor_flags. In init, or once per pattern.
+ *                       Closed by the engine at the end of the run.
  *   peri_factor_values  factorise values val [nnz]; inertia out (may be NULL). PERI_E_NUMERIC: singular.
  *   peri_factor_solve   b [n] right-hand side in, solution out
  *   peri_factor_strengthen  ask for more pivoting; PERI_E_UNSUPPORTED: there is no more
  * Their time is counted as linear algebra.
  */
 PERI_CHECKED PERI_INLINE peri_status peri_factor_open(peri_run *run, const char *solver, const peri_pattern *pattern,
-                                                      peri_factor **out)
+                                                      uint64_t needs, peri_factor **out)
 {
-    return peri_host_table->factor_open(run, solver, pattern, out);
+    return peri_host_table->factor_open(run, solver, pattern, needs, out);
 }
 
 PERI_CHECKED PERI_INLINE peri_status peri_factor_values(peri_factor *factor, const double *val, peri_inertia *inertia)
