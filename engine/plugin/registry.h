@@ -15,14 +15,14 @@
 typedef struct registry registry;
 
 typedef struct {
-    char *name, *kind_name, *family, *summary, *license, *file;
+    const char *name, *kind_name, *family, *summary, *license, *file;
     uint32_t kind;
     int32_t rank;
     uint64_t needs, refuses, gives, flags;
     const peri_plugin *plugin; /* NULL until loaded */
     uint64_t file_size;
     int64_t file_time; /* nanoseconds */
-    char *options;     /* their names, joined by ',' */
+    const char *options; /* their names, joined by ',' */
 } registry_entry;
 
 peri_status registry_get(peri_context *ctx, registry **out); /* makes it at the first use */
@@ -34,8 +34,8 @@ peri_status registry_find(registry *r, const char *name, uint32_t kind, registry
 peri_status registry_load(registry *r, registry_entry *e, const peri_plugin **out);
 /* Writes the index of one folder (`perigee index DIR`, peri_plugins_write_index). Loads every plugin there. */
 peri_status registry_write_index(peri_context *ctx, const char *folder);
-/* One line for each file or plugin that was refused; borrowed while the context lives. */
-int64_t registry_refused(const registry *r, const char *const **lines);
+/* One line for each file or plugin that was refused; borrowed while the context lives. -1: out of memory */
+int64_t registry_refused(registry *r, const char *const **lines);
 const peri_host *host_table(void); /* plugin/host.c, filled by run/ */
 
 /*
@@ -61,5 +61,7 @@ extern const int64_t option_n_engine_names;
  *   err  PERI_E_NAME: unknown, with the nearest names; PERI_E_UNSUPPORTED: does not fit, or nothing does, with the reasons
  */
 peri_status plan_choose(nlp *p, const char *plan, text_buffer *reasons, registry_entry **chosen);
+/* plan_explain - the plan that solve would use for the model and why, several lines; own: mem_array memory */
+peri_status plan_explain(peri_model *m, const char *plan, char **text);
 
 #endif

@@ -65,10 +65,6 @@ peri_outcome outcome_from(const outcome_evidence *e, char *message, size_t size)
 /* outcome_threshold - a point with kkt up to this is accepted as solved: 100 tolerances, but above 1e-6 only if asked for */
 double outcome_threshold(double tolerance);
 
-/* plan_explain - the plan that solve would use for the model and why, several lines; plan NULL or "": the engine's choice.
- * own: mem_array memory. In the folder plugin. */
-peri_status plan_explain(peri_model *m, const char *plan, char **text);
-
 peri_status run_solve(peri_model *m, const peri_solve_args *args, peri_solution **out);
 
 #endif
