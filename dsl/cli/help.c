@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * help.c - the sub-commands: names, options, pages, in the one table from which arguments are read and help is printed. Invariant: a page
+ * begins with two examples.
+ */
+#include "cli.h"
+
+#include <string.h>
+
+#define AT(field) offsetof(cli_args, field)
+
+const cli_option cli_global_options[] = {
+    {"quiet", 'q', NULL, OPTION_SWITCH, AT(quiet), "nothing but results and errors"},
+    {"verbose", 'v', NULL, OPTION_SWITCH, AT(verbose), "a row for each iteration; the traceback of an error"},
+    {"log", 0, "FILE", OPTION_VALUE, AT(log), "write every iteration to FILE, one JSON object a line"},
+    {"memory-limit", 0, "SIZE", OPTION_VALUE, AT(memory_limit), "most memory for script and engine together, as 2GiB"},
+    {"help", 'h', NULL, OPTION_SWITCH, AT(help), "show this page"},
+    {"version", 0, NULL, OPTION_SWITCH, AT(version), "show the version"},
+    {0},
+};
+
+static const cli_option no_options[] = {{0}};
+
+static const cli_option solve_options[] = {
+    {"solver", 's', "S", OPTION_VALUE, AT(solver), "a solver or a plan (\"ipm\"); the engine picks otherwise"},
+    {"option", 'o', "KEY=VALUE", OPTION_SETTING, 0, "an option of the solver or of the engine; see perigee show"},
+    {"json", 0, "OUT", OPTION_VALUE, AT(out), "write the result to OUT; \"-\": alone on standard output"},
+    {"time-limit", 't', "T", OPTION_VALUE, AT(time_limit), "stop after this time, as 10s or 5min"},
+    {0},
+};
+
+static const cli_option solvers_options[] = {
+    {"kind", 'k', "K", OPTION_VALUE, AT(kind), "only plugins of this kind, as solver or linear_solver"},
+    {"json", 0, NULL, OPTION_SWITCH, AT(json), "as a JSON array"},
+    {0},
+};
+
+static const cli_option show_options[] = {
+    {"json", 0, NULL, OPTION_SWITCH, AT(json), "as a JSON object"},
+    {0},
+};
+
+static const cli_option explain_options[] = {
+    {"solver", 's', "S", OPTION_VALUE, AT(solver), "explain this solver or plan instead of the engine's choice"},
+    {0},
+};
+
+const cli_command cli_commands[] = {
+    {
+        .name = "run",
+        .words = "SCRIPT.lua [ARGS...]",
+        .summary = "run a script (perigee SCRIPT.lua is the same)",
+        .examples = {{"perigee run model.lua", "runs the script"},
+                     {"perigee --verbose run sweep.lua 0.1 20", "with two arguments in `arg`, each iteration shown"}},
+        .text = "The script finds its words in the table `arg` (arg[0] is the script) and in `...`; \"-\" reads it from\n"
+                "standard input. Options of the command stand before SCRIPT.\n"
+                "\n"
+                "Exit status: 0 when the script comes to its end, whatever its solves ended with; what os.exit was given;\n"
+                "1 after an error; 5 when it, or a solve in it, was interrupted.",
+        .options = no_options,
+        .run = cmd_run,
+        .least = 1,
+        .most = -1,
+        .script = true,
+    },
+    {
+        .name = "solve",
+        .words = "FILE",
+        .summary = "solve a .lua file that returns a model, or a MATPOWER .m case",
+        .examples = {{"perigee solve model.lua --solver ipm -o tolerance=1e-9", "solves the model the file returns"},
+                     {"perigee solve case14.m --json result.json --time-limit 5min", "AC optimal power flow of a case"}},
+        .text = "FILE is a Lua script that ends with `return m`, or a MATPOWER case (.m), solved as an AC optimal power\n"
+                "flow. A result file is written whole or not at all.\n"
+                "\n"
+                "Exit status: 0 solved; 1 an error; 2 wrong usage; 3 infeasible or unbounded; 4 stopped at a limit; 5\n"
+                "interrupted (Control-C: the result is the best point so far; a second one ends the process).",
+        .options = solve_options,
+        .run = cmd_solve,
+        .least = 1,
+        .most = 1,
+    },
+    {
+        .name = "solvers",
+        .words = "",
+        .summary = "what is installed, one line each",
+        .examples = {{"perigee solvers", "lists all plugins"},
+                     {"perigee solvers --kind linear_solver --json", "those of one kind, for a program"}},
+        .text = "Nothing is loaded: names and summaries come from the index of each plugin folder. PERIGEE_PLUGIN_PATH names\n"
+                "the folders, joined by colons; without it they are those installed with this command.",
+        .options = solvers_options,
+        .run = cmd_solvers,
+        .least = 0,
+        .most = 0,
+    },
+    {
+        .name = "show",
+        .words = "NAME",
+        .summary = "a plugin's page: method, reference, every option",
+        .examples = {{"perigee show ipm", "the page of the interior-point method"},
+                     {"perigee show lbfgs --json", "the same facts for a program"}},
+        .text = "",
+        .options = show_options,
+        .run = cmd_show,
+        .least = 1,
+        .most = 1,
+    },
+    {
+        .name = "explain",
+        .words = "FILE",
+        .summary = "what a model is, and the plan that would solve it and why",
+        .examples = {{"perigee explain model.lua", "class, sizes, sparsity, plan"},
+                     {"perigee explain case14.m --solver lbfgs", "why that solver fits, or does not"}},
+        .text = "FILE is as for perigee solve. Nothing is solved.",
+        .options = explain_options,
+        .run = cmd_explain,
+        .least = 1,
+        .most = 1,
+    },
+    {
+        .name = "check",
+        .words = "FILE",
+        .summary = "a model's derivatives against finite differences, its scaling",
+        .examples = {{"perigee check model.lua", "checks at the start point"},
+                     {"perigee check case14.m --verbose", "and shows the origin of an error"}},
+        .text = "FILE is as for perigee solve. Exit status: 0 when the derivatives agree, 1 when they do not.",
+        .options = no_options,
+        .run = cmd_check,
+        .least = 1,
+        .most = 1,
+    },
+    {
+        .name = "version",
+        .words = "",
+        .summary = "version, compiler, libraries, plugin ABI",
+        .examples = {{"perigee version", "what this command was built from and runs with"},
+                     {"perigee --version", "the same"}},
+        .text = "",
+        .options = no_options,
+        .run = cmd_version,
+        .least = 0,
+        .most = 0,
+    },
+    {
+        .name = "help",
+        .words = "[COMMAND]",
+        .summary = "this overview, or a command's page",
+        .examples = {{"perigee help", "the overview"}, {"perigee help solve", "the page of one command"}},
+        .text = "",
+        .options = no_options,
+        .run = cmd_help,
+        .least = 0,
+        .most = 1,
+    },
+    {
+        .name = "index",
+        .words = "DIR",
+        .summary = "write the index of a plugin folder",
+        .examples = {{"perigee index /usr/lib/perigee/plugins", "after installing a plugin there"},
+                     {"perigee index build/plugins", "in a build tree"}},
+        .text = "The index tells names, kinds and requirements without loading anything. A plugin that the index does not\n"
+                "know, or whose file has changed, is still found: it is loaded to be asked.",
+        .options = no_options,
+        .run = cmd_index,
+        .least = 1,
+        .most = 1,
+        .hidden = true,
+    },
+    {0},
+};
+
+const cli_command *cli_find(const char *name)
+{
+    for (const cli_command *k = cli_commands; k->name != NULL; k++) {
+        if (strcmp(k->name, name) == 0)
+            return k;
+    }
+    return NULL;
+}
+
+static void print_options(FILE *to, const cli_option *o)
+{
+    for (; o->name != NULL; o++) {
+        char left[48] = "    ";
+        if (o->letter != 0)
+            snprintf(left, sizeof left, "-%c, ", o->letter);
+        const size_t n = strlen(left);
+        snprintf(left + n, sizeof left - n, "--%s%s%s", o->name, o->value != NULL ? " " : "",
+                 o->value != NULL ? o->value : "");
+        fprintf(to, "  %-28s %s\n", left, o->help);
+    }
+}
+
+void cli_overview(FILE *to)
+{
+    fprintf(to, "usage: perigee [OPTIONS] COMMAND ...\n"
+                "       perigee SCRIPT.lua [ARGS...]\n\n");
+    for (const cli_command *k = cli_commands; k->name != NULL; k++) {
+        if (k->hidden)
+            continue;
+        char left[48];
+        snprintf(left, sizeof left, "%s %s", k->name, k->words);
+        fprintf(to, "  %-28s %s\n", left, k->summary);
+    }
+    fprintf(to, "\n");
+    print_options(to, cli_global_options);
+    fprintf(to, "\nperigee help COMMAND shows a command's page. Exit status: 0 solved, 1 error, 2 wrong usage,\n"
+                "3 infeasible or unbounded, 4 stopped at a limit, 5 interrupted.\n");
+}
+
+void cli_page(FILE *to, const cli_command *k)
+{
+    for (int i = 0; i < 2; i++)
+        fprintf(to, "  $ %-60s # %s\n", k->examples[i][0], k->examples[i][1]);
+    const bool any = k->options[0].name != NULL;
+    fprintf(to, "\nusage: perigee %s%s%s%s\n\n%s\n", k->name, any ? " [OPTIONS]" : "", k->words[0] != '\0' ? " " : "",
+            k->words, k->summary);
+    if (k->text[0] != '\0')
+        fprintf(to, "\n%s\n", k->text);
+    fprintf(to, "\n");
+    print_options(to, k->options);
+    print_options(to, cli_global_options);
+}
+
+int cmd_help(cli *c)
+{
+    if (c->args.n_words == 0) {
+        cli_overview(stdout);
+        return EXIT_SOLVED;
+    }
+    const cli_command *k = cli_find(c->args.words[0]);
+    if (k != NULL) {
+        cli_page(stdout, k);
+        return EXIT_SOLVED;
+    }
+    int count = 0;
+    while (cli_commands[count].name != NULL && !cli_commands[count].hidden)
+        count++;
+    char near[64];
+    args_nearest(c->args.words[0], "", &cli_commands[0].name, sizeof cli_commands[0], count, near, sizeof near);
+    return cli_usage("perigee help: no command is called \"%s\"%s", c->args.words[0], near);
+}
