@@ -6,6 +6,7 @@
 #ifndef PERI_RUN_FACTOR_H
 #define PERI_RUN_FACTOR_H
 
+#include <perigee/perigee.h>
 #include <perigee/plugin.h>
 
 /*
@@ -23,5 +24,10 @@ const char *factor_name(const peri_factor *factor);
 uint64_t factor_flags(const peri_factor *factor);
 void factor_close(peri_factor *factor); /* unlinks it from run->factors */
 void factor_close_all(peri_run *run);
+/*
+ * factor_check_setting - is `key` an option of a linear solver, such as "mumps.ordering"? Asks the index; loads nothing.
+ *   err  PERI_E_OPTION: the linear solver has no such option
+ */
+peri_status factor_check_setting(peri_context *ctx, const char *key, bool *ours);
 
 #endif

@@ -4,6 +4,7 @@
  * are the same; a key that is not in it belongs to the solver.
  */
 #include "base/clock.h"
+#include "run/factor.h"
 #include "run/internal.h"
 #include <math.h>
 #include <stdio.h>
@@ -54,6 +55,10 @@ peri_status limits_read(peri_run *run)
     for (int64_t k = 0; k < args->n_settings; k++) {
         const peri_setting *s = &args->settings[k];
         const bool ours = is_engine_option(s->key);
+        bool factor;
+        TRY(factor_check_setting(run->ctx, s->key, &factor)); /* those are read when the linear solver is opened */
+        if (factor)
+            continue;
         TRY(option_set(run->ctx, ours ? &ENGINE_TABLE : run->plugin, s, ours ? (void *)&engine : run->options, &run->memory));
     }
     run->limits = (peri_limits){

@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * factor.c - symmetric linear systems as a service of the run: which linear-solver plugin, with which options, and the calls to it.
+ * What a linear solver allocates lives in its factor's own arena, so that closing a factor frees it. Invariant: while one of its
+ * functions runs, the run is lent to it (memory, and the name in messages), and is the solver's again afterwards.
+ * A system without unknowns never reaches a plugin, nor do values that are not finite.
+ */
+#include "run/factor.h"
+#include "base/clock.h"
+#include "run/internal.h"
+#include <stdio.h>
+#include <string.h>
+
+/* Up to this many unknowns a dense factorisation is at least as fast as a sparse one: its arithmetic costs less than the sparse
+ * code's bookkeeping. Measured with KKT matrices of random problems; see plugins/linear/README.md. */
+enum { DENSE_UNKNOWNS = 48 };
+
+struct peri_factor {
+    peri_run *run;
+    peri_factor *next;
+    const peri_plugin *plugin; /* NULL where there are no unknowns */
+    arena memory;
+    void *state, *options;
+    peri_pattern pattern;      /* a copy */
+    bool analysed, factorised;
+};
+
+/* ---- lending the run ------------------------------------------------------------------------------------------------------------ */
+
+typedef struct {
+    arena memory;
+    const peri_plugin *plugin;
+    double since;
+} loan;
+
+static loan lend(peri_factor *f)
+{
+    const loan before = {f->run->memory, f->run->plugin, clock_seconds()};
+    f->run->memory = f->memory;
+    f->run->plugin = f->plugin;
+    return before;
+}
+
+static void take_back(peri_factor *f, const loan *before)
+{
+    f->memory = f->run->memory;
+    f->run->memory = before->memory;
+    f->run->plugin = before->plugin;
+    f->run->times.linear_algebra += clock_seconds() - before->since;
+}
+
+static const peri_linear_solver_ops *ops_of(const peri_factor *f)
+{
+    return f->plugin->ops;
+}
+
+/* An error that the plugin left without words. */
+static peri_status told(peri_factor *f, peri_status status)
+{
+    peri_context *ctx = f->run->ctx;
+    if (status == PERI_OK || peri_error_code(ctx) == status)
+        return status;
+    return FAIL(ctx, status, "%s: %s", f->plugin->name, peri_status_text(status));
+}
+
+/* ---- which plugin ----------------------------------------------------------------------------------------------------------------- */
+
+/* Dense solvers first for small systems, last for all others; then by rank. */
+static int64_t preference(const registry_entry *e, int64_t n)
+{
+    const int64_t dense = e->flags & PERI_FLAG_DENSE ? INT64_C(1) << 40 : 0;
+    return e->rank + (n <= DENSE_UNKNOWNS ? dense : -dense);
+}
+
+/* The best entry that is worse than `after` (NULL: the best of all), ties in the registry's order; NULL: none. */
+static registry_entry *candidate(registry *r, uint64_t needs, int64_t n, const registry_entry *after)
+{
+    registry_entry *best = NULL;
+    bool seen = after == NULL;
+    for (int64_t i = 0; i < registry_count(r); i++) {
+        registry_entry *e = registry_at(r, i);
+        if (e == after)
+            seen = true;
+        if (e == after || e->kind != PERI_KIND_LINEAR_SOLVER || (e->flags & needs) != needs)
+            continue;
+        const int64_t value = preference(e, n), limit = after != NULL ? preference(after, n) : INT64_MAX;
+        if ((value < limit || (value == limit && seen)) && (best == NULL || value > preference(best, n)))
+            best = e;
+    }
+    return best;
+}
+
+static peri_status choose(peri_factor *f, registry *r, uint64_t needs)
+{
+    peri_context *ctx = f->run->ctx;
+    const int64_t n = f->pattern.cols;
+    bool any = false;
+    for (registry_entry *e = candidate(r, needs, n, NULL); e != NULL; e = candidate(r, needs, n, e)) {
+        const peri_status status = registry_load(r, e, &f->plugin);
+        if (status != PERI_E_PLUGIN)
+            return status;
+        any = true; /* refused, for a missing library perhaps: the next one */
+    }
+    if (any)
+        return fail_prefix(ctx, "no linear solver could be loaded");
+    return FAIL(ctx, PERI_E_UNSUPPORTED, "linear solver: none is installed for %s systems",
+                needs & PERI_FLAG_INDEFINITE      ? "indefinite"
+                : needs & PERI_FLAG_QUASIDEFINITE ? "quasi-definite"
+                                                  : "definite");
+}
+
+static peri_status find_plugin(peri_factor *f, const char *name, uint64_t needs)
+{
+    registry *r;
+    registry_entry *entry;
+    if (name == NULL || name[0] == '\0')
+        name = f->run->linear_solver;
+    TRY(registry_get(f->run->ctx, &r));
+    if (name == NULL || name[0] == '\0')
+        return choose(f, r, needs);
+    TRY(registry_find(r, name, PERI_KIND_LINEAR_SOLVER, &entry));
+    return registry_load(r, entry, &f->plugin);
+}
+
+/* ---- options: settings "mumps.ordering" are those of the linear solver mumps ------------------------------------------------------ */
+
+static const char *own_key(const char *key, const char *solver)
+{
+    const size_t length = strlen(solver);
+    return strncmp(key, solver, length) == 0 && key[length] == '.' ? key + length + 1 : NULL;
+}
+
+static bool lists_name(const char *names, const char *name)
+{
+    const size_t length = strlen(name);
+    for (const char *at = names; at != NULL && *at != '\0'; at = strchr(at, ',')) {
+        at += *at == ',';
+        if (strncmp(at, name, length) == 0 && (at[length] == ',' || at[length] == '\0'))
+            return true;
+    }
+    return false;
+}
+
+peri_status factor_check_setting(peri_context *ctx, const char *key, bool *ours)
+{
+    registry *r;
+    *ours = false;
+    if (strchr(key, '.') == NULL)
+        return PERI_OK;
+    TRY(registry_get(ctx, &r));
+    for (int64_t i = 0; i < registry_count(r); i++) {
+        const registry_entry *e = registry_at(r, i);
+        const char *name = e->kind == PERI_KIND_LINEAR_SOLVER ? own_key(key, e->name) : NULL;
+        if (name == NULL)
+            continue;
+        if (!lists_name(e->options, name))
+            return FAIL(ctx, PERI_E_OPTION, "%s: no option \"%s\"; its options are: %s", e->name, name, e->options);
+        *ours = true;
+    }
+    return PERI_OK;
+}
+
+static peri_status set_options(peri_factor *f)
+{
+    const peri_solve_args *args = f->run->args;
+    TRY(option_defaults(f->run->ctx, f->plugin, f->options));
+    for (int64_t k = 0; k < args->n_settings; k++) {
+        peri_setting setting = args->settings[k];
+        setting.key = own_key(setting.key, f->plugin->name);
+        if (setting.key != NULL)
+            TRY(option_set(f->run->ctx, f->plugin, &setting, f->options, &f->memory));
+    }
+    return PERI_OK;
+}
+
+/* ---- opening ------------------------------------------------------------------------------------------------------------------------- */
+
+static peri_status check_pattern(peri_run *run, const peri_pattern *p)
+{
+    bool good = p->rows == p->cols && p->cols >= 0 && p->nnz >= p->cols && p->start[0] == 0 && p->start[p->cols] == p->nnz;
+    for (int64_t j = 0; good && j < p->cols; j++) {
+        good = p->start[j + 1] > p->start[j] && p->start[j + 1] <= p->nnz && p->index[p->start[j]] == j;
+        for (int64_t k = p->start[j] + 1; good && k < p->start[j + 1]; k++)
+            good = p->index[k] > p->index[k - 1] && p->index[k] < p->rows;
+        if (!good)
+            return FAIL(run->ctx, PERI_E_ARGUMENT,
+                        "linear solver: column %lld of the pattern is not a lower triangle's with its diagonal entry first",
+                        (long long)j);
+    }
+    return good ? PERI_OK : FAIL(run->ctx, PERI_E_ARGUMENT, "linear solver: the pattern's sizes do not fit");
+}
+
+static bool copy_pattern(peri_factor *f, const peri_pattern *p)
+{
+    const size_t n = (size_t)p->cols, nnz = (size_t)p->nnz;
+    int64_t *start = arena_array(&f->memory, n + 1, sizeof *start);
+    int64_t *index = arena_array(&f->memory, nnz, sizeof *index);
+    if (start == NULL || index == NULL)
+        return false;
+    memcpy(start, p->start, (n + 1) * sizeof *start);
+    if (nnz > 0)
+        memcpy(index, p->index, nnz * sizeof *index);
+    f->pattern = (peri_pattern){p->rows, p->cols, p->nnz, start, index};
+    return true;
+}
+
+static peri_status prepare(peri_factor *f, const char *solver, uint64_t needs)
+{
+    TRY(find_plugin(f, solver, needs));
+    f->state = arena_array(&f->memory, 1, f->plugin->size_state);
+    f->options = arena_array(&f->memory, 1, f->plugin->size_options);
+    if (f->state == NULL || f->options == NULL)
+        return FAIL_NOMEM(f->run->ctx);
+    TRY(set_options(f));
+    f->analysed = true; /* from here on fini is called */
+    const loan before = lend(f);
+    const peri_status status = ops_of(f)->analyse(f->state, f->run, f->options, &f->pattern);
+    take_back(f, &before);
+    return told(f, status);
+}
+
+peri_status factor_open(peri_run *run, const char *solver, const peri_pattern *pattern, uint64_t needs,
+                        peri_factor **out)
+{
+    arena memory;
+    *out = NULL;
+    TRY(check_pattern(run, pattern));
+    arena_init(&memory, &run->ctx->mem);
+    peri_factor *f = arena_alloc(&memory, sizeof *f);
+    if (f == NULL)
+        return FAIL_NOMEM(run->ctx);
+    f->run = run;
+    f->memory = memory;
+    f->next = run->factors;
+    run->factors = f;
+    peri_status status = copy_pattern(f, pattern) ? PERI_OK : FAIL_NOMEM(run->ctx);
+    if (status == PERI_OK && pattern->cols > 0)
+        status = prepare(f, solver, needs);
+    if (status != PERI_OK) {
+        factor_close(f);
+        return status;
+    }
+    if (f->plugin != NULL)
+        log_write(run->ctx, 2, "linear solver %s: %lld unknowns, %lld nonzeros", f->plugin->name, (long long)pattern->cols,
+                  (long long)pattern->nnz);
+    *out = f;
+    return PERI_OK;
+}
+
+void factor_close(peri_factor *f)
+{
+    if (f == NULL)
+        return;
+    if (f->analysed && ops_of(f)->fini != NULL) {
+        const loan before = lend(f);
+        ops_of(f)->fini(f->state, f->run);
+        take_back(f, &before);
+    }
+    for (peri_factor **link = &f->run->factors; *link != NULL; link = &(*link)->next)
+        if (*link == f) {
+            *link = f->next;
+            break;
+        }
+    arena memory = f->memory; /* f itself lies in it */
+    arena_release(&memory);
+}
+
+void factor_close_all(peri_run *run)
+{
+    while (run->factors != NULL)
+        factor_close(run->factors);
+}
+
+/* ---- work ------------------------------------------------------------------------------------------------------------------------------ */
+
+static peri_status refuse_value(peri_factor *f, const double *val)
+{
+    int64_t j = 0, k = 0;
+    while (nlp_is_finite(1, &val[k]))
+        k++;
+    while (f->pattern.start[j + 1] <= k)
+        j++;
+    return FAIL(f->run->ctx, PERI_E_NUMERIC, "%s: entry (%lld, %lld) of the matrix is %g", f->plugin->name,
+                (long long)f->pattern.index[k], (long long)j, val[k]);
+}
+
+peri_status factor_values(peri_factor *f, const double *val, peri_inertia *inertia)
+{
+    peri_inertia counts = {0, 0, 0};
+    peri_status status = PERI_OK;
+    f->factorised = false;
+    if (f->plugin != NULL) {
+        if (!nlp_is_finite(f->pattern.nnz, val))
+            return refuse_value(f, val);
+        const loan before = lend(f);
+        status = ops_of(f)->factor(f->state, f->run, val, &counts);
+        take_back(f, &before);
+    }
+    f->factorised = status == PERI_OK;
+    if (inertia != NULL)
+        *inertia = counts;
+    return f->plugin != NULL ? told(f, status) : status;
+}
+
+peri_status factor_solve(peri_factor *f, double *b)
+{
+    if (!f->factorised)
+        return FAIL(f->run->ctx, PERI_E_STATE, "linear solver: solve without a factorisation");
+    if (f->plugin == NULL)
+        return PERI_OK;
+    const loan before = lend(f);
+    const peri_status status = ops_of(f)->solve(f->state, f->run, b);
+    take_back(f, &before);
+    if (status == PERI_OK && !nlp_is_finite(f->pattern.cols, b))
+        return FAIL(f->run->ctx, PERI_E_NUMERIC, "%s: the solution is not finite", f->plugin->name);
+    return told(f, status);
+}
+
+peri_status factor_strengthen(peri_factor *f)
+{
+    if (f->plugin == NULL || ops_of(f)->strengthen == NULL)
+        return PERI_E_UNSUPPORTED;
+    const loan before = lend(f);
+    const peri_status status = ops_of(f)->strengthen(f->state, f->run);
+    take_back(f, &before);
+    if (status == PERI_OK)
+        f->factorised = false;
+    return status == PERI_E_UNSUPPORTED ? status : told(f, status);
+}
+
+const char *factor_name(const peri_factor *f)
+{
+    return f->plugin != NULL ? f->plugin->name : "none";
+}
+
+uint64_t factor_flags(const peri_factor *f)
+{
+    return f->plugin != NULL ? f->plugin->flags
+                             : PERI_FLAG_INDEFINITE | PERI_FLAG_QUASIDEFINITE | PERI_FLAG_DEFINITE;
+}
