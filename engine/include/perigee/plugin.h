@@ -249,7 +249,17 @@ typedef struct {
 /* The one exported symbol: `peri_plugins`, of this type; returns a NULL-terminated list. */
 typedef const peri_plugin *const *(*peri_entry_fn)(const peri_host *host);
 
+/*
+ * The host table belongs to one file, whose entry function sets it. A plugin of several files defines PERI_PLUGIN_PARTS before it
+ * includes this header and, in the file with the entry function, `const peri_host *peri_host_table;`.
+ */
+#ifndef PERI_PLUGIN_PARTS
 static const peri_host *peri_host_table;
+#elif defined(__GNUC__)
+extern __attribute__((visibility("hidden"))) const peri_host *peri_host_table;
+#else
+extern const peri_host *peri_host_table;
+#endif
 
 #if defined(__GNUC__)
 #define PERI_EXPORT __attribute__((visibility("default")))
