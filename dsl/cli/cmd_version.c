@@ -2,9 +2,8 @@
 /* cmd_version.c - what the command was built from and what it runs with. OpenBLAS is opened for its own word, here only. */
 #include "cli.h"
 
-#include "dsl/cli/build-info.h"
-
 #include <dlfcn.h>
+#include <dsl/cli/build-info.h>
 #include <lua.h>
 #include <perigee/plugin.h>
 

@@ -45,31 +45,37 @@ static int write_straight(const char *path, const char *text, size_t size)
     return close(fd) == 0 ? EXIT_SOLVED : failed(path);
 }
 
-/* A new file gets the permissions that open would have given it; an old one keeps its own. */
-static mode_t mode_of(const struct stat *old)
+/* Opens a file beside `path` that was not there; its name, the caller's to free, in *name. -1: failed, with errno. */
+static int open_beside(const char *path, char **name)
 {
-    if (old != NULL)
-        return old->st_mode & 07777;
-    const mode_t mask = umask(0);
-    umask(mask);
-    return 0666 & ~mask;
+    for (int k = 0; k < 100; k++) {
+        if (asprintf(name, "%s.%ld.%d", path, (long)getpid(), k) < 0) {
+            *name = NULL;
+            errno = ENOMEM;
+            return -1;
+        }
+        const int fd = open(*name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        if (fd >= 0 || errno != EEXIST)
+            return fd;
+        free(*name);
+    }
+    *name = NULL;
+    return -1;
 }
 
+/* old: of the file that is replaced, whose permissions stay; NULL: there is none */
 static int write_beside(const char *path, const struct stat *old, const char *text, size_t size)
 {
     char *name = NULL;
-    if (asprintf(&name, "%s.XXXXXX", path) < 0)
-        return cli_say("%s: out of memory", path);
-    int status = EXIT_SOLVED;
-    const int fd = mkostemp(name, O_CLOEXEC);
+    const int fd = open_beside(path, &name);
     if (fd < 0) {
-        status = failed(path);
+        const int status = failed(path);
         free(name);
         return status;
     }
-    const bool written = fchmod(fd, mode_of(old)) == 0 && write_all(fd, text, size) && fsync(fd) == 0;
-    if (!written)
-        status = failed(path);
+    bool written = old == NULL || fchmod(fd, old->st_mode & 07777) == 0;
+    written = written && write_all(fd, text, size) && fsync(fd) == 0;
+    int status = written ? EXIT_SOLVED : failed(path);
     if (close(fd) != 0 && status == EXIT_SOLVED)
         status = failed(path);
     if (status == EXIT_SOLVED && rename(name, path) != 0)

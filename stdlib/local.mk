@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: Apache-2.0
+# stdlib/local.mk - the standard library: Lua files that are installed as they are.
+
+perigeeluadir = $(luadir)/perigee
+dist_perigeelua_DATA = \
+	stdlib/perigee/data.lua \
+	stdlib/perigee/power.lua \
+	stdlib/perigee/test_functions.lua \
+	stdlib/perigee/usage.lua
+
+perigeeluadatadir = $(perigeeluadir)/data
+dist_perigeeluadata_DATA = \
+	stdlib/perigee/data/csv.lua \
+	stdlib/perigee/data/libsvm.lua \
+	stdlib/perigee/data/matpower.lua \
+	stdlib/perigee/data/matrix_market.lua
+
+perigeeluatestdir = $(perigeeluadir)/test_functions
+dist_perigeeluatest_DATA = \
+	stdlib/perigee/test_functions/hock_schittkowski.lua \
+	stdlib/perigee/test_functions/unconstrained.lua
