@@ -297,7 +297,7 @@ function power.dcopf(case, opts)
   return m, grid
 end
 
--- ---- results ---------------------------------------------------------------------------------------------------------
+-- ---- results ------------------------------------------------------------------------------------------
 
 --- A variable's values, scaled, or nil for one that the model does not have.
 local function values(sol, variable, scale)

@@ -71,8 +71,8 @@ t.raises(function() return #libsvm(folder .. "/none") end, "data.lua:70: libsvm:
   "libsvm: a missing file is an error of the script's line")
 t.raises(libsvm, "unknown option column (did you mean columns?)", "libsvm: an unknown option", folder .. "/small",
   { column = 3 })
-t.raises(libsvm, "no sample of " .. folder .. "/small has the label 4", "libsvm: no positive sample", folder .. "/small",
-  { positive = 4 })
+t.raises(libsvm, "no sample of " .. folder .. "/small has the label 4", "libsvm: no positive sample",
+  folder .. "/small", { positive = 4 })
 t.raises(libsvm, "a file's path is needed, not a nil", "libsvm: no path")
 
 -- ---- CSV --------------------------------------------------------------------------------------------------------
@@ -138,13 +138,14 @@ end
 
 local general = mtx(written("general", banner .. "coordinate real general\n% c\n2 3 2\n1 3 -1.5\n2 1 4\n"))
 t.all_close(flat(general), { 0, 0, -1.5, 4, 0, 0 }, 0, 0, "mtx: coordinate real general")
-t.all_close(flat(mtx(written("s", banner .. "coordinate integer symmetric\n2 2 2\n1 1 3\n2 1 4\n"))), { 3, 4, 4, 0 }, 0, 0,
-  "mtx: symmetric")
+t.all_close(flat(mtx(written("s", banner .. "coordinate integer symmetric\n2 2 2\n1 1 3\n2 1 4\n"))),
+  { 3, 4, 4, 0 }, 0, 0, "mtx: symmetric")
 t.all_close(flat(mtx(written("k", banner .. "coordinate real skew-symmetric\n2 2 1\n2 1 4\n"))), { 0, -4, 4, 0 }, 0, 0,
   "mtx: skew-symmetric")
 t.all_close(flat(mtx(written("p", banner .. "coordinate pattern general\n2 2 1\n1 2\n"))), { 0, 1, 0, 0 }, 0, 0,
   "mtx: pattern")
-t.all_close(flat(mtx(written("a", banner .. "array real general\n2 2\n1\n2\n3\n4\n"))), { 1, 3, 2, 4 }, 0, 0, "mtx: array")
+t.all_close(flat(mtx(written("a", banner .. "array real general\n2 2\n1\n2\n3\n4\n"))), { 1, 3, 2, 4 }, 0, 0,
+  "mtx: array")
 t.all_close(flat(mtx(written("as", banner .. "array real symmetric\n2 2\n1\n2\n3\n"))), { 1, 2, 2, 3 }, 0, 0,
   "mtx: symmetric array")
 local real, imaginary = mtx(written("h", banner .. "coordinate complex hermitian\n2 2 2\n1 1 3 0\n2 1 4 5\n"))
@@ -164,7 +165,8 @@ all_fail(mtx, "mtx", {
   { banner .. "coordinate real general\n2 x 1\n", 'file:2: expected the matrix\' sizes, found "x"' },
   { banner .. "coordinate real symmetric\n2 3 1\n", "file:2: a symmetric matrix is square, not 2 x 3" },
   { banner .. "coordinate real general\n2 2 2\n1 1 1\n", "file:3: the file ends after 1 of 2 entries" },
-  { banner .. "coordinate real general\n2 2 1\n1 1 1\n1 2 1\n", "file:4: expected the end of the file after 1 entries" },
+  { banner .. "coordinate real general\n2 2 1\n1 1 1\n1 2 1\n",
+    "file:4: expected the end of the file after 1 entries" },
   { banner .. "coordinate real general\n2 2 1\n3 1 1\n", "file:3: expected a row between 1 and 2, found 3" },
   { banner .. "coordinate real general\n2 2 1\n1 1.5 1\n", "file:3: expected a column between 1 and 2, found 1.5" },
   { banner .. "coordinate real general\n2 2 1\n1 1 nan\n", 'file:3: expected row, column and value, found "nan"' },

@@ -295,7 +295,7 @@ end
 
 --- A case's base power must be a positive number.
 local function check_base(value, fail)
-  if type(value) ~= "number" or not (value > 0) or value == math.huge then
+  if type(value) ~= "number" or value ~= value or value <= 0 or value == math.huge then
     fail("expected mpc.baseMVA, a positive number")
   end
   return value
