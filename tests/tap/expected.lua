@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- expected.lua - compares printed text with what was expected of it, so that rounding does not matter: words must
--- agree, white space counts as one blank, a number may differ by one unit of the last digit that the expected one states, and
--- ... in the expected text stands for any number.
+-- agree, white space counts as one blank, a number may differ by one unit of the last digit that the expected one
+-- states, and ... in the expected text stands for any number.
 
 local expected = {}
 
