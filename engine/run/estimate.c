@@ -29,18 +29,22 @@ void estimate_bounds(const nlp *p, const double *x, double *residual, double *z)
 
 /* ---- rows -------------------------------------------------------------------------------------------------------------------------- */
 
+static bool is_on(double value, double side)
+{
+    return isfinite(side) && fabs(value - side) <= ACTIVE * (1 + fabs(side));
+}
+
 /* 1: the lower side, -1: the upper, 0: both or equal (any sign), 2: on neither */
 static int side_of(const nlp *p, int64_t i, double c)
 {
-    const bool lower = fabs(c - p->cl[i]) <= ACTIVE * (1 + fabs(p->cl[i]));
-    const bool upper = fabs(p->cu[i] - c) <= ACTIVE * (1 + fabs(p->cu[i]));
+    const bool lower = is_on(c, p->cl[i]), upper = is_on(c, p->cu[i]);
     return lower && upper ? 0 : lower ? 1 : upper ? -1 : 2;
 }
 
 /* Variables on a bound take up any residual of the right sign: they are left out of the fit. */
 static bool is_free(const nlp *p, const double *x, int64_t j)
 {
-    return p->xl[j] < p->xu[j] && x[j] - p->xl[j] > ACTIVE * (1 + fabs(p->xl[j])) && p->xu[j] - x[j] > ACTIVE * (1 + fabs(p->xu[j]));
+    return p->xl[j] < p->xu[j] && !is_on(x[j], p->xl[j]) && !is_on(x[j], p->xu[j]);
 }
 
 typedef struct {

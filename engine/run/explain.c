@@ -69,7 +69,7 @@ static peri_status put_plan(text_buffer *t, peri_model *m, const char *plan)
 {
     char *text = NULL;
     TRY(plan_explain(m, plan, &text));
-    text_add(t, "plan\n%s", text);
+    text_add(t, "%s", text);
     mem_array_free(&m->ctx->mem, text);
     return PERI_OK;
 }

@@ -5,6 +5,7 @@
  */
 #include "base/clock.h"
 #include "run/factor.h"
+#include "run/factor.h"
 #include "run/internal.h"
 #include <math.h>
 #include <stdio.h>
