@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * classify.c - what a problem is: traits, linear rows, and a name. Invariant: a trait that promises something (CONVEX, LEAST_SQUARES, linear) is set
- * only where it is proven; what is not proven is said to be nonlinear. Parameters count with their present values.
+ * classify.c - what a problem is: traits, linear rows, and a name. Invariant: a trait that promises something (CONVEX,
+ * LEAST_SQUARES, linear) is set only where it is proven; what is not proven is said to be nonlinear. Parameters count
+ * with their present values.
  */
 #include "model/curvature.h"
 #include "model/internal.h"
@@ -15,9 +16,9 @@ typedef struct {
     peri_model *m;
     model_class *out;
     curvature_table table;
-    curvature objective;  /* of the minimization */
+    curvature objective;    /* of the minimization */
     int64_t quadratic_rows; /* of degree two */
-    bool rows_convex;     /* the constraints' set is proven convex */
+    bool rows_convex;       /* the constraints' set is proven convex */
 } classifier;
 
 static void set(classifier *c, peri_trait trait, bool yes)
@@ -31,7 +32,8 @@ static bool has(const classifier *c, peri_trait trait)
     return (c->out->traits & PERI_BIT(trait)) != 0;
 }
 
-/* ---- variables and sides ------------------------------------------------------------------------------------------------------- */
+/* ---- variables and sides
+ * ------------------------------------------------------------------------------------------------------- */
 
 static void look_at_variables(classifier *c)
 {
@@ -53,7 +55,8 @@ static void look_at_variables(classifier *c)
     set(c, PERI_TRAIT_OBJECTIVE, m->objective != PERI_NO_EXPR);
 }
 
-/* ---- constraints ------------------------------------------------------------------------------------------------------------------ */
+/* ---- constraints
+ * ------------------------------------------------------------------------------------------------------------------ */
 
 /* Whether { lower <= row <= upper } is convex; affine rows are. */
 static peri_status row_is_convex(classifier *c, const model_constraint *block, int64_t k, curvature row, bool *convex)
@@ -90,7 +93,8 @@ static peri_status look_at_constraints(classifier *c)
     return PERI_OK;
 }
 
-/* ---- the objective --------------------------------------------------------------------------------------------------------------- */
+/* ---- the objective
+ * --------------------------------------------------------------------------------------------------------------- */
 
 static peri_status look_at_objective(classifier *c)
 {
@@ -114,7 +118,8 @@ static peri_status look_at_objective(classifier *c)
     return PERI_OK;
 }
 
-/* ---- operations without derivatives -------------------------------------------------------------------------------------------------- */
+/* ---- operations without derivatives
+ * -------------------------------------------------------------------------------------------------- */
 
 static bool reads_variables(const classifier *c, expr_id e)
 {
@@ -161,7 +166,8 @@ static bool look_at_operation(classifier *c, expr_id e, int32_t owner)
     return true;
 }
 
-/* From the roots down, but not through STOP: what is below has no part in derivatives. Each node belongs to the first root above it. */
+/* From the roots down, but not through STOP: what is below has no part in derivatives. Each node belongs to the first
+ * root above it. */
 static peri_status look_at_operations(classifier *c)
 {
     const expr_graph *g = c->m->g;
@@ -193,13 +199,29 @@ static peri_status look_at_operations(classifier *c)
     return PERI_OK;
 }
 
-/* ---- the name ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- the name
+ * ------------------------------------------------------------------------------------------------------------------------
+ */
 
 enum {
-    NAME_LINEAR, NAME_QUADRATIC, NAME_CONVEX_QUADRATIC, NAME_QCQP, NAME_CONVEX_QCQP, NAME_LINEAR_SQUARES, NAME_SQUARES,
-    NAME_CONVEX, NAME_NONLINEAR, NAME_CONVEX_NONSMOOTH, NAME_NONSMOOTH, NAME_BLACKBOX, NAME_LINEAR_SYSTEM, NAME_CONVEX_SYSTEM,
-    NAME_SYSTEM, NAMES
+    NAME_LINEAR,
+    NAME_QUADRATIC,
+    NAME_CONVEX_QUADRATIC,
+    NAME_QCQP,
+    NAME_CONVEX_QCQP,
+    NAME_LINEAR_SQUARES,
+    NAME_SQUARES,
+    NAME_CONVEX,
+    NAME_NONLINEAR,
+    NAME_CONVEX_NONSMOOTH,
+    NAME_NONSMOOTH,
+    NAME_BLACKBOX,
+    NAME_LINEAR_SYSTEM,
+    NAME_CONVEX_SYSTEM,
+    NAME_SYSTEM,
+    NAMES
 };
+
 #define NAMES_WITH(prefix)                                                                                             \
     {                                                                                                                  \
         prefix "linear program", prefix "quadratic program", prefix "convex quadratic program",                        \
@@ -236,14 +258,17 @@ static const char *class_name(const classifier *c)
 {
     static const char *const names[3][3][NAMES] = {
         {NAMES_WITH(""), NAMES_WITH("unconstrained "), NAMES_WITH("bound-constrained ")},
-        {NAMES_WITH("mixed-integer "), NAMES_WITH("mixed-integer unconstrained "), NAMES_WITH("mixed-integer bound-constrained ")},
+        {NAMES_WITH("mixed-integer "), NAMES_WITH("mixed-integer unconstrained "),
+         NAMES_WITH("mixed-integer bound-constrained ")},
         {NAMES_WITH("integer "), NAMES_WITH("integer unconstrained "), NAMES_WITH("integer bound-constrained ")}};
     const int integer = c->out->integers == 0 ? 0 : c->out->integers < c->m->n ? 1 : 2;
     const int region = c->m->m > 0 ? 0 : has(c, PERI_TRAIT_BOUNDS) ? 2 : 1;
     return names[integer][region][kind_of(c)];
 }
 
-/* ---- all of it ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- all of it
+ * ------------------------------------------------------------------------------------------------------------------------
+ */
 
 static peri_status init_table(classifier *c)
 {

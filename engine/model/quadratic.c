@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * quadratic.c - is a quadratic function convex? Its Hessian is constant: it is derived in a graph of its own, evaluated, and split into the connected
- * parts of its pattern. A part is positive semidefinite when it is diagonally dominant, or when a Cholesky factorisation with diagonal
- * pivoting goes through (Higham, Accuracy and Stability of Numerical Algorithms, 2002, ch. 10). Semidefinite means up to rounding: what
- * is left when no pivot exceeds n eps max|h| must itself be that small.
+ * quadratic.c - is a quadratic function convex? Its Hessian is constant: it is derived in a graph of its own,
+ * evaluated, and split into the connected parts of its pattern. A part is positive semidefinite when it is diagonally
+ * dominant, or when a Cholesky factorisation with diagonal pivoting goes through (Higham, Accuracy and Stability of
+ * Numerical Algorithms, 2002, ch. 10). Semidefinite means up to rounding: what is left when no pivot exceeds n eps
+ * max|h| must itself be that small.
  */
 #include "model/quadratic.h"
 #include "diff/diff.h"
@@ -12,7 +13,8 @@
 
 enum { ENTRIES_LIMIT = 1 << 20, DENSE_LIMIT = 300 };
 
-/* ---- the matrix ---------------------------------------------------------------------------------------------------------------- */
+/* ---- the matrix
+ * ---------------------------------------------------------------------------------------------------------------- */
 
 static peri_status hessian_values(peri_model *m, expr_graph *g, const diff_sparse *h, double *val)
 {
@@ -33,15 +35,16 @@ static peri_status derive(peri_model *m, expr_graph *g, expr_id e, int64_t k, di
     return diff_hessian(g, entry, 0, m->g->n_x, ENTRIES_LIMIT, h);
 }
 
-/* ---- connected parts ------------------------------------------------------------------------------------------------------------- */
+/* ---- connected parts
+ * ------------------------------------------------------------------------------------------------------------- */
 
 typedef struct {
     int64_t n;
     const diff_sparse *h; /* lower triangle */
     const double *val;
     double sign;
-    int64_t *part;        /* [n] representative, then number within the part */
-    int64_t *place;       /* [n] */
+    int64_t *part;  /* [n] representative, then number within the part */
+    int64_t *place; /* [n] */
 } matrix;
 
 static int64_t find_root(int64_t *part, int64_t j)
@@ -67,10 +70,12 @@ static void connect(const matrix *a)
         a->part[j] = find_root(a->part, j);
 }
 
-/* ---- proofs -------------------------------------------------------------------------------------------------------------------- */
+/* ---- proofs
+ * --------------------------------------------------------------------------------------------------------------------
+ */
 
-/* slack[j] = h_jj - sum of |h_jk|, k != j: all >= 0 proves it (Gershgorin). A rounding margin is not taken: sums of squares written
- * out, such as differences of neighbours, have slack 0 and are exact in small integers. */
+/* slack[j] = h_jj - sum of |h_jk|, k != j: all >= 0 proves it (Gershgorin). A rounding margin is not taken: sums of
+ * squares written out, such as differences of neighbours, have slack 0 and are exact in small integers. */
 static bool is_dominant(const matrix *a, double *slack)
 {
     for (int64_t j = 0; j < a->n; j++)

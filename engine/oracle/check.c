@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * check.c - derivatives against central differences, at the start point moved a little so that zeros do not hide errors. An error is what exceeds the
- * differences' own rounding, relative to max(1, entry). Large models are checked in evenly spaced columns. Invariant: the entries that the
- * patterns leave out are checked to be zero as well.
+ * check.c - derivatives against central differences, at the start point moved a little so that zeros do not hide
+ * errors. An error is what exceeds the differences' own rounding, relative to max(1, entry). Large models are checked
+ * in evenly spaced columns. Invariant: the entries that the patterns leave out are checked to be zero as well.
  */
 #include "base/num.h"
 #include "base/rng.h"
@@ -13,6 +13,7 @@
 #include <string.h>
 
 enum { COLUMNS = 1000 };
+
 static const double SUSPECT = 1e-4; /* an error above it is pointed out */
 
 typedef struct {
@@ -25,13 +26,13 @@ typedef struct {
     arena memory;
     peri_pattern jac, hess;
     bool has_jac, has_hess, has_hv;
-    double *x, *w, *v;             /* point; weights of the rows; direction */
+    double *x, *w, *v; /* point; weights of the rows; direction */
     double f, *g, *c, *jac_val, *hess_val;
-    double *plus[2], *minus[2];    /* [m] constraints and [n] Lagrangian gradients on both sides */
-    double *scratch, *column;      /* [n]; [max(n, m)] */
+    double *plus[2], *minus[2]; /* [m] constraints and [n] Lagrangian gradients on both sides */
+    double *scratch, *column;   /* [n]; [max(n, m)] */
     double sigma;
     worst_entry gradient, jacobian, hessian;
-    double jv, vj, hv;             /* errors of the products; NaN: not checked */
+    double jv, vj, hv; /* errors of the products; NaN: not checked */
     double largest, smallest;
     int64_t columns;
 } checker;
@@ -54,7 +55,8 @@ static peri_status allocate(checker *k)
     return ok ? PERI_OK : FAIL_NOMEM(k->p->ctx);
 }
 
-/* ---- the point ---------------------------------------------------------------------------------------------------------------- */
+/* ---- the point
+ * ---------------------------------------------------------------------------------------------------------------- */
 
 static void move(checker *k, double size)
 {
@@ -105,7 +107,9 @@ static peri_status evaluate(checker *k)
     return nlp_hess(p, k->x, k->sigma, k->w, k->hess_val);
 }
 
-/* ---- comparing -------------------------------------------------------------------------------------------------------------------- */
+/* ---- comparing
+ * --------------------------------------------------------------------------------------------------------------------
+ */
 
 static double relative(double a, double d, double noise)
 {
@@ -177,7 +181,8 @@ static peri_status check_column(checker *k, int64_t j)
     return PERI_OK;
 }
 
-/* ---- products, against the matrices or differences ------------------------------------------------------------------------------------ */
+/* ---- products, against the matrices or differences
+ * ------------------------------------------------------------------------------------ */
 
 static double apart(int64_t n, const double *a, const double *b)
 {
@@ -250,7 +255,9 @@ static peri_status check_hessian_product(checker *k)
     return PERI_OK;
 }
 
-/* ---- scaling --------------------------------------------------------------------------------------------------------------------------- */
+/* ---- scaling
+ * ---------------------------------------------------------------------------------------------------------------------------
+ */
 
 static void take_magnitudes(checker *k, int64_t n, const double *v)
 {
@@ -263,7 +270,9 @@ static void take_magnitudes(checker *k, int64_t n, const double *v)
     }
 }
 
-/* ---- the report ------------------------------------------------------------------------------------------------------------------------- */
+/* ---- the report
+ * -------------------------------------------------------------------------------------------------------------------------
+ */
 
 static void put(text_buffer *t, double v, int digits)
 {
@@ -321,7 +330,9 @@ static void write_report(const checker *k, text_buffer *t)
     text_add(t, "%s\n", k->largest / k->smallest > 1e8 ? "; wide, other units may help" : "");
 }
 
-/* ---- all of it -------------------------------------------------------------------------------------------------------------------------- */
+/* ---- all of it
+ * --------------------------------------------------------------------------------------------------------------------------
+ */
 
 static peri_status perform(checker *k)
 {
@@ -364,7 +375,8 @@ static void fill(const checker *k, peri_derivative_check *out)
 peri_status peri_model_check(peri_model *m, peri_derivative_check *check, char **report)
 {
     const worst_entry none = {NAN, 0, 0, 0, 0};
-    checker k = {.gradient = none, .jacobian = none, .hessian = none, .jv = NAN, .vj = NAN, .hv = NAN, .smallest = INFINITY};
+    checker k = {
+        .gradient = none, .jacobian = none, .hessian = none, .jv = NAN, .vj = NAN, .hv = NAN, .smallest = INFINITY};
     text_buffer text;
     *report = NULL;
     TRY(nlp_of(m, &k.p));

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * evaluate.c - the view's evaluations: each runs one program, is counted and timed, and passes the finite-value guard. Nothing is allocated once the
- * program exists. Invariant: PERI_E_DOMAIN is the only failure a solver is expected to survive, and it leaves a message without a search
- * for the cause, because solvers provoke it often.
+ * evaluate.c - the view's evaluations: each runs one program, is counted and timed, and passes the finite-value guard.
+ * Nothing is allocated once the program exists. Invariant: PERI_E_DOMAIN is the only failure a solver is expected to
+ * survive, and it leaves a message without a search for the cause, because solvers provoke it often.
  */
 #include "base/clock.h"
 #include "oracle/nlp.h"
 #include <string.h>
 
-static const char *const WHAT[NLP_PROGRAMS] = {"objective", "objective or its gradient", "constraints", "jacobian",
-                                               "hessian", "jacobian times a vector", "vector times jacobian",
-                                               "hessian times a vector"};
+static const char *const WHAT[NLP_PROGRAMS] = {
+    "objective", "objective or its gradient", "constraints",           "jacobian",
+    "hessian",   "jacobian times a vector",   "vector times jacobian", "hessian times a vector"};
 
 typedef struct {
     const double *x, *w, *v;
@@ -21,8 +21,11 @@ static peri_status run(nlp *p, int program, const point *at, double *const *outs
 {
     TRY(nlp_compile(p, program));
     const double started = clock_seconds();
-    const double *const inputs[EXPR_IN_COUNT] = {[EXPR_IN_X] = at->x, [EXPR_IN_PARAM] = p->model->g->param_value.at,
-                                                 [EXPR_IN_W] = at->w, [EXPR_IN_SIGMA] = &at->sigma, [EXPR_IN_V] = at->v};
+    const double *const inputs[EXPR_IN_COUNT] = {[EXPR_IN_X] = at->x,
+                                                 [EXPR_IN_PARAM] = p->model->g->param_value.at,
+                                                 [EXPR_IN_W] = at->w,
+                                                 [EXPR_IN_SIGMA] = &at->sigma,
+                                                 [EXPR_IN_V] = at->v};
     const peri_status status = eval_run(p->program[program], inputs, outs);
     (*count)++;
     *seconds += clock_seconds() - started;

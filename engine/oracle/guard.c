@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * guard.c - the finite-value wall between the problem and the solvers: the test every evaluation passes, and the search for the cause when one did
- * not. The search looks at the user's own expressions, by the plain interpreter, so that it names what the user wrote.
+ * guard.c - the finite-value wall between the problem and the solvers: the test every evaluation passes, and the search
+ * for the cause when one did not. The search looks at the user's own expressions, by the plain interpreter, so that it
+ * names what the user wrote.
  */
 #include "oracle/nlp.h"
 #include <math.h>
@@ -83,14 +84,18 @@ static peri_status explain_derivative(const search *s, const char *what, expr_id
 static peri_status explain(nlp *p, const double *x, const double *ones, bool *found)
 {
     const double one = 1;
-    const search s = {p, {[EXPR_IN_X] = x, [EXPR_IN_PARAM] = p->model->g->param_value.at, [EXPR_IN_W] = ones,
-                          [EXPR_IN_SIGMA] = &one, [EXPR_IN_V] = ones}};
+    const search s = {p,
+                      {[EXPR_IN_X] = x,
+                       [EXPR_IN_PARAM] = p->model->g->param_value.at,
+                       [EXPR_IN_W] = ones,
+                       [EXPR_IN_SIGMA] = &one,
+                       [EXPR_IN_V] = ones}};
     TRY(explain_objective(&s, found));
     TRY(explain_constraints(&s, found));
     TRY(explain_derivative(&s, "objective: in its gradient", p->gradient, found));
     TRY(explain_derivative(&s, "constraints: in their jacobian", p->has_jac ? p->jac.values : PERI_NO_EXPR, found));
-    return explain_derivative(&s, "objective or constraints: in their hessian", p->has_hess ? p->hess.values : PERI_NO_EXPR,
-                              found);
+    return explain_derivative(&s, "objective or constraints: in their hessian",
+                              p->has_hess ? p->hess.values : PERI_NO_EXPR, found);
 }
 
 peri_status nlp_explain_domain(nlp *p, const double *x)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * nlp.c - the view's life: the model's expressions are grouped into a graph of its own, derivatives are derived there, programs are compiled from it
- * when first asked for. Invariant: programs and patterns depend on the model's structure alone, so that bounds, integrality and parameters change
- * between solves without anything being compiled again.
+ * nlp.c - the view's life: the model's expressions are grouped into a graph of its own, derivatives are derived there,
+ * programs are compiled from it when first asked for. Invariant: programs and patterns depend on the model's structure
+ * alone, so that bounds, integrality and parameters change between solves without anything being compiled again.
  */
 #include "oracle/nlp.h"
 #include "base/clock.h"
@@ -12,7 +12,8 @@
 /* Entries of a sparse Hessian, before equal ones are added, above which it is not offered. */
 enum { HESSIAN_LIMIT = 1 << 25 };
 
-/* ---- making ------------------------------------------------------------------------------------------------------------------ */
+/* ---- making
+ * ------------------------------------------------------------------------------------------------------------------ */
 
 /* The bodies below each other: one column of m rows in the model's own graph. */
 static peri_status stack_constraints(peri_model *m, expr_id *out)
@@ -74,7 +75,8 @@ static peri_status make(peri_model *m, nlp **out)
     p->g = expr_graph_new(m->ctx);
     peri_status status = p->g != NULL && make_bounds(p) ? PERI_OK : FAIL_NOMEM(m->ctx);
     if (status == PERI_OK && m->n != m->g->n_x)
-        status = FAIL(m->ctx, PERI_E_UNSUPPORTED, "model \"%s\": a model inside a model has no view of its own", m->name);
+        status =
+            FAIL(m->ctx, PERI_E_UNSUPPORTED, "model \"%s\": a model inside a model has no view of its own", m->name);
     if (status == PERI_OK)
         status = roll(p);
     p->seconds.building = clock_seconds() - started;
@@ -156,7 +158,9 @@ void nlp_reset_counts(nlp *p)
     memset(&p->seconds, 0, sizeof p->seconds);
 }
 
-/* ---- deriving ------------------------------------------------------------------------------------------------------------------- */
+/* ---- deriving
+ * -------------------------------------------------------------------------------------------------------------------
+ */
 
 static peri_status derive_gradient(nlp *p)
 {
@@ -246,7 +250,9 @@ static peri_status weighted_rows(nlp *p, expr_id *out)
     return diff_adjoint(p->g, 1, &p->c, &w, 1, &p->x, out);
 }
 
-/* ---- compiling ------------------------------------------------------------------------------------------------------------------- */
+/* ---- compiling
+ * -------------------------------------------------------------------------------------------------------------------
+ */
 
 /* The nodes that a program computes, one a slot; fewer than there are rows: none. */
 static peri_status outputs_of(nlp *p, int program, expr_id *e, int *n)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * nlp.h - the view every problem with an objective has: minimize f(x), cl <= c(x) <= cu, xl <= x <= xu. f is the user's objective,
- * negated for a maximization, and 0 for a feasibility problem. Programs are compiled when first asked for; each evaluation is counted,
- * timed, and guarded: a value that is not finite becomes PERI_E_DOMAIN. Evaluation after compilation allocates nothing.
+ * nlp.h - the view every problem with an objective has: minimize f(x), cl <= c(x) <= cu, xl <= x <= xu. f is the user's
+ * objective, negated for a maximization, and 0 for a feasibility problem. Programs are compiled when first asked for;
+ * each evaluation is counted, timed, and guarded: a value that is not finite becomes PERI_E_DOMAIN. Evaluation after
+ * compilation allocates nothing.
  */
 #ifndef PERI_ORACLE_NLP_H
 #define PERI_ORACLE_NLP_H
@@ -16,35 +17,36 @@ enum { NLP_F, NLP_FG, NLP_C, NLP_JAC, NLP_HESS, NLP_JV, NLP_VJ, NLP_HV, NLP_PROG
 typedef struct nlp {
     peri_model *model;
     peri_context *ctx;
-    expr_graph *g;             /* its own: the model's expressions with repeated structure grouped */
-    uint64_t structure, data;  /* of the model when this was made, and last refreshed: stale when they differ */
-    int64_t in_use;            /* runs that hold it: kept as it is meanwhile */
+    expr_graph *g;            /* its own: the model's expressions with repeated structure grouped */
+    uint64_t structure, data; /* of the model when this was made, and last refreshed: stale when they differ */
+    int64_t in_use;           /* runs that hold it: kept as it is meanwhile */
     int64_t n, m;
     double *xl, *xu, *cl, *cu; /* refreshed from the model by nlp_of; valid pointers for m = 0 too */
     model_class class_;
-    expr_id x, f, c;           /* the variables; c: m x 1, PERI_NO_EXPR where m = 0 */
-    expr_id gradient;          /* of f; PERI_NO_EXPR until derived */
+    expr_id x, f, c;                         /* the variables; c: m x 1, PERI_NO_EXPR where m = 0 */
+    expr_id gradient;                        /* of f; PERI_NO_EXPR until derived */
     expr_id lagrangian, lagrangian_gradient; /* sigma f + w'c */
-    diff_sparse jac, hess;     /* int64 patterns handed out as peri_pattern */
-    bool has_jac, has_hess;    /* derived */
-    peri_status hess_status;   /* PERI_E_UNSUPPORTED: not as a sparse matrix; then why_no_hess */
+    diff_sparse jac, hess;                   /* int64 patterns handed out as peri_pattern */
+    bool has_jac, has_hess;                  /* derived */
+    peri_status hess_status;                 /* PERI_E_UNSUPPORTED: not as a sparse matrix; then why_no_hess */
     char why_no_hess[160];
     eval_program *program[NLP_PROGRAMS]; /* NULL until first used */
     peri_evaluations count;
-    peri_times seconds;        /* evaluation fields and building */
+    peri_times seconds; /* evaluation fields and building */
 } nlp;
 
-/* nlp_of - the model's view, made or made anew when the structure changed; bounds and classification refreshed. Borrowed.
- * PERI_E_STATE: what model_validate finds, or a structure that changed while a run holds the view. */
+/* nlp_of - the model's view, made or made anew when the structure changed; bounds and classification refreshed.
+ * Borrowed. PERI_E_STATE: what model_validate finds, or a structure that changed while a run holds the view. */
 peri_status nlp_of(peri_model *m, nlp **out);
 void nlp_free(nlp *p);
 /*
- * nlp_traits - the problem's traits. Whether Hessian-vector products and the sparse Hessian exist is found out only by deriving
- * them: the bits are optimistic until they were derived, and exact for those that `asked` has.
- *   err  PERI_E_NOMEM
+ * nlp_traits - the problem's traits. Whether Hessian-vector products and the sparse Hessian exist is found out only by
+ * deriving them: the bits are optimistic until they were derived, and exact for those that `asked` has. err
+ * PERI_E_NOMEM
  */
 peri_status nlp_traits(nlp *p, uint64_t asked, uint64_t *traits);
-peri_status nlp_prepare(nlp *p); /* compiles value, gradient, constraints, Jacobian, and the Hessian where there is one */
+peri_status
+nlp_prepare(nlp *p); /* compiles value, gradient, constraints, Jacobian, and the Hessian where there is one */
 /* nlp_compile - one program, beforehand; PERI_E_UNSUPPORTED where the problem has no such derivative */
 peri_status nlp_compile(nlp *p, int program);
 void nlp_reset_counts(nlp *p);
@@ -63,8 +65,8 @@ peri_status nlp_hv(nlp *p, const double *x, double sigma, const double *w, const
 
 /* guard.c: all finite */
 bool nlp_is_finite(int64_t n, const double *v);
-/* After PERI_E_DOMAIN: names the objective or the constraint and the operation, in the context's error record; ret PERI_E_DOMAIN.
- * Slow path. */
+/* After PERI_E_DOMAIN: names the objective or the constraint and the operation, in the context's error record; ret
+ * PERI_E_DOMAIN. Slow path. */
 peri_status nlp_explain_domain(nlp *p, const double *x);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * certify.c - the certificate: residuals of the first-order conditions, from the original model, at a point with multipliers. It knows no method and
- * believes nobody: bounds, constraints and derivatives are evaluated here. Invariant: whatever cannot be evaluated or is not finite makes
- * the residual infinite, never small.
+ * certify.c - the certificate: residuals of the first-order conditions, from the original model, at a point with
+ * multipliers. It knows no method and believes nobody: bounds, constraints and derivatives are evaluated here.
+ * Invariant: whatever cannot be evaluated or is not finite makes the residual infinite, never small.
  *
  *     grad f(x) = J(x)' y + z,   y_i >= 0 where the lower side is active, y_i <= 0 where the upper is, the same for z
  */
@@ -16,10 +16,11 @@ typedef struct {
     double *c, *jac, *residual; /* [m], [nnz], [n]: grad f, then grad f - J'y - z */
     double f;
     peri_pattern pattern;
-    bool values, derivatives;   /* defined at the point */
+    bool values, derivatives; /* defined at the point */
 } state;
 
-/* ---- evaluation ------------------------------------------------------------------------------------------------------------------ */
+/* ---- evaluation
+ * ------------------------------------------------------------------------------------------------------------------ */
 
 /* Undefined or not offered is an answer; only other failures are errors. */
 static peri_status allowed(peri_status status, bool *defined)
@@ -52,7 +53,8 @@ static peri_status evaluate(state *s, nlp *p, const double *x)
     return allowed(nlp_jac(p, x, s->jac), &s->derivatives);
 }
 
-/* ---- integer variables: fixed in the eyes of the certificate ------------------------------------------------------------------------- */
+/* ---- integer variables: fixed in the eyes of the certificate
+ * ------------------------------------------------------------------------- */
 
 /* 1 for each entry of an integer variable; NULL when there are none. */
 static peri_status integer_mask(state *s, unsigned char **out)
@@ -70,7 +72,9 @@ static peri_status integer_mask(state *s, unsigned char **out)
     return PERI_OK;
 }
 
-/* ---- residuals ------------------------------------------------------------------------------------------------------------------------- */
+/* ---- residuals
+ * -------------------------------------------------------------------------------------------------------------------------
+ */
 
 static void raise_to(double *most, double v)
 {
@@ -111,7 +115,8 @@ static double sum_of(int64_t n, const double *v)
     return sum;
 }
 
-/* A multiplier with its value and sides: a sign without a side counts as dual residual, the product as complementarity. */
+/* A multiplier with its value and sides: a sign without a side counts as dual residual, the product as complementarity.
+ */
 static void price(double multiplier, double value, double lower, double upper, double *dual, double *complementarity)
 {
     const double side = multiplier > 0 ? lower : upper;
@@ -165,7 +170,9 @@ static peri_status certify_given(state *s, const double *x, const double *y, con
     return PERI_OK;
 }
 
-/* ---- estimates --------------------------------------------------------------------------------------------------------------------------- */
+/* ---- estimates
+ * ---------------------------------------------------------------------------------------------------------------------------
+ */
 
 static peri_status estimate(state *s, const double *x, const double *y, double *y_out, double *z_out)
 {
@@ -181,8 +188,15 @@ static peri_status estimate(state *s, const double *x, const double *y, double *
         estimate_bounds(p, x, s->residual, z_out);
         return PERI_OK;
     }
-    estimate_fit f = {.p = p, .x = x, .c = s->c, .pattern = s->pattern, .jac = s->jac, .residual = s->residual,
-                      .y = y_out, .z = z_out, .row = arena_array(&s->memory, (size_t)p->m, 1)};
+    estimate_fit f = {.p = p,
+                      .x = x,
+                      .c = s->c,
+                      .pattern = s->pattern,
+                      .jac = s->jac,
+                      .residual = s->residual,
+                      .y = y_out,
+                      .z = z_out,
+                      .row = arena_array(&s->memory, (size_t)p->m, 1)};
     if (f.row == NULL)
         return FAIL_NOMEM(p->ctx);
     memset(f.row, 1, (size_t)p->m);
@@ -201,7 +215,8 @@ peri_status certify_estimate(nlp *p, const double *x, const double *y, double *y
 
 static peri_status certify_with_estimate(nlp *p, const double *x, const double *y, peri_certificate *out)
 {
-    double *y_own = mem_array(&p->ctx->mem, (size_t)p->m, sizeof *y_own), *z_own = mem_array(&p->ctx->mem, (size_t)p->n, sizeof *z_own);
+    double *y_own = mem_array(&p->ctx->mem, (size_t)p->m, sizeof *y_own),
+           *z_own = mem_array(&p->ctx->mem, (size_t)p->n, sizeof *z_own);
     peri_status status = y_own != NULL && z_own != NULL ? certify_estimate(p, x, y, y_own, z_own) : FAIL_NOMEM(p->ctx);
     if (status == PERI_OK)
         status = certify(p, x, y_own, z_own, out);
@@ -223,7 +238,8 @@ peri_status certify(nlp *p, const double *x, const double *y, const double *z, p
     return status;
 }
 
-/* ---- evidence of infeasibility ------------------------------------------------------------------------------------------------------------ */
+/* ---- evidence of infeasibility
+ * ------------------------------------------------------------------------------------------------------------ */
 
 /* How much row i is outside: positive below its lower side, negative above its upper. */
 static double outside(const nlp *p, int64_t i, double c)
@@ -231,8 +247,8 @@ static double outside(const nlp *p, int64_t i, double c)
     return c < p->cl[i] ? p->cl[i] - c : c > p->cu[i] ? p->cu[i] - c : 0;
 }
 
-/* Fits multipliers of the satisfied rows and of the bounds to the gradient of the violation sum_i w_i(violation_i) with weights of
- * the violated rows fixed, and returns what is left, relative to that gradient's largest row entry. */
+/* Fits multipliers of the satisfied rows and of the bounds to the gradient of the violation sum_i w_i(violation_i) with
+ * weights of the violated rows fixed, and returns what is left, relative to that gradient's largest row entry. */
 static peri_status slope(state *s, const double *x, bool squared, double *out)
 {
     nlp *p = s->p;

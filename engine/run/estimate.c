@@ -1,20 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * estimate.c - multipliers for points that came without: the bounds' share of the Lagrangian's gradient, and for constraint rows a least-squares fit
- * over those that are on a side (conjugate gradients on the normal equations: Hestenes and Stiefel 1952; Bjorck, Numerical Methods for
- * Least Squares Problems, 1996, sec. 7.4), with rows scaled to length one. Rows whose multiplier comes out with the wrong sign are dropped
- * and the fit repeated.
+ * estimate.c - multipliers for points that came without: the bounds' share of the Lagrangian's gradient, and for
+ * constraint rows a least-squares fit over those that are on a side (conjugate gradients on the normal equations:
+ * Hestenes and Stiefel 1952; Bjorck, Numerical Methods for Least Squares Problems, 1996, sec. 7.4), with rows scaled to
+ * length one. Rows whose multiplier comes out with the wrong sign are dropped and the fit repeated.
  */
 #include "run/internal.h"
 #include <float.h>
 #include <math.h>
 #include <string.h>
 
-/* A side counts as active up to this distance, relative to its size; the certificate prices what is left as complementarity. */
+/* A side counts as active up to this distance, relative to its size; the certificate prices what is left as
+ * complementarity. */
 static const double ACTIVE = 1e-5;
+
 enum { ROUNDS = 20, LEAST_ITERATIONS = 50 };
 
-/* ---- bounds ------------------------------------------------------------------------------------------------------------------- */
+/* ---- bounds
+ * -------------------------------------------------------------------------------------------------------------------
+ */
 
 void estimate_bounds(const nlp *p, const double *x, double *residual, double *z)
 {
@@ -27,7 +31,9 @@ void estimate_bounds(const nlp *p, const double *x, double *residual, double *z)
     }
 }
 
-/* ---- rows -------------------------------------------------------------------------------------------------------------------------- */
+/* ---- rows
+ * --------------------------------------------------------------------------------------------------------------------------
+ */
 
 static bool is_on(double value, double side)
 {
@@ -173,8 +179,8 @@ static bool fit_allocate(fit *t, arena *memory)
     t->r = arena_array(memory, n, sizeof(double));
     t->q = arena_array(memory, n, sizeof(double));
     t->is_free = arena_array(memory, n, 1);
-    return t->length != NULL && t->u != NULL && t->gradient != NULL && t->step != NULL && t->r != NULL && t->q != NULL &&
-           t->is_free != NULL;
+    return t->length != NULL && t->u != NULL && t->gradient != NULL && t->step != NULL && t->r != NULL &&
+           t->q != NULL && t->is_free != NULL;
 }
 
 peri_status estimate_rows(estimate_fit *f)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * event.c - the end of an iteration: the new point is guarded, kept, compared with the best, and told to history, log and host. Invariant: a point with
- * a value that is not finite is never kept. The better of two points violates less, as far as that exceeds the tolerance, then has the lower
- * objective; the row's own numbers decide, because they only choose which point is returned: the certificate is computed anew.
+ * event.c - the end of an iteration: the new point is guarded, kept, compared with the best, and told to history, log
+ * and host. Invariant: a point with a value that is not finite is never kept. The better of two points violates less,
+ * as far as that exceeds the tolerance, then has the lower objective; the row's own numbers decide, because they only
+ * choose which point is returned: the certificate is computed anew.
  */
 #include "base/clock.h"
 #include "base/num.h"
@@ -11,7 +12,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* ---- the wall ----------------------------------------------------------------------------------------------------------------- */
+/* ---- the wall
+ * ----------------------------------------------------------------------------------------------------------------- */
 
 static int64_t first_bad(int64_t n, const double *v)
 {
@@ -53,7 +55,8 @@ static peri_status guard(peri_run *run, const double *x, const double *y, const 
     return PERI_OK;
 }
 
-/* ---- what it is worth -------------------------------------------------------------------------------------------------------------- */
+/* ---- what it is worth
+ * -------------------------------------------------------------------------------------------------------------- */
 
 static double worse(double a, double b)
 {
@@ -80,7 +83,8 @@ static void measure(peri_run *run, const double *x, const peri_row *row, double 
     if (p->m > 0 && isfinite(row->primal))
         *violation = worse(*violation, row->primal);
     else if (p->m > 0)
-        *violation = nlp_c(p, x, run->rows) == PERI_OK ? worse(*violation, violation_of(p->m, run->rows, p->cl, p->cu)) : INFINITY;
+        *violation = nlp_c(p, x, run->rows) == PERI_OK ? worse(*violation, violation_of(p->m, run->rows, p->cl, p->cu))
+                                                       : INFINITY;
     *objective = row->objective;
     if (!isfinite(row->objective) && nlp_f(p, x, objective) != PERI_OK)
         *objective = INFINITY;
@@ -93,7 +97,9 @@ static bool is_better(const peri_run *run, const run_point *a, const run_point *
     return va < vb || (va <= vb && a->objective <= b->objective);
 }
 
-/* ---- keeping ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- keeping
+ * ------------------------------------------------------------------------------------------------------------------------
+ */
 
 /* The slot of the last point unless the best lies there. */
 static int free_slot(const peri_run *run)
@@ -123,7 +129,9 @@ static bool keep(peri_run *run, const double *x, const double *y, const double *
     return best;
 }
 
-/* ---- telling --------------------------------------------------------------------------------------------------------------------------- */
+/* ---- telling
+ * ---------------------------------------------------------------------------------------------------------------------------
+ */
 
 static void write_log(const peri_run *run, const peri_event *e)
 {

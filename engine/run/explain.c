@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* explain.c - what a model is and how it would be solved, in words: class, sizes, sparsity, the programs' kernels, the plan and why. */
+/* explain.c - what a model is and how it would be solved, in words: class, sizes, sparsity, the programs' kernels, the
+ * plan and why. */
 #include "base/num.h"
 #include "base/text.h"
 #include "run/run.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * host.c - the table through which plugins reach the engine: thin functions over the view, the loop and the linear-solver service. The table is
- * constant; all state is in the run.
+ * host.c - the table through which plugins reach the engine: thin functions over the view, the loop and the
+ * linear-solver service. The table is constant; all state is in the run.
  */
 #include "base/clock.h"
 #include "base/rng.h"
@@ -9,7 +9,8 @@
 #include "run/internal.h"
 #include <string.h>
 
-/* ---- the problem ------------------------------------------------------------------------------------------------------------ */
+/* ---- the problem
+ * ------------------------------------------------------------------------------------------------------------ */
 
 static int64_t host_n(const peri_run *run)
 {
@@ -68,7 +69,8 @@ static bool host_start_duals(peri_run *run, double *y, double *z)
     return true;
 }
 
-/* ---- evaluation: where it was undefined is remembered, for the message if that was final ---------------------------------------------- */
+/* ---- evaluation: where it was undefined is remembered, for the message if that was final
+ * ---------------------------------------------- */
 
 static peri_status noted(peri_run *run, const double *x, peri_status status)
 {
@@ -124,12 +126,15 @@ static peri_status host_eval_vj(peri_run *run, const double *x, const double *w,
     return noted(run, x, nlp_vj(run->p, x, w, vj));
 }
 
-static peri_status host_eval_hv(peri_run *run, const double *x, double sigma, const double *w, const double *v, double *hv)
+static peri_status host_eval_hv(peri_run *run, const double *x, double sigma, const double *w, const double *v,
+                                double *hv)
 {
     return noted(run, x, nlp_hv(run->p, x, sigma, w, v, hv));
 }
 
-/* ---- running -------------------------------------------------------------------------------------------------------------------------- */
+/* ---- running
+ * --------------------------------------------------------------------------------------------------------------------------
+ */
 
 static const peri_limits *host_limits(const peri_run *run)
 {

@@ -21,7 +21,7 @@ struct peri_run {
     arena memory;                /* peri_alloc's, and all else that dies with the run */
     void *state, *options;       /* of the solver */
     peri_limits limits;
-    const char *linear_solver;   /* the engine option; "": the engine's choice */
+    const char *linear_solver; /* the engine option; "": the engine's choice */
     uint64_t traits;
     struct peri_factor *factors; /* list head, factor.c's */
     peri_times times;            /* linear_algebra: added to by factor.c */
@@ -29,17 +29,17 @@ struct peri_run {
     peri_solution *solution;     /* being filled: history */
 
     double *start, *start_y, *start_z; /* [n] within the bounds; multipliers of a warm start or NULL */
-    run_point point[2];          /* the last accepted one and the best so far, which may be the same */
-    int last, best;              /* which; -1: none yet */
-    double *rows;                /* [m] scratch for constraint values */
-    double *undefined_at;        /* [n] where an evaluation last gave PERI_E_DOMAIN */
+    run_point point[2];                /* the last accepted one and the best so far, which may be the same */
+    int last, best;                    /* which; -1: none yet */
+    double *rows;                      /* [m] scratch for constraint values */
+    double *undefined_at;              /* [n] where an evaluation last gave PERI_E_DOMAIN */
     bool was_undefined;
-    int64_t iterations, steps;   /* points accepted by steps; calls of step */
+    int64_t iterations, steps; /* points accepted by steps; calls of step */
     bool in_init;
-    peri_why why;                /* the method's claim, CONTINUE while it makes none */
-    peri_outcome stopped_by;     /* PERI_OPTIMAL: the engine did not end the run */
-    bool user_stop;              /* the event function asked for a stop */
-    char message[256];           /* what the engine has to say about the end, or "" */
+    peri_why why;            /* the method's claim, CONTINUE while it makes none */
+    peri_outcome stopped_by; /* PERI_OPTIMAL: the engine did not end the run */
+    bool user_stop;          /* the event function asked for a stop */
+    char message[256];       /* what the engine has to say about the end, or "" */
 };
 
 /* limits.c: the engine's options and the solver's, from the settings; PERI_E_OPTION */
@@ -53,13 +53,14 @@ peri_status event_accept(peri_run *run, const double *x, const double *y, const 
 /* estimate.c: multipliers u of some rows and bounds that make the residual g - J'u - z small */
 typedef struct {
     nlp *p;
-    const double *x, *c;   /* [n], [m] */
+    const double *x, *c; /* [n], [m] */
     peri_pattern pattern;
-    const double *jac;     /* [nnz] */
-    double *residual;      /* [n] in: g; out: g - J'u - z */
-    double *y, *z;         /* [m] in: 0 for rows to be fitted; out: fitted values; [n] out */
-    unsigned char *row;    /* [m] which rows may have a multiplier: those on a side, of the sign of that side */
+    const double *jac;  /* [nnz] */
+    double *residual;   /* [n] in: g; out: g - J'u - z */
+    double *y, *z;      /* [m] in: 0 for rows to be fitted; out: fitted values; [n] out */
+    unsigned char *row; /* [m] which rows may have a multiplier: those on a side, of the sign of that side */
 } estimate_fit;
+
 peri_status estimate_rows(estimate_fit *f);
 /* The bounds' share of a residual: what makes the larger of dual and complementarity residual smallest. */
 void estimate_bounds(const nlp *p, const double *x, double *residual, double *z);

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * limits.c - the engine's own options, and when a run must end. The engine's options have a table like a plugin's, so that texts, parsing and ranges
- * are the same; a key that is not in it belongs to the solver.
+ * limits.c - the engine's own options, and when a run must end. The engine's options have a table like a plugin's, so
+ * that texts, parsing and ranges are the same; a key that is not in it belongs to the solver.
  */
 #include "base/clock.h"
-#include "run/factor.h"
 #include "run/factor.h"
 #include "run/internal.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-/* ---- options -------------------------------------------------------------------------------------------------------------- */
+/* ---- options
+ * -------------------------------------------------------------------------------------------------------------- */
 
 typedef struct {
     double tolerance, time_limit;
@@ -24,7 +24,8 @@ typedef struct {
 static const double MOST = 9007199254740992.0;
 
 static const peri_option ENGINE_LIST[] = {
-    PERI_REAL("tolerance", engine_options, tolerance, 1e-8, 0, 1, "1", "certificate's kkt at which a point counts as solved"),
+    PERI_REAL("tolerance", engine_options, tolerance, 1e-8, 0, 1, "1",
+              "certificate's kkt at which a point counts as solved"),
     PERI_REAL("tol", engine_options, tolerance, 1e-8, 0, 1, "1", "short for tolerance"),
     PERI_REAL("time_limit", engine_options, time_limit, INFINITY, 0, INFINITY, "s", "wall-clock seconds of the solve"),
     PERI_INT("iterations", engine_options, iterations, 10000, 0, MOST, "1", "most iterations"),
@@ -35,8 +36,14 @@ static const peri_option ENGINE_LIST[] = {
 };
 
 static const peri_plugin ENGINE_TABLE = {
-    .stamp = PERI_STAMP, .kind = PERI_KIND_SOLVER, .name = "engine", .family = "engine", .summary = "options of the engine",
-    .size_options = (uint32_t)sizeof(engine_options), .n_options = (uint32_t)PERI_COUNT(ENGINE_LIST), .options = ENGINE_LIST,
+    .stamp = PERI_STAMP,
+    .kind = PERI_KIND_SOLVER,
+    .name = "engine",
+    .family = "engine",
+    .summary = "options of the engine",
+    .size_options = (uint32_t)sizeof(engine_options),
+    .n_options = (uint32_t)PERI_COUNT(ENGINE_LIST),
+    .options = ENGINE_LIST,
 };
 
 static bool is_engine_option(const char *key)
@@ -60,7 +67,8 @@ peri_status limits_read(peri_run *run)
         TRY(factor_check_setting(run->ctx, s->key, &factor)); /* those are read when the linear solver is opened */
         if (factor)
             continue;
-        TRY(option_set(run->ctx, ours ? &ENGINE_TABLE : run->plugin, s, ours ? (void *)&engine : run->options, &run->memory));
+        TRY(option_set(run->ctx, ours ? &ENGINE_TABLE : run->plugin, s, ours ? (void *)&engine : run->options,
+                       &run->memory));
     }
     run->limits = (peri_limits){
         .tolerance = engine.tolerance,
@@ -75,7 +83,8 @@ peri_status limits_read(peri_run *run)
     return PERI_OK;
 }
 
-/* ---- the end ---------------------------------------------------------------------------------------------------------------- */
+/* ---- the end
+ * ---------------------------------------------------------------------------------------------------------------- */
 
 static void stop(peri_run *run, peri_outcome by, const char *message)
 {

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * outcome.c - the status that the evidence supports. The method's claim only says what to look for: a point is called optimal for its certificate,
- * infeasible for a violation that cannot be reduced nearby, unbounded for an objective that has run away at a feasible point. Invariants: a
- * point within tolerance of feasible is never called infeasible; "optimal" needs proven convexity, a solver that proves it, or an
- * objective that is the same everywhere; whatever ended the run and is no result keeps its own name.
+ * outcome.c - the status that the evidence supports. The method's claim only says what to look for: a point is called
+ * optimal for its certificate, infeasible for a violation that cannot be reduced nearby, unbounded for an objective
+ * that has run away at a feasible point. Invariants: a point within tolerance of feasible is never called infeasible;
+ * "optimal" needs proven convexity, a solver that proves it, or an objective that is the same everywhere; whatever
+ * ended the run and is no result keeps its own name.
  */
 #include "base/num.h"
 #include "run/run.h"
@@ -22,8 +23,9 @@ double outcome_threshold(double tolerance)
 
 const char *peri_outcome_name(peri_outcome outcome)
 {
-    static const char *const names[] = {"optimal", "locally_optimal", "feasible", "infeasible", "unbounded", "iteration_limit",
-                                        "time_limit", "interrupted", "numerical_error", "error"};
+    static const char *const names[] = {
+        "optimal",         "locally_optimal", "feasible",    "infeasible",      "unbounded",
+        "iteration_limit", "time_limit",      "interrupted", "numerical_error", "error"};
     return (unsigned)outcome < sizeof names / sizeof names[0] ? names[outcome] : "error";
 }
 
@@ -32,13 +34,18 @@ int peri_outcome_exit_status(peri_outcome outcome)
     switch (outcome) {
     case PERI_OPTIMAL:
     case PERI_LOCALLY_OPTIMAL:
-    case PERI_FEASIBLE: return 0;
+    case PERI_FEASIBLE:
+        return 0;
     case PERI_INFEASIBLE:
-    case PERI_UNBOUNDED: return 3;
+    case PERI_UNBOUNDED:
+        return 3;
     case PERI_ITERATION_LIMIT:
-    case PERI_TIME_LIMIT: return 4;
-    case PERI_INTERRUPTED: return 5;
-    default: return 1;
+    case PERI_TIME_LIMIT:
+        return 4;
+    case PERI_INTERRUPTED:
+        return 5;
+    default:
+        return 1;
     }
 }
 
@@ -66,10 +73,14 @@ static void tell(const char *claim, const char *finding, double value, char *mes
 static const char *claim_of(peri_why why)
 {
     switch (why) {
-    case PERI_WHY_CONVERGED: return "to have converged";
-    case PERI_WHY_INFEASIBLE: return "infeasibility";
-    case PERI_WHY_UNBOUNDED: return "unboundedness";
-    default: return "no further progress";
+    case PERI_WHY_CONVERGED:
+        return "to have converged";
+    case PERI_WHY_INFEASIBLE:
+        return "infeasibility";
+    case PERI_WHY_UNBOUNDED:
+        return "unboundedness";
+    default:
+        return "no further progress";
     }
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * report.c - a solution as JSON and as a short text. JSON numbers read back to the same bits; arrays have the shape that the user gave them: a scalar
- * is a number, a vector a list, a matrix a list of rows.
+ * report.c - a solution as JSON and as a short text. JSON numbers read back to the same bits; arrays have the shape
+ * that the user gave them: a scalar is a number, a vector a list, a matrix a list of rows.
  */
 #include "base/num.h"
 #include "base/text.h"
@@ -10,7 +10,9 @@
 #include <math.h>
 #include <string.h>
 
-/* ---- JSON --------------------------------------------------------------------------------------------------------------------- */
+/* ---- JSON
+ * ---------------------------------------------------------------------------------------------------------------------
+ */
 
 static void json_array_of(json_writer *w, int64_t rows, int64_t cols, const double *v, double sign)
 {
@@ -99,7 +101,8 @@ static void json_duals(json_writer *w, const peri_solution *s)
     for (int64_t i = 0; i < m->cons.n && m->cons.at[i].row < s->m; i++) {
         const model_constraint *c = &m->cons.at[i];
         json_key(w, c->name);
-        json_array_of(w, expr_at(m->g, c->body)->rows, expr_at(m->g, c->body)->cols, s->y + c->row, m->maximize ? -1 : 1);
+        json_array_of(w, expr_at(m->g, c->body)->rows, expr_at(m->g, c->body)->cols, s->y + c->row,
+                      m->maximize ? -1 : 1);
     }
     json_close(w);
 }
@@ -155,7 +158,9 @@ peri_status peri_solution_json(peri_solution *s, char **out)
     return json_finish(&w, s->ctx, out);
 }
 
-/* ---- text ------------------------------------------------------------------------------------------------------------------------- */
+/* ---- text
+ * -------------------------------------------------------------------------------------------------------------------------
+ */
 
 static void put(text_buffer *t, double v, int digits)
 {
@@ -195,13 +200,13 @@ peri_status peri_solution_report(peri_solution *s, char **out)
     const peri_certificate *c = &s->certificate;
     text_buffer t;
     text_init(&t, &s->ctx->mem);
-    text_add(&t, "status        %s%s%s%s\n", peri_outcome_name(s->outcome), s->message[0] != '\0' ? " (" : "", s->message,
-             s->message[0] != '\0' ? ")" : "");
+    text_add(&t, "status        %s%s%s%s\n", peri_outcome_name(s->outcome), s->message[0] != '\0' ? " (" : "",
+             s->message, s->message[0] != '\0' ? ")" : "");
     text_add(&t, "objective     ");
     put(&t, s->objective, 12);
-    text_add(&t, "\nsolver        %s%s%s%s, %lld iteration%s, ", s->solver, strcmp(s->plan, s->solver) != 0 ? " (plan: " : "",
-             strcmp(s->plan, s->solver) != 0 ? s->plan : "", strcmp(s->plan, s->solver) != 0 ? ")" : "",
-             (long long)s->iterations, s->iterations == 1 ? "" : "s");
+    text_add(&t, "\nsolver        %s%s%s%s, %lld iteration%s, ", s->solver,
+             strcmp(s->plan, s->solver) != 0 ? " (plan: " : "", strcmp(s->plan, s->solver) != 0 ? s->plan : "",
+             strcmp(s->plan, s->solver) != 0 ? ")" : "", (long long)s->iterations, s->iterations == 1 ? "" : "s");
     put(&t, s->times.total, 3);
     text_add(&t, " s\n");
     put_evaluations(&t, &s->evaluations);

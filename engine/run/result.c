@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * result.c - a solution's life and what a host may ask of it. Invariant: x, y and z belong to the model as it was when solved, with the parameters of
- * then; variables or constraints added later are told apart by their offsets. Multipliers leave here in the user's sense.
+ * result.c - a solution's life and what a host may ask of it. Invariant: x, y and z belong to the model as it was when
+ * solved, with the parameters of then; variables or constraints added later are told apart by their offsets.
+ * Multipliers leave here in the user's sense.
  */
 #include "run/internal.h"
 #include <stdio.h>
@@ -109,7 +110,9 @@ const peri_event *peri_solution_history(const peri_solution *s)
     return s->history.at;
 }
 
-/* ---- values ------------------------------------------------------------------------------------------------------------------- */
+/* ---- values
+ * -------------------------------------------------------------------------------------------------------------------
+ */
 
 /* The variables and parameters of the solve, and where their values lie. */
 static int64_t list_values(const peri_solution *s, peri_expr *node, const double **value)

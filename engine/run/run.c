@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * run.c - one solve from its arguments to a certified solution: the start point, the solver's memory, the loop, and what an error in it means.
- * Invariant: once init was called, fini is; the floating-point environment is the host's again after every call of a plugin; whatever
- * happened, all that the run allocated is freed, and a result carries the best or last point that was accepted, or the start point.
+ * run.c - one solve from its arguments to a certified solution: the start point, the solver's memory, the loop, and
+ * what an error in it means. Invariant: once init was called, fini is; the floating-point environment is the host's
+ * again after every call of a plugin; whatever happened, all that the run allocated is freed, and a result carries the
+ * best or last point that was accepted, or the start point.
  */
 #include "base/clock.h"
 #include "run/factor.h"
@@ -12,7 +13,9 @@
 #include <stdio.h>
 #include <string.h>
 
-/* ---- set-up --------------------------------------------------------------------------------------------------------------------- */
+/* ---- set-up
+ * ---------------------------------------------------------------------------------------------------------------------
+ */
 
 static bool allocate(peri_run *run)
 {
@@ -23,7 +26,8 @@ static bool allocate(peri_run *run)
     run->start = arena_array(a, n, sizeof(double));
     run->rows = arena_array(a, m, sizeof(double));
     run->undefined_at = arena_array(a, n, sizeof(double));
-    bool ok = run->state != NULL && run->options != NULL && run->start != NULL && run->rows != NULL && run->undefined_at != NULL;
+    bool ok = run->state != NULL && run->options != NULL && run->start != NULL && run->rows != NULL &&
+              run->undefined_at != NULL;
     for (int k = 0; k < 2; k++) {
         run_point *point = &run->point[k];
         point->x = arena_array(a, n, sizeof(double));
@@ -53,9 +57,10 @@ static peri_status check_warm_start(const peri_run *run)
     if (warm == NULL || (warm->model == run->model && warm->n == run->p->n && warm->m == run->p->m))
         return PERI_OK;
     if (warm->model != run->model)
-        return FAIL(run->ctx, PERI_E_ARGUMENT, "warm start: the solution is of another model, \"%s\"", warm->model->name);
-    return FAIL(run->ctx, PERI_E_STATE, "warm start: model \"%s\" has gained variables or constraints since that solution",
-                run->model->name);
+        return FAIL(run->ctx, PERI_E_ARGUMENT, "warm start: the solution is of another model, \"%s\"",
+                    warm->model->name);
+    return FAIL(run->ctx, PERI_E_STATE,
+                "warm start: model \"%s\" has gained variables or constraints since that solution", run->model->name);
 }
 
 /* Programs that a step may call, so that steps do not allocate; patterns are compiled when init asks for them. */
@@ -86,7 +91,8 @@ static peri_status set_up(peri_run *run)
     return compile(run);
 }
 
-/* ---- calls of the plugin ------------------------------------------------------------------------------------------------------------- */
+/* ---- calls of the plugin
+ * ------------------------------------------------------------------------------------------------------------- */
 
 static const peri_solver_ops *ops_of(const peri_run *run)
 {
@@ -126,7 +132,9 @@ static void call_fini(peri_run *run)
     fesetenv(&saved);
 }
 
-/* ---- the loop --------------------------------------------------------------------------------------------------------------------------- */
+/* ---- the loop
+ * ---------------------------------------------------------------------------------------------------------------------------
+ */
 
 /* Room for the rows of the next steps, so that ending an iteration allocates nothing. */
 static peri_status reserve_history(peri_run *run)
@@ -177,7 +185,9 @@ static peri_status judge(peri_run *run, peri_status status)
         return PERI_OK;
     }
     if (status != PERI_E_DOMAIN)
-        return peri_error_code(run->ctx) == status ? status : FAIL(run->ctx, status, "%s: %s", run->plugin->name, peri_status_text(status));
+        return peri_error_code(run->ctx) == status
+                   ? status
+                   : FAIL(run->ctx, status, "%s: %s", run->plugin->name, peri_status_text(status));
     status = nlp_explain_domain(run->p, run->was_undefined ? run->undefined_at : run->start);
     if (status != PERI_E_DOMAIN || run->last < 0)
         return status;
@@ -185,11 +195,14 @@ static peri_status judge(peri_run *run, peri_status status)
     return PERI_OK;
 }
 
-/* ---- the answer --------------------------------------------------------------------------------------------------------------------------- */
+/* ---- the answer
+ * ---------------------------------------------------------------------------------------------------------------------------
+ */
 
 static bool is_claim(peri_why why)
 {
-    return why == PERI_WHY_CONVERGED || why == PERI_WHY_STALLED || why == PERI_WHY_INFEASIBLE || why == PERI_WHY_UNBOUNDED;
+    return why == PERI_WHY_CONVERGED || why == PERI_WHY_STALLED || why == PERI_WHY_INFEASIBLE ||
+           why == PERI_WHY_UNBOUNDED;
 }
 
 static peri_status take_point(peri_run *run)
@@ -225,8 +238,12 @@ static peri_status conclude(peri_run *run)
     peri_solution *s = run->solution;
     nlp *p = run->p;
     double f;
-    outcome_evidence e = {.why = run->why, .stopped_by = run->stopped_by, .tolerance = run->limits.tolerance,
-                          .traits = run->traits, .flags = run->plugin->flags, .violation_slope = NAN};
+    outcome_evidence e = {.why = run->why,
+                          .stopped_by = run->stopped_by,
+                          .tolerance = run->limits.tolerance,
+                          .traits = run->traits,
+                          .flags = run->plugin->flags,
+                          .violation_slope = NAN};
     TRY(take_point(run));
     TRY(certify(p, s->x, s->y, s->z, &s->certificate));
     peri_status status = nlp_f(p, s->x, &f);
@@ -276,8 +293,16 @@ peri_status run_with(peri_model *m, const peri_plugin *plugin, const char *plan,
                      peri_solution **out)
 {
     static const peri_solve_args none;
-    peri_run run = {.ctx = m->ctx, .model = m, .plugin = plugin, .args = args != NULL ? args : &none, .last = -1, .best = -1,
-                    .why = PERI_WHY_CONTINUE, .stopped_by = PERI_OPTIMAL, .linear_solver = "", .started = clock_seconds()};
+    peri_run run = {.ctx = m->ctx,
+                    .model = m,
+                    .plugin = plugin,
+                    .args = args != NULL ? args : &none,
+                    .last = -1,
+                    .best = -1,
+                    .why = PERI_WHY_CONTINUE,
+                    .stopped_by = PERI_OPTIMAL,
+                    .linear_solver = "",
+                    .started = clock_seconds()};
     *out = NULL;
     if (m->nlp != NULL && m->nlp->in_use > 0)
         return FAIL(m->ctx, PERI_E_STATE, "model \"%s\" is being solved", m->name);

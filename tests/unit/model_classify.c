@@ -1,28 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a problem is said to be: a table of problems with the class and the traits that can be proven of them. What is convex but not proven so must
- * not be in the table as convex; what is not convex must never come out as convex.
+ * What a problem is said to be: a table of problems with the class and the traits that can be proven of them. What is
+ * convex but not proven so must not be in the table as convex; what is not convex must never come out as convex.
  */
 #include "oracle/nlp.h"
 #include "tap/tap.h"
 #include "unit/text_model.h"
 
-#define CONVEX PERI_BIT(PERI_TRAIT_CONVEX)
-#define SQUARES PERI_BIT(PERI_TRAIT_LEAST_SQUARES)
-#define LINEAR PERI_BIT(PERI_TRAIT_LINEAR_OBJECTIVE)
+#define CONVEX    PERI_BIT(PERI_TRAIT_CONVEX)
+#define SQUARES   PERI_BIT(PERI_TRAIT_LEAST_SQUARES)
+#define LINEAR    PERI_BIT(PERI_TRAIT_LINEAR_OBJECTIVE)
 #define QUADRATIC PERI_BIT(PERI_TRAIT_QUADRATIC_OBJECTIVE)
 #define NONLINEAR PERI_BIT(PERI_TRAIT_NONLINEAR_OBJECTIVE)
-#define CURVED PERI_BIT(PERI_TRAIT_NONLINEAR_CONSTRAINTS)
-#define ROUGH PERI_BIT(PERI_TRAIT_NONSMOOTH)
-#define ASKED (CONVEX | SQUARES | LINEAR | QUADRATIC | NONLINEAR | CURVED | ROUGH)
+#define CURVED    PERI_BIT(PERI_TRAIT_NONLINEAR_CONSTRAINTS)
+#define ROUGH     PERI_BIT(PERI_TRAIT_NONSMOOTH)
+#define ASKED     (CONVEX | SQUARES | LINEAR | QUADRATIC | NONLINEAR | CURVED | ROUGH)
 
 typedef struct {
-    const char *f;             /* "max: ..." maximizes; NULL: none */
-    double lower, upper;       /* of all variables */
+    const char *f;       /* "max: ..." maximizes; NULL: none */
+    double lower, upper; /* of all variables */
     double cl, cu;
-    const char *c;             /* NULL: none */
+    const char *c; /* NULL: none */
     const char *class_name;
-    uint64_t traits;           /* among ASKED */
+    uint64_t traits; /* among ASKED */
 } problem;
 
 static const double INF = INFINITY;
@@ -37,16 +37,20 @@ static const problem PROBLEMS[] = {
     {"max: x1^2", -1, 1, 1, 1, "x1+x2", "quadratic program", QUADRATIC},
     {"x1*x2", -1, 1, 1, 1, "x1+x2", "quadratic program", QUADRATIC},
     {"4*x1^2+4*x1*x2+x2^2+x3^2", -INFINITY, INFINITY, 1, 1, "x1+x3", "convex quadratic program", QUADRATIC | CONVEX},
-    {"x1*x1-2*x1*x2+x2*x2+x3*x3-x3*x4+x4*x4", -INFINITY, INFINITY, 1, 1, "x1+x3", "convex quadratic program", QUADRATIC | CONVEX},
-    {"x1+x2", -INFINITY, INFINITY, -INFINITY, 1, "x1^2+x2^2", "convex quadratically constrained program", LINEAR | CURVED | CONVEX},
+    {"x1*x1-2*x1*x2+x2*x2+x3*x3-x3*x4+x4*x4", -INFINITY, INFINITY, 1, 1, "x1+x3", "convex quadratic program",
+     QUADRATIC | CONVEX},
+    {"x1+x2", -INFINITY, INFINITY, -INFINITY, 1, "x1^2+x2^2", "convex quadratically constrained program",
+     LINEAR | CURVED | CONVEX},
     {"x1+x2", -INFINITY, INFINITY, 1, INFINITY, "x1^2+x2^2", "quadratically constrained program", LINEAR | CURVED},
     {"x1+x2", -INFINITY, INFINITY, 1, 1, "x1^2+x2^2", "quadratically constrained program", LINEAR | CURVED},
     {"x1+x2", -INFINITY, INFINITY, -INFINITY, 1, "x1^2+x1*x2+x2^2", "convex quadratically constrained program",
      LINEAR | CURVED | CONVEX},
-    {"x1+x2", -INFINITY, INFINITY, -INFINITY, 1, "x1^2+3*x1*x2+x2^2", "quadratically constrained program", LINEAR | CURVED},
+    {"x1+x2", -INFINITY, INFINITY, -INFINITY, 1, "x1^2+3*x1*x2+x2^2", "quadratically constrained program",
+     LINEAR | CURVED},
     {"x1+x2", -INFINITY, INFINITY, -1, INFINITY, "x1*x2-x1^2-x2^2", "convex quadratically constrained program",
      LINEAR | CURVED | CONVEX},
-    {"(1-x1)^2+100*(x2-x1^2)^2", -INFINITY, INFINITY, 0, 0, NULL, "unconstrained least-squares problem", NONLINEAR | SQUARES},
+    {"(1-x1)^2+100*(x2-x1^2)^2", -INFINITY, INFINITY, 0, 0, NULL, "unconstrained least-squares problem",
+     NONLINEAR | SQUARES},
     {"(1-x1)^2+(x2-x1)^2", -INFINITY, INFINITY, 0, 0, NULL, "unconstrained linear least-squares problem",
      QUADRATIC | SQUARES | CONVEX},
     {"exp(x1)+exp(-x1)-x2", 0, 1, 0, 0, NULL, "bound-constrained convex program", NONLINEAR | CONVEX},
@@ -55,7 +59,8 @@ static const problem PROBLEMS[] = {
     {"max: log(x1)", 0, 5, 0, 0, NULL, "bound-constrained convex program", NONLINEAR | CONVEX},
     {"x1^3", 0, 5, 0, 0, NULL, "bound-constrained convex program", NONLINEAR | CONVEX},
     {"x1^3", -1, 5, 0, 0, NULL, "bound-constrained nonlinear program", NONLINEAR},
-    {"abs(x1)+x2^2", -INFINITY, INFINITY, 0, 0, NULL, "unconstrained convex non-smooth program", NONLINEAR | ROUGH | CONVEX},
+    {"abs(x1)+x2^2", -INFINITY, INFINITY, 0, 0, NULL, "unconstrained convex non-smooth program",
+     NONLINEAR | ROUGH | CONVEX},
     {"abs(x1)*sin(x2)", -INFINITY, INFINITY, 0, 0, NULL, "unconstrained non-smooth program", NONLINEAR | ROUGH},
     {NULL, -INFINITY, INFINITY, 0, 1, "x1+x2", "linear feasibility problem", LINEAR | CONVEX},
     {NULL, -INFINITY, INFINITY, 0, 1, "x1*x2", "nonlinear feasibility problem", LINEAR | CURVED},
@@ -105,10 +110,12 @@ static void test_rows(peri_context *ctx)
     peri_expr stack;
     peri_constraint handle;
     ok(peri_expr_stack(t.m, 3, parts, &stack) == PERI_OK &&
-       peri_model_constrain(t.m, "mixed", stack, 1, &lower, &lower, &handle) == PERI_OK, "a block of mixed rows");
+           peri_model_constrain(t.m, "mixed", stack, 1, &lower, &lower, &handle) == PERI_OK,
+       "a block of mixed rows");
     text_constrain(&t, "last", 0, "x2", 1);
     ok(model_classify(t.m, &c) == PERI_OK, "classified");
-    ok(c.linear_row[0] == 1 && c.linear_row[1] == 0 && c.linear_row[2] == 1 && c.linear_row[3] == 1, "rows are told apart");
+    ok(c.linear_row[0] == 1 && c.linear_row[1] == 0 && c.linear_row[2] == 1 && c.linear_row[3] == 1,
+       "rows are told apart");
     is_int(c.linear_rows, 3, "linear rows");
     is_int(c.equalities, 3, "equalities");
     mem_array_free(&ctx->mem, c.linear_row);
@@ -116,7 +123,8 @@ static void test_rows(peri_context *ctx)
     is_int(c.fixed, 2, "fix the variables");
     mem_array_free(&ctx->mem, c.linear_row);
     ok(peri_model_set_upper(t.m, t.x, 1, &one) == PERI_OK && peri_model_set_integer(t.m, t.x) == PERI_OK &&
-       model_classify(t.m, &c) == PERI_OK, "integers");
+           model_classify(t.m, &c) == PERI_OK,
+       "integers");
     is_int(c.integers, 2, "are counted");
     is_text(c.class_name, "integer quadratically constrained program", "and in the name");
     ok((c.traits & CONVEX) == 0 && (c.traits & PERI_BIT(PERI_TRAIT_INTEGER)), "never convex");
@@ -146,22 +154,25 @@ static void test_reasons(peri_context *ctx)
     ok(peri_expr_call(t.m, &fn, t.x, &call) == PERI_OK && peri_model_minimize(t.m, call) == PERI_OK, "a black box");
     ok(model_classify(t.m, &c) == PERI_OK, "classified");
     is_text(c.why_blackbox, "function \"simulator\" without a gradient in the objective", "is named with its place");
-    ok((c.traits & PERI_BIT(PERI_TRAIT_BLACKBOX)) != 0 && (c.traits & PERI_BIT(PERI_TRAIT_GRADIENT)) == 0, "and has no gradient");
+    ok((c.traits & PERI_BIT(PERI_TRAIT_BLACKBOX)) != 0 && (c.traits & PERI_BIT(PERI_TRAIT_GRADIENT)) == 0,
+       "and has no gradient");
     mem_array_free(&ctx->mem, c.linear_row);
     peri_model_free(t.m);
     t = text_new(ctx, 3, NULL);
     peri_expr args[2] = {t.x, t.x}, e;
-    ok(peri_expr_op(t.m, PERI_OP_LOGSUMEXP, 1, args, &e) == PERI_OK && peri_model_minimize(t.m, e) == PERI_OK, "logsumexp");
+    ok(peri_expr_op(t.m, PERI_OP_LOGSUMEXP, 1, args, &e) == PERI_OK && peri_model_minimize(t.m, e) == PERI_OK,
+       "logsumexp");
     ok(model_classify(t.m, &c) == PERI_OK && (c.traits & ASKED) == (NONLINEAR | CONVEX), "is smooth and convex");
     mem_array_free(&ctx->mem, c.linear_row);
     peri_model_free(t.m);
 }
 
-/* (A x)'(A x) written as x'(A'A)x by matrix products: no rule sees it, the factorisation does; with the sign of one entry changed
- * enough it is no longer convex. */
+/* (A x)'(A x) written as x'(A'A)x by matrix products: no rule sees it, the factorisation does; with the sign of one
+ * entry changed enough it is no longer convex. */
 static void test_form(peri_context *ctx)
 {
     enum { N = 12 };
+
     double q[N * N] = {0};
     for (int i = 0; i < N; i++)
         for (int j = 0; j < N; j++)
@@ -181,7 +192,8 @@ static void test_form(peri_context *ctx)
         args[1] = ax;
         ok(peri_expr_op(t.m, PERI_OP_DOT, 2, args, &f) == PERI_OK && peri_model_minimize(t.m, f) == PERI_OK, "x'A x");
         ok(model_classify(t.m, &c) == PERI_OK, "classified");
-        is_int((c.traits & CONVEX) != 0, !bad, bad ? "an indefinite form is not convex" : "a semidefinite form is convex");
+        is_int((c.traits & CONVEX) != 0, !bad,
+               bad ? "an indefinite form is not convex" : "a semidefinite form is convex");
         mem_array_free(&ctx->mem, c.linear_row);
         peri_model_free(t.m);
     }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The nlp view: values and derivatives against closed forms and differences, what is compiled when, counts, domain errors by name, evaluations that
- * allocate nothing, and an allocation failure at every place.
+ * The nlp view: values and derivatives against closed forms and differences, what is compiled when, counts, domain
+ * errors by name, evaluations that allocate nothing, and an allocation failure at every place.
  */
 #include "oracle/nlp.h"
 #include "tap/tap.h"
@@ -35,7 +35,8 @@ static void test_rosenbrock(peri_context *ctx)
     ok(nlp_fg(p, x, &f, g) == PERI_OK && all_close(2, g, g_want, 1e-14, 0, "gradient"), "evaluated");
     ok(nlp_hess_pattern(p, &pattern) == PERI_OK && pattern.nnz == 3, "the Hessian is full: 3 entries below");
     ok(nlp_hess(p, x, 1, NULL, h) == PERI_OK && all_close(3, h, h_want, 1e-14, 0, "Hessian"), "evaluated");
-    ok(nlp_hv(p, x, 1, NULL, v, hv) == PERI_OK && all_close(2, hv, hv_want, 1e-14, 0, "Hessian times a vector"), "evaluated");
+    ok(nlp_hv(p, x, 1, NULL, v, hv) == PERI_OK && all_close(2, hv, hv_want, 1e-14, 0, "Hessian times a vector"),
+       "evaluated");
     ok(nlp_jac_pattern(p, &pattern) == PERI_OK && pattern.rows == 0 && pattern.cols == 2 && pattern.nnz == 0,
        "without constraints the Jacobian has no rows");
     ok(nlp_vj(p, x, NULL, g) == PERI_OK && g[0] == 0 && g[1] == 0, "and its products are zero");
@@ -105,12 +106,15 @@ static void test_changes(peri_context *ctx)
     text_param(&t, 2);
     text_minimize(&t, "p*x1+x2^2");
     text_constrain(&t, "c", 0, "x1*x2", 1);
-    ok(nlp_of(t.m, &p) == PERI_OK && nlp_f(p, x, &f) == PERI_OK && is_close(f, 19, 1e-15, 0, "with p = 2"), "evaluated");
+    ok(nlp_of(t.m, &p) == PERI_OK && nlp_f(p, x, &f) == PERI_OK && is_close(f, 19, 1e-15, 0, "with p = 2"),
+       "evaluated");
     const eval_program *program = p->program[NLP_F];
     const double five = 5, one = 1;
-    ok(peri_model_set_param(t.m, t.p, 1, &five) == PERI_OK && peri_model_set_lower(t.m, t.x, 1, &one) == PERI_OK, "data change");
+    ok(peri_model_set_param(t.m, t.p, 1, &five) == PERI_OK && peri_model_set_lower(t.m, t.x, 1, &one) == PERI_OK,
+       "data change");
     ok(nlp_of(t.m, &again) == PERI_OK && again == p && p->program[NLP_F] == program, "nothing is compiled again");
-    ok(p->xl[3] == 1 && nlp_f(p, x, &f) == PERI_OK && is_close(f, 23.5, 1e-15, 0, "with p = 5"), "bounds and values are new");
+    ok(p->xl[3] == 1 && nlp_f(p, x, &f) == PERI_OK && is_close(f, 23.5, 1e-15, 0, "with p = 5"),
+       "bounds and values are new");
     p->in_use++;
     text_constrain(&t, "d", 0, "x3", 1);
     is_int(nlp_of(t.m, &again), PERI_E_STATE, "a structure that changes while a run holds the view is refused");
@@ -141,7 +145,8 @@ static void test_domain(peri_context *ctx)
     peri_model_free(t.m);
     t = text_new(ctx, 2, x);
     text_minimize(&t, "sqrt(x1)+x2");
-    ok(nlp_of(t.m, &p) == PERI_OK && nlp_fg(p, zero, &f, g) == PERI_E_DOMAIN, "a gradient may be infinite where the value is not");
+    ok(nlp_of(t.m, &p) == PERI_OK && nlp_fg(p, zero, &f, g) == PERI_E_DOMAIN,
+       "a gradient may be infinite where the value is not");
     is_int(nlp_explain_domain(p, zero), PERI_E_DOMAIN, "explained");
     has_text(peri_error(ctx), "objective: in its gradient", "as such");
     peri_model_free(t.m);
@@ -159,7 +164,8 @@ static void test_finite(void)
     }
 }
 
-/* ---- derivatives against differences ------------------------------------------------------------------------------------------------ */
+/* ---- derivatives against differences
+ * ------------------------------------------------------------------------------------------------ */
 
 static int wrong_gradient(void *ud, int64_t n, const double *x, double *g)
 {
@@ -180,8 +186,9 @@ static int squares(void *ud, int64_t n, const double *x, double *f)
 
 static void test_check(peri_context *ctx)
 {
-    static const char *const objectives[] = {"x1*x4*(x1+x2+x3)+x3", "exp(x1/x2)+sin(x3)*cos(x4)", "log(x1+x2^2)/x3+x4^3",
-                                             "sqrt(x1*x2)+tanh(x3-x4)^2", "(x1-x2)^2*(x3-x4)^4+atan(x1)"};
+    static const char *const objectives[] = {"x1*x4*(x1+x2+x3)+x3", "exp(x1/x2)+sin(x3)*cos(x4)",
+                                             "log(x1+x2^2)/x3+x4^3", "sqrt(x1*x2)+tanh(x3-x4)^2",
+                                             "(x1-x2)^2*(x3-x4)^4+atan(x1)"};
     const double start[4] = {1.1, 2.2, 0.7, 1.4}, half[3] = {2, 0.5, 3};
     peri_derivative_check check;
     char *report;
@@ -201,7 +208,8 @@ static void test_check(peri_context *ctx)
     const peri_function fn = {"bowl", NULL, squares, wrong_gradient};
     text_model t = text_new(ctx, 3, half);
     peri_expr call;
-    ok(peri_expr_call(t.m, &fn, t.x, &call) == PERI_OK && peri_model_minimize(t.m, call) == PERI_OK, "a function with a wrong gradient");
+    ok(peri_expr_call(t.m, &fn, t.x, &call) == PERI_OK && peri_model_minimize(t.m, call) == PERI_OK,
+       "a function with a wrong gradient");
     ok(peri_model_check(t.m, &check, &report) == PERI_OK && check.gradient > 0.1, "is seen");
     is_int(check.gradient_at[0], 1, "where it is wrong");
     has_text(report, "x[2]", "by name");
@@ -227,7 +235,9 @@ static void test_info(peri_context *ctx)
     peri_model_free(t.m);
 }
 
-/* ---- memory ----------------------------------------------------------------------------------------------------------------------------- */
+/* ---- memory
+ * -----------------------------------------------------------------------------------------------------------------------------
+ */
 
 static void test_no_allocation(peri_context *ctx)
 {
@@ -236,7 +246,8 @@ static void test_no_allocation(peri_context *ctx)
     double f, g[4], c[2], jac[8], hess[10];
     nlp *p;
     ok(nlp_of(t.m, &p) == PERI_OK && nlp_prepare(p) == PERI_OK && nlp_compile(p, NLP_HV) == PERI_OK &&
-       nlp_compile(p, NLP_VJ) == PERI_OK && nlp_compile(p, NLP_JV) == PERI_OK, "everything compiled");
+           nlp_compile(p, NLP_VJ) == PERI_OK && nlp_compile(p, NLP_JV) == PERI_OK,
+       "everything compiled");
     peri_memory_fail_at(ctx, 1, true);
     peri_status status = nlp_f(p, x, &f);
     status = status == PERI_OK ? nlp_fg(p, x, &f, g) : status;
@@ -266,7 +277,8 @@ static peri_status whole(peri_context *ctx, int64_t k)
     peri_memory_fail_at(ctx, 0, false);
     double f;
     const double x[4] = {1, 5, 5, 1};
-    if (status == PERI_E_NOMEM && (nlp_of(t.m, &p) != PERI_OK || nlp_prepare(p) != PERI_OK || nlp_f(p, x, &f) != PERI_OK || !(fabs(f - 16) < 1e-12)))
+    if (status == PERI_E_NOMEM && (nlp_of(t.m, &p) != PERI_OK || nlp_prepare(p) != PERI_OK ||
+                                   nlp_f(p, x, &f) != PERI_OK || !(fabs(f - 16) < 1e-12)))
         status = PERI_E_INTERNAL; /* the next call works */
     peri_free_text(ctx, report);
     peri_model_free(t.m);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The certificate: known Karush-Kuhn-Tucker points pass, with given and with estimated multipliers; the same points moved, or with multipliers
- * changed in size or sign, do not. Problems of Hock and Schittkowski (Test Examples for Nonlinear Programming Codes, 1981), whose multipliers
- * follow from their solutions by hand.
+ * The certificate: known Karush-Kuhn-Tucker points pass, with given and with estimated multipliers; the same points
+ * moved, or with multipliers changed in size or sign, do not. Problems of Hock and Schittkowski (Test Examples for
+ * Nonlinear Programming Codes, 1981), whose multipliers follow from their solutions by hand.
  */
 #include "run/internal.h"
 #include "tap/tap.h"
@@ -12,11 +12,13 @@ typedef struct {
     const char *name, *f;
     int64_t n;
     double lower, upper;
+
     struct {
         double lower;
         const char *c;
         double upper;
     } rows[3];
+
     double x[4], y[3], z[4]; /* solution */
 } problem;
 
@@ -25,19 +27,47 @@ static const problem PROBLEMS[] = {
     {"rosenbrock", "(1-x1)^2+100*(x2-x1^2)^2", 2, FREE, {{0, NULL, 0}}, {1, 1}, {0}, {0}},
     {"bounded quadratic", "(x1+1)^2+(x2-3)^2+(x3-0.5)^2", 3, 0, 2, {{0, NULL, 0}}, {0, 2, 0.5}, {0}, {2, -2, 0}},
     {"hs6", "(1-x1)^2", 2, FREE, {{0, "10*(x2-x1^2)", 0}}, {1, 1}, {0}, {0}},
-    {"hs7", "log(1+x1^2)-x2", 2, FREE, {{4, "(1+x1^2)^2+x2^2", 4}}, {0, 1.7320508075688772}, {-0.28867513459481287}, {0}},
+    {"hs7",
+     "log(1+x1^2)-x2",
+     2,
+     FREE,
+     {{4, "(1+x1^2)^2+x2^2", 4}},
+     {0, 1.7320508075688772},
+     {-0.28867513459481287},
+     {0}},
     {"hs12", "0.5*x1^2+x2^2-x1*x2-7*x1-7*x2", 2, FREE, {{-INFINITY, "4*x1^2+x2^2", 25}}, {2, 3}, {-0.5}, {0}},
     {"hs28", "(x1+x2)^2+(x2+x3)^2", 3, FREE, {{1, "x1+2*x2+3*x3", 1}}, {0.5, -0.5, 0.5}, {0}, {0}},
-    {"hs35", "9-8*x1-6*x2-4*x3+2*x1^2+2*x2^2+x3^2+2*x1*x2+2*x1*x3", 3, 0, INFINITY, {{-INFINITY, "x1+x2+2*x3", 3}},
-     {4.0 / 3, 7.0 / 9, 4.0 / 9}, {-2.0 / 9}, {0}},
-    {"hs43", "x1^2+x2^2+2*x3^2+x4^2-5*x1-5*x2-21*x3+7*x4", 4, FREE,
-     {{-INFINITY, "x1^2+x2^2+x3^2+x4^2+x1-x2+x3-x4", 8}, {-INFINITY, "x1^2+2*x2^2+x3^2+2*x4^2-x1-x4", 10},
-      {-INFINITY, "2*x1^2+x2^2+x3^2+2*x1-x2-x4", 5}}, {0, 1, 2, -1}, {-1, 0, -2}, {0}},
-    {"hs76", "x1^2+0.5*x2^2+x3^2+0.5*x4^2-x1*x3+x3*x4-x1-3*x2+x3-x4", 4, 0, INFINITY,
+    {"hs35",
+     "9-8*x1-6*x2-4*x3+2*x1^2+2*x2^2+x3^2+2*x1*x2+2*x1*x3",
+     3,
+     0,
+     INFINITY,
+     {{-INFINITY, "x1+x2+2*x3", 3}},
+     {4.0 / 3, 7.0 / 9, 4.0 / 9},
+     {-2.0 / 9},
+     {0}},
+    {"hs43",
+     "x1^2+x2^2+2*x3^2+x4^2-5*x1-5*x2-21*x3+7*x4",
+     4,
+     FREE,
+     {{-INFINITY, "x1^2+x2^2+x3^2+x4^2+x1-x2+x3-x4", 8},
+      {-INFINITY, "x1^2+2*x2^2+x3^2+2*x4^2-x1-x4", 10},
+      {-INFINITY, "2*x1^2+x2^2+x3^2+2*x1-x2-x4", 5}},
+     {0, 1, 2, -1},
+     {-1, 0, -2},
+     {0}},
+    {"hs76",
+     "x1^2+0.5*x2^2+x3^2+0.5*x4^2-x1*x3+x3*x4-x1-3*x2+x3-x4",
+     4,
+     0,
+     INFINITY,
      {{-INFINITY, "x1+2*x2+x3+x4", 5}, {-INFINITY, "3*x1+x2+2*x3-x4", 4}, {1.5, "x2+4*x3", INFINITY}},
-     {3.0 / 11, 23.0 / 11, 0, 6.0 / 11}, {-5.0 / 11, 0, 0}, {0, 0, 19.0 / 11, 0}},
+     {3.0 / 11, 23.0 / 11, 0, 6.0 / 11},
+     {-5.0 / 11, 0, 0},
+     {0, 0, 19.0 / 11, 0}},
     {"interval row", "(x1-3)^2+(x2-3)^2", 2, FREE, {{1, "x1+x2", 4}}, {2, 2}, {-2}, {0}},
 };
+
 enum { N_PROBLEMS = sizeof PROBLEMS / sizeof PROBLEMS[0] };
 
 static text_model build(peri_context *ctx, const problem *q)
@@ -53,7 +83,8 @@ static text_model build(peri_context *ctx, const problem *q)
 static double kkt(nlp *p, const double *x, const double *y, const double *z)
 {
     peri_certificate c;
-    ok(certify(p, x, y, z, &c) == PERI_OK && c.kkt >= c.primal && c.kkt >= c.dual && c.kkt >= c.complementarity, "certified");
+    ok(certify(p, x, y, z, &c) == PERI_OK && c.kkt >= c.primal && c.kkt >= c.dual && c.kkt >= c.complementarity,
+       "certified");
     return c.kkt;
 }
 
@@ -107,12 +138,14 @@ static void test_signs(peri_context *ctx)
     text_model t = text_new(ctx, 2, NULL);
     text_minimize(&t, "(x1-1)^2+(x2-1)^2");
     text_constrain(&t, "c", -INFINITY, "x1+x2", 4); /* active at x, but the objective falls inwards */
-    ok(nlp_of(t.m, &p) == PERI_OK && certify_estimate(p, x, NULL, &y, z) == PERI_OK, "an active constraint that does not hold back");
+    ok(nlp_of(t.m, &p) == PERI_OK && certify_estimate(p, x, NULL, &y, z) == PERI_OK,
+       "an active constraint that does not hold back");
     ok(y == 0, "has no multiplier");
     ok(certify(p, x, NULL, NULL, &c) == PERI_OK && c.dual > 0.5, "and the point is not certified");
     y = 2;
     z[0] = z[1] = 0;
-    ok(certify(p, x, &y, z, &c) == PERI_OK && c.dual > 0.5, "not even with the multiplier that makes the gradient vanish");
+    ok(certify(p, x, &y, z, &c) == PERI_OK && c.dual > 0.5,
+       "not even with the multiplier that makes the gradient vanish");
     peri_model_free(t.m);
     t = text_new(ctx, 2, NULL);
     text_bounds(&t, -1, INFINITY);
@@ -139,7 +172,8 @@ static void test_definitions(peri_context *ctx)
     is_close(c.complementarity, 400 * 0.75 / 133.33333333333334, 1e-12, 0, "complementarity too");
     is_close(c.kkt, 3, 1e-12, 0, "kkt is the largest");
     const double half[2] = {1.5, 1}, zero = 0, z_right[2] = {100, 0};
-    ok(peri_model_set_integer(t.m, t.x) == PERI_OK && nlp_of(t.m, &p) == PERI_OK && certify(p, half, &zero, z_right, &c) == PERI_OK,
+    ok(peri_model_set_integer(t.m, t.x) == PERI_OK && nlp_of(t.m, &p) == PERI_OK &&
+           certify(p, half, &zero, z_right, &c) == PERI_OK,
        "integer variables");
     is_close(c.primal, 0.5, 1e-15, 0, "must be integer");
     is_close(c.dual, 0, 0, 1e-15, "and count as fixed otherwise");
@@ -168,27 +202,31 @@ static void test_violation(peri_context *ctx)
     text_model t = text_new(ctx, 2, NULL);
     text_constrain(&t, "a", 1, "x1", INFINITY);
     text_constrain(&t, "b", -INFINITY, "x1", -1);
-    ok(nlp_of(t.m, &p) == PERI_OK && certify_violation(p, middle, &slope) == PERI_OK && slope < 1e-12, "contradicting rows");
+    ok(nlp_of(t.m, &p) == PERI_OK && certify_violation(p, middle, &slope) == PERI_OK && slope < 1e-12,
+       "contradicting rows");
     ok(certify_violation(p, off, &slope) == PERI_OK && slope < 1e-12, "the sum of violations is the same between them");
     ok(certify_violation(p, outside, &slope) == PERI_OK && slope > 0.5, "and can be reduced outside");
     peri_model_free(t.m);
     t = text_new(ctx, 2, NULL);
     text_constrain(&t, "disc", -INFINITY, "x1^2+x2^2", -1);
     const double zero[2] = {0, 0}, near[2] = {0.1, 0};
-    ok(nlp_of(t.m, &p) == PERI_OK && certify_violation(p, zero, &slope) == PERI_OK && slope < 1e-12, "a disc of negative radius");
+    ok(nlp_of(t.m, &p) == PERI_OK && certify_violation(p, zero, &slope) == PERI_OK && slope < 1e-12,
+       "a disc of negative radius");
     ok(certify_violation(p, near, &slope) == PERI_OK && slope > 0.5, "not at other points");
     peri_model_free(t.m);
     t = text_new(ctx, 2, NULL);
     text_bounds(&t, 0, 0.9);
     text_constrain(&t, "a", 2, "x1+x2", INFINITY);
     const double corner[2] = {0.9, 0.9}, interior[2] = {0.4, 0.5};
-    ok(nlp_of(t.m, &p) == PERI_OK && certify_violation(p, corner, &slope) == PERI_OK && slope < 1e-12, "bounds against a row");
+    ok(nlp_of(t.m, &p) == PERI_OK && certify_violation(p, corner, &slope) == PERI_OK && slope < 1e-12,
+       "bounds against a row");
     ok(certify_violation(p, interior, &slope) == PERI_OK && slope > 0.1, "but not inside the bounds");
     ok(certify_violation(p, inside, &slope) == PERI_OK, "asked anywhere");
     peri_model_free(t.m);
     t = text_new(ctx, 2, NULL);
     text_constrain(&t, "a", 0, "x1", 1);
-    ok(nlp_of(t.m, &p) == PERI_OK && certify_violation(p, inside, &slope) == PERI_OK && isinf(slope), "a feasible point is no evidence");
+    ok(nlp_of(t.m, &p) == PERI_OK && certify_violation(p, inside, &slope) == PERI_OK && isinf(slope),
+       "a feasible point is no evidence");
     peri_model_free(t.m);
 }
 
@@ -196,6 +234,7 @@ static void test_violation(peri_context *ctx)
 static void test_large(peri_context *ctx)
 {
     enum { N = 60 };
+
     double x[N], y_want[N], y[N], z[N], grad[N];
     text_model t = text_new(ctx, N, NULL);
     peri_expr sum = text_expr(&t, "0*x1");
@@ -216,7 +255,8 @@ static void test_large(peri_context *ctx)
     }
     for (int i = 0; i < N; i++) {
         peri_expr g, xi, args[2];
-        ok(peri_expr_number(t.m, grad[i], &g) == PERI_OK && peri_expr_range(t.m, t.x, 1, 1, i, 1, &xi) == PERI_OK, "a term");
+        ok(peri_expr_number(t.m, grad[i], &g) == PERI_OK && peri_expr_range(t.m, t.x, 1, 1, i, 1, &xi) == PERI_OK,
+           "a term");
         args[0] = g;
         args[1] = xi;
         ok(peri_expr_op(t.m, PERI_OP_MUL, 2, args, &g) == PERI_OK, "of the objective");
@@ -227,7 +267,8 @@ static void test_large(peri_context *ctx)
     nlp *p;
     peri_certificate c;
     ok(peri_model_minimize(t.m, sum) == PERI_OK && nlp_of(t.m, &p) == PERI_OK, "a larger problem");
-    ok(certify_estimate(p, x, NULL, y, z) == PERI_OK && all_close(N, y, y_want, 1e-8, 1e-8, "its multipliers"), "estimated");
+    ok(certify_estimate(p, x, NULL, y, z) == PERI_OK && all_close(N, y, y_want, 1e-8, 1e-8, "its multipliers"),
+       "estimated");
     ok(certify(p, x, y, z, &c) == PERI_OK && c.kkt < 1e-8, "and certified: %g", c.kkt);
     peri_model_free(t.m);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The loop that the engine owns, exercised by small solvers linked into the test: limits, interruption, values that are not numbers, domain errors,
- * warm starts, results, and an allocation failure at every place.
+ * The loop that the engine owns, exercised by small solvers linked into the test: limits, interruption, values that are
+ * not numbers, domain errors, warm starts, results, and an allocation failure at every place.
  */
 #include "io/json.h"
 #include "run/internal.h"
@@ -10,12 +10,25 @@
 #include <fenv.h>
 #include <stdarg.h>
 
-/* ---- a projected gradient method with faults to order ---------------------------------------------------------------------------- */
+/* ---- a projected gradient method with faults to order
+ * ---------------------------------------------------------------------------- */
 
-enum { FAULT_NONE, FAULT_NAN, FAULT_ENDLESS, FAULT_LIES, FAULT_DOMAIN, FAULT_WORSE, FAULT_CANCELLED, FAULT_OWN, FAULT_NUMERIC,
-       FAULT_ROUNDING, FAULT_SILENT };
-static const char *const FAULTS[] = {"none", "nan", "endless", "lies", "domain", "worse", "cancelled", "own", "numeric",
-                                     "rounding", "silent", NULL};
+enum {
+    FAULT_NONE,
+    FAULT_NAN,
+    FAULT_ENDLESS,
+    FAULT_LIES,
+    FAULT_DOMAIN,
+    FAULT_WORSE,
+    FAULT_CANCELLED,
+    FAULT_OWN,
+    FAULT_NUMERIC,
+    FAULT_ROUNDING,
+    FAULT_SILENT
+};
+
+static const char *const FAULTS[] = {"none",      "nan", "endless", "lies",     "domain", "worse",
+                                     "cancelled", "own", "numeric", "rounding", "silent", NULL};
 
 typedef struct {
     int32_t fault;
@@ -140,11 +153,17 @@ static void gradient_fini(void *memory, peri_run *run)
 
 static const peri_solver_ops GRADIENT_OPS = {.init = gradient_init, .step = gradient_step, .fini = gradient_fini};
 static const peri_plugin GRADIENT = {
-    PERI_SOLVER(state, options, LIST), .ops = &GRADIENT_OPS, .name = "slope", .family = "test", .summary = "projected gradient",
-    .needs = {PERI_NEEDS_GRADIENT}, .refuses = {PERI_REFUSES_CONSTRAINTS | PERI_REFUSES_INTEGER},
+    PERI_SOLVER(state, options, LIST),
+    .ops = &GRADIENT_OPS,
+    .name = "slope",
+    .family = "test",
+    .summary = "projected gradient",
+    .needs = {PERI_NEEDS_GRADIENT},
+    .refuses = {PERI_REFUSES_CONSTRAINTS | PERI_REFUSES_INTEGER},
 };
 
-/* ---- a solver that was told the answer ------------------------------------------------------------------------------------------------ */
+/* ---- a solver that was told the answer
+ * ------------------------------------------------------------------------------------------------ */
 
 typedef struct {
     const double *x, *y, *z; /* NULL: none */
@@ -180,20 +199,24 @@ static peri_status teller_step(void *memory, peri_run *run, peri_step *next)
 static const peri_option NO_OPTIONS[] = {PERI_BOOL("unused", options, fault, 0, "nothing")};
 static const peri_solver_ops TELLER_OPS = {.init = teller_init, .step = teller_step, .fini = gradient_fini};
 static const peri_plugin TELLER = {
-    PERI_SOLVER(teller, options, NO_OPTIONS), .ops = &TELLER_OPS, .name = "teller", .family = "test", .summary = "says what it was told",
-    .gives = PERI_GIVES_DUALS,
+    PERI_SOLVER(teller, options, NO_OPTIONS), .ops = &TELLER_OPS,        .name = "teller", .family = "test",
+    .summary = "says what it was told",       .gives = PERI_GIVES_DUALS,
 };
 
-/* ---- runs -------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- runs
+ * --------------------------------------------------------------------------------------------------------------------------------
+ */
 
 enum { MOST_SETTINGS = 4 };
+
 static peri_status solve(text_model *t, const peri_plugin *plugin, peri_solution **s, ...)
 {
     peri_setting settings[MOST_SETTINGS];
     int64_t n = 0;
     va_list args;
     va_start(args, s);
-    for (const char *key = va_arg(args, const char *); key != NULL && n < MOST_SETTINGS; key = va_arg(args, const char *))
+    for (const char *key = va_arg(args, const char *); key != NULL && n < MOST_SETTINGS;
+         key = va_arg(args, const char *))
         settings[n++] = (peri_setting){key, PERI_VALUE_TEXT, 0, va_arg(args, const char *)};
     va_end(args);
     const peri_solve_args a = {.n_settings = n, .settings = settings};
@@ -226,11 +249,13 @@ static void test_solve(peri_context *ctx)
     is_int(rows, iterations + 1, "history: the start and a row an iteration");
     const peri_event *e = peri_solution_history(s);
     ok(e[0].iteration == 0 && e[rows - 1].iteration == iterations && e[rows - 1].best, "in order");
-    ok(e[0].objective == 1 + 36 + 4 && isnan(e[0].step) && e[1].tag == 'g' && e[1].step > 0, "with the numbers that were given");
+    ok(e[0].objective == 1 + 36 + 4 && isnan(e[0].step) && e[1].tag == 'g' && e[1].step > 0,
+       "with the numbers that were given");
     const peri_evaluations n = peri_solution_evaluations(s);
     ok(n.gradient == iterations + 1 && n.objective >= 2 * iterations, "evaluations are the method's own");
     const peri_times times = peri_solution_times(s);
-    ok(times.total > 0 && times.total >= times.gradient + times.objective + times.building + times.method - 1e-9, "times add up");
+    ok(times.total > 0 && times.total >= times.gradient + times.objective + times.building + times.method - 1e-9,
+       "times add up");
     peri_solution_free(s);
     ok(solve(&t, &GRADIENT, &s, NULL) == PERI_OK && peri_solution_iterations(s) == iterations, "again: the same run");
     ok(peri_solution_times(s).building == 0, "and nothing is compiled again");
@@ -248,7 +273,8 @@ static void test_bounds(peri_context *ctx)
     text_bounds(&t, lower, INFINITY);
     ok(solve(&t, &GRADIENT, &s, NULL) == PERI_OK, "with bounds");
     ok(peri_solution_value(s, t.x, x) == PERI_OK && all_close(3, x, want, 0, 1e-8, "the minimizer"), "at the bounds");
-    ok(peri_solution_reduced_cost(s, t.x, z) == PERI_OK && all_close(3, z, duals, 1e-8, 1e-7, "multipliers of the bounds"),
+    ok(peri_solution_reduced_cost(s, t.x, z) == PERI_OK &&
+           all_close(3, z, duals, 1e-8, 1e-7, "multipliers of the bounds"),
        "are found by the engine");
     is_text(peri_outcome_name(peri_solution_outcome(s)), "optimal", "certified with them");
     ok(peri_solution_history(s)[0].objective >= 0 && x[1] >= lower, "the start was projected onto the bounds");
@@ -256,7 +282,9 @@ static void test_bounds(peri_context *ctx)
     peri_model_free(t.m);
 }
 
-/* ---- limits ------------------------------------------------------------------------------------------------------------------------------ */
+/* ---- limits
+ * ------------------------------------------------------------------------------------------------------------------------------
+ */
 
 static void test_limits(peri_context *ctx)
 {
@@ -266,10 +294,12 @@ static void test_limits(peri_context *ctx)
     const double start[3] = {2, 1, 0};
     ok(solve(&t, &GRADIENT, &s, "iterations", "0", NULL) == PERI_OK, "no iterations");
     is_text(peri_outcome_name(peri_solution_outcome(s)), "iteration_limit", "is a limit");
-    ok(peri_solution_iterations(s) == 0 && peri_solution_value(s, t.x, x) == PERI_OK && all_close(3, x, start, 0, 0, "start"),
+    ok(peri_solution_iterations(s) == 0 && peri_solution_value(s, t.x, x) == PERI_OK &&
+           all_close(3, x, start, 0, 0, "start"),
        "the point is the start");
     peri_solution_free(s);
-    ok(solve(&t, &GRADIENT, &s, "iterations", "1", NULL) == PERI_OK && peri_solution_iterations(s) == 1, "one iteration");
+    ok(solve(&t, &GRADIENT, &s, "iterations", "1", NULL) == PERI_OK && peri_solution_iterations(s) == 1,
+       "one iteration");
     ok(peri_solution_objective(s) < 41, "is better than none");
     peri_solution_free(s);
     ok(solve(&t, &GRADIENT, &s, "time_limit", "0", NULL) == PERI_OK, "no time");
@@ -284,7 +314,8 @@ static void test_limits(peri_context *ctx)
     is_text(peri_solution_message(s), "limit of objective evaluations reached", "are a limit");
     is_text(peri_outcome_name(peri_solution_outcome(s)), "iteration_limit", "of the same kind");
     peri_solution_free(s);
-    ok(solve(&t, &GRADIENT, &s, "fault", "silent", "at", "1", "iterations", "50", NULL) == PERI_OK, "a solver that never accepts a point");
+    ok(solve(&t, &GRADIENT, &s, "fault", "silent", "at", "1", "iterations", "50", NULL) == PERI_OK,
+       "a solver that never accepts a point");
     is_text(peri_outcome_name(peri_solution_outcome(s)), "iteration_limit", "ends at the limit as well");
     peri_solution_free(s);
     peri_model_free(t.m);
@@ -295,7 +326,8 @@ static void test_options(peri_context *ctx)
     text_model t = bowl(ctx);
     peri_solution *s;
     is_int(solve(&t, &GRADIENT, &s, "iteration", "5", NULL), PERI_E_OPTION, "an unknown option is refused");
-    has_text(peri_error(ctx), "slope: no option \"iteration\" (did you mean \"iterations\"", "with the engine's nearest");
+    has_text(peri_error(ctx), "slope: no option \"iteration\" (did you mean \"iterations\"",
+             "with the engine's nearest");
     is_int(solve(&t, &GRADIENT, &s, "falt", "nan", NULL), PERI_E_OPTION, "an unknown option is refused");
     has_text(peri_error(ctx), "did you mean \"fault\"", "with the solver's nearest");
     is_int(solve(&t, &GRADIENT, &s, "iterations", "-1", NULL), PERI_E_OPTION, "a limit below 0 is refused");
@@ -307,7 +339,9 @@ static void test_options(peri_context *ctx)
     peri_model_free(t.m);
 }
 
-/* ---- interruption ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- interruption
+ * ------------------------------------------------------------------------------------------------------------------------
+ */
 
 typedef struct {
     peri_context *ctx;
@@ -339,7 +373,8 @@ static void test_interrupt(peri_context *ctx)
     for (int by_flag = 0; by_flag < 2; by_flag++) {
         watcher w = {ctx, 3, 0, by_flag == 1, NULL, PERI_OK};
         const peri_solve_args a = {.event = watch, .event_ud = &w};
-        ok(run_with(t.m, &GRADIENT, "slope", &a, &s) == PERI_OK, "%s", by_flag ? "an interruption" : "an event function that says stop");
+        ok(run_with(t.m, &GRADIENT, "slope", &a, &s) == PERI_OK, "%s",
+           by_flag ? "an interruption" : "an event function that says stop");
         is_text(peri_outcome_name(peri_solution_outcome(s)), "interrupted", "ends as interrupted");
         ok(peri_solution_iterations(s) == 3 && w.seen == 4, "after the iteration in hand");
         is_close(peri_solution_objective(s), peri_solution_history(s)[3].objective, 0, 0, "with the best point so far");
@@ -359,7 +394,9 @@ static void test_interrupt(peri_context *ctx)
     peri_model_free(t.m);
 }
 
-/* ---- faults --------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- faults
+ * ---------------------------------------------------------------------------------------------------------------------------------
+ */
 
 static void test_faults(peri_context *ctx)
 {
@@ -378,14 +415,17 @@ static void test_faults(peri_context *ctx)
     is_text(peri_outcome_name(peri_solution_outcome(s)), "numerical_error", "is one");
     ok(peri_solution_objective(s) < 41, "the best point is returned");
     peri_solution_free(s);
-    ok(solve(&t, &GRADIENT, &s, "fault", "cancelled", NULL) == PERI_OK && peri_solution_outcome(s) == PERI_INTERRUPTED, "cancelled");
+    ok(solve(&t, &GRADIENT, &s, "fault", "cancelled", NULL) == PERI_OK && peri_solution_outcome(s) == PERI_INTERRUPTED,
+       "cancelled");
     peri_solution_free(s);
-    ok(solve(&t, &GRADIENT, &s, "fault", "numeric", NULL) == PERI_OK && peri_solution_outcome(s) == PERI_NUMERICAL_ERROR,
+    ok(solve(&t, &GRADIENT, &s, "fault", "numeric", NULL) == PERI_OK &&
+           peri_solution_outcome(s) == PERI_NUMERICAL_ERROR,
        "a numerical breakdown is a result");
     peri_solution_free(s);
     is_int(solve(&t, &GRADIENT, &s, "fault", "own", NULL), PERI_E_PLUGIN, "an error of the plugin's own is an error");
     is_text(peri_error(ctx), "slope: no room for the left foot", "in its words");
-    ok(solve(&t, &GRADIENT, &s, "fault", "rounding", NULL) == PERI_OK && fegetround() == FE_TONEAREST, "the rounding mode is ours again");
+    ok(solve(&t, &GRADIENT, &s, "fault", "rounding", NULL) == PERI_OK && fegetround() == FE_TONEAREST,
+       "the rounding mode is ours again");
     peri_solution_free(s);
     peri_model_free(t.m);
 }
@@ -401,7 +441,8 @@ static void test_domain(peri_context *ctx)
     is_text(peri_error(ctx), "objective: log(-3) is not defined", "names the objective and the operation");
     is_int(finished, 1, "and fini is called");
     ok(s == NULL, "there is no solution");
-    ok(peri_model_set_start(t.m, t.x, 1, good) == PERI_OK && solve(&t, &GRADIENT, &s, NULL) == PERI_OK, "from elsewhere");
+    ok(peri_model_set_start(t.m, t.x, 1, good) == PERI_OK && solve(&t, &GRADIENT, &s, NULL) == PERI_OK,
+       "from elsewhere");
     is_text(peri_outcome_name(peri_solution_outcome(s)), "optimal", "steps into the undefined are shortened");
     peri_solution_free(s);
     ok(solve(&t, &GRADIENT, &s, "fault", "domain", NULL) == PERI_OK && peri_solution_outcome(s) == PERI_NUMERICAL_ERROR,
@@ -428,7 +469,9 @@ static void test_refused(peri_context *ctx)
     peri_model_free(t.m);
 }
 
-/* ---- results ---------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- results
+ * ----------------------------------------------------------------------------------------------------------------------------------
+ */
 
 static void test_duals(peri_context *ctx)
 {
@@ -466,11 +509,13 @@ static void test_unsure(peri_context *ctx)
     text_maximize(&t, "3*x1+2*x2");
     const peri_constraint first = text_constrain(&t, "first", -INFINITY, "x1+x2", 4);
     told = &a;
-    ok(solve(&t, &TELLER, &s, NULL) == PERI_OK && peri_solution_outcome(s) == PERI_OPTIMAL, "without multipliers they are estimated");
+    ok(solve(&t, &TELLER, &s, NULL) == PERI_OK && peri_solution_outcome(s) == PERI_OPTIMAL,
+       "without multipliers they are estimated");
     ok(peri_solution_dual(s, first, &dual) == PERI_OK && is_close(dual, 2, 1e-9, 0, "dual"), "in the user's sense");
     peri_solution_free(s);
     a.x = inside;
-    ok(solve(&t, &TELLER, &s, NULL) == PERI_OK && peri_solution_outcome(s) == PERI_FEASIBLE, "an inner point is feasible, no more");
+    ok(solve(&t, &TELLER, &s, NULL) == PERI_OK && peri_solution_outcome(s) == PERI_FEASIBLE,
+       "an inner point is feasible, no more");
     peri_solution_free(s);
     a.x = outside;
     a.why = PERI_WHY_INFEASIBLE;
@@ -483,7 +528,8 @@ static void test_unsure(peri_context *ctx)
     text_constrain(&t, "against", 6, "x1+x2", INFINITY);
     const double between[2] = {2.5, 2.5};
     a.x = between;
-    ok(solve(&t, &TELLER, &s, NULL) == PERI_OK && peri_solution_outcome(s) == PERI_INFEASIBLE, "where it cannot, it is");
+    ok(solve(&t, &TELLER, &s, NULL) == PERI_OK && peri_solution_outcome(s) == PERI_INFEASIBLE,
+       "where it cannot, it is");
     peri_solution_free(s);
     peri_model_free(t.m);
 }
@@ -501,7 +547,8 @@ static void test_warm_start(peri_context *ctx)
     told = &right;
     ok(solve(&t, &TELLER, &s, NULL) == PERI_OK && !heard.warm, "a cold start has no multipliers");
     const double more = 3.5, less = 2.5;
-    ok(peri_model_set_param(t.m, t.p, 1, &more) == PERI_OK && peri_model_set_upper(t.m, t.x, 1, &less) == PERI_OK, "data change");
+    ok(peri_model_set_param(t.m, t.p, 1, &more) == PERI_OK && peri_model_set_upper(t.m, t.x, 1, &less) == PERI_OK,
+       "data change");
     peri_setting off = {"warm_start", PERI_VALUE_BOOL, 0, NULL};
     peri_solve_args a = {.warm_start = s};
     ok(run_with(t.m, &TELLER, "teller", &a, &again) == PERI_OK && heard.warm && heard.y[0] == -2 && heard.z[0] == -1,
@@ -526,7 +573,8 @@ static void test_warm_start(peri_context *ctx)
     t = bowl(ctx);
     ok(solve(&t, &GRADIENT, &s, NULL) == PERI_OK, "solved");
     a = (peri_solve_args){.warm_start = s};
-    ok(run_with(t.m, &GRADIENT, "slope", &a, &again) == PERI_OK && peri_solution_iterations(again) <= 1, "a warm start at the optimum is short");
+    ok(run_with(t.m, &GRADIENT, "slope", &a, &again) == PERI_OK && peri_solution_iterations(again) <= 1,
+       "a warm start at the optimum is short");
     peri_solution_free(again);
     peri_solution_free(s);
     peri_model_free(t.m);
@@ -544,9 +592,18 @@ static void test_texts(peri_context *ctx)
     told = &a;
     ok(solve(&t, &TELLER, &s, NULL) == PERI_OK, "solved");
     ok(peri_solution_json(s, &json) == PERI_OK, "as JSON");
-    static const char *const keys[] = {"\"status\":", "\"objective\":", "\"solver\":\"teller\"", "\"plan\":\"teller\"", "\"iterations\":1",
-                                       "\"evaluations\":{", "\"seconds\":", "\"certificate\":{\"primal\":", "\"variables\":{\"x\":[",
-                                       "\"duals\":{\"cap \\\"1\\\"\":0.25}", "\"front\":null", "\"history\":[{\"iteration\":1"};
+    static const char *const keys[] = {"\"status\":",
+                                       "\"objective\":",
+                                       "\"solver\":\"teller\"",
+                                       "\"plan\":\"teller\"",
+                                       "\"iterations\":1",
+                                       "\"evaluations\":{",
+                                       "\"seconds\":",
+                                       "\"certificate\":{\"primal\":",
+                                       "\"variables\":{\"x\":[",
+                                       "\"duals\":{\"cap \\\"1\\\"\":0.25}",
+                                       "\"front\":null",
+                                       "\"history\":[{\"iteration\":1"};
     for (size_t k = 0; k < sizeof keys / sizeof keys[0]; k++)
         has_text(json, keys[k], "has %s", keys[k]);
     snprintf(part, sizeof part, "[%s,3]", num_print(third, number));
@@ -562,7 +619,9 @@ static void test_texts(peri_context *ctx)
     peri_model_free(t.m);
 }
 
-/* ---- memory ------------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- memory
+ * -------------------------------------------------------------------------------------------------------------------------------------
+ */
 
 static peri_status thrifty_step(void *memory, peri_run *run, peri_step *next)
 {
@@ -579,7 +638,8 @@ static void test_no_allocation(peri_context *ctx)
     peri_solution *s;
     text_model t = bowl(ctx);
     plugin.ops = &ops;
-    ok(solve(&t, &plugin, &s, NULL) == PERI_OK && peri_solution_outcome(s) == PERI_OPTIMAL && peri_solution_iterations(s) > 3,
+    ok(solve(&t, &plugin, &s, NULL) == PERI_OK && peri_solution_outcome(s) == PERI_OPTIMAL &&
+           peri_solution_iterations(s) > 3,
        "steps, evaluations and events allocate nothing");
     peri_solution_free(s);
     peri_model_free(t.m);
@@ -623,7 +683,8 @@ static void test_memory(bool persistent)
         leaks += after != before;
         others += status != PERI_OK && status != PERI_E_NOMEM;
     } while (status != PERI_OK && k < 100000);
-    ok(status == PERI_OK && k > 50, "%d %s failures of an allocation, then success", (int)k - 1, persistent ? "persistent" : "single");
+    ok(status == PERI_OK && k > 50, "%d %s failures of an allocation, then success", (int)k - 1,
+       persistent ? "persistent" : "single");
     is_int(others, 0, "each is reported as out of memory, and the next call works");
     is_int(leaks, 0, "and leaks nothing");
     peri_context_free(ctx);

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * text_model.h - for tests: models written as text. One vector variable x, its entries x1, x2, ...; one scalar parameter p where given;
- * + - * / ^ (right to left), parentheses, numbers, and functions of one argument by name. A mistake ends the program: it is the test's.
+ * text_model.h - for tests: models written as text. One vector variable x, its entries x1, x2, ...; one scalar
+ * parameter p where given;
+ * + - * / ^ (right to left), parentheses, numbers, and functions of one argument by name. A mistake ends the program:
+ * it is the test's.
  */
 #ifndef PERI_TEXT_MODEL_H
 #define PERI_TEXT_MODEL_H
