@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * fence.c - taking and restoring the state of the process around foreign code. An object built with -ffast-math sets flush-to-zero
- * for its loader's thread, a plotting library changes the locale: neither may reach the engine or another plugin. Invariant: after
- * fence_restore the state is the one that fence_take saw, whatever it returns.
+ * fence.c - taking and restoring the state of the process around foreign code. An object built with -ffast-math sets
+ * flush-to-zero for its loader's thread, a plotting library changes the locale: neither may reach the engine or another
+ * plugin. Invariant: after fence_restore the state is the one that fence_take saw, whatever it returns.
  */
 #define _POSIX_C_SOURCE 200809L
 #include "base/fence.h"

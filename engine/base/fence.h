@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * fence.h - the state of the process that foreign code must leave alone: floating-point modes (rounding, flush to zero, traps),
- * the locale, the thread's signal mask. Taken before plugin code runs and restored after it; what was changed is told.
+ * fence.h - the state of the process that foreign code must leave alone: floating-point modes (rounding, flush to zero,
+ * traps), the locale, the thread's signal mask. Taken before plugin code runs and restored after it; what was changed
+ * is told.
  */
 #ifndef PERI_BASE_FENCE_H
 #define PERI_BASE_FENCE_H

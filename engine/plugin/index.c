@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * index.c - the index of a plugin folder: what a start of the engine has to know of each file, so that it loads none. One line per
- * plugin or refused file, fields separated by tabs, a first line with the version and a last line with the number of lines, so that
- * a file that was cut is seen as such. Invariant: an index is believed as a whole or not at all; what it says of a file holds only
- * while the file's size and time are the ones it gives.
+ * index.c - the index of a plugin folder: what a start of the engine has to know of each file, so that it loads none.
+ * One line per plugin or refused file, fields separated by tabs, a first line with the version and a last line with the
+ * number of lines, so that a file that was cut is seen as such. Invariant: an index is believed as a whole or not at
+ * all; what it says of a file holds only while the file's size and time are the ones it gives.
  *
  *   perigee-plugins <tab> 1 <tab> ABI major.minor
  *   plugin  file size time kind name family license rank needs refuses gives flags options summary
@@ -23,7 +23,8 @@
 
 enum { FIELDS_MOST = 16, PLUGIN_FIELDS = 15, REFUSED_FIELDS = 5 };
 
-/* ---- reading -------------------------------------------------------------------------------------------------------------- */
+/* ---- reading
+ * -------------------------------------------------------------------------------------------------------------- */
 
 /* Cuts the line at its tabs; the number of fields, FIELDS_MOST + 1 when there are more. */
 static int cut_fields(char *line, char *field[FIELDS_MOST])
@@ -67,8 +68,9 @@ static bool read_plugin(char *const *f, index_row *row, registry_entry *e)
 {
     int64_t rank = 0;
     uint64_t kind = 0;
-    if (!read_head(f, row) || !read_unsigned(f[4], 10, &kind) || kind == 0 || kind > PERI_KIND_FORMAT || f[5][0] == '\0' || !read_signed(f[8], &rank) || rank < INT32_MIN ||
-        rank > INT32_MAX || !read_unsigned(f[9], 16, &e->needs) || !read_unsigned(f[10], 16, &e->refuses) ||
+    if (!read_head(f, row) || !read_unsigned(f[4], 10, &kind) || kind == 0 || kind > PERI_KIND_FORMAT ||
+        f[5][0] == '\0' || !read_signed(f[8], &rank) || rank < INT32_MIN || rank > INT32_MAX ||
+        !read_unsigned(f[9], 16, &e->needs) || !read_unsigned(f[10], 16, &e->refuses) ||
         !read_unsigned(f[11], 16, &e->gives) || !read_unsigned(f[12], 16, &e->flags))
         return false;
     e->kind = (uint32_t)kind;
@@ -176,7 +178,8 @@ peri_status index_read(registry *r, const char *folder, index_rows *rows)
     return failed ? FAIL_NOMEM(r->ctx) : PERI_OK;
 }
 
-/* ---- writing -------------------------------------------------------------------------------------------------------------- */
+/* ---- writing
+ * -------------------------------------------------------------------------------------------------------------- */
 
 /* A field: what would end it becomes a blank. */
 static void put_field(text_buffer *t, const char *text)
@@ -213,8 +216,8 @@ static void put_plugin(text_buffer *t, const char *file, const registry_entry *e
     put_field(t, e->name);
     put_field(t, e->family);
     put_field(t, e->license);
-    text_add(t, "\t%" PRId32 "\t%" PRIx64 "\t%" PRIx64 "\t%" PRIx64 "\t%" PRIx64, e->rank, e->needs, e->refuses, e->gives,
-             e->flags);
+    text_add(t, "\t%" PRId32 "\t%" PRIx64 "\t%" PRIx64 "\t%" PRIx64 "\t%" PRIx64, e->rank, e->needs, e->refuses,
+             e->gives, e->flags);
     put_field(t, e->options);
     put_field(t, e->summary);
     text_add(t, "\n");

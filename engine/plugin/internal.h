@@ -15,6 +15,7 @@ typedef struct {
     registry_entry *entry;
     char *refusal;
 } index_row;
+
 typedef VEC(index_row) index_rows;
 
 typedef struct {
@@ -47,10 +48,11 @@ const char *kind_name(uint32_t kind);  /* "linear_solver"; "unknown" */
 const char *kind_words(uint32_t kind); /* "linear solver" */
 
 /* scan.c */
-peri_status scan_default_folders(registry *r); /* r->folders from the context, the environment, or where the engine lies */
+peri_status
+scan_default_folders(registry *r); /* r->folders from the context, the environment, or where the engine lies */
 peri_status scan_add_folder(registry *r, const char *path, size_t length);
 peri_status scan_folder(registry *r, const char *folder, bool use_index);
-peri_status scan_load(registry *r, const char *path); /* its plugins become entries */
+peri_status scan_load(registry *r, const char *path);             /* its plugins become entries */
 bool file_stamp(const char *path, uint64_t *size, int64_t *time); /* false: not a regular file */
 
 /* load.c */
@@ -58,10 +60,10 @@ bool file_stamp(const char *path, uint64_t *size, int64_t *time); /* false: not 
 peri_status load_file(registry *r, const char *path, plugin_list *found);
 
 /* stamp.c */
-/* stamp_copy - a table of another minor version as one of ours: missing fields are zero, those that we do not know are left out.
- * NULL with `why` filled: refused; why "" : out of memory. */
+/* stamp_copy - a table of another minor version as one of ours: missing fields are zero, those that we do not know are
+ * left out. NULL with `why` filled: refused; why "" : out of memory. */
 const peri_plugin *stamp_copy(arena *a, const peri_plugin *theirs, char *why, size_t size);
-bool table_check(const peri_plugin *p, char *why, size_t size);       /* kind, callbacks, texts, traits */
+bool table_check(const peri_plugin *p, char *why, size_t size);        /* kind, callbacks, texts, traits */
 bool option_table_check(const peri_plugin *p, char *why, size_t size); /* option_check.c */
 
 /* index.c */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * load.c - one shared object: is it whole, does it load, what does its entry function offer. A faulty file or table is one line among
- * the registry's refusals and nothing else. Invariant: a file once mapped stays mapped (RTLD_NODELETE, no dlclose), so a table that
- * passed is valid as long as the process; the state of the process around loading is restored whatever a constructor does.
+ * load.c - one shared object: is it whole, does it load, what does its entry function offer. A faulty file or table is
+ * one line among the registry's refusals and nothing else. Invariant: a file once mapped stays mapped (RTLD_NODELETE,
+ * no dlclose), so a table that passed is valid as long as the process; the state of the process around loading is
+ * restored whatever a constructor does.
  */
 #define _GNU_SOURCE
 #include "base/fence.h"
@@ -18,7 +19,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* ---- before loading: mapping a file that was cut ends in SIGBUS, not in an error ------------------------------------------- */
+/* ---- before loading: mapping a file that was cut ends in SIGBUS, not in an error
+ * ------------------------------------------- */
 
 static bool read_at(int fd, void *data, size_t n, uint64_t at)
 {
@@ -41,8 +43,8 @@ static bool is_whole(int fd, uint64_t size, char *why, size_t why_size)
             return false;
         }
         if (__builtin_add_overflow((uint64_t)segment.p_offset, (uint64_t)segment.p_filesz, &end) || end > size) {
-            snprintf(why, why_size, "cut short: a segment ends at byte %llu, the file has %llu", (unsigned long long)end,
-                     (unsigned long long)size);
+            snprintf(why, why_size, "cut short: a segment ends at byte %llu, the file has %llu",
+                     (unsigned long long)end, (unsigned long long)size);
             return false;
         }
     }
@@ -54,7 +56,10 @@ static bool check_file(const char *path, char *why, size_t size)
     struct stat st;
     const int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0 || fstat(fd, &st) != 0) {
-        snprintf(why, size, "cannot be read: %s", errno == ENOENT ? "no such file" : errno == EACCES ? "permission denied" : "error");
+        snprintf(why, size, "cannot be read: %s",
+                 errno == ENOENT   ? "no such file"
+                 : errno == EACCES ? "permission denied"
+                                   : "error");
         if (fd >= 0)
             close(fd);
         return false;
@@ -64,7 +69,8 @@ static bool check_file(const char *path, char *why, size_t size)
     return good;
 }
 
-/* ---- loading ---------------------------------------------------------------------------------------------------------------- */
+/* ---- loading
+ * ---------------------------------------------------------------------------------------------------------------- */
 
 /* dlerror's text as a reason: without the path that the line begins with anyway, and a missing library said plainly. */
 static void explain_dlerror(const char *path, const char *text, char *why, size_t size)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* match.c - does a problem fit a plugin? A comparison of bit sets; the work is to say no in the words of whoever wrote the problem. */
+/* match.c - does a problem fit a plugin? A comparison of bit sets; the work is to say no in the words of whoever wrote
+ * the problem. */
 #include "plugin/match.h"
 #include "plugin/registry.h"
 

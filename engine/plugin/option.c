@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * option.c - values into an options struct, from one table: defaults, and what a user sets as number, truth value or text. All ways
- * in give the same errors. Invariant: a field changes only when the new value has the option's type and lies in its range; NaN
- * lies in none.
+ * option.c - values into an options struct, from one table: defaults, and what a user sets as number, truth value or
+ * text. All ways in give the same errors. Invariant: a field changes only when the new value has the option's type and
+ * lies in its range; NaN lies in none.
  */
 #include "plugin/option.h"
 #include "plugin/internal.h"
@@ -12,7 +12,8 @@
 #include <string.h>
 #include <strings.h>
 
-/* ---- fields --------------------------------------------------------------------------------------------------------------- */
+/* ---- fields
+ * --------------------------------------------------------------------------------------------------------------- */
 
 static void put(void *out, const peri_option *o, double value)
 {
@@ -45,7 +46,8 @@ peri_status option_defaults(peri_context *ctx, const peri_plugin *p, void *out)
     return PERI_OK;
 }
 
-/* ---- what is wrong -------------------------------------------------------------------------------------------------------- */
+/* ---- what is wrong
+ * -------------------------------------------------------------------------------------------------------- */
 
 /* What was given, as it was typed. */
 static void describe_given(const peri_setting *s, char *out, size_t size)
@@ -72,9 +74,10 @@ static peri_status fail_range(peri_context *ctx, const peri_plugin *p, const per
     const char *unit = option_has_units(o) ? o->unit : "";
     snprintf(wanted, sizeof wanted, "%sin [%s, %s]%s%s", o->type == PERI_OPTION_INT ? "a whole number " : "",
              num_print(o->lower, lower), num_print(o->upper, upper), unit[0] != '\0' ? " " : "", unit);
-    return fail_value(ctx, p, s, o->type == PERI_OPTION_INT && floor(s->number) == s->number && s->type == PERI_VALUE_NUMBER
-                                     ? wanted + strlen("a whole number ")
-                                     : wanted);
+    return fail_value(ctx, p, s,
+                      o->type == PERI_OPTION_INT && floor(s->number) == s->number && s->type == PERI_VALUE_NUMBER
+                          ? wanted + strlen("a whole number ")
+                          : wanted);
 }
 
 static peri_status fail_choice(peri_context *ctx, const peri_plugin *p, const peri_setting *s, const peri_option *o)
@@ -106,18 +109,20 @@ static peri_status fail_unknown(peri_context *ctx, const peri_plugin *p, const c
     return FAIL(ctx, PERI_E_OPTION, "%s: no option \"%.80s\"%s", p->name, key, near);
 }
 
-/* ---- text as a value ------------------------------------------------------------------------------------------------------ */
+/* ---- text as a value
+ * ------------------------------------------------------------------------------------------------------ */
 
 typedef struct {
     const char *name;
     double factor;
 } unit_name;
 
-static const unit_name seconds[] = {{"ms", 1e-3}, {"s", 1},      {"sec", 1},   {"min", 60},
+static const unit_name seconds[] = {{"ms", 1e-3}, {"s", 1},     {"sec", 1}, {"min", 60},
                                     {"h", 3600},  {"d", 86400}, {NULL, 0}};
-static const unit_name bytes[] = {{"B", 1},        {"kB", 1e3},       {"MB", 1e6},          {"GB", 1e9},
-                                  {"TB", 1e12},    {"KiB", 1024},     {"MiB", 1048576},     {"GiB", 1073741824},
-                                  {"TiB", 1099511627776}, {NULL, 0}};
+static const unit_name bytes[] = {{"B", 1},         {"kB", 1e3},         {"MB", 1e6},
+                                  {"GB", 1e9},      {"TB", 1e12},        {"KiB", 1024},
+                                  {"MiB", 1048576}, {"GiB", 1073741824}, {"TiB", 1099511627776},
+                                  {NULL, 0}};
 
 static const unit_name *units_of(const peri_option *o)
 {
@@ -169,7 +174,8 @@ static int parse_truth(const char *text)
     return -1;
 }
 
-/* ---- setting -------------------------------------------------------------------------------------------------------------- */
+/* ---- setting
+ * -------------------------------------------------------------------------------------------------------------- */
 
 static const char *wanted_number(const peri_option *o)
 {
@@ -178,7 +184,8 @@ static const char *wanted_number(const peri_option *o)
                                   : "a number";
 }
 
-static peri_status set_number(peri_context *ctx, const peri_plugin *p, const peri_option *o, const peri_setting *s, void *out)
+static peri_status set_number(peri_context *ctx, const peri_plugin *p, const peri_option *o, const peri_setting *s,
+                              void *out)
 {
     double value = s->number;
     if (s->type == PERI_VALUE_BOOL || (s->type == PERI_VALUE_TEXT && !parse_number(o, s->text, &value)))
@@ -191,11 +198,12 @@ static peri_status set_number(peri_context *ctx, const peri_plugin *p, const per
     return PERI_OK;
 }
 
-static peri_status set_truth(peri_context *ctx, const peri_plugin *p, const peri_option *o, const peri_setting *s, void *out)
+static peri_status set_truth(peri_context *ctx, const peri_plugin *p, const peri_option *o, const peri_setting *s,
+                             void *out)
 {
-    const int truth = s->type == PERI_VALUE_TEXT ? parse_truth(s->text)
+    const int truth = s->type == PERI_VALUE_TEXT                                        ? parse_truth(s->text)
                       : s->number > 0 && s->number < 2 && floor(s->number) == s->number ? 1
-                      : s->number < 0 || s->number > 0 || s->number != s->number       ? -1
+                      : s->number < 0 || s->number > 0 || s->number != s->number        ? -1
                                                                                         : 0;
     if (truth < 0)
         return fail_value(ctx, p, s, "true or false");
@@ -203,7 +211,8 @@ static peri_status set_truth(peri_context *ctx, const peri_plugin *p, const peri
     return PERI_OK;
 }
 
-static peri_status set_choice(peri_context *ctx, const peri_plugin *p, const peri_option *o, const peri_setting *s, void *out)
+static peri_status set_choice(peri_context *ctx, const peri_plugin *p, const peri_option *o, const peri_setting *s,
+                              void *out)
 {
     for (int32_t i = 0; s->type == PERI_VALUE_TEXT && s->text != NULL && o->choices[i] != NULL; i++) {
         if (strcmp(s->text, o->choices[i]) == 0) {
@@ -214,8 +223,8 @@ static peri_status set_choice(peri_context *ctx, const peri_plugin *p, const per
     return fail_choice(ctx, p, s, o);
 }
 
-static peri_status set_string(peri_context *ctx, const peri_plugin *p, const peri_option *o, const peri_setting *s, void *out,
-                              arena *strings)
+static peri_status set_string(peri_context *ctx, const peri_plugin *p, const peri_option *o, const peri_setting *s,
+                              void *out, arena *strings)
 {
     if (s->type != PERI_VALUE_TEXT || s->text == NULL)
         return fail_value(ctx, p, s, "a text");

@@ -8,7 +8,7 @@
 
 #define OPTION_INT_LARGEST 9007199254740992.0 /* 2^53: whole numbers up to here are exact as doubles */
 
-size_t option_field_size(uint32_t type); /* bytes of the field in the options struct */
+size_t option_field_size(uint32_t type);     /* bytes of the field in the options struct */
 bool option_has_units(const peri_option *o); /* a text may carry a unit: 10s, 2GiB */
 
 #endif

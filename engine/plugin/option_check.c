@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * option_check.c - is an option table one that all its uses can rely on? Invariant: in a table that passed, each name is there once,
- * each default lies in its range, and each field lies inside the options struct and in no other option's field.
+ * option_check.c - is an option table one that all its uses can rely on? Invariant: in a table that passed, each name
+ * is there once, each default lies in its range, and each field lies inside the options struct and in no other option's
+ * field.
  */
 #include "plugin/internal.h"
 #include "plugin/option.h"
@@ -10,8 +11,8 @@
 #include <stdio.h>
 #include <string.h>
 
-const char *const option_engine_names[] = {"tolerance", "iterations", "time_limit", "evaluations", "seed", "linear_solver",
-                                           "warm_start", "tol"};
+const char *const option_engine_names[] = {"tolerance", "iterations",    "time_limit", "evaluations",
+                                           "seed",      "linear_solver", "warm_start", "tol"};
 const int64_t option_n_engine_names = (int64_t)(sizeof option_engine_names / sizeof option_engine_names[0]);
 
 size_t option_field_size(uint32_t type)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * option_doc.c - a plugin's page, from its tables alone: what it is, what it needs and refuses, each option with default, range and
- * unit; as text for people and as JSON for programs.
+ * option_doc.c - a plugin's page, from its tables alone: what it is, what it needs and refuses, each option with
+ * default, range and unit; as text for people and as JSON for programs.
  */
 #include "io/json.h"
 #include "plugin/internal.h"
@@ -31,7 +31,8 @@ static const flag_name flag_names[] = {
     {PERI_FLAG_DENSE, "dense", "works on dense storage"},
 };
 
-/* ---- text ----------------------------------------------------------------------------------------------------------------- */
+/* ---- text
+ * ----------------------------------------------------------------------------------------------------------------- */
 
 /* `words` filled into lines of WIDTH columns, each behind `indent` blanks; the first line is begun already. */
 static void put_wrapped(text_buffer *t, const char *words, int indent)
@@ -111,7 +112,8 @@ static void range_text(const peri_option *o, char *out, size_t size)
         }
     else
         snprintf(out, size, "%s[%s, %s]%s%s", o->type == PERI_OPTION_INT ? "whole, " : "", num_print(o->lower, lower),
-                 num_print(o->upper, upper), strcmp(o->unit, "1") != 0 ? " " : "", strcmp(o->unit, "1") != 0 ? o->unit : "");
+                 num_print(o->upper, upper), strcmp(o->unit, "1") != 0 ? " " : "",
+                 strcmp(o->unit, "1") != 0 ? o->unit : "");
 }
 
 static void put_option(text_buffer *t, const peri_option *o)
@@ -165,7 +167,8 @@ static peri_status page_text(peri_context *ctx, const registry_entry *e, const p
     return *out != NULL ? PERI_OK : FAIL_NOMEM(ctx);
 }
 
-/* ---- JSON ----------------------------------------------------------------------------------------------------------------- */
+/* ---- JSON
+ * ----------------------------------------------------------------------------------------------------------------- */
 
 static void json_member(json_writer *w, const char *key, const char *text)
 {

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * plan.c - which solver a problem gets. A plan is a chain "reformulation > ... > solver", named by the user, or the automatic solver
- * of the highest rank that fits. Nothing is loaded: traits and ranks are in the index. Whether second derivatives exist as a sparse
- * matrix is asked of the problem only when the answer decides. Invariant: each candidate looked at has one line of reason.
+ * plan.c - which solver a problem gets. A plan is a chain "reformulation > ... > solver", named by the user, or the
+ * automatic solver of the highest rank that fits. Nothing is loaded: traits and ranks are in the index. Whether second
+ * derivatives exist as a sparse matrix is asked of the problem only when the answer decides. Invariant: each candidate
+ * looked at has one line of reason.
  */
 #include "plugin/internal.h"
 
 #include <stdio.h>
 #include <string.h>
 
-/* ---- one candidate ---------------------------------------------------------------------------------------------------------- */
+/* ---- one candidate
+ * ---------------------------------------------------------------------------------------------------------- */
 
 /* Does it fit? First by what is known without work; with `exact` the sparse Hessian is derived when all else fits. */
 static peri_status try_fit(nlp *p, const registry_entry *e, bool exact, bool *good, char *why, size_t size)
@@ -31,7 +33,8 @@ static void add_reason(text_buffer *reasons, const char *name, const char *reaso
         text_add(reasons, "%s: %s\n", name, reason);
 }
 
-/* ---- the engine's choice ---------------------------------------------------------------------------------------------------- */
+/* ---- the engine's choice
+ * ---------------------------------------------------------------------------------------------------- */
 
 /* Of the solvers not yet looked at, the one of highest rank (then the first by name); NULL: none is left. */
 static registry_entry *next_by_rank(registry *r, unsigned char *seen)
@@ -54,7 +57,8 @@ static peri_status weigh(nlp *p, registry_entry *e, text_buffer *reasons, regist
     char line[600], why[512];
     const bool candidate = *chosen == NULL && (e->flags & PERI_FLAG_AUTOMATIC) != 0;
     bool good = false;
-    TRY(try_fit(p, e, candidate, &good, why, sizeof why)); /* those behind the choice are judged by what is known without work */
+    TRY(try_fit(p, e, candidate, &good, why,
+                sizeof why)); /* those behind the choice are judged by what is known without work */
     if (!good)
         snprintf(line, sizeof line, "%s", why);
     else if ((e->flags & PERI_FLAG_AUTOMATIC) == 0)
@@ -106,7 +110,8 @@ static peri_status choose_automatic(nlp *p, registry *r, text_buffer *reasons, r
     return status;
 }
 
-/* ---- the user's plan -------------------------------------------------------------------------------------------------------- */
+/* ---- the user's plan
+ * -------------------------------------------------------------------------------------------------------- */
 
 enum { NAME_SPACE = 128 };
 
@@ -119,7 +124,8 @@ static peri_status next_name(peri_context *ctx, const char *plan, const char **a
     while (end > start && (end[-1] == ' ' || end[-1] == '\t'))
         end--;
     if (end == start)
-        return FAIL(ctx, PERI_E_NAME, "plan \"%s\": a name is missing, must be \"reformulation > solver\" or \"solver\"", plan);
+        return FAIL(ctx, PERI_E_NAME,
+                    "plan \"%s\": a name is missing, must be \"reformulation > solver\" or \"solver\"", plan);
     snprintf(name, NAME_SPACE, "%.*s", (int)(end - start), start);
     return PERI_OK;
 }
@@ -131,8 +137,8 @@ static peri_status refuse_link(peri_context *ctx, registry *r, const char *plan,
     const peri_status status = registry_find(r, name, 0, &e);
     if (status != PERI_OK)
         return status == PERI_E_NAME ? fail_prefix(ctx, "plan \"%s\"", plan) : status;
-    return FAIL(ctx, PERI_E_UNSUPPORTED, "plan \"%s\": \"%s\" is a %s, must be a reformulation to stand before >", plan, name,
-                kind_words(e->kind));
+    return FAIL(ctx, PERI_E_UNSUPPORTED, "plan \"%s\": \"%s\" is a %s, must be a reformulation to stand before >", plan,
+                name, kind_words(e->kind));
 }
 
 static peri_status choose_named(nlp *p, registry *r, const char *plan, text_buffer *reasons, registry_entry **chosen)
@@ -154,7 +160,8 @@ static peri_status choose_named(nlp *p, registry *r, const char *plan, text_buff
     return PERI_OK;
 }
 
-/* ---- doors ------------------------------------------------------------------------------------------------------------------ */
+/* ---- doors
+ * ------------------------------------------------------------------------------------------------------------------ */
 
 static bool is_blank(const char *plan)
 {

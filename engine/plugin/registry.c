@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * registry.c - what is installed, by name. Made at the first use from the folders' indices; a shared object is loaded when one of
- * its plugins is asked for. Invariant: names are unique among all kinds, entries are sorted by kind and name and stay where they are
- * until the context goes; what was refused is kept with the reason.
+ * registry.c - what is installed, by name. Made at the first use from the folders' indices; a shared object is loaded
+ * when one of its plugins is asked for. Invariant: names are unique among all kinds, entries are sorted by kind and
+ * name and stay where they are until the context goes; what was refused is kept with the reason.
  */
 #include "plugin/internal.h"
 
@@ -11,7 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- kinds ------------------------------------------------------------------------------------------------------------------ */
+/* ---- kinds
+ * ------------------------------------------------------------------------------------------------------------------ */
 
 const char *kind_name(uint32_t kind)
 {
@@ -22,12 +23,14 @@ const char *kind_name(uint32_t kind)
 
 const char *kind_words(uint32_t kind)
 {
-    static const char *const words[] = {"unknown",            "solver",    "reformulation", "linear solver",
-                                        "gradient estimator", "curvature", "format"};
+    static const char *const words[] = {"unknown",   "solver", "reformulation", "linear solver", "gradient estimator",
+                                        "curvature", "format"};
     return words[kind <= PERI_KIND_FORMAT ? kind : 0];
 }
 
-/* ---- life ------------------------------------------------------------------------------------------------------------------- */
+/* ---- life
+ * -------------------------------------------------------------------------------------------------------------------
+ */
 
 registry *registry_new(peri_context *ctx)
 {
@@ -89,7 +92,8 @@ peri_status registry_write_index(peri_context *ctx, const char *folder)
     return status;
 }
 
-/* ---- adding ----------------------------------------------------------------------------------------------------------------- */
+/* ---- adding
+ * ----------------------------------------------------------------------------------------------------------------- */
 
 peri_status registry_refuse(registry *r, bool from_index, const char *file, const char *format, ...)
 {
@@ -99,7 +103,8 @@ peri_status registry_refuse(registry *r, bool from_index, const char *file, cons
     vsnprintf(reason, sizeof reason, format, args);
     va_end(args);
     const size_t prefix = strlen(file) + 2, size = prefix + strlen(reason) + 1;
-    refusal f = {.file = arena_string(&r->memory, file), .line = arena_alloc(&r->memory, size), .from_index = from_index};
+    refusal f = {
+        .file = arena_string(&r->memory, file), .line = arena_alloc(&r->memory, size), .from_index = from_index};
     if (f.file == NULL || f.line == NULL)
         return FAIL_NOMEM(r->ctx);
     snprintf(f.line, size, "%s: %s", file, reason);
@@ -120,7 +125,8 @@ peri_status registry_add(registry *r, registry_entry *e)
 {
     const registry_entry *taken = entry_named(r, e->name);
     if (taken != NULL)
-        return registry_refuse(r, false, e->file, "the name \"%s\" is already that of a plugin in %s", e->name, taken->file);
+        return registry_refuse(r, false, e->file, "the name \"%s\" is already that of a plugin in %s", e->name,
+                               taken->file);
     e->kind_name = kind_name(e->kind);
     r->listed = NULL;
     return vec_push(&r->ctx->mem, &r->entries, e) ? PERI_OK : FAIL_NOMEM(r->ctx);
@@ -140,7 +146,8 @@ void registry_sort(registry *r)
         qsort(r->entries.at, (size_t)r->entries.n, sizeof r->entries.at[0], by_kind_and_name);
 }
 
-/* ---- looking up ------------------------------------------------------------------------------------------------------------- */
+/* ---- looking up
+ * ------------------------------------------------------------------------------------------------------------- */
 
 int64_t registry_count(const registry *r)
 {
@@ -152,7 +159,8 @@ registry_entry *registry_at(registry *r, int64_t i)
     return r->entries.at[i];
 }
 
-/* What an index calls refused is tried once more before a name is given up: the library that was missing may be there by now. */
+/* What an index calls refused is tried once more before a name is given up: the library that was missing may be there
+ * by now. */
 static peri_status retry_refused(registry *r)
 {
     const int64_t n = r->refused.n;
@@ -213,7 +221,8 @@ static peri_status fail_unknown(const registry *r, const char *name, uint32_t ki
     if (refused != NULL)
         return FAIL(r->ctx, PERI_E_NAME, "no %s \"%s\": refused: %s", what, name, refused);
     if (r->folders.n == 0)
-        return FAIL(r->ctx, PERI_E_NAME, "no %s \"%s\": no plugin folder was found, set PERIGEE_PLUGIN_PATH", what, name);
+        return FAIL(r->ctx, PERI_E_NAME, "no %s \"%s\": no plugin folder was found, set PERIGEE_PLUGIN_PATH", what,
+                    name);
     TRY(nearest_names(r, name, kind, near, sizeof near));
     return FAIL(r->ctx, PERI_E_NAME, "no %s \"%s\"%s", what, name, near);
 }
@@ -231,7 +240,8 @@ peri_status registry_find(registry *r, const char *name, uint32_t kind, registry
     return fail_unknown(r, name, kind);
 }
 
-/* ---- loading ---------------------------------------------------------------------------------------------------------------- */
+/* ---- loading
+ * ---------------------------------------------------------------------------------------------------------------- */
 
 /* All entries of the file get their tables; one that is no longer offered stays without. */
 static void give_tables(registry *r, const char *file, const plugin_list *found)
@@ -265,7 +275,8 @@ peri_status registry_load(registry *r, registry_entry *e, const peri_plugin **ou
     return FAIL(r->ctx, PERI_E_PLUGIN, "%s: %s no longer holds it; write its folder's index anew", e->name, e->file);
 }
 
-/* ---- what the public interface shows ---------------------------------------------------------------------------------------- */
+/* ---- what the public interface shows
+ * ---------------------------------------------------------------------------------------- */
 
 int64_t registry_refused(registry *r, const char *const **lines)
 {

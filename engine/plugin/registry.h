@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * registry.h - what is installed. The index (one text file per plugin folder, written by `perigee index` at build and install time,
- * refreshed in memory when a file's size or time differs) tells names, kinds, traits and options' names without loading anything;
- * a shared object is loaded when a run uses one of its plugins.
+ * registry.h - what is installed. The index (one text file per plugin folder, written by `perigee index` at build and
+ * install time, refreshed in memory when a file's size or time differs) tells names, kinds, traits and options' names without
+ * loading anything; a shared object is loaded when a run uses one of its plugins.
  */
 #ifndef PERI_PLUGIN_REGISTRY_H
 #define PERI_PLUGIN_REGISTRY_H
@@ -36,17 +36,18 @@ peri_status registry_load(registry *r, registry_entry *e, const peri_plugin **ou
 peri_status registry_write_index(peri_context *ctx, const char *folder);
 /* One line for each file or plugin that was refused; borrowed while the context lives. -1: out of memory */
 int64_t registry_refused(registry *r, const char *const **lines);
-const peri_host *host_table(void); /* plugin/host.c, filled by run/ */
+const peri_host *host_table(void); /* run/host.c */
 
 /*
- * option.c: one table, all uses. `out` has size_options bytes. option_set's errors are PERI_E_OPTION with one line, "lbfgs: option
- * "memory" is 0, must be in [1, 1000]"; an unknown key is told with the nearest of the plugin's and the engine's names.
+ * option.c: one table, all uses. `out` has size_options bytes. option_set's errors are PERI_E_OPTION with one line,
+ * "lbfgs: option "memory" is 0, must be in [1, 1000]"; an unknown key is told with the nearest of the plugin's and the
+ * engine's names.
  */
 peri_status option_defaults(peri_context *ctx, const peri_plugin *p, void *out);
 peri_status option_set(peri_context *ctx, const peri_plugin *p, const peri_setting *setting, void *out, arena *strings);
 peri_status option_page(peri_context *ctx, const registry_entry *e, const peri_plugin *p, bool json, char **out);
 
-/* match.c: does the problem with these traits fit the plugin? false: the reason, one line, e.g. "refuses constraints". */
+/* match.c: does a problem with these traits fit the plugin? false: why, one line, e.g. "refuses constraints" */
 bool match_traits(uint64_t traits, uint64_t needs, uint64_t refuses, char *why, size_t size);
 
 /* The names of the engine's own options, which no plugin may use. */
@@ -58,7 +59,7 @@ extern const int64_t option_n_engine_names;
  *   in   plan     NULL or "": the automatic solver of highest rank that fits; "ipm"; "penalty > lbfgs"
  *   in   reasons  NULL, or the text to which one line per candidate is added: "lbfgs: fits, rank 40; chosen"
  *   out  chosen   loaded or not: registry_load it
- *   err  PERI_E_NAME: unknown, with the nearest names; PERI_E_UNSUPPORTED: does not fit, or nothing does, with the reasons
+ *   err  PERI_E_NAME: unknown, with the nearest names; PERI_E_UNSUPPORTED: it, or nothing, fits, with the reasons
  */
 peri_status plan_choose(nlp *p, const char *plan, text_buffer *reasons, registry_entry **chosen);
 /* plan_explain - the plan that solve would use for the model and why, several lines; own: mem_array memory */

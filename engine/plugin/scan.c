@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * scan.c - which folders hold plugins and which files are in them. A folder is searched with the folders directly inside it; a file
- * that the folder's index knows with its present size and time becomes entries without being opened, any other one is loaded.
+ * scan.c - which folders hold plugins and which files are in them. A folder is searched with the folders directly
+ * inside it; a file that the folder's index knows with its present size and time becomes entries without being opened,
+ * any other one is loaded.
  */
 #define _GNU_SOURCE
 #include "plugin/internal.h"
@@ -19,7 +20,8 @@
 #error "PERI_PLUGIN_DIR, the installed plugins' folder, comes from the build"
 #endif
 
-/* ---- folders -------------------------------------------------------------------------------------------------------------- */
+/* ---- folders
+ * -------------------------------------------------------------------------------------------------------------- */
 
 static bool is_folder(const char *path)
 {
@@ -96,7 +98,8 @@ peri_status scan_default_folders(registry *r)
     return path != NULL && path[0] != '\0' ? add_path(r, path) : add_installed(r);
 }
 
-/* ---- files ---------------------------------------------------------------------------------------------------------------- */
+/* ---- files
+ * ---------------------------------------------------------------------------------------------------------------- */
 
 bool file_stamp(const char *path, uint64_t *size, int64_t *time)
 {
@@ -116,14 +119,16 @@ static bool is_plugin_name(const char *name)
     return n > 3 && name[0] != '.' && strcmp(name + n - 3, ".so") == 0;
 }
 
-/* Names in `path` that end in .so, and with depth > 0 those in its folders, as full paths. A folder that cannot be read is empty. */
+/* Names in `path` that end in .so, and with depth > 0 those in its folders, as full paths. A folder that cannot be read
+ * is empty. */
 static peri_status list_files(registry *r, const char *path, int depth, path_list *files)
 {
     DIR *d = opendir(path);
     peri_status status = d != NULL || errno != ENOMEM ? PERI_OK : FAIL_NOMEM(r->ctx);
     for (const struct dirent *e = NULL; status == PERI_OK && d != NULL && (e = readdir(d)) != NULL;) {
         const bool plugin = is_plugin_name(e->d_name);
-        const bool inner = depth > 0 && e->d_name[0] != '.' && (e->d_type == DT_DIR || e->d_type == DT_LNK || e->d_type == DT_UNKNOWN);
+        const bool inner =
+            depth > 0 && e->d_name[0] != '.' && (e->d_type == DT_DIR || e->d_type == DT_LNK || e->d_type == DT_UNKNOWN);
         if (!plugin && !inner)
             continue;
         const size_t size = strlen(path) + strlen(e->d_name) + 2;
@@ -148,7 +153,8 @@ static int by_text(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* The file is the one that the row describes. Packages keep whole seconds only, so a time without a fraction matches its second. */
+/* The file is the one that the row describes. Packages keep whole seconds only, so a time without a fraction matches
+ * its second. */
 static bool is_current(const index_row *row, uint64_t size, int64_t time)
 {
     const int64_t second = 1000000000;
@@ -156,8 +162,8 @@ static bool is_current(const index_row *row, uint64_t size, int64_t time)
 }
 
 /* Entries and refusals from the index's rows for this file; *known false: none, or they are stale. */
-static peri_status add_indexed(registry *r, const char *folder, char *path, const index_rows *rows, uint64_t size, int64_t time,
-                               bool *known)
+static peri_status add_indexed(registry *r, const char *folder, char *path, const index_rows *rows, uint64_t size,
+                               int64_t time, bool *known)
 {
     const char *name = path + strlen(folder) + 1;
     *known = false;
@@ -201,7 +207,8 @@ peri_status scan_folder(registry *r, const char *folder, bool use_index)
     return status;
 }
 
-/* ---- an entry from a loaded table ----------------------------------------------------------------------------------------- */
+/* ---- an entry from a loaded table
+ * ----------------------------------------------------------------------------------------- */
 
 static char *copy_or_empty(registry *r, const char *text)
 {
@@ -237,7 +244,8 @@ static registry_entry *entry_of(registry *r, char *path, const peri_plugin *p)
     e->gives = p->gives;
     e->flags = p->flags;
     e->plugin = p;
-    const bool whole = e->name != NULL && e->family != NULL && e->summary != NULL && e->license != NULL && e->options != NULL;
+    const bool whole =
+        e->name != NULL && e->family != NULL && e->summary != NULL && e->license != NULL && e->options != NULL;
     return whole ? e : NULL;
 }
 
@@ -249,7 +257,8 @@ peri_status scan_load(registry *r, const char *path)
     char *kept = arena_string(&r->memory, path);
     if (kept == NULL)
         return FAIL_NOMEM(r->ctx);
-    file_stamp(path, &size, &time); /* before loading: a file replaced meanwhile is then seen as changed the next time */
+    file_stamp(path, &size,
+               &time); /* before loading: a file replaced meanwhile is then seen as changed the next time */
     peri_status status = load_file(r, path, &found);
     for (int64_t i = 0; status == PERI_OK && i < found.n; i++) {
         registry_entry *e = entry_of(r, kept, found.at[i]);

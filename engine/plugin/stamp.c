@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * stamp.c - is a table that a shared object offers one that this host can use? The stamp is read first and nothing behind it before
- * it is found good; then the table is copied into ours, so that the rest of the engine never asks for sizes. Invariant: a table that
- * passed has every required field, its operations have every required callback, and all its pointers are to whole objects.
+ * stamp.c - is a table that a shared object offers one that this host can use? The stamp is read first and nothing
+ * behind it before it is found good; then the table is copied into ours, so that the rest of the engine never asks for
+ * sizes. Invariant: a table that passed has every required field, its operations have every required callback, and all
+ * its pointers are to whole objects.
  */
 #include "plugin/internal.h"
 
@@ -41,8 +42,9 @@ static bool is_stamp_good(const peri_stamp *s, char *why, size_t size)
 
 static size_t ops_size(uint32_t kind)
 {
-    return kind == PERI_KIND_SOLVER ? sizeof(peri_solver_ops)
-                                    : kind == PERI_KIND_LINEAR_SOLVER ? sizeof(peri_linear_solver_ops) : 0;
+    return kind == PERI_KIND_SOLVER          ? sizeof(peri_solver_ops)
+           : kind == PERI_KIND_LINEAR_SOLVER ? sizeof(peri_linear_solver_ops)
+                                             : 0;
 }
 
 static size_t smaller(size_t a, size_t b)
@@ -92,7 +94,8 @@ const peri_plugin *stamp_copy(arena *a, const peri_plugin *theirs, char *why, si
     return copy_ops(a, p) && copy_options(a, p) ? p : NULL;
 }
 
-/* ---- the table's fields -------------------------------------------------------------------------------------------- */
+/* ---- the table's fields --------------------------------------------------------------------------------------------
+ */
 
 static bool is_name_good(const char *name)
 {
@@ -119,7 +122,8 @@ static bool check_texts(const peri_plugin *p, char *why, size_t size)
     if (p->name == NULL || p->name[0] == '\0')
         snprintf(why, size, "name is missing");
     else if (!is_name_good(p->name))
-        snprintf(why, size, "name is \"%.80s\", must be at most %d lower-case letters, digits, - and _", p->name, NAME_LONGEST);
+        snprintf(why, size, "name is \"%.80s\", must be at most %d lower-case letters, digits, - and _", p->name,
+                 NAME_LONGEST);
     else if (p->summary == NULL || p->summary[0] == '\0')
         snprintf(why, size, "%s: summary is missing", p->name);
     else if (!is_one_line(p->summary) || (p->family != NULL && !is_one_line(p->family)) ||

@@ -261,12 +261,17 @@ extern __attribute__((visibility("hidden"))) const peri_host *peri_host_table;
 extern const peri_host *peri_host_table;
 #endif
 
+#ifdef __cplusplus
+#define PERI_LINKAGE extern "C"
+#else
+#define PERI_LINKAGE
+#endif
 #if defined(__GNUC__)
-#define PERI_EXPORT __attribute__((visibility("default")))
+#define PERI_EXPORT PERI_LINKAGE __attribute__((visibility("default")))
 #define PERI_CHECKED __attribute__((warn_unused_result))
 #define PERI_MAYBE_UNUSED __attribute__((unused))
 #else
-#define PERI_EXPORT
+#define PERI_EXPORT PERI_LINKAGE
 #define PERI_CHECKED
 #define PERI_MAYBE_UNUSED
 #endif
@@ -500,7 +505,7 @@ PERI_CHECKED PERI_INLINE peri_status peri_fail(peri_run *run, peri_status code, 
 /* peri_random_uniform - in [0, 1): a function of the run's seed, stream and counter alone */
 PERI_INLINE double peri_random_uniform(peri_run *run, uint64_t stream, uint64_t counter)
 {
-    return (double)(peri_host_table->random_bits(run, stream, counter) >> 11) * 0x1.0p-53;
+    return (double)(peri_host_table->random_bits(run, stream, counter) >> 11) * (1.0 / 9007199254740992.0); /* 2^-53 */
 }
 
 /* peri_clock - monotonic seconds */
