@@ -30,7 +30,7 @@ static peri_status refuse(peri_run *run, const char *of, const char *name, doubl
     char number[NUM_SIZE];
     run->stopped_by = PERI_NUMERICAL_ERROR;
     snprintf(run->message, sizeof run->message, "%s%s is %s after step %lld of %s", of, name, num_print(value, number),
-             (long long)run->steps, run->plugin->name);
+             (long long)run->steps + (run->in_init ? 0 : 1), run->plugin->name);
     return FAIL(run->ctx, PERI_E_NUMERIC, "%s", run->message);
 }
 

@@ -25,7 +25,7 @@ struct peri_run {
     uint64_t traits;
     struct peri_factor *factors; /* list head, factor.c's */
     peri_times times;            /* linear_algebra: added to by factor.c */
-    double started;              /* clock_seconds */
+    double started, built;       /* clock_seconds; seconds of building before that */
     peri_solution *solution;     /* being filled: history */
 
     double *start, *start_y, *start_z; /* [n] within the bounds; multipliers of a warm start or NULL */

@@ -171,7 +171,7 @@ static void put(text_buffer *t, double v, int digits)
 static void put_residual(text_buffer *t, const char *name, double v, const char *what)
 {
     char number[NUM_SIZE];
-    text_add(t, "  %-16s%-12s%s\n", name, num_print_digits(v, 3, number), what);
+    text_add(t, "\n  %-16s%-12s%s", name, num_print_digits(v, 3, number), what);
 }
 
 static void put_count(text_buffer *t, const char *name, int64_t count, bool *any)
@@ -210,7 +210,7 @@ peri_status peri_solution_report(peri_solution *s, char **out)
     put(&t, s->times.total, 3);
     text_add(&t, " s\n");
     put_evaluations(&t, &s->evaluations);
-    text_add(&t, "certificate\n");
+    text_add(&t, "certificate");
     put_residual(&t, "primal", c->primal, "largest violation, in the model's units");
     put_residual(&t, "dual", c->dual, "gradient of the Lagrangian, relative");
     put_residual(&t, "complementarity", c->complementarity, "relative");

@@ -147,8 +147,10 @@ static peri_status one_step(peri_run *run)
 {
     peri_step next = {PERI_WHY_CONTINUE, false};
     TRY(reserve_history(run));
-    run->steps++;
-    TRY(call_step(run, &next));
+    const peri_status status = call_step(run, &next);
+    run->steps++; /* only now: a step that polls has not yet used up the limit */
+    if (status != PERI_OK)
+        return status;
     if (next.why != PERI_WHY_CONTINUE)
         run->why = next.why;
     return PERI_OK;
@@ -271,7 +273,7 @@ static void account(peri_run *run)
     peri_times t = run->p->seconds;
     const double evaluating = t.objective + t.gradient + t.constraints + t.jacobian + t.hessian + t.products;
     t.linear_algebra = run->times.linear_algebra;
-    t.total = clock_seconds() - run->started;
+    t.total = run->built + clock_seconds() - run->started;
     t.method = fmax(0, t.total - evaluating - t.building - t.linear_algebra);
     s->times = t;
     s->evaluations = run->p->count;
@@ -306,6 +308,7 @@ peri_status run_with(peri_model *m, const peri_plugin *plugin, const char *plan,
     *out = NULL;
     if (m->nlp != NULL && m->nlp->in_use > 0)
         return FAIL(m->ctx, PERI_E_STATE, "model \"%s\" is being solved", m->name);
+    run.built = m->nlp != NULL ? m->nlp->seconds.building : 0;
     TRY(nlp_of(m, &run.p));
     arena_init(&run.memory, &m->ctx->mem);
     run.p->in_use++;

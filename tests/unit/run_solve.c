@@ -310,6 +310,11 @@ static void test_limits(peri_context *ctx)
     is_text(peri_outcome_name(peri_solution_outcome(s)), "time_limit", "ends in time");
     ok(peri_solution_times(s).total < 2, "or about so");
     peri_solution_free(s);
+    ok(solve(&t, &GRADIENT, &s, "time_limit", "20ms", "iterations", "1", "fault", "endless", "at", "1", NULL) ==
+               PERI_OK &&
+           peri_solution_outcome(s) == PERI_TIME_LIMIT,
+       "the last step that is allowed may poll without being told to stop");
+    peri_solution_free(s);
     ok(solve(&t, &GRADIENT, &s, "evaluations", "4", NULL) == PERI_OK, "few evaluations");
     is_text(peri_solution_message(s), "limit of objective evaluations reached", "are a limit");
     is_text(peri_outcome_name(peri_solution_outcome(s)), "iteration_limit", "of the same kind");
