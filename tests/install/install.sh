@@ -1,0 +1,86 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# install.sh - an installation in a prefix with a space, under DESTDIR, used where it lies: the command, a plugin and a C host built from
+# it with pkg-config, the binding in plain Lua; then removed without a trace.
+. "${PERIGEE_SOURCE:?}/tests/tap/tap.sh"
+cd "$work" || exit 1
+unset MAKEFLAGS MAKELEVEL MAKEOVERRIDES MFLAGS PERIGEE_PLUGIN_PATH LUA_PATH LUA_CPATH
+
+installation=(make -s -C "$build" DESTDIR="$work/stage" prefix="/opt/peri gee")
+try "${installation[@]}" install
+ended 0 "make install"
+root="$work/stage/opt/peri gee"
+mv "$work/stage" "$work/moved" # nothing may remember where it was put
+root="$work/moved/opt/peri gee"
+
+cat >model.lua <<'END'
+local peri = require "perigee"
+local m = peri.model "rosenbrock"
+local x = m:var("x", 2, { start = { -1.2, 1 } })
+m:minimize((1 - x[1])^2 + 100 * (x[2] - x[1]^2)^2)
+local sol = m:solve("lbfgs")
+print(sol.status, ("%.4f %.4f"):format(sol[x][1], sol[x][2]), peri.power ~= nil)
+END
+try "$root/bin/perigee" run model.lua
+ended 0 "the installed command runs a script"
+is "$(cat out)" $'locally_optimal\t1.0000 1.0000\ttrue' "with its plugins and its standard library"
+try "$root/bin/perigee" solvers --json
+lua "its plugins are its own" '
+  for _, e in ipairs(json.file(arg[1])) do assert(e.file:find("moved/opt/peri gee", 1, true), e.file) end' - "$work/out"
+
+# ---- pkg-config
+
+export PKG_CONFIG_PATH="$root/lib/pkgconfig"
+pkg_config=${PKG_CONFIG:-pkg-config}
+is "$("$pkg_config" --modversion perigee)" "$("$root/bin/perigee" version | sed -n '1s/perigee \([^ ]*\).*/\1/p')" \
+    "pkg-config tells the command's version"
+variable()
+{
+    eval "echo $("$pkg_config" --variable="$1" perigee)" # pkg-config quotes spaces
+}
+[ -f "$(variable plugindir)/index" ]
+pass $? "plugindir is where the plugins are"
+is "$(variable abi_major).$(variable abi_minor)" "$("$root/bin/perigee" version | sed -n 's/^ *plugin ABI *//p')" "the ABI"
+
+compiler=${CC:-cc}
+[ -z "$sanitizers" ] || compiler="$compiler $sanitizers"
+eval "$compiler -std=c11 -Wall -Wextra -Wpedantic -Werror $("$pkg_config" --cflags perigee)" \
+    "-fPIC -shared -Wl,-z,defs -o descent.so '$source/tests/install/descent.c'" 2>err
+pass $? "a plugin is built outside the tree" || say "$(cat err)"
+cp descent.so "$(variable plugindir)/"
+try "$root/bin/perigee" solvers
+has out "^descent +solver +steepest descent" "a plugin that is copied there is found, not yet in the index"
+try "$root/bin/perigee" index "$(variable plugindir)"
+ended 0 "and noted down"
+grep -q descent "$(variable plugindir)/index"
+pass $? "in the index"
+
+eval "$compiler -std=c11 -Wall -Wextra -Wpedantic -Werror $("$pkg_config" --cflags perigee)" \
+    "-o host '$source/tests/install/host.c' $("$pkg_config" --libs perigee)" 2>err
+pass $? "a C host is built outside the tree" || say "$(cat err)"
+export LD_LIBRARY_PATH="$root/lib"
+try ./host descent
+ended 0 "and runs"
+is "$(cat out)" "locally_optimal descent 1.0000 -2.0000" "with that plugin" || say "$(cat err)"
+try ./host lbfgs
+is "$(cat out)" "locally_optimal lbfgs 1.0000 -2.0000" "and with one of the engine's" || say "$(cat err)"
+unset LD_LIBRARY_PATH
+
+# ---- plain Lua
+
+if [ -z "$sanitizers" ]; then # an interpreter without them cannot load the binding
+    LUA_PATH="$(variable luadir)/?.lua;;" LUA_CPATH="$(variable luacdir)/?.so;;" try "${LUA:-lua5.4}" model.lua
+    ended 0 "the binding in plain Lua"
+    is "$(cat out)" $'locally_optimal\t1.0000 1.0000\ttrue' "gives the same"
+fi
+
+# ---- removal
+
+rm -f "$(variable plugindir)/descent.so"
+mv "$work/moved" "$work/stage"
+try "${installation[@]}" uninstall
+ended 0 "make uninstall"
+is "$(find stage ! -type d)" "" "leaves no file"
+is "$(find stage -type d -name '*perigee*')" "" "and no folder of its own"
+
+done_testing
