@@ -32,7 +32,8 @@ unit_tests = \
 	tests/unit/diff_roll.t \
 	tests/unit/expr_build.t \
 	tests/unit/io_json.t \
-	tests/unit/io_token.t
+	tests/unit/io_token.t \
+	tests/unit/linear_solvers.t
 
 tests_unit_diff_roll_t_SOURCES = tests/unit/diff_roll.c tests/unit/random_graph.c tests/unit/random_graph.h
 tests_unit_diff_random_t_SOURCES = tests/unit/diff_random.c tests/unit/random_graph.c tests/unit/random_graph.h
