@@ -32,6 +32,23 @@ engine_sources = \
 	engine/base/status.c \
 	engine/base/text.c \
 	engine/base/text.h \
+	engine/eval/array.c \
+	engine/eval/blas.c \
+	engine/eval/blas.h \
+	engine/eval/block.h \
+	engine/eval/block_kernels.h \
+	engine/eval/block_portable.c \
+	engine/eval/block_sse2.c \
+	engine/eval/compile.c \
+	engine/eval/describe.c \
+	engine/eval/kernel.c \
+	engine/eval/levels.c \
+	engine/eval/place.c \
+	engine/eval/plan.h \
+	engine/eval/program.h \
+	engine/eval/run.c \
+	engine/eval/scatter.c \
+	engine/eval/simd.c \
 	engine/expr/build.c \
 	engine/expr/dense.c \
 	engine/expr/dense.h \
@@ -81,3 +98,14 @@ engine_sources = \
 	engine/io/json.h \
 	engine/io/token.c \
 	engine/io/token.h
+
+# The evaluator's instructions for newer processors: archives of their own for the flags, their objects part of libperigee.
+noinst_LIBRARIES += engine/libblock_avx2.a engine/libblock_avx512.a
+engine_libblock_avx2_a_SOURCES = engine/eval/block_avx2.c
+engine_libblock_avx2_a_CPPFLAGS = $(ENGINE_CPPFLAGS) $(SLEEF_CFLAGS)
+engine_libblock_avx2_a_CFLAGS = $(AM_CFLAGS) $(AVX2_CFLAGS) $(BLOCK_CFLAGS)
+engine_libblock_avx512_a_SOURCES = engine/eval/block_avx512.c
+engine_libblock_avx512_a_CPPFLAGS = $(ENGINE_CPPFLAGS) $(SLEEF_CFLAGS)
+engine_libblock_avx512_a_CFLAGS = $(AM_CFLAGS) $(AVX512_CFLAGS) $(BLOCK_CFLAGS)
+BLOCK_CFLAGS = -funroll-loops
+engine_block_objects = $(engine_libblock_avx2_a_OBJECTS) $(engine_libblock_avx512_a_OBJECTS)

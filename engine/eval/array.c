@@ -1,0 +1,391 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * array.c - operations on whole arrays: products, running sums, determinant, inverse, exponential, foreign functions. Matrices are row-major; small
+ * ones are treated by own loops, large ones by OpenBLAS where it is installed. Workspace is planned.
+ *
+ * LAPACK sees a row-major matrix as its transpose. An inverse is then the transpose of the inverse, by columns: what is wanted, by rows; so is
+ * the solution of Q X = P when P and Q commute.
+ */
+#include "eval/blas.h"
+#include "eval/plan.h"
+#include <math.h>
+#include <string.h>
+
+enum { LARGE_PRODUCT = 20000, LARGE_MATRIX = 24, ROW_MAJOR = 101, NO_FLIP = 111, FLIP = 112 };
+
+/* ---- products ------------------------------------------------------------------------------------------------------------------- */
+
+static void sparse_product(const eval_array *t)
+{
+    const expr_const *s = &t->sparse;
+    const int64_t cols = t->cols;
+    for (int64_t i = 0; i < t->rows; i++) {
+        double *const row = t->out + i * cols;
+        if (cols == 1) {
+            double sum = 0;
+            for (int32_t k = s->row_start[i]; k < s->row_start[i + 1]; k++)
+                sum += s->data[k] * t->b[s->col[k]];
+            *row = sum;
+            continue;
+        }
+        memset(row, 0, (size_t)cols * sizeof *row);
+        for (int32_t k = s->row_start[i]; k < s->row_start[i + 1]; k++)
+            for (int64_t j = 0; j < cols; j++)
+                row[j] += s->data[k] * t->b[s->col[k] * cols + j];
+    }
+}
+
+static void plain_product(const eval_array *t)
+{
+    const int64_t a_row = t->flip_a ? 1 : t->inner, a_col = t->flip_a ? t->rows : 1;
+    const int64_t b_row = t->flip_b ? 1 : t->cols, b_col = t->flip_b ? t->inner : 1;
+    for (int64_t i = 0; i < t->rows; i++) {
+        double *const row = t->out + i * t->cols;
+        const double *const a = t->a + i * a_row;
+        if (b_col == 1 && t->cols > 1) {
+            memset(row, 0, (size_t)t->cols * sizeof *row);
+            for (int64_t k = 0; k < t->inner; k++)
+                for (int64_t j = 0; j < t->cols; j++)
+                    row[j] += a[k * a_col] * t->b[k * b_row + j];
+            continue;
+        }
+        for (int64_t j = 0; j < t->cols; j++) {
+            double sum = 0;
+            for (int64_t k = 0; k < t->inner; k++)
+                sum += a[k * a_col] * t->b[k * b_row + j * b_col];
+            row[j] = sum;
+        }
+    }
+}
+
+static void product(const eval_array *t)
+{
+    if (t->is_sparse)
+        sparse_product(t);
+    else if (t->blas != NULL)
+        t->blas->gemm(ROW_MAJOR, t->flip_a ? FLIP : NO_FLIP, t->flip_b ? FLIP : NO_FLIP, (int)t->rows, (int)t->cols, (int)t->inner, 1, t->a,
+                      (int)(t->flip_a ? t->rows : t->inner), t->b, (int)(t->flip_b ? t->inner : t->cols), 0, t->out, (int)t->cols);
+    else
+        plain_product(t);
+}
+
+/* out = a b, all n x n */
+static void square_product(const eval_blas *blas, int64_t n, const double *a, const double *b, double *out)
+{
+    const eval_array t = {.rows = n, .inner = n, .cols = n, .a = a, .b = b, .out = out, .blas = blas};
+    product(&t);
+}
+
+/* ---- factors ------------------------------------------------------------------------------------------------------------------------ */
+
+static void swap_rows(int64_t n, double *a, int64_t i, int64_t k)
+{
+    for (int64_t j = 0; j < n; j++) {
+        const double t = a[i * n + j];
+        a[i * n + j] = a[k * n + j];
+        a[k * n + j] = t;
+    }
+}
+
+/* Gaussian elimination with partial pivoting, by rows; pivots count from 1 as LAPACK's. */
+static void plain_factor(int64_t n, double *a, int32_t *pivots)
+{
+    for (int64_t k = 0; k < n; k++) {
+        int64_t best = k;
+        for (int64_t i = k + 1; i < n; i++)
+            if (fabs(a[i * n + k]) > fabs(a[best * n + k]))
+                best = i;
+        pivots[k] = (int32_t)best + 1;
+        if (best != k)
+            swap_rows(n, a, k, best);
+        for (int64_t i = k + 1; i < n; i++) {
+            const double factor = a[i * n + k] /= a[k * n + k];
+            for (int64_t j = k + 1; j < n; j++)
+                a[i * n + j] -= factor * a[k * n + j];
+        }
+    }
+}
+
+static void plain_solve(int64_t n, const double *lu, const int32_t *pivots, double *b)
+{
+    for (int64_t k = 0; k < n; k++)
+        if (pivots[k] != k + 1)
+            swap_rows(n, b, k, pivots[k] - 1);
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t k = 0; k < i; k++)
+            for (int64_t j = 0; j < n; j++)
+                b[i * n + j] -= lu[i * n + k] * b[k * n + j];
+    for (int64_t i = n - 1; i >= 0; i--) {
+        for (int64_t k = i + 1; k < n; k++)
+            for (int64_t j = 0; j < n; j++)
+                b[i * n + j] -= lu[i * n + k] * b[k * n + j];
+        for (int64_t j = 0; j < n; j++)
+            b[i * n + j] /= lu[i * n + i];
+    }
+}
+
+static void factor(const eval_blas *blas, int64_t n, double *a, int32_t *pivots)
+{
+    int info;
+    const int size = (int)n;
+    if (blas != NULL)
+        blas->getrf(&size, &size, a, &size, pivots, &info);
+    else
+        plain_factor(n, a, pivots);
+}
+
+static void solve(const eval_blas *blas, int64_t n, const double *lu, const int32_t *pivots, double *b)
+{
+    int info;
+    const int size = (int)n;
+    if (blas != NULL)
+        blas->getrs("N", &size, &size, lu, &size, pivots, b, &size, &info, 1);
+    else
+        plain_solve(n, lu, pivots, b);
+}
+
+static bool has_zero_pivot(int64_t n, const double *lu)
+{
+    for (int64_t k = 0; k < n; k++)
+        if (!(fabs(lu[k * n + k]) > 0))
+            return true;
+    return false;
+}
+
+static void fill(int64_t n, double value, double *out)
+{
+    for (int64_t k = 0; k < n; k++)
+        out[k] = value;
+}
+
+static void add_identity(int64_t n, double factor_, double *a)
+{
+    for (int64_t k = 0; k < n; k++)
+        a[k * n + k] += factor_;
+}
+
+/* work [n x n] */
+static void log_determinant(const eval_array *t)
+{
+    const int64_t n = t->rows;
+    double sum = 0;
+    int sign = 1;
+    memcpy(t->work, t->a, (size_t)(n * n) * sizeof *t->work);
+    factor(t->blas, n, t->work, t->pivots);
+    for (int64_t k = 0; k < n; k++) {
+        const double d = t->work[k * n + k];
+        sign = (t->pivots[k] != k + 1) == (d < 0) ? sign : -sign;
+        sum += log(fabs(d));
+    }
+    *t->out = sign > 0 && isfinite(sum) ? sum : NAN;
+}
+
+/* work [n x n] */
+static void inverse(const eval_array *t)
+{
+    const int64_t n = t->rows;
+    memcpy(t->work, t->a, (size_t)(n * n) * sizeof *t->work);
+    factor(t->blas, n, t->work, t->pivots);
+    if (has_zero_pivot(n, t->work)) {
+        fill(n * n, NAN, t->out);
+        return;
+    }
+    memset(t->out, 0, (size_t)(n * n) * sizeof *t->out);
+    add_identity(n, 1, t->out);
+    solve(t->blas, n, t->work, t->pivots, t->out);
+}
+
+/* ---- the exponential ------------------------------------------------------------------------------------------------------------------ */
+
+static double norm_1(int64_t n, const double *a)
+{
+    double top = 0;
+    for (int64_t j = 0; j < n; j++) {
+        double sum = 0;
+        for (int64_t i = 0; i < n; i++)
+            sum += fabs(a[i * n + j]);
+        top = sum > top || isnan(sum) ? sum : top;
+    }
+    return top;
+}
+
+/* out = c6 a6 + c4 a4 + c2 a2 + c0 I */
+static void even_part(int64_t n, const double *a2, const double *a4, const double *a6, double c6, double c4, double c2, double c0,
+                      double *out)
+{
+    for (int64_t k = 0; k < n * n; k++)
+        out[k] = c6 * a6[k] + c4 * a4[k] + c2 * a2[k];
+    add_identity(n, c0, out);
+}
+
+/*
+ * Scaling and squaring with the diagonal rational approximant of degree 13 (Higham 2005, SIAM J. Matrix Anal. Appl. 26, p. 1179): r = q^-1 p with
+ * p, q = V +- U; good to the rounding unit while the 1-norm is below 5.37. work [7 x n x n]
+ */
+static void exponential(const eval_array *t)
+{
+    static const double b[] = {64764752532480000, 32382376266240000, 7771770303897600, 1187353796428800, 129060195264000,
+                               10559470521600,    670442572800,      33522128640,      1323241920,       40840800,
+                               960960,            16380,             182,              1};
+    const int64_t n = t->rows, size = n * n;
+    double *const a = t->work, *const a2 = a + size, *const a4 = a2 + size, *const a6 = a4 + size, *const u = a6 + size;
+    double *const v = u + size, *const w = v + size;
+    const double norm = norm_1(n, t->a);
+    if (!isfinite(norm)) {
+        fill(size, NAN, t->out);
+        return;
+    }
+    const int squarings = norm > 5.37 ? (int)ceil(log2(norm / 5.37)) : 0;
+    for (int64_t k = 0; k < size; k++)
+        a[k] = ldexp(t->a[k], -squarings);
+    square_product(t->blas, n, a, a, a2);
+    square_product(t->blas, n, a2, a2, a4);
+    square_product(t->blas, n, a4, a2, a6);
+    even_part(n, a2, a4, a6, b[13], b[11], b[9], 0, w);
+    square_product(t->blas, n, a6, w, u);
+    even_part(n, a2, a4, a6, b[7], b[5], b[3], b[1], w);
+    for (int64_t k = 0; k < size; k++)
+        w[k] += u[k];
+    square_product(t->blas, n, a, w, u);
+    even_part(n, a2, a4, a6, b[12], b[10], b[8], 0, w);
+    square_product(t->blas, n, a6, w, v);
+    even_part(n, a2, a4, a6, b[6], b[4], b[2], b[0], w);
+    for (int64_t k = 0; k < size; k++) {
+        const double even = v[k] + w[k];
+        t->out[k] = even + u[k];
+        v[k] = even - u[k];
+    }
+    factor(t->blas, n, v, t->pivots);
+    solve(t->blas, n, v, t->pivots, t->out);
+    for (int s = 0; s < squarings; s++) {
+        square_product(t->blas, n, t->out, t->out, w);
+        memcpy(t->out, w, (size_t)size * sizeof *w);
+    }
+}
+
+/* ---- others ------------------------------------------------------------------------------------------------------------------------------ */
+
+static void running_sum(const eval_array *t)
+{
+    memcpy(t->out, t->a, (size_t)t->cols * sizeof *t->out);
+    for (int64_t k = t->cols; k < t->rows * t->cols; k++)
+        t->out[k] = t->out[k - t->cols] + t->a[k];
+}
+
+static peri_status call(eval_program *p, const eval_array *t)
+{
+    const int64_t n = t->rows * t->cols;
+    const bool value = t->op == PERI_OP_CALL;
+    const int code = value ? t->fn.value(t->fn.ud, n, t->a, t->out) : t->fn.gradient(t->fn.ud, n, t->a, t->out);
+    if (code < 0)
+        return FAIL(p->g->ctx, PERI_E_CALLBACK, "function \"%s\" failed", t->fn.name);
+    if (code > 0)
+        fill(value ? 1 : n, NAN, t->out);
+    return PERI_OK;
+}
+
+peri_status eval_run_array(eval_program *p, const eval_array *t)
+{
+    switch (t->op) {
+    case PERI_OP_MATMUL:
+        product(t);
+        break;
+    case PERI_OP_CUMSUM:
+        running_sum(t);
+        break;
+    case PERI_OP_LOGDET:
+        log_determinant(t);
+        break;
+    case PERI_OP_INV:
+        inverse(t);
+        break;
+    case PERI_OP_EXPM:
+        exponential(t);
+        break;
+    default:
+        return call(p, t);
+    }
+    return PERI_OK;
+}
+
+/* ---- compilation ----------------------------------------------------------------------------------------------------------------------------- */
+
+/* A gather of the whole of another matrix, transposed. */
+static bool is_transposition(const eval_compiler *c, expr_id e)
+{
+    const expr_node *node = expr_at(c->g, e);
+    if (node->op != PERI_OP_GATHER || (node->flags & EXPR_AFFINE) || eval_size(c, node->arg[0]) != eval_size(c, e))
+        return false;
+    const int32_t *at = c->g->lists.at[node->index].at;
+    for (int64_t i = 0; i < node->rows; i++)
+        for (int64_t j = 0; j < node->cols; j++)
+            if (at[i * node->cols + j] != j * node->rows + i)
+                return false;
+    return true;
+}
+
+expr_id eval_array_arg(const eval_compiler *c, expr_id e, int32_t k, bool *flip)
+{
+    const expr_node *node = expr_at(c->g, e);
+    const expr_id a = eval_arg(c, node->arg[k]);
+    /* the shape by which the transposition was made is that of the node seen here, or it is an ordinary matrix */
+    *flip = node->op == PERI_OP_MATMUL && expr_at(c->g, a)->rows == expr_at(c->g, node->arg[k])->rows && is_transposition(c, a);
+    return *flip ? eval_arg(c, expr_at(c->g, a)->arg[0]) : a;
+}
+
+static peri_status open_blas(eval_compiler *c, eval_array *out)
+{
+    const int64_t size = out->op == PERI_OP_MATMUL ? out->rows * out->inner * out->cols : out->rows;
+    const bool large = size >= (out->op == PERI_OP_MATMUL ? LARGE_PRODUCT : LARGE_MATRIX);
+    if (!large || out->is_sparse || out->op == PERI_OP_CUMSUM)
+        return PERI_OK;
+    eval_program *p = c->program;
+    if (p->blas == NULL) {
+        p->blas = arena_alloc(&p->data, sizeof *p->blas);
+        if (p->blas == NULL)
+            return FAIL_NOMEM(c->g->ctx);
+        p->has_blas = eval_blas_open(p->blas);
+    }
+    out->blas = p->has_blas ? p->blas : NULL;
+    return PERI_OK;
+}
+
+static peri_status plan_product(eval_compiler *c, expr_id e, eval_array *out)
+{
+    const expr_node *node = expr_at(c->g, e);
+    const expr_id a = eval_array_arg(c, e, 0, &out->flip_a), b = eval_array_arg(c, e, 1, &out->flip_b);
+    out->rows = node->rows;
+    out->cols = node->cols;
+    out->inner = expr_at(c->g, node->arg[0])->cols;
+    if (expr_at(c->g, a)->op == PERI_OP_CONST && eval_size(c, a) > 1)
+        out->sparse = c->g->consts.at[expr_at(c->g, a)->ref];
+    out->is_sparse = out->sparse.col != NULL;
+    TRY(eval_point(c, &out->a, c->place[a]));
+    return eval_point(c, &out->b, c->place[b]);
+}
+
+peri_status eval_compile_array(eval_compiler *c, expr_id e, eval_array *out)
+{
+    const expr_node *node = expr_at(c->g, e);
+    const expr_node *arg = expr_at(c->g, node->arg[0]);
+    out->node = e;
+    out->op = node->op;
+    out->rows = arg->rows;
+    out->cols = arg->cols;
+    TRY(eval_point(c, &out->out, c->place[e]));
+    if (node->op == PERI_OP_MATMUL) {
+        TRY(plan_product(c, e, out));
+        return open_blas(c, out);
+    }
+    TRY(eval_point(c, &out->a, c->place[eval_arg(c, node->arg[0])]));
+    if (node->op == PERI_OP_CALL || node->op == PERI_OP_CALLGRAD) {
+        out->fn = c->g->calls.at[node->ref];
+        return PERI_OK;
+    }
+    if (node->op == PERI_OP_CUMSUM)
+        return PERI_OK;
+    const int64_t matrices = node->op == PERI_OP_EXPM ? 7 : 1;
+    out->work = arena_array(&c->program->data, (size_t)(matrices * out->rows * out->rows), sizeof *out->work);
+    out->pivots = arena_array(&c->program->data, (size_t)out->rows, sizeof *out->pivots);
+    return out->work != NULL && out->pivots != NULL ? open_blas(c, out) : FAIL_NOMEM(c->g->ctx);
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* blas.h - inside engine/eval only: the few functions of OpenBLAS that array operations use, found at run time. */
+#ifndef PERI_EVAL_BLAS_H
+#define PERI_EVAL_BLAS_H
+
+#include "base/mem.h"
+
+typedef struct eval_blas {
+    /* the C interface: order, transposition of a and b, sizes, factors */
+    void (*gemm)(int order, int flip_a, int flip_b, int m, int n, int k, double alpha, const double *a, int lda, const double *b,
+                 int ldb, double beta, double *c, int ldc);
+    /* the Fortran interface of LAPACK: matrices by columns */
+    void (*getrf)(const int *m, const int *n, double *a, const int *lda, int *pivots, int *info);
+    void (*getrs)(const char *trans, const int *n, const int *nrhs, const double *a, const int *lda, const int *pivots, double *b,
+                  const int *ldb, int *info, size_t trans_length);
+} eval_blas;
+
+/* Filled in from the library, which stays open; false: it is not there. Sets it to one thread. */
+bool eval_blas_open(eval_blas *blas);
+
+#endif

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * block.h - inside engine/eval only: the instructions of the block machine. An instruction works on `n` instances from `start` on; one function an
+ * operation, in several versions of one source (block_kernels.h) for the instruction sets of the processor.
+ *
+ * Sums and differences and products of up to three operations are one instruction each (a "tile"): the shapes, with o1, o2, o3 of add, sub, rsub
+ * (b - a) and mul, are
+ *     T1   a o1 b                    o1 without rsub
+ *     T2   (a o1 b) o2 c
+ *     T3   ((a o1 b) o2 c) o3 d
+ *     T4   (a o1 b) o2 (c o3 d)      none with rsub
+ * Products and sums are rounded one by one, as if they were separate.
+ */
+#ifndef PERI_EVAL_BLOCK_H
+#define PERI_EVAL_BLOCK_H
+
+#include <perigee/perigee.h>
+
+enum {
+    EVAL_LANES = 16,       /* instances treated at a time, whatever the width of the processor's vectors: partial sums */
+    EVAL_BLOCK_UNIT = 16,  /* blocks have a multiple of this length */
+    EVAL_MAX_BLOCK = 1024
+};
+
+enum { EVAL_ADD, EVAL_SUB, EVAL_MUL, EVAL_RSUB }; /* o1, o2, o3 */
+
+/* codes: the elementwise operations have their peri_op, then these */
+enum {
+    EVAL_COPY = 128,
+    EVAL_POWI,         /* a ^ imm, an integer */
+    EVAL_SINCOS,       /* p[3]: the cosine's place */
+    EVAL_LOAD_STRIDED, /* dst[i] = p0[i * imm] */
+    EVAL_LOAD_LIST,    /* dst[i] = p0[index[i]] */
+    EVAL_STORE_STRIDED,/* dst[i * imm] = p0[i] */
+    EVAL_ADD_STRIDED,
+    EVAL_STORE_LIST,   /* dst[index[i]] = p0[i] */
+    EVAL_ADD_LIST,
+    EVAL_MAX_ACC,      /* dst[16]: partial results */
+    EVAL_MIN_ACC,
+    EVAL_SUM_ACC,
+    EVAL_SUM_T1,       /* + o1 */
+    EVAL_SUM_T2 = EVAL_SUM_T1 + 3,   /* + 4 o1 + o2 */
+    EVAL_T1 = EVAL_SUM_T2 + 12,      /* + o1 */
+    EVAL_T2 = EVAL_T1 + 3,           /* + 4 o1 + o2 */
+    EVAL_T3 = EVAL_T2 + 12,          /* + 16 o1 + 4 o2 + o3 */
+    EVAL_T4 = EVAL_T3 + 48,          /* + 9 o1 + 3 o2 + o3 */
+    EVAL_CODES = EVAL_T4 + 27
+};
+
+typedef struct eval_ins eval_ins;
+typedef void (*eval_fn)(const eval_ins *c, int64_t start, int64_t n);
+
+/*
+ * Operand k is read at p[k] + (moves k ? start : 0) + (steps k ? i : 0) for i = 0 .. n - 1: an array of all instances moves and steps, a register
+ * steps, a scalar does neither and its value is there EVAL_LANES times. The destination moves (bit 4), or not.
+ */
+struct eval_ins {
+    eval_fn fn;
+    double *dst;
+    const double *p[4];
+    const int32_t *index; /* of all instances */
+    int32_t imm;
+    uint16_t flags; /* bit k: p[k] moves; bit 4: dst moves; bit 5: SINCOS' second destination moves; bit 8 + k: p[k] steps */
+    uint16_t code;
+};
+
+typedef struct {
+    const char *name;
+    bool (*is_there)(void); /* on this processor */
+    const eval_fn *fn;      /* [EVAL_CODES]; NULL: not compiled in */
+} eval_simd;
+
+extern const eval_simd eval_portable, eval_sse2, eval_avx2, eval_avx512;
+const eval_simd *eval_simd_now(void);
+
+#endif

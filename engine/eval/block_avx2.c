@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* block_avx2.c - the instructions for processors with AVX2: four numbers a vector. Compiled with flags of its own. */
+#include "eval/block.h"
+
+#ifdef __AVX2__
+#include <immintrin.h>
+#include <sleef.h>
+
+#define W 4
+typedef __m256d V;
+#define load(p) _mm256_loadu_pd(p)
+#define store(p, v) _mm256_storeu_pd((p), (v))
+
+static inline __m256i first(int64_t k)
+{
+    return _mm256_cmpgt_epi64(_mm256_set1_epi64x(k), _mm256_setr_epi64x(0, 1, 2, 3));
+}
+
+#define load_part(p, k) _mm256_maskload_pd((p), first(k))
+#define store_part(p, v, k) _mm256_maskstore_pd((p), first(k), (v))
+#define spread(x) _mm256_set1_pd(x)
+#define root(a) _mm256_sqrt_pd(a)
+#define magnitude(a) _mm256_andnot_pd(_mm256_set1_pd(-0.0), (a))
+#define above(a, b) _mm256_cmp_pd((a), (b), _CMP_GT_OQ)
+#define is_nan(a) _mm256_cmp_pd((a), (a), _CMP_UNORD_Q)
+#define pick(m, a, b) _mm256_blendv_pd((b), (a), (m))
+#define MATH(name) Sleef_##name##d4_u10avx2
+
+static inline void sine_cosine(V a, V *s, V *c)
+{
+    const Sleef___m256d_2 r = Sleef_sincosd4_u10avx2(a);
+    *s = r.x;
+    *c = r.y;
+}
+
+static bool is_there(void)
+{
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+}
+
+#define NAME "avx2"
+#define TABLE eval_avx2
+#include "eval/block_kernels.h"
+#else
+static bool is_there(void)
+{
+    return false;
+}
+
+const eval_simd eval_avx2 = {"avx2", is_there, NULL};
+#endif

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* block_avx512.c - the instructions for processors with AVX-512: eight numbers a vector. Compiled with flags of its own. */
+#include "eval/block.h"
+
+#if defined(__AVX512F__) && defined(__AVX512DQ__)
+#include <immintrin.h>
+#include <sleef.h>
+
+#define W 8
+typedef __m512d V;
+#define load(p) _mm512_loadu_pd(p)
+#define store(p, v) _mm512_storeu_pd((p), (v))
+#define load_part(p, k) _mm512_maskz_loadu_pd((__mmask8)((1u << (k)) - 1), (p))
+#define store_part(p, v, k) _mm512_mask_storeu_pd((p), (__mmask8)((1u << (k)) - 1), (v))
+#define spread(x) _mm512_set1_pd(x)
+#define root(a) _mm512_sqrt_pd(a)
+#define magnitude(a) _mm512_andnot_pd(_mm512_set1_pd(-0.0), (a))
+#define above(a, b) _mm512_cmp_pd_mask((a), (b), _CMP_GT_OQ)
+#define is_nan(a) _mm512_cmp_pd_mask((a), (a), _CMP_UNORD_Q)
+#define pick(m, a, b) _mm512_mask_blend_pd((m), (b), (a))
+#define MATH(name) Sleef_##name##d8_u10avx512f
+
+static inline void sine_cosine(V a, V *s, V *c)
+{
+    const Sleef___m512d_2 r = Sleef_sincosd8_u10avx512f(a);
+    *s = r.x;
+    *c = r.y;
+}
+
+static bool is_there(void)
+{
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq");
+}
+
+#define NAME "avx512"
+#define TABLE eval_avx512
+#include "eval/block_kernels.h"
+#else
+static bool is_there(void)
+{
+    return false;
+}
+
+const eval_simd eval_avx512 = {"avx512", is_there, NULL};
+#endif

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* block_portable.c - the instructions in plain C: for processors that have no version of their own. */
+#include <math.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define W 1
+typedef double V;
+
+static inline V load(const double *p)
+{
+    return *p;
+}
+
+static inline void store(double *p, V v)
+{
+    *p = v;
+}
+
+#define load_part(p, k) ((void)(k), *(p))
+#define store_part(p, v, k) ((void)(k), (void)(*(p) = (v)))
+#define spread(x) ((double)(x))
+#define root(a) sqrt(a)
+#define magnitude(a) fabs(a)
+#define above(a, b) ((a) > (b))
+#define is_nan(a) ((a) != (a))
+#define pick(m, a, b) ((m) ? (a) : (b))
+#define MATH(name) name
+
+static inline void sine_cosine(V a, V *s, V *c)
+{
+    *s = sin(a);
+    *c = cos(a);
+}
+
+static bool is_there(void)
+{
+    return true;
+}
+
+#define NAME "portable"
+#define TABLE eval_portable
+#include "eval/block_kernels.h"

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* block_sse2.c - the instructions for every 64-bit x86 processor: two numbers a vector. */
+#include "eval/block.h"
+
+#ifdef __SSE2__
+#include <immintrin.h>
+#include <sleef.h>
+
+#define W 2
+typedef __m128d V;
+#define load(p) _mm_loadu_pd(p)
+#define store(p, v) _mm_storeu_pd((p), (v))
+#define load_part(p, k) ((void)(k), _mm_load_sd(p))
+#define store_part(p, v, k) ((void)(k), _mm_store_sd((p), (v)))
+#define spread(x) _mm_set1_pd(x)
+#define root(a) _mm_sqrt_pd(a)
+#define magnitude(a) _mm_andnot_pd(_mm_set1_pd(-0.0), (a))
+#define above(a, b) _mm_cmpgt_pd((a), (b))
+#define is_nan(a) _mm_cmpunord_pd((a), (a))
+
+static inline V pick(V m, V a, V b)
+{
+    return _mm_or_pd(_mm_and_pd(m, a), _mm_andnot_pd(m, b));
+}
+
+#define MATH(name) Sleef_##name##d2_u10sse2
+
+static inline void sine_cosine(V a, V *s, V *c)
+{
+    const Sleef___m128d_2 r = Sleef_sincosd2_u10sse2(a);
+    *s = r.x;
+    *c = r.y;
+}
+
+static bool is_there(void)
+{
+    return true;
+}
+
+#define NAME "sse2"
+#define TABLE eval_sse2
+#include "eval/block_kernels.h"
+#else
+static bool is_there(void)
+{
+    return false;
+}
+
+const eval_simd eval_sse2 = {"sse2", is_there, NULL};
+#endif

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * compile.c - graph to program: the order of kernels and array operations, one piece of memory for all values, and the list of pointers that depend
+ * on the caller's arrays.
+ */
+#include "eval/plan.h"
+#include <string.h>
+
+/* ---- pointers ------------------------------------------------------------------------------------------------------------------ */
+
+peri_status eval_point(eval_compiler *c, void *where, eval_place place)
+{
+    if (place.base == BASE_FIXED) {
+        memcpy(where, &place.fixed, sizeof place.fixed);
+        return PERI_OK;
+    }
+    const struct eval_patch patch = {where, place.offset, place.base};
+    return vec_push(c->m, &c->patches, patch) ? PERI_OK : FAIL_NOMEM(c->g->ctx);
+}
+
+static void set_pointer(const struct eval_patch *patch, double *base)
+{
+    double *const to = base + patch->offset;
+    memcpy(patch->where, &to, sizeof to);
+}
+
+/* Pointers into the program's own memory are set for good, the others kept. */
+static peri_status set_pointers(eval_compiler *c)
+{
+    eval_program *p = c->program;
+    p->memory = c->memory + c->registers;
+    p->work = mem_array(p->m, (size_t)p->memory, sizeof *p->work);
+    p->patches = arena_array(&p->data, (size_t)c->patches.n, sizeof *p->patches);
+    p->bases = arena_array(&p->data, (size_t)(BASE_OUTPUT + p->n_slots), sizeof *p->bases);
+    p->base_used = arena_array(&p->data, (size_t)(BASE_OUTPUT + p->n_slots), sizeof *p->base_used);
+    if (p->work == NULL || p->patches == NULL || p->bases == NULL || p->base_used == NULL)
+        return FAIL_NOMEM(c->g->ctx);
+    for (int64_t k = 0; k < c->patches.n; k++) {
+        const struct eval_patch *patch = &c->patches.at[k];
+        if (patch->base == BASE_MEMORY) {
+            set_pointer(patch, p->work);
+            continue;
+        }
+        p->patches[p->n_patches++] = *patch;
+        p->base_used[patch->base] = true;
+    }
+    return PERI_OK;
+}
+
+/* ---- order --------------------------------------------------------------------------------------------------------------------------- */
+
+static int32_t top_level(const eval_compiler *c)
+{
+    int32_t top = 0;
+    for (int64_t k = 0; k < c->groups.n; k++)
+        top = c->groups.at[k].level > top ? c->groups.at[k].level : top;
+    for (int64_t k = 0; k < c->arrays.n; k++)
+        top = c->level[c->arrays.at[k]] > top ? c->level[c->arrays.at[k]] : top;
+    return top;
+}
+
+static peri_status order_steps(eval_compiler *c)
+{
+    eval_program *p = c->program;
+    const int64_t n_levels = (int64_t)top_level(c) + 1, n = c->groups.n + c->arrays.n;
+    int64_t *start = arena_array(&c->data, (size_t)n_levels + 1, sizeof *start);
+    p->steps = arena_array(&p->data, (size_t)n, sizeof *p->steps);
+    if (start == NULL || p->steps == NULL)
+        return FAIL_NOMEM(c->g->ctx);
+    for (int64_t k = 0; k < n; k++)
+        start[(k < c->groups.n ? c->groups.at[k].level : c->level[c->arrays.at[k - c->groups.n]]) + 1]++;
+    for (int64_t l = 0; l < n_levels; l++)
+        start[l + 1] += start[l];
+    for (int64_t k = 0; k < n; k++) {
+        const bool is_array = k >= c->groups.n;
+        const int32_t level = is_array ? c->level[c->arrays.at[k - c->groups.n]] : c->groups.at[k].level;
+        p->steps[start[level]++] = (eval_step){is_array, (int32_t)(is_array ? k - c->groups.n : k)};
+    }
+    for (int64_t k = 0; k < n; k++)
+        if (!p->steps[k].is_array)
+            c->groups.at[p->steps[k].at].order = (int32_t)k;
+    p->n_steps = n;
+    return PERI_OK;
+}
+
+/* Sinks by kernel and rank; the order of the others is kept. */
+static peri_status sort_sinks(eval_compiler *c, eval_sink **sorted, int64_t **start)
+{
+    *sorted = arena_array(&c->data, (size_t)c->sinks.n, sizeof **sorted);
+    *start = arena_array(&c->data, (size_t)c->groups.n + 2, sizeof **start);
+    if (*sorted == NULL || *start == NULL)
+        return FAIL_NOMEM(c->g->ctx);
+    int32_t top = 0;
+    for (int64_t k = 0; k < c->sinks.n; k++) {
+        (*start)[c->sinks.at[k].kernel + 2]++;
+        top = c->sinks.at[k].rank > top ? c->sinks.at[k].rank : top;
+    }
+    for (int64_t k = 0; k < c->groups.n; k++)
+        (*start)[k + 2] += (*start)[k + 1];
+    for (int32_t rank = 0; rank <= top; rank++)
+        for (int64_t k = 0; k < c->sinks.n; k++)
+            if (c->sinks.at[k].rank == rank)
+                (*sorted)[(*start)[c->sinks.at[k].kernel + 1]++] = c->sinks.at[k];
+    return PERI_OK;
+}
+
+/* ---- all together ------------------------------------------------------------------------------------------------------------------------ */
+
+static peri_status compile_steps(eval_compiler *c)
+{
+    eval_program *p = c->program;
+    eval_sink *sinks;
+    int64_t *start;
+    TRY(sort_sinks(c, &sinks, &start));
+    p->n_kernels = c->groups.n;
+    p->n_arrays = c->arrays.n;
+    p->kernels = arena_array(&p->data, (size_t)p->n_kernels, sizeof *p->kernels);
+    p->arrays = arena_array(&p->data, (size_t)p->n_arrays, sizeof *p->arrays);
+    if (p->kernels == NULL || p->arrays == NULL)
+        return FAIL_NOMEM(c->g->ctx);
+    for (int64_t k = 0; k < p->n_kernels; k++)
+        TRY(eval_compile_kernel(c, (int32_t)k, start[k + 1] - start[k], sinks + start[k], &p->kernels[k]));
+    for (int64_t k = 0; k < p->n_arrays; k++)
+        TRY(eval_compile_array(c, c->arrays.at[k], &p->arrays[k]));
+    return PERI_OK;
+}
+
+static peri_status start(eval_compiler *c, int64_t n, const eval_output *outputs)
+{
+    c->top = -1;
+    for (int64_t k = 0; k < n; k++) {
+        c->top = outputs[k].node > c->top ? outputs[k].node : c->top;
+        c->program->n_slots = outputs[k].slot >= c->program->n_slots ? outputs[k].slot + 1 : c->program->n_slots;
+    }
+    const size_t size = (size_t)c->top + 1;
+    c->alias = arena_array(&c->data, size, sizeof *c->alias);
+    c->kind = arena_array(&c->data, size, 1);
+    c->flags = arena_array(&c->data, size, 1);
+    c->level = arena_array(&c->data, size, sizeof *c->level);
+    c->uses = arena_array(&c->data, size, sizeof *c->uses);
+    c->home = arena_array(&c->data, size, sizeof *c->home);
+    c->sine = arena_array(&c->data, size, sizeof *c->sine);
+    c->cosine = arena_array(&c->data, size, sizeof *c->cosine);
+    c->place = arena_array(&c->data, size, sizeof *c->place);
+    c->stamp = arena_array(&c->data, size, sizeof *c->stamp);
+    c->reg = arena_array(&c->data, size, sizeof *c->reg);
+    if (c->alias == NULL || c->kind == NULL || c->flags == NULL || c->level == NULL || c->uses == NULL || c->home == NULL ||
+        c->sine == NULL || c->cosine == NULL || c->place == NULL || c->stamp == NULL || c->reg == NULL)
+        return FAIL_NOMEM(c->g->ctx);
+    for (size_t k = 0; k < size; k++) {
+        c->home[k] = c->sine[k] = c->cosine[k] = -1;
+        c->place[k].base = BASE_NONE;
+    }
+    return PERI_OK;
+}
+
+static peri_status compile(eval_compiler *c, int64_t n, const eval_output *outputs)
+{
+    TRY(start(c, n, outputs));
+    TRY(eval_analyse(c, n, outputs));
+    TRY(eval_place_all(c, n, outputs));
+    TRY(order_steps(c));
+    TRY(eval_plan_scatters(c));
+    TRY(compile_steps(c));
+    return set_pointers(c);
+}
+
+static void compiler_release(eval_compiler *c)
+{
+    for (int64_t k = 0; k < c->groups.n; k++)
+        vec_free(c->m, &c->groups.at[k].zeros);
+    vec_free(c->m, &c->groups);
+    vec_free(c->m, &c->sinks);
+    vec_free(c->m, &c->arrays);
+    vec_free(c->m, &c->patches);
+    hash_release(&c->group_of);
+    arena_release(&c->data);
+}
+
+peri_status eval_compile(expr_graph *g, int64_t n, const eval_output *outputs, eval_program **program)
+{
+    eval_program *p = mem_alloc(g->m, sizeof *p);
+    *program = NULL;
+    if (p == NULL)
+        return FAIL_NOMEM(g->ctx);
+    p->g = g;
+    p->m = g->m;
+    p->simd = eval_simd_now();
+    arena_init(&p->data, g->m);
+    eval_compiler c;
+    memset(&c, 0, sizeof c);
+    c.g = g;
+    c.m = g->m;
+    c.program = p;
+    arena_init(&c.data, g->m);
+    hash_init(&c.group_of, g->m);
+    const peri_status status = compile(&c, n, outputs);
+    compiler_release(&c);
+    if (status != PERI_OK) {
+        eval_free(p);
+        return status;
+    }
+    *program = p;
+    return PERI_OK;
+}
+
+void eval_free(eval_program *p)
+{
+    if (p == NULL)
+        return;
+    mem *const m = p->m;
+    mem_array_free(m, p->work);
+    arena_release(&p->data);
+    mem_free(m, p, sizeof *p);
+}

@@ -1,0 +1,660 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * kernel.c - one kernel's instructions: tiles are cut out of the expressions, ordered depth first from the sinks, and given registers by when each is
+ * read last. Invariant: an operation is part of its reader's tile only when nothing else reads it, so nothing is computed twice.
+ */
+#include "eval/plan.h"
+#include <string.h>
+
+enum { FORM_NONE, FORM_REG, FORM_ARRAY, FORM_CELL };
+
+typedef struct {
+    int32_t form, at;  /* REG: virtual register; CELL: number of the cell */
+    eval_place place;  /* ARRAY */
+} operand;
+
+typedef struct {
+    int32_t code, imm;
+    operand dst, dst2, p[4];
+    const int32_t *index;
+    bool stays; /* the destination does not move with the block: indexed, strided, or partial sums */
+} instruction;
+
+/* >= 0: a node; otherwise operand number -1 - ref of `extra` */
+typedef int32_t ref;
+
+typedef struct {
+    int32_t code, imm, n;
+    ref leaf[4];
+} tile;
+
+typedef struct {
+    expr_id e;
+    int32_t next;
+    tile t;
+} frame;
+
+typedef struct {
+    eval_compiler *c;
+    int32_t group;
+    int64_t n, stamp;
+    eval_kernel *out;
+    VEC(instruction) code;
+    VEC(operand) extra;
+    VEC(frame) stack;
+    VEC(struct scalar { bool constant; double value; eval_place place; }) cells;
+    VEC(const eval_sink *) sums;
+    int32_t n_regs;
+    ref minus_one; /* 0: not made yet */
+} kernel;
+
+static peri_status nomem(const kernel *k)
+{
+    return FAIL_NOMEM(k->c->g->ctx);
+}
+
+/* ---- operands ---------------------------------------------------------------------------------------------------------------- */
+
+static bool same_place(const eval_place *a, const eval_place *b)
+{
+    return a->base == b->base && a->offset == b->offset && a->fixed == b->fixed;
+}
+
+static peri_status cell_of(kernel *k, struct scalar s, operand *out)
+{
+    for (int64_t i = 0; i < k->cells.n; i++) {
+        const struct scalar *old = &k->cells.at[i];
+        const bool same = s.constant ? memcmp(&old->value, &s.value, sizeof s.value) == 0 : same_place(&old->place, &s.place);
+        if (old->constant == s.constant && same) {
+            *out = (operand){FORM_CELL, (int32_t)i, {BASE_NONE, 0, NULL}};
+            return PERI_OK;
+        }
+    }
+    if (!vec_push(k->c->m, &k->cells, s))
+        return nomem(k);
+    *out = (operand){FORM_CELL, (int32_t)(k->cells.n - 1), {BASE_NONE, 0, NULL}};
+    return PERI_OK;
+}
+
+static peri_status scalar_operand(kernel *k, eval_place place, operand *out)
+{
+    if (place.base == BASE_FIXED)
+        return cell_of(k, (struct scalar){true, *place.fixed, {BASE_NONE, 0, NULL}}, out);
+    if (k->n == 1) {
+        *out = (operand){FORM_ARRAY, 0, place};
+        return PERI_OK;
+    }
+    return cell_of(k, (struct scalar){false, 0, place}, out);
+}
+
+static bool is_spread(const kernel *k, expr_id e)
+{
+    const expr_node *node = expr_at(k->c->g, e);
+    return k->c->kind[e] == KIND_VIEW && (node->flags & EXPR_AFFINE) && node->stride == 0;
+}
+
+/* Does this kernel compute or load e? Otherwise it is in memory, or a scalar. */
+static bool is_made_here(const kernel *k, expr_id e)
+{
+    const eval_compiler *c = k->c;
+    if (c->kind[e] == KIND_VALUE)
+        return c->home[e] == k->group;
+    if (c->kind[e] != KIND_VIEW || eval_is_contiguous(c, e) || eval_size(c, e) != k->n || is_spread(k, e))
+        return false;
+    return c->place[e].base == BASE_NONE || c->level[e] + 1 >= c->groups.at[k->group].level;
+}
+
+static bool is_ready(const kernel *k, ref r)
+{
+    return r < 0 || !is_made_here(k, r) || k->c->stamp[r] == k->stamp;
+}
+
+static peri_status operand_of(kernel *k, ref r, operand *out)
+{
+    const eval_compiler *c = k->c;
+    if (r < 0) {
+        *out = k->extra.at[-1 - r];
+        return PERI_OK;
+    }
+    if (is_made_here(k, r)) {
+        *out = c->place[r].base != BASE_NONE ? (operand){FORM_ARRAY, 0, c->place[r]} : (operand){FORM_REG, c->reg[r], {BASE_NONE, 0, NULL}};
+        return PERI_OK;
+    }
+    if (is_spread(k, r)) {
+        const expr_node *node = expr_at(c->g, r);
+        eval_place from = c->place[eval_arg(c, node->arg[0])];
+        from.offset += from.base == BASE_FIXED ? 0 : node->first;
+        from.fixed += from.base == BASE_FIXED ? node->first : 0;
+        return scalar_operand(k, from, out);
+    }
+    if (eval_size(c, r) == 1)
+        return scalar_operand(k, c->place[r], out);
+    *out = (operand){FORM_ARRAY, 0, c->place[r]};
+    return PERI_OK;
+}
+
+static peri_status extra_ref(kernel *k, operand o, ref *out)
+{
+    *out = (ref)(-1 - k->extra.n);
+    return vec_push(k->c->m, &k->extra, o) ? PERI_OK : nomem(k);
+}
+
+/* ---- tiles -------------------------------------------------------------------------------------------------------------------------- */
+
+static bool is_arithmetic(int op)
+{
+    return op == PERI_OP_ADD || op == PERI_OP_SUB || op == PERI_OP_MUL || op == PERI_OP_SQUARE || op == PERI_OP_NEG;
+}
+
+static bool is_absorbed(const kernel *k, ref r)
+{
+    const eval_compiler *c = k->c;
+    return r >= 0 && c->kind[r] == KIND_VALUE && c->home[r] == k->group && c->uses[r] == 1 && c->place[r].base == BASE_NONE &&
+           is_arithmetic(expr_at(c->g, r)->op);
+}
+
+typedef struct {
+    int32_t o;
+    ref a, b;
+} pair;
+
+static pair opened(const kernel *k, ref r)
+{
+    const expr_node *node = expr_at(k->c->g, r);
+    const ref a = eval_arg(k->c, node->arg[0]);
+    switch (node->op) {
+    case PERI_OP_NEG: return (pair){EVAL_MUL, a, k->minus_one};
+    case PERI_OP_SQUARE: return (pair){EVAL_MUL, a, a};
+    case PERI_OP_ADD: return (pair){EVAL_ADD, a, eval_arg(k->c, node->arg[1])};
+    case PERI_OP_SUB: return (pair){EVAL_SUB, a, eval_arg(k->c, node->arg[1])};
+    default: return (pair){EVAL_MUL, a, eval_arg(k->c, node->arg[1])};
+    }
+}
+
+static int32_t commuted(int32_t o)
+{
+    return o == EVAL_SUB ? EVAL_RSUB : o == EVAL_RSUB ? EVAL_SUB : o;
+}
+
+static pair flipped(pair p)
+{
+    return (pair){commuted(p.o), p.b, p.a};
+}
+
+/* The largest tile with root x o y. */
+static tile cut(const kernel *k, pair root)
+{
+    if (root.o == EVAL_RSUB)
+        root = flipped(root);
+    const bool x = is_absorbed(k, root.a), y = is_absorbed(k, root.b);
+    if (x && y) {
+        const pair p = opened(k, root.a), q = opened(k, root.b);
+        return (tile){EVAL_T4 + 9 * p.o + 3 * root.o + q.o, 0, 4, {p.a, p.b, q.a, q.b}};
+    }
+    if (!x && !y)
+        return (tile){EVAL_T1 + root.o, 0, 2, {root.a, root.b, 0, 0}};
+    if (y)
+        root = flipped(root);
+    pair p = opened(k, root.a);
+    if (!is_absorbed(k, p.a) && is_absorbed(k, p.b))
+        p = flipped(p);
+    if (!is_absorbed(k, p.a))
+        return (tile){EVAL_T2 + 4 * p.o + root.o, 0, 3, {p.a, p.b, root.b, 0}};
+    const pair q = opened(k, p.a);
+    return (tile){EVAL_T3 + 16 * q.o + 4 * p.o + root.o, 0, 4, {q.a, q.b, p.b, root.b}};
+}
+
+static tile cut_sum(const kernel *k, ref r)
+{
+    if (!is_absorbed(k, r))
+        return (tile){EVAL_SUM_ACC, 0, 1, {r, 0, 0, 0}};
+    pair p = opened(k, r);
+    if (!is_absorbed(k, p.a) && is_absorbed(k, p.b))
+        p = flipped(p);
+    if (!is_absorbed(k, p.a))
+        return (tile){EVAL_SUM_T1 + p.o, 0, 2, {p.a, p.b, 0, 0}};
+    const pair q = opened(k, p.a);
+    return (tile){EVAL_SUM_T2 + 4 * q.o + p.o, 0, 3, {q.a, q.b, p.b, 0}};
+}
+
+enum { LARGEST_POWER = 16 };
+
+static bool is_small_power(const kernel *k, const expr_node *node, int32_t *exponent)
+{
+    double value;
+    if (node->op != PERI_OP_POW || !expr_constant_value(k->c->g, node->arg[1], &value))
+        return false;
+    *exponent = value >= -LARGEST_POWER && value <= LARGEST_POWER ? (int32_t)value : 0;
+    return *exponent != 0 && !(value < *exponent) && !(value > *exponent);
+}
+
+static tile tile_of(const kernel *k, expr_id e)
+{
+    const expr_node *node = expr_at(k->c->g, e);
+    tile t = {node->op, 0, 0, {0, 0, 0, 0}};
+    const bool plain_unary = (node->op == PERI_OP_NEG || node->op == PERI_OP_SQUARE) && !is_absorbed(k, eval_arg(k->c, node->arg[0]));
+    if (is_arithmetic(node->op) && !plain_unary)
+        return cut(k, opened(k, e));
+    for (; t.n < 3 && node->arg[t.n] >= 0; t.n++)
+        t.leaf[t.n] = eval_arg(k->c, node->arg[t.n]);
+    if (is_small_power(k, node, &t.imm)) {
+        t.code = EVAL_POWI;
+        t.n = 1;
+    }
+    return t;
+}
+
+/* ---- emission -------------------------------------------------------------------------------------------------------------------------- */
+
+static operand new_reg(kernel *k, expr_id e)
+{
+    k->c->reg[e] = k->n_regs;
+    return (operand){FORM_REG, k->n_regs++, {BASE_NONE, 0, NULL}};
+}
+
+static operand target_of(kernel *k, expr_id e)
+{
+    k->c->stamp[e] = k->stamp;
+    return k->c->place[e].base != BASE_NONE ? (operand){FORM_ARRAY, 0, k->c->place[e]} : new_reg(k, e);
+}
+
+static peri_status emit_tile(kernel *k, const tile *t, instruction i)
+{
+    i.code = t->code;
+    i.imm = t->imm;
+    for (int32_t j = 0; j < t->n; j++)
+        TRY(operand_of(k, t->leaf[j], &i.p[j]));
+    return vec_push(k->c->m, &k->code, i) ? PERI_OK : nomem(k);
+}
+
+static bool is_here(const kernel *k, int32_t e)
+{
+    return e >= 0 && k->c->home[e] == k->group;
+}
+
+/* Sine and cosine of one argument together. */
+static peri_status emit_value(kernel *k, expr_id e, const tile *t)
+{
+    const eval_compiler *c = k->c;
+    instruction i = {0};
+    const bool trigonometric = t->code == PERI_OP_SIN || t->code == PERI_OP_COS;
+    const expr_id sine = trigonometric ? c->sine[t->leaf[0]] : -1, cosine = trigonometric ? c->cosine[t->leaf[0]] : -1;
+    if (!is_here(k, sine) || !is_here(k, cosine)) {
+        i.dst = target_of(k, e);
+        return emit_tile(k, t, i);
+    }
+    tile both = *t;
+    both.code = EVAL_SINCOS;
+    i.dst = target_of(k, sine);
+    i.dst2 = target_of(k, cosine);
+    return emit_tile(k, &both, i);
+}
+
+static peri_status view_instruction(kernel *k, expr_id e, instruction *i)
+{
+    const eval_compiler *c = k->c;
+    const expr_node *node = expr_at(c->g, e);
+    eval_place from = c->place[eval_arg(c, node->arg[0])];
+    i->code = node->flags & EXPR_AFFINE ? EVAL_LOAD_STRIDED : EVAL_LOAD_LIST;
+    if (node->flags & EXPR_AFFINE) {
+        i->imm = node->stride;
+        if (from.base == BASE_FIXED)
+            from.fixed += node->first;
+        else
+            from.offset += node->first;
+    } else {
+        i->index = c->g->lists.at[node->index].at;
+    }
+    i->p[0] = (operand){FORM_ARRAY, 0, from};
+    return PERI_OK;
+}
+
+static peri_status emit_view(kernel *k, expr_id e)
+{
+    instruction i = {0};
+    TRY(view_instruction(k, e, &i));
+    i.dst = target_of(k, e);
+    return vec_push(k->c->m, &k->code, i) ? PERI_OK : nomem(k);
+}
+
+static peri_status push(kernel *k, expr_id e)
+{
+    frame f = {e, 0, {0, 0, 0, {0, 0, 0, 0}}};
+    if (k->c->kind[e] == KIND_VALUE)
+        f.t = tile_of(k, e);
+    return vec_push(k->c->m, &k->stack, f) ? PERI_OK : nomem(k);
+}
+
+/* Everything that r needs, and r: depth first, without recursion. */
+static peri_status make(kernel *k, ref r)
+{
+    if (is_ready(k, r))
+        return PERI_OK;
+    TRY(push(k, r));
+    while (k->stack.n > 0) {
+        frame *f = &k->stack.at[k->stack.n - 1];
+        if (f->next < f->t.n) {
+            const ref leaf = f->t.leaf[f->next++];
+            if (!is_ready(k, leaf))
+                TRY(push(k, leaf));
+            continue;
+        }
+        const frame top = k->stack.at[--k->stack.n];
+        if (is_ready(k, top.e)) /* made together with another one */
+            continue;
+        TRY(k->c->kind[top.e] == KIND_VALUE ? emit_value(k, top.e, &top.t) : emit_view(k, top.e));
+    }
+    return PERI_OK;
+}
+
+static peri_status make_leaves(kernel *k, const tile *t)
+{
+    for (int32_t j = 0; j < t->n; j++)
+        TRY(make(k, t->leaf[j]));
+    return PERI_OK;
+}
+
+/* ---- sinks -------------------------------------------------------------------------------------------------------------------------------- */
+
+static peri_status emit_store(kernel *k, const eval_sink *s)
+{
+    const eval_compiler *c = k->c;
+    instruction i = {0};
+    if (is_made_here(k, s->value) && same_place(&c->place[s->value], &s->place))
+        return make(k, s->value);
+    if (c->kind[s->value] == KIND_VIEW && is_made_here(k, s->value) && !is_ready(k, s->value) && c->uses[s->value] == 1) {
+        TRY(view_instruction(k, s->value, &i)); /* straight to where it is wanted */
+        i.dst = (operand){FORM_ARRAY, 0, s->place};
+        return vec_push(c->m, &k->code, i) ? PERI_OK : nomem(k);
+    }
+    const tile t = {EVAL_COPY, 0, 1, {s->value, 0, 0, 0}};
+    TRY(make(k, s->value));
+    i.dst = (operand){FORM_ARRAY, 0, s->place};
+    return emit_tile(k, &t, i);
+}
+
+static peri_status emit_reduce(kernel *k, const eval_sink *s)
+{
+    const int op = expr_at(k->c->g, s->node)->op;
+    tile t = {op == PERI_OP_MAX ? EVAL_MAX_ACC : EVAL_MIN_ACC, 0, 1, {s->value, 0, 0, 0}};
+    if (op == PERI_OP_SUM)
+        t = cut_sum(k, s->value);
+    instruction i = {.stays = true, .imm = 0};
+    i.dst = (operand){FORM_NONE, (int32_t)k->sums.n, {BASE_NONE, 0, NULL}};
+    TRY(make_leaves(k, &t));
+    if (!vec_push(k->c->m, &k->sums, s))
+        return nomem(k);
+    return emit_tile(k, &t, i);
+}
+
+static peri_status emit_scatter_list(kernel *k, const eval_sink *s)
+{
+    const eval_compiler *c = k->c;
+    const expr_node *node = expr_at(c->g, s->node);
+    instruction i = {.stays = true};
+    tile t = {0, s->stride, 1, {s->value, 0, 0, 0}};
+    i.dst = (operand){FORM_ARRAY, 0, s->place};
+    if (s->affine) {
+        t.code = s->stores ? EVAL_STORE_STRIDED : EVAL_ADD_STRIDED;
+        i.dst.place.offset += s->first;
+    } else {
+        t.code = s->stores ? EVAL_STORE_LIST : EVAL_ADD_LIST;
+        i.index = c->g->lists.at[c->g->args.at[node->many.list + node->many.n + s->arg]].at;
+    }
+    TRY(make(k, s->value));
+    return emit_tile(k, &t, i);
+}
+
+/* To neighbouring entries: the last operation of the value writes, or adds, there itself. */
+static peri_status emit_scatter(kernel *k, const eval_sink *s)
+{
+    const eval_compiler *c = k->c;
+    ref there;
+    if (!s->affine || s->stride != 1)
+        return emit_scatter_list(k, s);
+    instruction i = {.dst = {FORM_ARRAY, 0, s->place}};
+    i.dst.place.offset += s->first;
+    TRY(extra_ref(k, i.dst, &there));
+    tile t = {EVAL_COPY, 0, 1, {s->value, 0, 0, 0}};
+    if (!s->stores)
+        t = cut(k, (pair){EVAL_ADD, s->value, there});
+    else if (c->kind[s->value] == KIND_VALUE && c->uses[s->value] == 1 && c->place[s->value].base == BASE_NONE)
+        t = tile_of(k, s->value);
+    TRY(make_leaves(k, &t));
+    return emit_tile(k, &t, i);
+}
+
+/* ---- registers -------------------------------------------------------------------------------------------------------------------------------- */
+
+static void note_use(const operand *o, int32_t at, int32_t *last)
+{
+    if (o->form == FORM_REG)
+        last[o->at] = at;
+}
+
+static void drop(const operand *o, int32_t at, const int32_t *last, const int32_t *real, int32_t *free_regs, int64_t *n_free)
+{
+    if (o->form == FORM_REG && last[o->at] == at)
+        free_regs[(*n_free)++] = real[o->at];
+}
+
+/* Virtual to real registers; one that is read last by an instruction may be what that instruction writes. */
+static peri_status allocate(kernel *k)
+{
+    int32_t *last = mem_array(k->c->m, (size_t)k->n_regs, sizeof *last), *real = mem_array(k->c->m, (size_t)k->n_regs, sizeof *real);
+    int32_t *free_regs = mem_array(k->c->m, (size_t)k->n_regs + 1, sizeof *free_regs);
+    peri_status status = last != NULL && real != NULL && free_regs != NULL ? PERI_OK : nomem(k);
+    int64_t n_free = 0, used = 0;
+    for (int64_t j = 0; j < k->code.n && status == PERI_OK; j++) {
+        const instruction *i = &k->code.at[j];
+        for (int q = 0; q < 4; q++)
+            note_use(&i->p[q], (int32_t)j, last);
+        note_use(&i->dst, (int32_t)j, last);
+        note_use(&i->dst2, (int32_t)j, last);
+    }
+    for (int64_t j = 0; j < k->code.n && status == PERI_OK; j++) {
+        instruction *i = &k->code.at[j];
+        for (int q = 0; q < 4; q++) {
+            bool before = false;
+            for (int r = 0; r < q; r++)
+                before = before || (i->p[r].form == FORM_REG && i->p[q].form == FORM_REG && i->p[r].at == i->p[q].at);
+            if (!before)
+                drop(&i->p[q], (int32_t)j, last, real, free_regs, &n_free);
+        }
+        operand *const made[2] = {&i->dst, &i->dst2};
+        for (int q = 0; q < 2; q++)
+            if (made[q]->form == FORM_REG)
+                real[made[q]->at] = n_free > 0 ? free_regs[--n_free] : (int32_t)used++;
+        for (int q = 0; q < 2; q++)
+            drop(made[q], (int32_t)j, last, real, free_regs, &n_free);
+        for (int q = 0; q < 4; q++)
+            if (i->p[q].form == FORM_REG)
+                i->p[q].at = -1 - real[i->p[q].at]; /* renamed; negative so that it is not taken for virtual again */
+        for (int q = 0; q < 2; q++)
+            if (made[q]->form == FORM_REG)
+                made[q]->at = -1 - real[made[q]->at];
+    }
+    k->out->n_regs = used;
+    mem_array_free(k->c->m, last);
+    mem_array_free(k->c->m, real);
+    mem_array_free(k->c->m, free_regs);
+    return status;
+}
+
+/* ---- the finished kernel -------------------------------------------------------------------------------------------------------------------------- */
+
+enum { CACHE = 3072, SHORTEST_BLOCK = 64, REGISTER_GAP = 8 }; /* numbers; the gap keeps registers from sharing cache sets */
+
+static void choose_block(kernel *k)
+{
+    eval_kernel *out = k->out;
+    int64_t block = CACHE / (out->n_regs > 0 ? out->n_regs : 1) / EVAL_BLOCK_UNIT * EVAL_BLOCK_UNIT;
+    block = block > EVAL_MAX_BLOCK ? EVAL_MAX_BLOCK : block < SHORTEST_BLOCK ? SHORTEST_BLOCK : block;
+    const int64_t whole = (k->n + EVAL_BLOCK_UNIT - 1) / EVAL_BLOCK_UNIT * EVAL_BLOCK_UNIT;
+    out->block = block < whole ? block : whole;
+    const int64_t registers = out->n_regs * (out->block + REGISTER_GAP);
+    k->c->registers = registers > k->c->registers ? registers : k->c->registers;
+}
+
+static eval_place register_place(const kernel *k, int32_t at)
+{
+    return (eval_place){BASE_MEMORY, k->c->memory + (-1 - at) * (k->out->block + REGISTER_GAP), NULL};
+}
+
+static peri_status finish_read(kernel *k, const operand *o, int q, eval_ins *ins)
+{
+    eval_compiler *c = k->c;
+    const bool whole = ins->code == EVAL_LOAD_STRIDED || ins->code == EVAL_LOAD_LIST;
+    switch (o->form) {
+    case FORM_REG:
+        ins->flags = (uint16_t)(ins->flags | 1u << (8 + q));
+        return eval_point(c, &ins->p[q], register_place(k, o->at));
+    case FORM_ARRAY:
+        if (!whole)
+            ins->flags = (uint16_t)(ins->flags | 1u << q | 1u << (8 + q));
+        k->out->bytes += 8.0 * (double)k->n;
+        return eval_point(c, &ins->p[q], o->place);
+    case FORM_CELL:
+        ins->p[q] = k->out->cells[o->at].cell;
+        return PERI_OK;
+    default:
+        return PERI_OK;
+    }
+}
+
+static peri_status finish_write(kernel *k, const instruction *i, eval_ins *ins)
+{
+    eval_compiler *c = k->c;
+    switch (i->dst.form) {
+    case FORM_REG:
+        TRY(eval_point(c, &ins->dst, register_place(k, i->dst.at)));
+        break;
+    case FORM_ARRAY:
+        ins->flags = (uint16_t)(ins->flags | (i->stays ? 0u : 1u << 4));
+        k->out->bytes += 8.0 * (double)k->n;
+        TRY(eval_point(c, &ins->dst, i->dst.place));
+        break;
+    default:
+        ins->dst = k->out->accs[i->dst.at].lanes;
+    }
+    if (i->dst2.form == FORM_REG)
+        return eval_point(c, &ins->p[3], register_place(k, i->dst2.at));
+    if (i->dst2.form == FORM_ARRAY) {
+        ins->flags = (uint16_t)(ins->flags | 1u << 5);
+        k->out->bytes += 8.0 * (double)k->n;
+        return eval_point(c, &ins->p[3], i->dst2.place);
+    }
+    return PERI_OK;
+}
+
+static peri_status finish_code(kernel *k)
+{
+    eval_kernel *out = k->out;
+    out->n_ins = k->code.n;
+    out->ins = arena_array(&k->c->program->data, (size_t)k->code.n, sizeof *out->ins);
+    if (out->ins == NULL)
+        return nomem(k);
+    for (int64_t j = 0; j < k->code.n; j++) {
+        const instruction *i = &k->code.at[j];
+        eval_ins *ins = &out->ins[j];
+        ins->code = (uint16_t)i->code;
+        ins->imm = i->imm;
+        ins->index = i->index;
+        ins->fn = k->c->program->simd->fn[i->code];
+        for (int q = 0; q < 4; q++)
+            TRY(finish_read(k, &i->p[q], q, ins));
+        TRY(finish_write(k, i, ins));
+    }
+    return PERI_OK;
+}
+
+/* Constants are spread now; scalars that are computed or given, whenever the kernel starts. */
+static peri_status finish_cells(kernel *k)
+{
+    eval_compiler *c = k->c;
+    eval_kernel *out = k->out;
+    out->cells = arena_array(&c->program->data, (size_t)k->cells.n, sizeof *out->cells);
+    double *spread = arena_array(&c->program->data, (size_t)(k->cells.n * EVAL_LANES), sizeof *spread);
+    if (out->cells == NULL || spread == NULL)
+        return nomem(k);
+    for (int64_t j = 0; j < k->cells.n; j++) {
+        const struct scalar *s = &k->cells.at[j];
+        out->cells[j].cell = spread + j * EVAL_LANES;
+        for (int l = 0; l < EVAL_LANES; l++)
+            out->cells[j].cell[l] = s->value;
+        if (!s->constant)
+            TRY(eval_point(c, &out->cells[j].from, s->place));
+    }
+    out->n_cells = k->cells.n;
+    return PERI_OK;
+}
+
+static peri_status finish_sums(kernel *k)
+{
+    eval_compiler *c = k->c;
+    eval_kernel *out = k->out;
+    out->n_accs = k->sums.n;
+    out->accs = arena_array(&c->program->data, (size_t)k->sums.n, sizeof *out->accs);
+    double *lanes = arena_array(&c->program->data, (size_t)(k->sums.n * EVAL_LANES), sizeof *lanes);
+    if (out->accs == NULL || lanes == NULL)
+        return nomem(k);
+    for (int64_t j = 0; j < k->sums.n; j++) {
+        out->accs[j].lanes = lanes + j * EVAL_LANES;
+        out->accs[j].op = expr_at(c->g, k->sums.at[j]->node)->op;
+        TRY(eval_point(c, &out->accs[j].out, k->sums.at[j]->place));
+    }
+    return PERI_OK;
+}
+
+static peri_status finish_zeros(kernel *k)
+{
+    eval_compiler *c = k->c;
+    const eval_group *group = &c->groups.at[k->group];
+    k->out->n_zeros = group->zeros.n;
+    k->out->zeros = arena_array(&c->program->data, (size_t)group->zeros.n, sizeof *k->out->zeros);
+    if (k->out->zeros == NULL)
+        return nomem(k);
+    for (int64_t j = 0; j < group->zeros.n; j++) {
+        k->out->zeros[j].n = group->zeros.at[j].n;
+        TRY(eval_point(c, &k->out->zeros[j].at, group->zeros.at[j].place));
+    }
+    return PERI_OK;
+}
+
+static peri_status emit_sinks(kernel *k, int64_t n, const eval_sink *sinks)
+{
+    operand minus_one;
+    TRY(cell_of(k, (struct scalar){true, -1, {BASE_NONE, 0, NULL}}, &minus_one));
+    TRY(extra_ref(k, minus_one, &k->minus_one));
+    for (int64_t j = 0; j < n; j++) {
+        const eval_sink *s = &sinks[j];
+        TRY(s->kind == SINK_STORE ? emit_store(k, s) : s->kind == SINK_REDUCE ? emit_reduce(k, s) : emit_scatter(k, s));
+    }
+    return PERI_OK;
+}
+
+static peri_status finish(kernel *k)
+{
+    TRY(allocate(k));
+    choose_block(k);
+    TRY(finish_cells(k));
+    TRY(finish_sums(k));
+    TRY(finish_zeros(k));
+    return finish_code(k);
+}
+
+peri_status eval_compile_kernel(eval_compiler *c, int32_t group, int64_t n_sinks, const eval_sink *sinks, eval_kernel *out)
+{
+    kernel k = {.c = c, .group = group, .n = c->groups.at[group].size, .stamp = (int64_t)group + 1, .out = out};
+    out->n = k.n;
+    out->level = c->groups.at[group].level;
+    peri_status status = emit_sinks(&k, n_sinks, sinks);
+    if (status == PERI_OK)
+        status = finish(&k);
+    vec_free(c->m, &k.code);
+    vec_free(c->m, &k.extra);
+    vec_free(c->m, &k.stack);
+    vec_free(c->m, &k.cells);
+    vec_free(c->m, &k.sums);
+    return status;
+}

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * levels.c - which node is computed when: kinds, levels, and the kernels that VALUEs belong to. A VALUE first gets the lowest level that its
+ * arguments allow; one that only later kernels of its size read moves there, so that it need not be stored.
+ */
+#include "eval/plan.h"
+#include <string.h>
+
+/* ---- aliases and needs --------------------------------------------------------------------------------------------------- */
+
+static void find_aliases(eval_compiler *c)
+{
+    const expr_graph *g = c->g;
+    for (expr_id e = 0; e <= c->top; e++) {
+        const expr_node *node = expr_at(g, e);
+        const bool whole = node->op == PERI_OP_GATHER && (node->flags & EXPR_AFFINE) && node->first == 0 && node->stride == 1 &&
+                           expr_size(g, node->arg[0]) == expr_size(g, e);
+        const bool same = node->op == PERI_OP_STOP || node->op == PERI_OP_MARK || whole;
+        c->alias[e] = same ? c->alias[node->arg[0]] : e;
+    }
+}
+
+static unsigned char kind_of(int op)
+{
+    if (expr_is_elementwise(op))
+        return KIND_VALUE;
+    switch (op) {
+    case PERI_OP_CONST:
+    case PERI_OP_INPUT: return KIND_SOURCE;
+    case PERI_OP_GATHER: return KIND_VIEW;
+    case PERI_OP_STACK: return KIND_STACK;
+    case PERI_OP_SCATTER: return KIND_SCATTER;
+    case PERI_OP_SUM:
+    case PERI_OP_MAX:
+    case PERI_OP_MIN: return KIND_REDUCED;
+    default: return KIND_ARRAY;
+    }
+}
+
+static void find_needs(eval_compiler *c, int64_t n, const eval_output *outputs)
+{
+    for (int64_t k = 0; k < n; k++) {
+        c->flags[eval_arg(c, outputs[k].node)] |= FLAG_NEED | FLAG_OUTSIDE;
+        c->uses[eval_arg(c, outputs[k].node)]++;
+    }
+    for (expr_id e = c->top; e >= 0; e--) {
+        const expr_id *args;
+        if (!(c->flags[e] & FLAG_NEED))
+            continue;
+        const int op = expr_at(c->g, e)->op;
+        c->kind[e] = kind_of(op);
+        const int32_t n_args = expr_args(c->g, e, &args);
+        for (int32_t k = 0; k < n_args; k++) {
+            c->flags[eval_arg(c, args[k])] |= FLAG_NEED;
+            c->uses[eval_arg(c, args[k])] += op == PERI_OP_SQUARE ? 2 : 1; /* a product with itself reads it twice */
+        }
+    }
+}
+
+/* ---- levels ---------------------------------------------------------------------------------------------------------------- */
+
+bool eval_is_contiguous(const eval_compiler *c, expr_id view)
+{
+    const expr_node *node = expr_at(c->g, view);
+    return (node->flags & EXPR_AFFINE) && (node->stride == 1 || eval_size(c, view) == 1);
+}
+
+int32_t eval_sink_level(const eval_compiler *c, expr_id value)
+{
+    return c->kind[value] == KIND_VALUE ? c->level[value] : c->level[value] + 1;
+}
+
+int32_t eval_located_level(const eval_compiler *c, expr_id e)
+{
+    return c->kind[e] == KIND_VIEW && !eval_is_contiguous(c, e) ? c->level[e] + 1 : c->level[e];
+}
+
+static void demand(eval_compiler *c, expr_id e)
+{
+    c->flags[e] |= FLAG_DEMAND;
+}
+
+static bool is_inside(const eval_compiler *c, expr_id e, expr_id arg)
+{
+    return c->kind[arg] == KIND_VALUE && eval_size(c, arg) == eval_size(c, e);
+}
+
+static int32_t value_level(eval_compiler *c, expr_id e, int32_t n, const expr_id *args)
+{
+    int32_t level = 0;
+    for (int32_t k = 0; k < n; k++) {
+        const expr_id a = eval_arg(c, args[k]);
+        const int32_t after = is_inside(c, e, a) ? c->level[a] : c->level[a] + 1;
+        level = after > level ? after : level;
+        if (c->kind[a] == KIND_VALUE && !is_inside(c, e, a))
+            demand(c, a);
+    }
+    return level;
+}
+
+static int32_t sunk_level(eval_compiler *c, int32_t n, const expr_id *args)
+{
+    int32_t level = 0;
+    for (int32_t k = 0; k < n; k++) {
+        const expr_id a = eval_arg(c, args[k]);
+        const int32_t at = eval_sink_level(c, a);
+        level = at > level ? at : level;
+        c->flags[a] |= FLAG_OUTSIDE;
+    }
+    return level;
+}
+
+static int32_t array_level(eval_compiler *c, expr_id e, int32_t n, const expr_id *args)
+{
+    int32_t level = -1;
+    for (int32_t k = 0; k < n; k++) {
+        bool flip;
+        const expr_id a = eval_array_arg(c, e, k, &flip);
+        const int32_t at = eval_located_level(c, a);
+        level = at > level ? at : level;
+        demand(c, a);
+    }
+    (void)args;
+    return level + 1;
+}
+
+static void find_levels(eval_compiler *c)
+{
+    for (expr_id e = 0; e <= c->top; e++) {
+        const expr_id *args;
+        if (!(c->flags[e] & FLAG_NEED))
+            continue;
+        const int32_t n = expr_args(c->g, e, &args);
+        switch (c->kind[e]) {
+        case KIND_SOURCE:
+            c->level[e] = -1;
+            break;
+        case KIND_VALUE:
+            c->level[e] = value_level(c, e, n, args);
+            break;
+        case KIND_VIEW:
+            demand(c, eval_arg(c, args[0]));
+            c->level[e] = eval_located_level(c, eval_arg(c, args[0]));
+            break;
+        case KIND_STACK:
+        case KIND_SCATTER:
+        case KIND_REDUCED:
+            c->level[e] = sunk_level(c, n, args);
+            break;
+        default:
+            c->level[e] = array_level(c, e, n, args);
+        }
+    }
+}
+
+/* ---- later levels for what only later kernels read ------------------------------------------------------------------------------ */
+
+/* Moving e pays unless it makes more than one other value be stored for it. */
+static bool pays(const eval_compiler *c, expr_id e)
+{
+    const expr_id *args;
+    const int32_t n = expr_args(c->g, e, &args);
+    int shared = 0;
+    for (int32_t k = 0; k < n; k++) {
+        const expr_id a = eval_arg(c, args[k]);
+        shared += is_inside(c, e, a) && (c->uses[a] > 1 || (c->flags[a] & FLAG_OUTSIDE));
+    }
+    return shared <= 1;
+}
+
+static peri_status sink_values(eval_compiler *c)
+{
+    int32_t *first_use = arena_array(&c->data, (size_t)c->top + 1, sizeof *first_use);
+    if (first_use == NULL)
+        return FAIL_NOMEM(c->g->ctx);
+    for (expr_id e = c->top; e >= 0; e--) {
+        const expr_id *args;
+        if (c->kind[e] != KIND_VALUE)
+            continue;
+        if (!(c->flags[e] & (FLAG_OUTSIDE | FLAG_DEMAND)) && first_use[e] - 1 > c->level[e] && pays(c, e))
+            c->level[e] = first_use[e] - 1;
+        const int32_t n = expr_args(c->g, e, &args);
+        for (int32_t k = 0; k < n; k++) { /* levels + 1; 0: not used yet */
+            const expr_id a = eval_arg(c, args[k]);
+            if (is_inside(c, e, a) && (first_use[a] == 0 || first_use[a] > c->level[e] + 1))
+                first_use[a] = c->level[e] + 1;
+        }
+    }
+    return PERI_OK;
+}
+
+/* ---- kernels -------------------------------------------------------------------------------------------------------------------------- */
+
+peri_status eval_group_at(eval_compiler *c, int64_t size, int32_t level, int32_t *out)
+{
+    int64_t at;
+    const uint64_t key = (uint64_t)size << 32 | (uint32_t)level;
+    if (!hash_get(&c->group_of, key, &at)) {
+        const eval_group group = {.size = size, .level = level};
+        at = c->groups.n;
+        if (!vec_push(c->m, &c->groups, group) || !hash_put(&c->group_of, key, at))
+            return FAIL_NOMEM(c->g->ctx);
+    }
+    *out = (int32_t)at;
+    return PERI_OK;
+}
+
+static peri_status find_homes(eval_compiler *c)
+{
+    for (expr_id e = 0; e <= c->top; e++) {
+        const expr_id *args;
+        if (c->kind[e] != KIND_VALUE)
+            continue;
+        TRY(eval_group_at(c, eval_size(c, e), c->level[e], &c->home[e]));
+        const int32_t n = expr_args(c->g, e, &args);
+        for (int32_t k = 0; k < n; k++) {
+            const expr_id a = eval_arg(c, args[k]);
+            if (is_inside(c, e, a) && c->level[a] != c->level[e])
+                demand(c, a);
+        }
+        const int op = expr_at(c->g, e)->op;
+        if (op == PERI_OP_SIN)
+            c->sine[eval_arg(c, args[0])] = e;
+        if (op == PERI_OP_COS)
+            c->cosine[eval_arg(c, args[0])] = e;
+    }
+    return PERI_OK;
+}
+
+peri_status eval_analyse(eval_compiler *c, int64_t n, const eval_output *outputs)
+{
+    find_aliases(c);
+    find_needs(c, n, outputs);
+    find_levels(c);
+    TRY(sink_values(c));
+    return find_homes(c);
+}

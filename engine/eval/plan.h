@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * plan.h - inside engine/eval only: a compiled program, and what its compilation is made of.
+ *
+ * Nodes fall into kinds. VALUEs are elementwise and belong to one kernel: all VALUEs of one size and one level. VIEWs are gathers: read in place by the
+ * kernels that use them. A level is the number of kernels that must have ended before: reductions, scatters and gathers of computed values
+ * raise it. What leaves a kernel does so through its sinks: a store, a reduction, one argument of a scatter.
+ */
+#ifndef PERI_EVAL_PLAN_H
+#define PERI_EVAL_PLAN_H
+
+#include "eval/block.h"
+#include "eval/program.h"
+
+/* ---- the program --------------------------------------------------------------------------------------------------------- */
+
+enum { BASE_NONE = -1, BASE_MEMORY = EXPR_IN_COUNT, BASE_FIXED, BASE_OUTPUT }; /* below: input classes; BASE_OUTPUT + slot */
+
+/* Where an array is: offset counted in numbers from what is known when the program runs, or a fixed address. */
+typedef struct {
+    int32_t base;
+    int64_t offset;
+    const double *fixed;
+} eval_place;
+
+typedef struct {
+    int64_t n, block;
+    int32_t level;
+    int64_t n_ins;
+    eval_ins *ins;
+    int64_t n_cells, n_accs, n_zeros, n_regs;
+    struct eval_cell { double *cell; const double *from; } *cells; /* scalars to be spread before it starts */
+    struct eval_acc { double *lanes; double *out; int32_t op; } *accs;
+    struct eval_zero { double *at; int64_t n; } *zeros;            /* filled with 0 before it starts */
+    double bytes;                                                  /* read and written outside of registers, an estimate */
+} eval_kernel;
+
+typedef struct {
+    expr_id node;
+    int32_t op;
+    int64_t rows, inner, cols;   /* of a product; others: rows x cols of the argument */
+    const double *a, *b;
+    double *out, *work;          /* work: see array.c */
+    int32_t *pivots;
+    bool flip_a, flip_b;         /* product: the argument is stored transposed */
+    bool is_sparse;
+    expr_const sparse;           /* product: the left argument */
+    peri_function fn;
+    const struct eval_blas *blas; /* NULL: own loops */
+} eval_array;
+
+typedef struct {
+    bool is_array;
+    int32_t at; /* in kernels or arrays */
+} eval_step;
+
+struct eval_program {
+    expr_graph *g;
+    mem *m;
+    arena data;
+    const eval_simd *simd;
+    int64_t n_kernels, n_arrays, n_steps, n_slots, n_patches, memory;
+    eval_kernel *kernels;
+    eval_array *arrays;
+    eval_step *steps;
+    double **bases;              /* [BASE_OUTPUT + n_slots] */
+    bool *base_used;
+    struct eval_patch { void *where; int64_t offset; int32_t base; } *patches; /* pointers that depend on the caller's arrays */
+    double *work;                /* [memory] values, then the registers' block */
+    struct eval_blas *blas;      /* NULL until an array operation is large enough */
+    bool has_blas;
+};
+
+/* ---- compilation ------------------------------------------------------------------------------------------------------------ */
+
+enum { KIND_SOURCE = 1, KIND_VALUE, KIND_VIEW, KIND_STACK, KIND_SCATTER, KIND_REDUCED, KIND_ARRAY };
+enum { FLAG_NEED = 1, FLAG_DEMAND = 2, FLAG_OUTSIDE = 4 }; /* needed; in memory; used by other than VALUEs of its size */
+
+enum { SINK_STORE, SINK_REDUCE, SINK_SCATTER };
+typedef struct {
+    int32_t kind, kernel;
+    expr_id value;
+    expr_id node;     /* REDUCE, SCATTER */
+    eval_place place; /* STORE; SCATTER: of the node */
+    int32_t arg;      /* SCATTER: which of its arguments */
+    bool stores;      /* SCATTER: first to reach its places */
+    bool affine;      /* SCATTER: to first + i stride */
+    int32_t first, stride;
+    int32_t rank;     /* order among the kernel's sinks */
+} eval_sink;
+
+typedef struct {
+    int64_t size;
+    int32_t level, order; /* order: position in the program's kernels */
+    VEC(struct eval_zero_range { eval_place place; int64_t n; }) zeros;
+} eval_group;
+
+typedef struct {
+    expr_graph *g;
+    mem *m;
+    eval_program *program;
+    arena data;
+    expr_id top;
+    expr_id *alias;        /* [top + 1] the node that has the same entries */
+    unsigned char *kind, *flags;
+    int32_t *level, *uses, *home;
+    int32_t *sine, *cosine; /* of a node: the VALUE that is its sine, or -1 */
+    eval_place *place;
+    VEC(eval_group) groups;
+    hash_map group_of;
+    VEC(eval_sink) sinks;
+    VEC(expr_id) arrays;
+    VEC(struct eval_patch) patches;
+    int64_t memory, registers; /* numbers wanted so far; for the registers of the largest kernel */
+    /* kernel.c */
+    int64_t *stamp;        /* [top + 1] the kernel that `reg` is valid in */
+    int32_t *reg;
+} eval_compiler;
+
+static inline int64_t eval_size(const eval_compiler *c, expr_id e)
+{
+    return expr_size(c->g, e);
+}
+
+/* Arguments are seen through aliases. */
+static inline expr_id eval_arg(const eval_compiler *c, expr_id a)
+{
+    return c->alias[a];
+}
+
+bool eval_is_contiguous(const eval_compiler *c, expr_id view); /* a VIEW of neighbouring entries */
+int32_t eval_sink_level(const eval_compiler *c, expr_id value); /* of the kernel that can hand it to a sink */
+int32_t eval_located_level(const eval_compiler *c, expr_id e);  /* after which e is in memory */
+
+peri_status eval_analyse(eval_compiler *c, int64_t n, const eval_output *outputs);  /* levels.c: kinds, levels, groups */
+peri_status eval_place_all(eval_compiler *c, int64_t n, const eval_output *outputs); /* place.c: places and sinks */
+peri_status eval_plan_scatters(eval_compiler *c);                                   /* scatter.c: who stores, who adds, what is zeroed */
+peri_status eval_group_at(eval_compiler *c, int64_t size, int32_t level, int32_t *out);
+eval_place eval_new_memory(eval_compiler *c, int64_t n);
+/* A pointer of the program that must hold the address of `place` whenever it runs. `where` points to a pointer. */
+peri_status eval_point(eval_compiler *c, void *where, eval_place place);
+peri_status eval_compile_kernel(eval_compiler *c, int32_t group, int64_t n_sinks, const eval_sink *sinks, eval_kernel *out);
+peri_status eval_compile_array(eval_compiler *c, expr_id e, eval_array *out); /* array.c */
+peri_status eval_run_array(eval_program *p, const eval_array *a);
+/* Argument k of an array operation, in memory; *flip: it is the transpose of what is returned. */
+expr_id eval_array_arg(const eval_compiler *c, expr_id e, int32_t k, bool *flip);
+
+#endif

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* run.c - running a program: pointers to the caller's arrays are set, then the steps follow each other. Nothing is allocated. */
+#include "eval/plan.h"
+#include <math.h>
+#include <string.h>
+
+static peri_status set_bases(eval_program *p, const double *const inputs[EXPR_IN_COUNT], double *const *outputs)
+{
+    for (int k = 0; k < EXPR_IN_COUNT; k++) {
+        if (p->base_used[k] && inputs[k] == NULL)
+            return FAIL(p->g->ctx, PERI_E_INTERNAL, "an input class has no values");
+        p->bases[k] = (double *)(uintptr_t)inputs[k];
+    }
+    for (int64_t k = 0; k < p->n_slots; k++)
+        p->bases[BASE_OUTPUT + k] = outputs[k];
+    for (int64_t k = 0; k < p->n_patches; k++) {
+        const struct eval_patch *patch = &p->patches[k];
+        double *const to = p->bases[patch->base] + patch->offset;
+        memcpy(patch->where, &to, sizeof to);
+    }
+    return PERI_OK;
+}
+
+static double first_partial(int32_t op)
+{
+    return op == PERI_OP_SUM ? 0.0 : op == PERI_OP_MAX ? -INFINITY : INFINITY;
+}
+
+static double combined(int32_t op, double a, double b)
+{
+    if (op == PERI_OP_SUM)
+        return a + b;
+    if (isnan(a) || isnan(b))
+        return NAN;
+    return (op == PERI_OP_MAX) == (a > b) ? a : b;
+}
+
+/* Pairwise, always in the same order. */
+static void finish_sum(const struct eval_acc *s)
+{
+    for (int width = EVAL_LANES / 2; width > 0; width /= 2)
+        for (int k = 0; k < width; k++)
+            s->lanes[k] = combined(s->op, s->lanes[k], s->lanes[k + width]);
+    *s->out = s->lanes[0];
+}
+
+static void run_kernel(const eval_kernel *k)
+{
+    for (int64_t j = 0; j < k->n_zeros; j++)
+        memset(k->zeros[j].at, 0, (size_t)k->zeros[j].n * sizeof *k->zeros[j].at);
+    for (int64_t j = 0; j < k->n_cells; j++)
+        for (int l = 0; l < EVAL_LANES && k->cells[j].from != NULL; l++)
+            k->cells[j].cell[l] = *k->cells[j].from;
+    for (int64_t j = 0; j < k->n_accs; j++)
+        for (int l = 0; l < EVAL_LANES; l++)
+            k->accs[j].lanes[l] = first_partial(k->accs[j].op);
+    const eval_ins *const end = k->ins + k->n_ins;
+    for (int64_t at = 0; at < k->n; at += k->block) {
+        const int64_t n = k->n - at < k->block ? k->n - at : k->block;
+        for (const eval_ins *i = k->ins; i < end; i++)
+            i->fn(i, at, n);
+    }
+    for (int64_t j = 0; j < k->n_accs; j++)
+        finish_sum(&k->accs[j]);
+}
+
+peri_status eval_run(eval_program *p, const double *const inputs[EXPR_IN_COUNT], double *const *outputs)
+{
+    TRY(set_bases(p, inputs, outputs));
+    for (int64_t k = 0; k < p->n_steps; k++) {
+        if (p->steps[k].is_array)
+            TRY(eval_run_array(p, &p->arrays[p->steps[k].at]));
+        else
+            run_kernel(&p->kernels[p->steps[k].at]);
+    }
+    return PERI_OK;
+}

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * scatter.c - sums of scatters: which argument may store because it is the first to reach its places, which must add, and what has to be zero
+ * beforehand. Kernels run one after the other, and within a kernel all sinks work block by block. So an argument stores when no earlier kernel reaches
+ * its places, it reaches none twice, and the other arguments of its kernel either never reach them, or only after it: all are arithmetic
+ * sequences with one stride and it is the one furthest ahead.
+ */
+#include "eval/plan.h"
+#include <string.h>
+
+static const expr_list *list_of(const eval_compiler *c, const eval_sink *s)
+{
+    const expr_node *node = expr_at(c->g, s->node);
+    return &c->g->lists.at[c->g->args.at[node->many.list + node->many.n + s->arg]];
+}
+
+static void find_stride(const eval_compiler *c, eval_sink *s)
+{
+    const expr_list *list = list_of(c, s);
+    s->first = list->at[0];
+    s->stride = list->n > 1 ? list->at[1] - list->at[0] : 1;
+    s->affine = s->stride > 0;
+    for (int64_t k = 2; k < list->n && s->affine; k++)
+        s->affine = list->at[k] - list->at[k - 1] == s->stride;
+}
+
+/* touched[j]: 255 by earlier kernels, else how many times in this one, at most 2 */
+static void count_touches(const eval_compiler *c, int64_t n, eval_sink *const *sinks, unsigned char *touched)
+{
+    for (int64_t k = 0; k < n; k++) {
+        const expr_list *list = list_of(c, sinks[k]);
+        for (int64_t i = 0; i < list->n; i++)
+            if (touched[list->at[i]] < 2)
+                touched[list->at[i]]++;
+    }
+}
+
+static bool reaches_first(const expr_list *list, const unsigned char *touched, unsigned char most)
+{
+    for (int64_t i = 0; i < list->n; i++)
+        if (touched[list->at[i]] > most)
+            return false;
+    return true;
+}
+
+/* The sequence furthest ahead, when all are sequences with one stride; -1: none. */
+static int64_t leading(int64_t n, eval_sink *const *sinks)
+{
+    int64_t best = 0;
+    for (int64_t k = 0; k < n; k++) {
+        if (!sinks[k]->affine || sinks[k]->stride != sinks[0]->stride)
+            return -1;
+        if (sinks[k]->first > sinks[best]->first)
+            best = k;
+    }
+    return best;
+}
+
+/* Sequences that are further ahead come first in the kernel, so that the one that stores is the very first at a place. */
+static void rank_sinks(int64_t n, eval_sink *const *sinks)
+{
+    for (int64_t k = 0; k < n; k++) {
+        sinks[k]->rank = 1;
+        for (int64_t i = 0; i < n; i++)
+            sinks[k]->rank += sinks[i]->affine && sinks[k]->affine &&
+                              (sinks[i]->first > sinks[k]->first || (sinks[i]->first == sinks[k]->first && i < k));
+    }
+}
+
+static void plan_kernel(const eval_compiler *c, int64_t n, eval_sink *const *sinks, unsigned char *touched, unsigned char *stored)
+{
+    count_touches(c, n, sinks, touched);
+    const int64_t lead = leading(n, sinks);
+    for (int64_t k = 0; k < n; k++) {
+        const expr_list *list = list_of(c, sinks[k]);
+        sinks[k]->stores = reaches_first(list, touched, k == lead ? 2 : 1);
+        for (int64_t i = 0; i < list->n && sinks[k]->stores; i++)
+            stored[list->at[i]] = 1;
+    }
+    rank_sinks(n, sinks);
+    for (int64_t k = 0; k < n; k++) {
+        const expr_list *list = list_of(c, sinks[k]);
+        for (int64_t i = 0; i < list->n; i++)
+            touched[list->at[i]] = 255;
+    }
+}
+
+enum { MOST_RANGES = 8 };
+
+static peri_status zero_rest(eval_compiler *c, expr_id e, eval_group *first, const unsigned char *stored)
+{
+    const int64_t size = eval_size(c, e);
+    int64_t ranges = 0, begin[MOST_RANGES], end[MOST_RANGES];
+    for (int64_t j = 0; j < size; j++) {
+        if (stored[j])
+            continue;
+        if (ranges > 0 && (end[ranges - 1] == j || ranges == MOST_RANGES)) {
+            end[ranges - 1] = j + 1;
+            continue;
+        }
+        begin[ranges] = j;
+        end[ranges++] = j + 1;
+    }
+    for (int64_t r = 0; r < ranges; r++) {
+        struct eval_zero_range range = {c->place[e], end[r] - begin[r]};
+        range.place.offset += begin[r];
+        if (!vec_push(c->m, &first->zeros, range))
+            return FAIL_NOMEM(c->g->ctx);
+    }
+    return PERI_OK;
+}
+
+static peri_status plan_node(eval_compiler *c, expr_id e, int64_t n, eval_sink **sinks)
+{
+    const size_t size = (size_t)eval_size(c, e);
+    unsigned char *touched = mem_array(c->m, size, 1), *stored = mem_array(c->m, size, 1);
+    peri_status status = touched != NULL && stored != NULL ? PERI_OK : FAIL_NOMEM(c->g->ctx);
+    int64_t begin = 0;
+    while (status == PERI_OK && begin < n) {
+        int64_t end = begin;
+        while (end < n && sinks[end]->kernel == sinks[begin]->kernel)
+            find_stride(c, sinks[end++]);
+        plan_kernel(c, end - begin, sinks + begin, touched, stored);
+        begin = end;
+    }
+    if (status == PERI_OK)
+        status = zero_rest(c, e, &c->groups.at[sinks[0]->kernel], stored);
+    mem_array_free(c->m, touched);
+    mem_array_free(c->m, stored);
+    return status;
+}
+
+static bool is_before(const eval_compiler *c, const eval_sink *a, const eval_sink *b)
+{
+    const int32_t x = c->groups.at[a->kernel].order, y = c->groups.at[b->kernel].order;
+    return x < y || (x == y && a->arg < b->arg);
+}
+
+/* Insertion sort by kernel: arguments are few, and mostly in order. */
+static void sort_by_kernel(const eval_compiler *c, int64_t n, eval_sink **sinks)
+{
+    for (int64_t i = 1; i < n; i++) {
+        eval_sink *const s = sinks[i];
+        int64_t k = i;
+        for (; k > 0 && is_before(c, s, sinks[k - 1]); k--)
+            sinks[k] = sinks[k - 1];
+        sinks[k] = s;
+    }
+}
+
+peri_status eval_plan_scatters(eval_compiler *c)
+{
+    eval_sink **some = arena_array(&c->data, (size_t)c->sinks.n, sizeof *some);
+    if (some == NULL)
+        return FAIL_NOMEM(c->g->ctx);
+    for (int64_t k = 0; k < c->sinks.n;) { /* the sinks of one scatter are neighbours */
+        int64_t n = 0;
+        const expr_id node = c->sinks.at[k].node;
+        if (c->sinks.at[k].kind != SINK_SCATTER) {
+            k++;
+            continue;
+        }
+        while (k < c->sinks.n && c->sinks.at[k].kind == SINK_SCATTER && c->sinks.at[k].node == node)
+            some[n++] = &c->sinks.at[k++];
+        sort_by_kernel(c, n, some);
+        TRY(plan_node(c, node, n, some));
+    }
+    return PERI_OK;
+}
