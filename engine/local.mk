@@ -21,6 +21,8 @@ engine_sources = \
 	engine/base/context.h \
 	engine/base/fail.c \
 	engine/base/fail.h \
+	engine/base/fence.c \
+	engine/base/fence.h \
 	engine/base/hash.c \
 	engine/base/hash.h \
 	engine/base/mem.c \
@@ -79,7 +81,6 @@ engine_sources = \
 	engine/model/shapes.c \
 	engine/model/shapes.h \
 	engine/model/vars.c \
-	engine/oracle/nlp.h \
 	engine/diff/adjoint.c \
 	engine/diff/coo.c \
 	engine/diff/diff.h \
@@ -90,8 +91,39 @@ engine_sources = \
 	engine/diff/roll.c \
 	engine/diff/roll.h \
 	engine/diff/tangent.c \
+	engine/oracle/check.c \
+	engine/oracle/evaluate.c \
+	engine/oracle/guard.c \
+	engine/oracle/info.c \
+	engine/oracle/nlp.c \
+	engine/oracle/nlp.h \
+	engine/plugin/index.c \
+	engine/plugin/internal.h \
+	engine/plugin/load.c \
+	engine/plugin/match.c \
+	engine/plugin/match.h \
+	engine/plugin/option.c \
+	engine/plugin/option.h \
+	engine/plugin/option_check.c \
+	engine/plugin/option_doc.c \
+	engine/plugin/plan.c \
+	engine/plugin/registry.c \
+	engine/plugin/registry.h \
+	engine/plugin/scan.c \
+	engine/plugin/stamp.c \
+	engine/run/certify.c \
+	engine/run/estimate.c \
+	engine/run/event.c \
+	engine/run/explain.c \
+	engine/run/factor.c \
 	engine/run/factor.h \
+	engine/run/host.c \
 	engine/run/internal.h \
+	engine/run/limits.c \
+	engine/run/outcome.c \
+	engine/run/report.c \
+	engine/run/result.c \
+	engine/run/run.c \
 	engine/run/run.h \
 	engine/io/file.c \
 	engine/io/json.c \

@@ -34,8 +34,17 @@ unit_tests = \
 	tests/unit/expr_build.t \
 	tests/unit/io_json.t \
 	tests/unit/io_token.t \
+	tests/unit/model_classify.t \
+	tests/unit/oracle_nlp.t \
+	tests/unit/run_certify.t \
+	tests/unit/run_outcome.t \
+	tests/unit/run_solve.t \
 	tests/unit/linear_solvers.t
 
+tests_unit_model_classify_t_SOURCES = tests/unit/model_classify.c tests/unit/text_model.h
+tests_unit_oracle_nlp_t_SOURCES = tests/unit/oracle_nlp.c tests/unit/text_model.h
+tests_unit_run_certify_t_SOURCES = tests/unit/run_certify.c tests/unit/text_model.h
+tests_unit_run_solve_t_SOURCES = tests/unit/run_solve.c tests/unit/text_model.h
 tests_unit_diff_roll_t_SOURCES = tests/unit/diff_roll.c tests/unit/random_graph.c tests/unit/random_graph.h
 tests_unit_diff_random_t_SOURCES = tests/unit/diff_random.c tests/unit/random_graph.c tests/unit/random_graph.h
 

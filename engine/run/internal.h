@@ -35,11 +35,11 @@ struct peri_run {
     double *undefined_at;              /* [n] where an evaluation last gave PERI_E_DOMAIN */
     bool was_undefined;
     int64_t iterations, steps; /* points accepted by steps; calls of step */
-    bool in_init;
-    peri_why why;            /* the method's claim, CONTINUE while it makes none */
-    peri_outcome stopped_by; /* PERI_OPTIMAL: the engine did not end the run */
-    bool user_stop;          /* the event function asked for a stop */
-    char message[256];       /* what the engine has to say about the end, or "" */
+    bool in_init, warned;      /* inside init; that the plugin changed floating-point modes was told */
+    peri_why why;              /* the method's claim, CONTINUE while it makes none */
+    peri_outcome stopped_by;   /* PERI_OPTIMAL: the engine did not end the run */
+    bool user_stop;            /* the event function asked for a stop */
+    char message[256];         /* what the engine has to say about the end, or "" */
 };
 
 /* limits.c: the engine's options and the solver's, from the settings; PERI_E_OPTION */

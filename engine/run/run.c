@@ -5,7 +5,9 @@
  * again after every call of a plugin; whatever happened, all that the run allocated is freed, and a result carries the
  * best or last point that was accepted, or the start point.
  */
+#define _POSIX_C_SOURCE 200809L
 #include "base/clock.h"
+#include "base/fence.h"
 #include "run/factor.h"
 #include "run/internal.h"
 #include <fenv.h>
@@ -99,37 +101,56 @@ static const peri_solver_ops *ops_of(const peri_run *run)
     return run->plugin->ops;
 }
 
+/* Plugins run with the default floating-point modes; what they change is put back, and told once. */
+typedef struct {
+    fenv_t host;
+    fence_fp plain;
+} passage;
+
+static void enter(passage *p)
+{
+    fegetenv(&p->host);
+    fesetenv(FE_DFL_ENV);
+    fence_fp_take(&p->plain);
+}
+
+static void leave(peri_run *run, const passage *p)
+{
+    const bool changed = fence_fp_restore(&p->plain);
+    fesetenv(&p->host);
+    if (changed && !run->warned)
+        log_write(run->ctx, 0, "%s: changed the floating-point modes; they are as before", run->plugin->name);
+    run->warned = run->warned || changed;
+}
+
 static peri_status call_init(peri_run *run)
 {
-    fenv_t saved;
-    fegetenv(&saved);
-    fesetenv(FE_DFL_ENV);
+    passage p;
+    enter(&p);
     run->in_init = true;
     const peri_status status = ops_of(run)->init(run->state, run, run->options);
     run->in_init = false;
-    fesetenv(&saved);
+    leave(run, &p);
     return status;
 }
 
 static peri_status call_step(peri_run *run, peri_step *next)
 {
-    fenv_t saved;
-    fegetenv(&saved);
-    fesetenv(FE_DFL_ENV);
+    passage p;
+    enter(&p);
     const peri_status status = ops_of(run)->step(run->state, run, next);
-    fesetenv(&saved);
+    leave(run, &p);
     return status;
 }
 
 static void call_fini(peri_run *run)
 {
-    fenv_t saved;
-    fegetenv(&saved);
-    fesetenv(FE_DFL_ENV);
+    passage p;
+    enter(&p);
     if (ops_of(run)->fini != NULL)
         ops_of(run)->fini(run->state, run);
     factor_close_all(run);
-    fesetenv(&saved);
+    leave(run, &p);
 }
 
 /* ---- the loop
