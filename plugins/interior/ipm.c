@@ -33,9 +33,10 @@ static const peri_option option_list[] = {
               "start point: least distance to a bound, relative to its size"),
     PERI_REAL("bound_fraction", ipm_options, bound_fraction, 1e-2, 1e-12, 0.5, "1",
               "start point: least distance to a bound, relative to the width between both"),
-    PERI_REAL("warm_push", ipm_options, warm_push, 1e-5, 1e-12, 0.5, "1", "as bound_push and bound_fraction, at a warm start"),
-    PERI_REAL("warm_barrier", ipm_options, warm_barrier, 1e-4, 1e-12, 1e6, "objective",
-              "barrier parameter at a warm start with multipliers"),
+    PERI_REAL("warm_push", ipm_options, warm_push, 1e-3, 1e-12, 0.5, "1",
+              "as bound_push and bound_fraction, at a warm start; the barrier parameter where that is less"),
+    PERI_REAL("warm_barrier", ipm_options, warm_barrier, 0.1, 1e-12, 1e6, "objective",
+              "largest barrier parameter at a warm start"),
     PERI_REAL("multiplier_limit", ipm_options, multiplier_limit, 1000, 0, 1e12, "objective",
               "first multipliers of rows: discarded when the least-squares estimate is larger; 0 for none"),
     PERI_INT("corrections", ipm_options, corrections, 4, 0, 100, "1", "second-order corrections tried for a refused full step"),
@@ -138,6 +139,18 @@ static bool is_diverging(const ipm_state *s)
            (p->f / s->problem.f_scale < -limit || ipm_norm_inf(s->problem.n_x, p->at.w) > limit);
 }
 
+/* Fifty feasible iterations changed the barrier function by hardly more than rounding: what is left of kkt is noise. */
+static bool is_flat(ipm_state *s)
+{
+    const ipm_phase *p = &s->main;
+    if (++s->n_window < 50)
+        return false;
+    const double phi = ipm_barrier_value(p, p->f, p->at.w), change = fabs(phi - s->window_phi);
+    s->n_window = 0;
+    s->window_phi = phi;
+    return change <= 1e-12 * fmax(s->problem.f_scale, fabs(phi)) && s->certificate.primal <= acceptable_level(s);
+}
+
 /* The tests after a main iterate was accepted. */
 static peri_status conclude_main(ipm_state *s, peri_run *run, peri_step *next)
 {
@@ -150,6 +163,8 @@ static peri_status conclude_main(ipm_state *s, peri_run *run, peri_step *next)
         copy_point(&s->main, &s->best, &s->main.at);
         s->best_kkt = kkt;
     }
+    if (is_flat(s))
+        return give_up(s, run, PERI_WHY_STALLED, next);
     s->n_acceptable = kkt <= acceptable_level(s) ? s->n_acceptable + 1 : 0;
     if (s->n_acceptable >= s->opt.acceptable)
         return give_up(s, run, PERI_WHY_CONVERGED, next);
@@ -262,12 +277,12 @@ static peri_status init(void *self, peri_run *run, const void *options)
     s->best_kkt = INFINITY;
     TRY(ipm_problem_open(s, run));
     TRY(peri_start(run, s->problem.x));
+    TRY(ipm_phase_open(s, run, &s->main, false));
+    TRY(ipm_phase_open(s, run, &s->resto, true));
     TRY(ipm_scale(s, run));
     if (s->problem.n_x == 0)
         return judge_fixed(s, run, &next);
     TRY(ipm_kkt_open(s, run));
-    TRY(ipm_phase_open(s, run, &s->main, false));
-    TRY(ipm_phase_open(s, run, &s->resto, true));
     s->main.free_barrier = s->opt.barrier == IPM_ADAPTIVE;
     TRY(ipm_start(s, run));
     return report_main(s, run, 0, &next); /* the start point is judged too: a warm start may be the answer */
@@ -313,7 +328,8 @@ static const char page[] =
     "as the minimiser of a quality function of the coming step, and falls back to the monotone rule while progress is poor\n"
     "(Nocedal, Waechter, Waltz 2009, section 4). Option kkt: see the family's README for measurements.\n"
     "\n"
-    "Warm start: the start point is moved by warm_push only, multipliers are taken over, mu starts at warm_barrier.\n"
+    "Warm start: multipliers are taken over, mu starts at the residual of the new problem's conditions there (at most warm_barrier),\n"
+    "and the start point is moved away from its bounds by no more than that and warm_push.\n"
     "\n"
     "History: objective, primal, dual and complementarity as in the certificate (dual and complementarity are unset in the\n"
     "restoration phase); step is the accepted step length; barrier is mu; regularization is the multiple of the identity added to\n"

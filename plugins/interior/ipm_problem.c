@@ -332,128 +332,6 @@ void ipm_hess_mul_add(const ipm_problem *q, const double *v, double *out)
     }
 }
 
-/* ---- start -------------------------------------------------------------------------------------------------------------- */
-
-static double factor_for(double largest, double limit)
-{
-    return largest > limit ? fmax(limit / largest, 1e-8) : 1.0;
-}
-
-/* WB 3.8: factors that bring the largest entry of each gradient at the start point down to gradient_limit */
-peri_status ipm_scale(ipm_state *s, peri_run *run)
-{
-    ipm_problem *q = &s->problem;
-    double largest = 0.0;
-    TRY(peri_eval_fg(run, q->x, &s->start_f, q->g));
-    if (q->m > 0) {
-        TRY(peri_eval_c(run, q->x, q->c));
-        TRY(peri_eval_jac(run, q->x, q->jac_model));
-    }
-    q->f_scale = 1.0;
-    for (int64_t i = 0; i < q->m; i++)
-        q->row_scale[i] = 0.0;
-    if (s->opt.scaling) {
-        for (int64_t j = 0; j < q->n_x; j++)
-            largest = fmax(largest, fabs(q->g[q->var[j]]));
-        q->f_scale = factor_for(largest, s->opt.gradient_limit);
-        for (int64_t k = 0; k < q->jac_nnz; k++)
-            q->row_scale[q->jac_row[k]] = fmax(q->row_scale[q->jac_row[k]], fabs(q->jac_model[q->jac_from[k]]));
-    }
-    for (int64_t i = 0; i < q->m; i++)
-        q->row_scale[i] = factor_for(q->row_scale[i], s->opt.gradient_limit);
-    return PERI_OK;
-}
-
-static void set_bounds(ipm_state *s)
-{
-    const ipm_problem *q = &s->problem;
-    ipm_phase *p = &s->main;
-    for (int64_t j = 0; j < q->n_x; j++) {
-        p->lower[j] = q->xl[q->var[j]];
-        p->upper[j] = q->xu[q->var[j]];
-    }
-    for (int64_t k = 0; k < q->n_s; k++) {
-        const int64_t i = q->slack_row[k];
-        const double cl = q->cl[q->row[i]], cu = q->cu[q->row[i]], relax = 0.1 * fmin(s->limits->tolerance, 1e-6);
-        p->lower[q->n_x + k] = q->row_scale[i] * (cl - fmax(relax, 1e-15 * fabs(cl)));
-        p->upper[q->n_x + k] = q->row_scale[i] * (cu + fmax(relax, 1e-15 * fabs(cu)));
-        if (isinf(cl))
-            p->lower[q->n_x + k] = -INFINITY;
-        if (isinf(cu))
-            p->upper[q->n_x + k] = INFINITY;
-    }
-    ipm_list_bounds(p);
-}
-
-/* WB 3.6: into the interior of [lower, upper] by a margin */
-static double push(double w, double lower, double upper, double absolute, double fraction)
-{
-    const double width = upper - lower;
-    const double below = fmin(absolute * fmax(1.0, fabs(lower)), fraction * width);
-    const double above = fmin(absolute * fmax(1.0, fabs(upper)), fraction * width);
-    if (isfinite(lower) && !(w > lower + below))
-        w = lower + below;
-    if (isfinite(upper) && !(w < upper - above))
-        w = upper - above;
-    if ((isfinite(lower) && !(w > lower)) || (isfinite(upper) && !(w < upper)))
-        w = 0.5 * (lower + upper); /* bounds so close that the margins are below rounding */
-    return w;
-}
-
-static void push_range(ipm_state *s, ipm_phase *p, int64_t first, int64_t last, bool warm)
-{
-    const double absolute = warm ? s->opt.warm_push : s->opt.bound_push;
-    const double fraction = warm ? s->opt.warm_push : s->opt.bound_fraction;
-    for (int64_t j = first; j < last; j++)
-        p->at.w[j] = push(p->at.w[j], p->lower[j], p->upper[j], absolute, fraction);
-}
-
-/* Multipliers of an earlier solution, brought to at least mu / slack so that no product with a slack is far below mu. */
-static bool take_duals(ipm_state *s, peri_run *run, double mu)
-{
-    const ipm_problem *q = &s->problem;
-    ipm_phase *p = &s->main;
-    if (!peri_start_duals(run, q->y_out, q->z_out))
-        return false;
-    for (int64_t i = 0; i < q->m; i++)
-        p->at.y[i] = -q->y_out[q->row[i]] * q->f_scale / q->row_scale[i];
-    for (int64_t j = 0; j < q->n; j++) {
-        const double z = j < q->n_x ? q->f_scale * q->z_out[q->var[j]] : -p->at.y[q->slack_row[j - q->n_x]];
-        if (isfinite(p->lower[j]))
-            p->at.zl[j] = fmax(z, mu / ipm_slack_lower(p, p->at.w, j));
-        if (isfinite(p->upper[j]))
-            p->at.zu[j] = fmax(-z, mu / ipm_slack_upper(p, p->at.w, j));
-    }
-    return true;
-}
-
-/* The start point in the interior, slacks at the rows' values, multipliers 1 for bounds and by least squares for rows. */
-peri_status ipm_start(ipm_state *s, peri_run *run)
-{
-    ipm_problem *q = &s->problem;
-    ipm_phase *p = &s->main;
-    const bool warm = s->limits->warm_start != 0;
-    set_bounds(s);
-    for (int64_t j = 0; j < q->n_x; j++)
-        p->at.w[j] = q->x[q->var[j]];
-    push_range(s, p, 0, q->n_x, warm);
-    TRY(ipm_eval_main(s, run, p->at.w, &p->f, p->h));
-    for (int64_t k = 0; k < q->n_s; k++)
-        p->at.w[q->n_x + k] = q->row_scale[q->slack_row[k]] * q->c[q->row[q->slack_row[k]]];
-    push_range(s, p, q->n_x, q->n, warm);
-    rows_from_model(q, p->at.w, p->h);
-    for (int64_t k = 0; k < p->n_lower; k++)
-        p->at.zl[p->has_lower[k]] = 1.0;
-    for (int64_t k = 0; k < p->n_upper; k++)
-        p->at.zu[p->has_upper[k]] = 1.0;
-    const bool has_duals = warm && take_duals(s, run, s->opt.warm_barrier);
-    TRY(ipm_eval_gradient(s, run, p));
-    if (!has_duals)
-        TRY(ipm_least_squares_multipliers(s, run, p));
-    ipm_set_barrier(s, p, has_duals ? s->opt.warm_barrier : s->opt.barrier_start);
-    return PERI_OK;
-}
-
 /* ---- what the engine will measure -------------------------------------------------------------------------------------------- */
 
 /* Multipliers of the model from those of w: signs and factors of plugin.h. */
@@ -497,14 +375,13 @@ static double gradient_rest(const ipm_problem *q, int64_t j)
 }
 
 /*
- * ipm_certify - the engine's measure at the main iterate, in the model's units, from the model's values at hand (x, c, g, jac_model);
- * fixed variables take the multiplier that closes their row of the gradient.
+ * The engine's measure in the model's units, from the model's values at hand (x, c, g, jac_model, y_out, z_out); fixed variables take
+ * the multiplier that closes their row of the gradient.
  */
-void ipm_certify(ipm_state *s)
+static void measure(ipm_state *s)
 {
     ipm_problem *q = &s->problem;
     residuals r = {0.0, 0.0, 0.0, 0.0, 0.0};
-    report_multipliers(s);
     for (int64_t j = 0; j < q->n_model; j++) {
         const double rest = gradient_rest(q, j);
         r.largest_gradient = fmax(r.largest_gradient, fabs(q->g[j]));
@@ -527,6 +404,13 @@ void ipm_certify(ipm_state *s)
     s->certificate.kkt = fmax(r.primal, fmax(s->certificate.dual, s->certificate.complementarity));
 }
 
+/* ipm_certify - the certificate at the main iterate, with y_out and z_out as they are reported */
+void ipm_certify(ipm_state *s)
+{
+    report_multipliers(s);
+    measure(s);
+}
+
 /* ipm_violation - largest violation at the point last evaluated, in the model's units */
 double ipm_violation(const ipm_state *s)
 {
@@ -537,4 +421,163 @@ double ipm_violation(const ipm_state *s)
         largest = fmax(largest, fmax(q->cl[c] - q->c[c], q->c[c] - q->cu[c]));
     }
     return largest;
+}
+
+/* ---- start -------------------------------------------------------------------------------------------------------------- */
+
+static double factor_for(double largest, double limit)
+{
+    return largest > limit ? fmax(limit / largest, 1e-8) : 1.0;
+}
+
+static void set_bounds(ipm_state *s)
+{
+    const ipm_problem *q = &s->problem;
+    ipm_phase *p = &s->main;
+    for (int64_t j = 0; j < q->n_x; j++) {
+        p->lower[j] = q->xl[q->var[j]];
+        p->upper[j] = q->xu[q->var[j]];
+    }
+    for (int64_t k = 0; k < q->n_s; k++) {
+        const int64_t i = q->slack_row[k];
+        const double cl = q->cl[q->row[i]], cu = q->cu[q->row[i]], relax = 0.1 * fmin(s->limits->tolerance, 1e-6);
+        p->lower[q->n_x + k] = q->row_scale[i] * (cl - fmax(relax, 1e-15 * fabs(cl)));
+        p->upper[q->n_x + k] = q->row_scale[i] * (cu + fmax(relax, 1e-15 * fabs(cu)));
+        if (isinf(cl))
+            p->lower[q->n_x + k] = -INFINITY;
+        if (isinf(cu))
+            p->upper[q->n_x + k] = INFINITY;
+    }
+    ipm_list_bounds(p);
+}
+
+/* WB 3.6: into the interior of [lower, upper] by a margin */
+static double push(double w, double lower, double upper, double absolute, double fraction)
+{
+    const double width = upper - lower;
+    const double below = fmin(absolute * fmax(1.0, fabs(lower)), fraction * width);
+    const double above = fmin(absolute * fmax(1.0, fabs(upper)), fraction * width);
+    if (isfinite(lower) && !(w > lower + below))
+        w = lower + below;
+    if (isfinite(upper) && !(w < upper - above))
+        w = upper - above;
+    if ((isfinite(lower) && !(w > lower)) || (isfinite(upper) && !(w < upper)))
+        w = 0.5 * (lower + upper); /* bounds so close that the margins are below rounding */
+    return w;
+}
+
+static peri_status eval_for_scale(ipm_state *s, peri_run *run)
+{
+    ipm_problem *q = &s->problem;
+    TRY(peri_eval_fg(run, q->x, &s->start_f, q->g));
+    if (q->m == 0)
+        return PERI_OK;
+    TRY(peri_eval_c(run, q->x, q->c));
+    return peri_eval_jac(run, q->x, q->jac_model);
+}
+
+/* A start point on a bound may be where a logarithm ends: then the functions are looked at inside. */
+static peri_status eval_inside(ipm_state *s, peri_run *run)
+{
+    ipm_problem *q = &s->problem;
+    for (int64_t j = 0; j < q->n_x; j++) {
+        const int64_t v = q->var[j];
+        q->x[v] = push(q->x[v], q->xl[v], q->xu[v], s->opt.bound_push, s->opt.bound_fraction);
+    }
+    return eval_for_scale(s, run);
+}
+
+/* WB 3.8: factors that bring the largest entry of each gradient at the start point down to gradient_limit */
+peri_status ipm_scale(ipm_state *s, peri_run *run)
+{
+    ipm_problem *q = &s->problem;
+    double largest = 0.0;
+    peri_status e = eval_for_scale(s, run);
+    if (e == PERI_E_DOMAIN)
+        e = eval_inside(s, run);
+    TRY(e);
+    q->f_scale = 1.0;
+    for (int64_t i = 0; i < q->m; i++)
+        q->row_scale[i] = 0.0;
+    if (s->opt.scaling) {
+        for (int64_t j = 0; j < q->n_x; j++)
+            largest = fmax(largest, fabs(q->g[q->var[j]]));
+        q->f_scale = factor_for(largest, s->opt.gradient_limit);
+        for (int64_t k = 0; k < q->jac_nnz; k++)
+            q->row_scale[q->jac_row[k]] = fmax(q->row_scale[q->jac_row[k]], fabs(q->jac_model[q->jac_from[k]]));
+    }
+    for (int64_t i = 0; i < q->m; i++)
+        q->row_scale[i] = factor_for(q->row_scale[i], s->opt.gradient_limit);
+    return PERI_OK;
+}
+
+static void push_range(ipm_phase *p, int64_t first, int64_t last, double absolute, double fraction)
+{
+    for (int64_t j = first; j < last; j++)
+        p->at.w[j] = push(p->at.w[j], p->lower[j], p->upper[j], absolute, fraction);
+}
+
+/*
+ * With multipliers of an earlier solution in y_out and z_out: the barrier parameter that fits how far the start point is from the
+ * new problem's solution, by the certificate there in the method's units.
+ */
+static double warm_barrier(ipm_state *s)
+{
+    const ipm_certificate *c = &s->certificate;
+    measure(s);
+    const double relative = fmax(c->dual, c->complementarity) * c->scale * s->problem.f_scale;
+    return fmax(fmin(fmax(relative, c->primal), s->opt.warm_barrier), 0.1 * s->limits->tolerance);
+}
+
+/* Multipliers of an earlier solution, brought to at least mu / slack so that no product with a slack is far below mu. */
+static void take_duals(ipm_state *s, double mu)
+{
+    const ipm_problem *q = &s->problem;
+    ipm_phase *p = &s->main;
+    for (int64_t i = 0; i < q->m; i++)
+        p->at.y[i] = -q->y_out[q->row[i]] * q->f_scale / q->row_scale[i];
+    for (int64_t j = 0; j < q->n; j++) {
+        const double z = j < q->n_x ? q->f_scale * q->z_out[q->var[j]] : -p->at.y[q->slack_row[j - q->n_x]];
+        if (isfinite(p->lower[j]))
+            p->at.zl[j] = fmax(z, mu / ipm_slack_lower(p, p->at.w, j));
+        if (isfinite(p->upper[j]))
+            p->at.zu[j] = fmax(-z, mu / ipm_slack_upper(p, p->at.w, j));
+    }
+}
+
+static void unit_duals(ipm_phase *p)
+{
+    for (int64_t k = 0; k < p->n_lower; k++)
+        p->at.zl[p->has_lower[k]] = 1.0;
+    for (int64_t k = 0; k < p->n_upper; k++)
+        p->at.zu[p->has_upper[k]] = 1.0;
+}
+
+/* The start point in the interior, slacks at the rows' values, multipliers 1 for bounds and by least squares for rows. */
+peri_status ipm_start(ipm_state *s, peri_run *run)
+{
+    ipm_problem *q = &s->problem;
+    ipm_phase *p = &s->main;
+    const bool is_warm = s->limits->warm_start != 0 && peri_start_duals(run, q->y_out, q->z_out);
+    const double mu = is_warm ? warm_barrier(s) : s->opt.barrier_start;
+    const double absolute = is_warm ? fmin(s->opt.warm_push, mu) : s->opt.bound_push;
+    const double fraction = is_warm ? fmin(s->opt.warm_push, mu) : s->opt.bound_fraction;
+    set_bounds(s);
+    for (int64_t j = 0; j < q->n_x; j++)
+        p->at.w[j] = q->x[q->var[j]];
+    push_range(p, 0, q->n_x, absolute, fraction);
+    TRY(ipm_eval_main(s, run, p->at.w, &p->f, p->h));
+    for (int64_t k = 0; k < q->n_s; k++)
+        p->at.w[q->n_x + k] = q->row_scale[q->slack_row[k]] * q->c[q->row[q->slack_row[k]]];
+    push_range(p, q->n_x, q->n, absolute, fraction);
+    rows_from_model(q, p->at.w, p->h);
+    if (is_warm)
+        take_duals(s, mu);
+    else
+        unit_duals(p);
+    TRY(ipm_eval_gradient(s, run, p));
+    if (!is_warm)
+        TRY(ipm_least_squares_multipliers(s, run, p));
+    ipm_set_barrier(s, p, mu);
+    return PERI_OK;
 }
