@@ -66,14 +66,17 @@ static peri_status derivatives_at_new_point(ipm_state *s, peri_run *run, ipm_pha
 
 static peri_status iterate(ipm_state *s, peri_run *run, ipm_phase *p, ipm_move *move)
 {
+    const bool is_stuck = p->tiny && p->tiny_before;
     bool at_floor;
     *move = IPM_MOVED;
-    ipm_update_barrier(s, p, &at_floor);
+    ipm_update_barrier(s, p, is_stuck, &at_floor);
     p->at_floor = at_floor ? p->at_floor + 1 : 0;
-    if (p->at_floor > 20 || (at_floor && p->tiny && p->tiny_before)) {
+    if (p->at_floor > 20 || (at_floor && is_stuck)) {
         *move = IPM_AT_LIMIT;
         return PERI_OK;
     }
+    if (is_stuck)
+        p->tiny = p->tiny_before = false;
     TRY(ipm_direction(s, run, p, move));
     if (*move == IPM_NO_STEP && p->in_watchdog)
         TRY(ipm_stop_watchdog(s, run, p));

@@ -174,7 +174,7 @@ double ipm_error(const ipm_phase *p, double mu);
 double ipm_barrier_value(const ipm_phase *p, double f, const double *w);
 double ipm_mean_complementarity(const ipm_phase *p);
 void ipm_set_barrier(ipm_state *s, ipm_phase *p, double mu);
-void ipm_update_barrier(ipm_state *s, ipm_phase *p, bool *at_floor);
+void ipm_update_barrier(ipm_state *s, ipm_phase *p, bool force, bool *at_floor);
 peri_status ipm_probe_barrier(ipm_state *s, ipm_phase *p);
 bool ipm_leave_free_barrier(ipm_state *s, ipm_phase *p);
 double ipm_longest_step(const ipm_phase *p, double tau, const double *w, const double *dw);

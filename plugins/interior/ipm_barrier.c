@@ -70,14 +70,27 @@ static errors measure(const ipm_phase *p, double mu)
     return e;
 }
 
+static double scaled_error(const ipm_phase *p, const errors *e, double primal)
+{
+    const double bounds = (double)(p->n_lower + p->n_upper), all = bounds + (double)p->m;
+    const double s_d = fmax(MEAN_MULTIPLIER, all > 0 ? (e->sum_y + e->sum_z) / all : 0.0) / MEAN_MULTIPLIER;
+    const double s_c = fmax(MEAN_MULTIPLIER, bounds > 0 ? e->sum_z / bounds : 0.0) / MEAN_MULTIPLIER;
+    return fmax(e->dual / s_d, fmax(primal, e->complementarity / s_c));
+}
+
 /* WB 5: E_mu */
 double ipm_error(const ipm_phase *p, double mu)
 {
     const errors e = measure(p, mu);
-    const double bounds = (double)(p->n_lower + p->n_upper), all = bounds + (double)p->m;
-    const double s_d = fmax(MEAN_MULTIPLIER, all > 0 ? (e.sum_y + e.sum_z) / all : 0.0) / MEAN_MULTIPLIER;
-    const double s_c = fmax(MEAN_MULTIPLIER, bounds > 0 ? e.sum_z / bounds : 0.0) / MEAN_MULTIPLIER;
-    return fmax(e.dual / s_d, fmax(e.primal, e.complementarity / s_c));
+    return scaled_error(p, &e, e.primal);
+}
+
+/* Does the point solve the barrier problem (WB 6)? Where the objective's factor makes mu tiny, violations need not follow it. */
+static bool is_solved(const ipm_state *s, const ipm_phase *p)
+{
+    const errors e = measure(p, p->mu);
+    const bool is_feasible = e.primal <= 0.1 * s->limits->tolerance;
+    return scaled_error(p, &e, is_feasible ? 0.0 : e.primal) <= ERROR_PER_MU * p->mu;
 }
 
 double ipm_mean_complementarity(const ipm_phase *p)
@@ -130,7 +143,7 @@ static double floor_of(const ipm_state *s, const ipm_phase *p)
     const double wanted = fmin(s->limits->tolerance, 1e-4) / (ERROR_PER_MU + 1.0);
     if (p->restoration)
         return wanted;
-    return fmax(1e-3 * wanted, fmin(wanted, wanted * s->problem.f_scale * s->certificate.scale));
+    return fmax(1e-9 * wanted, fmin(wanted, wanted * s->problem.f_scale * s->certificate.scale));
 }
 
 static double decreased(const ipm_state *s, const ipm_phase *p)
@@ -142,7 +155,7 @@ static double decreased(const ipm_state *s, const ipm_phase *p)
 static void decrease_monotone(ipm_state *s, ipm_phase *p, bool force, bool *at_floor)
 {
     for (;;) {
-        if (!force && !(ipm_error(p, p->mu) <= ERROR_PER_MU * p->mu))
+        if (!force && !is_solved(s, p))
             return;
         const double mu = decreased(s, p);
         *at_floor = !(mu < p->mu);
@@ -314,7 +327,7 @@ static void update_adaptive(ipm_state *s, ipm_phase *p, bool force, bool *at_flo
         }
         (void)ipm_leave_free_barrier(s, p);
         decrease_monotone(s, p, force, at_floor);
-    } else if (ipm_error(p, p->mu) <= ERROR_PER_MU * p->mu || force) {
+    } else if (is_solved(s, p) || force) {
         if (has_progressed(p, now) && !force) {
             p->free_barrier = true;
             remember_progress(p, now);
@@ -326,11 +339,11 @@ static void update_adaptive(ipm_state *s, ipm_phase *p, bool force, bool *at_flo
 
 /*
  * ipm_update_barrier - mu, tau and, with them, the filter, before a direction is computed
+ *   in   force     two steps in a row were below rounding: decrease it
  *   out  at_floor  a decrease was due and mu is at its floor
  */
-void ipm_update_barrier(ipm_state *s, ipm_phase *p, bool *at_floor)
+void ipm_update_barrier(ipm_state *s, ipm_phase *p, bool force, bool *at_floor)
 {
-    const bool force = p->tiny && p->tiny_before;
     *at_floor = false;
     if (p->in_watchdog)
         return;
@@ -343,6 +356,4 @@ void ipm_update_barrier(ipm_state *s, ipm_phase *p, bool *at_floor)
         update_adaptive(s, p, force, at_floor);
     else
         decrease_monotone(s, p, force, at_floor);
-    if (force)
-        p->tiny = p->tiny_before = false;
 }
