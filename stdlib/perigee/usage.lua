@@ -114,6 +114,8 @@ end
 
 --- A decimal number in a data file: no hexadecimals, no NaN. Infinity where `infinite` is set.
 function usage.number(word, infinite)
+  local value = tonumber(word)
+  if value and not word:find("[xX]") then return value end
   if word:find("^[+-]?%.?%d") then
     if word:find("[xX]") then return nil end
     return tonumber((word:gsub("^%+", ""):gsub("[dD]", "e")))
