@@ -10,7 +10,7 @@
 #include <string.h>
 
 /* Entries of a sparse Hessian, before equal ones are added, above which it is not offered. */
-enum { HESSIAN_LIMIT = 1 << 25 };
+enum { HESSIAN_LIMIT = 1 << 24 };
 
 /* ---- making
  * ------------------------------------------------------------------------------------------------------------------ */

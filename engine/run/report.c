@@ -207,8 +207,8 @@ peri_status peri_solution_report(peri_solution *s, char **out)
     text_add(&t, "\nsolver        %s%s%s%s, %lld iteration%s, ", s->solver,
              strcmp(s->plan, s->solver) != 0 ? " (plan: " : "", strcmp(s->plan, s->solver) != 0 ? s->plan : "",
              strcmp(s->plan, s->solver) != 0 ? ")" : "", (long long)s->iterations, s->iterations == 1 ? "" : "s");
-    put(&t, s->times.total, 3);
-    text_add(&t, " s\n");
+    put(&t, s->times.total < 1 ? 1000 * s->times.total : s->times.total, 3);
+    text_add(&t, s->times.total < 1 ? " ms\n" : " s\n");
     put_evaluations(&t, &s->evaluations);
     text_add(&t, "certificate");
     put_residual(&t, "primal", c->primal, "largest violation, in the model's units");

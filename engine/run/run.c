@@ -164,6 +164,11 @@ static peri_status reserve_history(peri_run *run)
     return vec_reserve(&run->ctx->mem, &s->history, s->history.n + 2) ? PERI_OK : FAIL_NOMEM(run->ctx);
 }
 
+static bool is_finding(peri_why why)
+{
+    return why == PERI_WHY_CONVERGED || why == PERI_WHY_INFEASIBLE || why == PERI_WHY_UNBOUNDED;
+}
+
 static peri_status one_step(peri_run *run)
 {
     peri_step next = {PERI_WHY_CONTINUE, false};
@@ -174,6 +179,8 @@ static peri_status one_step(peri_run *run)
         return status;
     if (next.why != PERI_WHY_CONTINUE)
         run->why = next.why;
+    if (is_finding(run->why) && (run->stopped_by == PERI_ITERATION_LIMIT || run->stopped_by == PERI_TIME_LIMIT))
+        run->stopped_by = PERI_OPTIMAL; /* it polled at the limit, but came to its end */
     return PERI_OK;
 }
 
@@ -222,17 +229,11 @@ static peri_status judge(peri_run *run, peri_status status)
  * ---------------------------------------------------------------------------------------------------------------------------
  */
 
-static bool is_claim(peri_why why)
-{
-    return why == PERI_WHY_CONVERGED || why == PERI_WHY_STALLED || why == PERI_WHY_INFEASIBLE ||
-           why == PERI_WHY_UNBOUNDED;
-}
-
 static peri_status take_point(peri_run *run)
 {
     peri_solution *s = run->solution;
     nlp *p = run->p;
-    const bool claimed = is_claim(run->why) && run->stopped_by == PERI_OPTIMAL;
+    const bool claimed = (is_finding(run->why) || run->why == PERI_WHY_STALLED) && run->stopped_by == PERI_OPTIMAL;
     const int slot = claimed ? run->last : run->best;
     if (slot < 0) {
         memcpy(s->x, run->start, (size_t)p->n * sizeof *s->x);
