@@ -7,6 +7,7 @@
 #include "base/rng.h"
 
 #include <math.h>
+#include <perigee/perigee.h>
 
 enum { ROUNDS = 10 };
 
@@ -140,4 +141,21 @@ double rng_normal(uint64_t seed, uint64_t stream, uint64_t counter)
 {
     /* the middle of one of 2^52 equal parts: never 0 or 1, and 1 - p is exact */
     return inverse_normal(((double)(rng_bits(seed, stream, counter) >> 12) + 0.5) * 0x1.0p-52);
+}
+
+/* ---- for hosts ---------------------------------------------------------------------------------------------------------- */
+
+double peri_draw_uniform(uint64_t seed, uint64_t stream, uint64_t counter)
+{
+    return rng_uniform(seed, stream, counter);
+}
+
+double peri_draw_normal(uint64_t seed, uint64_t stream, uint64_t counter)
+{
+    return rng_normal(seed, stream, counter);
+}
+
+int64_t peri_draw_below(uint64_t seed, uint64_t stream, uint64_t counter, int64_t n)
+{
+    return rng_below(seed, stream, counter, n);
 }

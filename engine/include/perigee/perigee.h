@@ -78,6 +78,13 @@ PERI_API const char *peri_status_text(peri_status status); /* "out of memory" */
 PERI_API const char *peri_version(void);
 PERI_API void peri_free_text(peri_context *ctx, char *text); /* frees texts that functions below hand over */
 
+/* ---- random numbers ---------------------------------------------------------------------------------------------------- */
+
+/* Counter-based (Philox4x32-10): a number is a function of (seed, stream, counter) alone, the same on every machine. */
+PERI_API double peri_draw_uniform(uint64_t seed, uint64_t stream, uint64_t counter); /* [0, 1) */
+PERI_API double peri_draw_normal(uint64_t seed, uint64_t stream, uint64_t counter);  /* mean 0, variance 1 */
+PERI_API int64_t peri_draw_below(uint64_t seed, uint64_t stream, uint64_t counter, int64_t n); /* 0 .. n - 1 */
+
 /* ---- arrays' views -------------------------------------------------------------------------------------------------- */
 
 typedef struct {

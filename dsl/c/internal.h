@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * internal.h - inside dsl/c only: the userdata, the state they share, and the functions of each file.
+ *
+ * Rules that hold everywhere here
+ *   JUMPS marks a function that may leave by a Lua error (longjmp). Nothing may be owned by a C variable while one is called:
+ *   memory and engine objects belong to a userdata from the moment they exist (closed first, filled then).
+ *   No engine frame is below a JUMPS call: what the engine calls back goes through callback.c, under lua_pcall.
+ *   Every C function of the module has the state as its first upvalue.
+ */
+#ifndef PERI_DSL_INTERNAL_H
+#define PERI_DSL_INTERNAL_H
+
+#include "host.h"
+#include <lauxlib.h>
+#include <stdnoreturn.h>
+
+#define JUMPS
+
+/* ---- userdata ------------------------------------------------------------------------------------------------------------ */
+
+typedef enum {
+    TYPE_EXPR,       /* user value 1: its model */
+    TYPE_ARRAY,      /* user value 1: the array that it is a view of, or nil */
+    TYPE_INDEX,      /* an array with one row an instance of a peri.map, while that is traced */
+    TYPE_ITEM,       /* one Lua table an instance of a peri.map; user value 1: the list of them */
+    TYPE_MODEL,      /* user value 2: list of its black boxes */
+    TYPE_CONSTRAINT, /* user values 1 .. 3: operands */
+    TYPE_HANDLE,     /* user value 1: its model */
+    TYPE_SOLUTION,   /* user value 1: its model; 2: fields made so far */
+    TYPE_BLACKBOX,   /* user value 1: the Lua function; held by its model */
+    TYPE_TEXT,       /* a text of the engine's on its way to a Lua string */
+    TYPE_COUNT,
+    TYPE_NONE = TYPE_COUNT
+} dsl_type;
+
+enum { UV_PARENT = 1, UV_BLACKBOXES = 2 };
+/* User values of the state: the metatables come first, at 1 + type. METHODS: of expressions; PENDING: the queue of comparisons;
+ * TABLE_META: what Lua tables have while a peri.map is traced; CALLEES: light userdata -> black box, weak; ERROR: what a
+ * callback raised. */
+enum {
+    UV_METHODS = TYPE_COUNT + 1,
+    UV_ARRAY_METHODS,
+    UV_PENDING,
+    UV_TABLE_META,
+    UV_CALLEES,
+    UV_ERROR,
+    UV_STATE_COUNT = UV_ERROR
+};
+
+typedef struct dsl_model_ud {
+    peri_model *obj; /* NULL: closed, or not yet made */
+    struct dsl_state *state;
+    int busy;      /* the engine is at work on it, so callbacks may not touch it */
+    char name[48]; /* for messages once it is closed; cut */
+} dsl_model_ud;
+
+/* A frame is one peri.map being traced; values that depend on its index have one row for each of its instances. */
+typedef struct dsl_frame {
+    struct dsl_frame *up;
+    uint32_t id;
+    int64_t n, total; /* own count; instances: n times those of the frames above. The innermost index runs fastest */
+} dsl_frame;
+
+/* row: a 1 x c array that came from a row (X[i], v:t()), so that [j] is its entry j and not its row j */
+typedef struct {
+    dsl_model_ud *model;
+    peri_expr node;
+    unsigned row : 1, frame : 31; /* frame 0: plain */
+    int32_t rows, cols;           /* of one item; meaningful where frame > 0: node is then instances x (rows * cols) */
+} dsl_expr;
+
+typedef struct {
+    int64_t rows, cols;
+    double *data;             /* [rows * cols], or [nnz] when sparse; in this block or in the array it is a view of */
+    int64_t nnz;              /* -1: dense */
+    int64_t *row_start, *col; /* sparse */
+    unsigned row : 1, frame : 31;
+    int32_t item_rows, item_cols; /* where frame > 0: rows = instances, cols = item_rows * item_cols */
+} dsl_array;
+
+typedef struct {
+    int kind; /* LE, GE, EQ, BETWEEN */
+    int line;
+    char where[LUA_IDSIZE + 16]; /* "file:line:" of the user's line */
+} dsl_constraint;
+enum { CONSTRAINT_LE, CONSTRAINT_GE, CONSTRAINT_EQ, CONSTRAINT_BETWEEN };
+
+/* Blocks of one subject_to: part k is block[k] with rows[k] rows, plus block2[k] where a part needed two (-1: none). */
+typedef struct {
+    int64_t n;
+    struct dsl_part {
+        peri_constraint block, block2;
+        int64_t rows, cols;
+    } part[];
+} dsl_handle;
+
+typedef struct {
+    peri_solution *obj;
+    dsl_model_ud *model;
+} dsl_solution;
+
+/* One entry from Lua into the engine under which callbacks may run. */
+typedef struct dsl_call {
+    struct dsl_call *up;
+    lua_State *L;
+    dsl_model_ud *model;
+    int event;   /* absolute stack index of the callback of iterations, 0: none */
+    bool failed; /* a callback raised: the object is the state's UV_ERROR */
+} dsl_call;
+
+typedef struct dsl_state {
+    peri_context *ctx;
+    bool owns_context;
+    const void *type[TYPE_COUNT]; /* addresses of the metatables */
+    peri_model *scratch;          /* where arrays alone are computed; NULL: none now */
+    int64_t scratch_load;         /* entries put into it */
+    dsl_frame *frame;             /* innermost peri.map being traced; lives on the C stack of map.c */
+    uint32_t last_frame;
+    int64_t pending;              /* length of the queue of comparisons */
+    dsl_call *call;
+    const dsl_host *host;         /* NULL: none */
+    size_t memory_seen;           /* the engine's memory at the last hint to the collector */
+    uint64_t random_seed, random_counter;
+    char *library;                /* folder of the Lua files; "" looked for and not found; NULL: not looked for */
+    char library_text[1024];
+} dsl_state;
+
+static inline dsl_state *state_of(lua_State *L)
+{
+    return (dsl_state *)lua_touserdata(L, lua_upvalueindex(1));
+}
+
+/* ---- box.c: types ------------------------------------------------------------------------------------------------------------ */
+
+extern const char *const dsl_type_name[TYPE_COUNT];
+dsl_type type_of(lua_State *L, const dsl_state *s, int i);
+JUMPS void *box_new(lua_State *L, dsl_type type, size_t size, int user_values); /* zeroed: closed */
+JUMPS dsl_model_ud *check_model(lua_State *L, int i);
+JUMPS dsl_solution *check_solution(lua_State *L, int i);
+JUMPS void *temporary(lua_State *L, size_t count, size_t size); /* a zeroed block on the stack */
+/* Pushes the text that make(ud, &text) hands over. */
+JUMPS void push_text(lua_State *L, peri_context *ctx, peri_status (*make)(void *ud, char **text), void *ud);
+int text_gc(lua_State *L);
+JUMPS void collector_hint(lua_State *L, dsl_state *s);
+JUMPS dsl_state *state_push(lua_State *L, bool *fresh); /* from the registry, made if need be */
+
+/* ---- fault.c: errors with the user's line -------------------------------------------------------------------------------------- */
+
+JUMPS noreturn void raise(lua_State *L, const char *format, ...) __attribute__((format(printf, 2, 3)));
+JUMPS noreturn void raise_at(lua_State *L, const char *where, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+JUMPS noreturn void raise_engine(lua_State *L, const dsl_state *s); /* the engine's last message */
+void user_line(lua_State *L, char *text, size_t size);              /* "file:line:" or "" */
+void shape_text(int64_t rows, int64_t cols, char *text, size_t size);
+/* What is at stack index i, for messages: `x (vector 3)`, `nil`, `"3" (a string)`. */
+JUMPS void describe(lua_State *L, int i, char *text, size_t size);
+/* ` (did you mean "a"?)` or ""; names NULL-terminated */
+void nearest(const char *word, const char *const *names, char *text, size_t size);
+JUMPS noreturn void raise_unknown(lua_State *L, int table, const char *what, const char *word); /* nearest of its string keys */
+/* Refuses keys of the table at i that are not in `names` (NULL-terminated). */
+JUMPS void check_options(lua_State *L, int i, const char *what, const char *const *names);
+
+/* ---- operand.c: values that take part in expressions ----------------------------------------------------------------------------- */
+
+typedef enum { OPERAND_NUMBER, OPERAND_ARRAY, OPERAND_EXPR } operand_kind;
+typedef struct {
+    operand_kind kind;
+    int at; /* absolute stack index */
+    double number;
+    dsl_array *array;
+    dsl_model_ud *model;
+    peri_expr node;
+    uint32_t frame;
+    bool row;
+    int64_t rows, cols; /* of an item where frame > 0 */
+} operand;
+
+JUMPS bool read_operand(lua_State *L, int i, operand *a); /* false: no operand. A table is replaced by an array at i */
+JUMPS void check_operand(lua_State *L, int i, const char *what, operand *a);
+JUMPS dsl_model_ud *common_model(lua_State *L, int n, const operand *a); /* NULL: numbers and arrays only */
+JUMPS dsl_frame *common_frame(lua_State *L, int n, const operand *a);    /* NULL: all plain */
+JUMPS dsl_frame *frame_of(lua_State *L, uint32_t id);
+JUMPS peri_model *model_or_scratch(lua_State *L, dsl_model_ud *model);
+JUMPS peri_expr node_of(lua_State *L, peri_model *m, const operand *a);
+JUMPS int apply(lua_State *L, peri_op op, int n, operand *a); /* pushes the result */
+/* Pushes node: an expression of model, or where model is NULL its value. `at`: index of an expression of the model, or of it. */
+JUMPS int push_node(lua_State *L, dsl_model_ud *model, int at, peri_expr node, bool row);
+JUMPS int push_lifted(lua_State *L, dsl_model_ud *model, int at, peri_expr node, uint32_t frame, int64_t rows, int64_t cols,
+                      bool row);
+JUMPS void check_status(lua_State *L, peri_status status); /* raises the engine's message unless PERI_OK */
+JUMPS int64_t check_integer(lua_State *L, int i, const char *what);
+
+/* ---- lift.c: operations on values with one row an instance ------------------------------------------------------------- */
+
+typedef struct {
+    peri_model *m;
+    const dsl_frame *frame;
+    dsl_state *s;
+} lift_ctx;
+typedef struct {
+    peri_expr node;     /* lifted: total x (rows * cols); else rows x cols */
+    bool lifted;
+    int64_t rows, cols; /* of one item */
+} lift_value;
+
+JUMPS lift_value lift_read(lua_State *L, const lift_ctx *c, const operand *a); /* raised to the frame c->frame where lifted */
+JUMPS lift_value lift_all(lua_State *L, const lift_ctx *c, lift_value v);      /* lifted in any case */
+JUMPS lift_value lift_gather(lua_State *L, const lift_ctx *c, lift_value v, int64_t rows, int64_t cols,
+                             int64_t (*at)(int64_t q, const int64_t *data), const int64_t *data);
+JUMPS lift_value lift_elementwise(lua_State *L, const lift_ctx *c, peri_op op, int n, const lift_value *args);
+JUMPS lift_value lift_op(lua_State *L, const lift_ctx *c, peri_op op, int n, const lift_value *args);
+JUMPS lift_value lift_stack(lua_State *L, const lift_ctx *c, int64_t n, const lift_value *args);
+
+/* ---- index.c ------------------------------------------------------------------------------------------------------------------------- */
+
+JUMPS int index_value(lua_State *L); /* __index of expressions, arrays and indices: methods, entries, rows, gathers */
+int l_slice(lua_State *L);
+
+/* ---- array.c, array_make.c ---------------------------------------------------------------------------------------------------------------- */
+
+JUMPS dsl_array *array_new(lua_State *L, int64_t rows, int64_t cols);              /* dense, zeros */
+JUMPS dsl_array *array_new_sparse(lua_State *L, int64_t rows, int64_t cols, int64_t nnz);
+JUMPS dsl_array *array_view(lua_State *L, int parent, double *data, int64_t rows, int64_t cols);
+JUMPS dsl_array *array_from_table(lua_State *L, int i, const char *what); /* pushes it; numbers, or rows of numbers */
+dsl_array *to_array(lua_State *L, int i);                                 /* NULL: not a plain array */
+double array_entry(const dsl_array *a, int64_t i, int64_t j);             /* from 0 */
+peri_array array_image(const dsl_array *a);                               /* as the engine takes it */
+JUMPS bool array_sparse_op(lua_State *L, peri_op op, int n, const operand *a); /* false: not one that keeps sparsity */
+JUMPS void read_shape(lua_State *L, int first, const char *what, int64_t *rows, int64_t *cols);
+/* Numbers for an option or a parameter: a number, a table or an array; pushes a block that holds them. */
+JUMPS const double *read_numbers(lua_State *L, int i, const char *what, int64_t *rows, int64_t *cols);
+int l_newindex(lua_State *L);
+int l_array_tostring(lua_State *L);
+
+/* ---- others ------------------------------------------------------------------------------------------------------------------------------------ */
+
+JUMPS void pending_push(lua_State *L);              /* the comparison 1 <= 2 on the stack */
+JUMPS void pending_check(lua_State *L);             /* raises when a comparison is left over */
+JUMPS void pending_take(lua_State *L, int64_t k);   /* pushes the k-th's constraint */
+JUMPS void pending_clear(lua_State *L);
+JUMPS void boolean_hint(lua_State *L);              /* booleans' metatable: 1 <= x <= 2 */
+JUMPS void push_constraint(lua_State *L, int kind, const char *where, int a, int b, int c);
+int subject_to(lua_State *L);
+
+void call_enter(dsl_call *c, lua_State *L, dsl_model_ud *model, int event);
+JUMPS void call_finish(lua_State *L, dsl_call *c, peri_status status); /* leaves; raises the callback's error or the engine's */
+int call_event(void *state, const peri_event *event);
+JUMPS void push_event(lua_State *L, const peri_event *event); /* as a table */
+
+const char *library_folder(dsl_state *s); /* "" where it is not found */
+int l_searcher(lua_State *L);             /* of package.searchers, for perigee.* */
+JUMPS void library_names(lua_State *L);   /* pushes a table with the modules' names as keys */
+
+/* Functions of each file, added to tables. */
+extern const luaL_Reg expr_metamethods[], expr_functions[], shape_functions[], derive_functions[], array_metamethods[],
+    array_methods[], array_makers[], index_metamethods[], item_metamethods[], table_metamethods[], model_makers[],
+    model_metamethods[], model_methods[], param_methods[], solve_methods[], constraint_metamethods[], constraint_functions[],
+    handle_metamethods[], solution_metamethods[], solution_methods[], map_functions[], random_functions[], debug_functions[],
+    blackbox_functions[];
+JUMPS void add_operations(lua_State *L, int table); /* sum, exp ...: one closure an operation */
+
+#endif

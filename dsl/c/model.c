@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* model.c - models, their variables, parameters and objective. */
+#include "internal.h"
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char *check_name(lua_State *L, int i, const char *what)
+{
+    char text[200];
+    if (lua_type(L, i) == LUA_TSTRING && lua_rawlen(L, i) > 0)
+        return lua_tostring(L, i);
+    describe(L, i, text, sizeof text);
+    raise(L, "%s: a name is needed, not %s", what, lua_type(L, i) == LUA_TSTRING ? "an empty string" : text);
+}
+
+static void refuse_in_map(lua_State *L, const char *what)
+{
+    if (state_of(L)->frame != NULL)
+        raise(L, "%s cannot be called inside the function of a peri.map, which runs only once", what);
+}
+
+/* ---- life -------------------------------------------------------------------------------------------------------------------------------------- */
+
+static int l_model(lua_State *L)
+{
+    dsl_state *s = state_of(L);
+    const char *name = lua_isnoneornil(L, 1) ? "model" : check_name(L, 1, "model");
+    collector_hint(L, s);
+    dsl_model_ud *m = box_new(L, TYPE_MODEL, sizeof *m, 2);
+    m->state = s;
+    snprintf(m->name, sizeof m->name, "%s", name);
+    m->obj = peri_model_new(s->ctx, name);
+    if (m->obj == NULL)
+        raise(L, "out of memory");
+    return 1;
+}
+
+/* __gc, __close and close(): safe to call twice */
+static int l_close(lua_State *L)
+{
+    dsl_model_ud *m = lua_touserdata(L, 1);
+    peri_model *obj = m->obj;
+    m->obj = NULL;
+    peri_model_free(obj);
+    return 0;
+}
+
+static int l_close_method(lua_State *L)
+{
+    char text[200];
+    if (type_of(L, state_of(L), 1) != TYPE_MODEL) {
+        describe(L, 1, text, sizeof text);
+        raise(L, "close: %s is not a model", text);
+    }
+    return l_close(L);
+}
+
+static int l_tostring(lua_State *L)
+{
+    const dsl_model_ud *m = lua_touserdata(L, 1);
+    lua_pushfstring(L, "model \"%s\"%s", m->name, m->obj == NULL ? " (closed)" : "");
+    return 1;
+}
+
+static int l_index(lua_State *L)
+{
+    char text[200];
+    const dsl_model_ud *m = lua_touserdata(L, 1);
+    lua_settop(L, 2);
+    if (lua_type(L, 2) == LUA_TSTRING && strcmp(lua_tostring(L, 2), "name") == 0) {
+        lua_pushstring(L, m->obj != NULL ? peri_model_name(m->obj) : m->name);
+        return 1;
+    }
+    lua_pushvalue(L, lua_upvalueindex(2));
+    lua_pushvalue(L, 2);
+    if (lua_rawget(L, -2) != LUA_TNIL)
+        return 1;
+    lua_pop(L, 1);
+    snprintf(text, sizeof text, "model \"%s\"", m->name);
+    if (lua_type(L, 2) == LUA_TSTRING)
+        raise_unknown(L, -1, text, lua_tostring(L, 2));
+    raise(L, "%s: its methods have names", text);
+}
+
+/* ---- variables ---------------------------------------------------------------------------------------------------------------------------------- */
+
+/* Sets one kind of number of the variable x from option `key` of the table at `opts`. */
+static void set_numbers(lua_State *L, peri_model *m, peri_expr x, const char *name, int opts, const char *key,
+                        peri_status (*set)(peri_model *m, peri_expr x, int64_t n, const double *value))
+{
+    int64_t rows, cols;
+    char what[160];
+    const int top = lua_gettop(L);
+    if (lua_getfield(L, opts, key) != LUA_TNIL) {
+        snprintf(what, sizeof what, "%.100s: %s", name, key);
+        const double *value = read_numbers(L, lua_gettop(L), what, &rows, &cols);
+        check_status(L, set(m, x, rows * cols, value));
+    }
+    lua_settop(L, top);
+}
+
+static bool flag(lua_State *L, int opts, const char *name, const char *key)
+{
+    char text[200];
+    lua_getfield(L, opts, key);
+    if (!lua_isnil(L, -1) && !lua_isboolean(L, -1)) {
+        describe(L, -1, text, sizeof text);
+        raise(L, "%s: %s must be true or false, not %s", name, key, text);
+    }
+    const bool on = lua_toboolean(L, -1);
+    lua_pop(L, 1);
+    return on;
+}
+
+/* A binary variable's bounds are those given, cut to 0 .. 1. */
+static void set_binary(lua_State *L, peri_model *m, peri_expr x, const char *name, int opts)
+{
+    const double zero = 0, one = 1;
+    static const char *const keys[] = {"lower", "upper"};
+    int64_t rows, cols;
+    check_status(L, peri_model_set_integer(m, x));
+    check_status(L, peri_model_set_lower(m, x, 1, &zero));
+    check_status(L, peri_model_set_upper(m, x, 1, &one));
+    for (int k = 0; k < 2; k++) {
+        if (lua_getfield(L, opts, keys[k]) != LUA_TNIL) {
+            const double *given = read_numbers(L, lua_gettop(L), name, &rows, &cols);
+            double *cut = temporary(L, (size_t)(rows * cols), sizeof *cut);
+            for (int64_t j = 0; j < rows * cols; j++)
+                cut[j] = k == 0 ? fmax(given[j], 0) : fmin(given[j], 1);
+            check_status(L, (k == 0 ? peri_model_set_lower : peri_model_set_upper)(m, x, rows * cols, cut));
+        }
+    }
+}
+
+static void set_options(lua_State *L, peri_model *m, peri_expr x, const char *name, int opts)
+{
+    const int top = lua_gettop(L);
+    set_numbers(L, m, x, name, opts, "lower", peri_model_set_lower);
+    set_numbers(L, m, x, name, opts, "upper", peri_model_set_upper);
+    set_numbers(L, m, x, name, opts, "start", peri_model_set_start);
+    if (flag(L, opts, name, "integer"))
+        check_status(L, peri_model_set_integer(m, x));
+    if (flag(L, opts, name, "binary"))
+        set_binary(L, m, x, name, opts);
+    lua_settop(L, top);
+}
+
+static void check_var_options(lua_State *L, const char *name)
+{
+    static const char *const names[] = {"lower", "upper", "start", "integer", "binary", "manifold", NULL};
+    char what[160], text[200];
+    if (!lua_istable(L, 4)) {
+        describe(L, 4, text, sizeof text);
+        raise(L, "variable \"%s\": options must be a table, not %s", name, text);
+    }
+    snprintf(what, sizeof what, "variable \"%.100s\"", name);
+    check_options(L, 4, what, names);
+    if (lua_getfield(L, 4, "manifold") != LUA_TNIL)
+        raise(L, "%s: manifolds are not offered yet", what);
+    lua_pop(L, 1);
+}
+
+/* m:var(name, shape, opts); without a shape the options may come second. 1: model, 2: name, 3: shape, 4: options */
+static int l_var(lua_State *L)
+{
+    int64_t rows = 1, cols = 1;
+    char what[160];
+    peri_expr x;
+    lua_settop(L, 4);
+    dsl_model_ud *m = check_model(L, 1);
+    refuse_in_map(L, "m:var");
+    const char *name = check_name(L, 2, "variable");
+    if (lua_istable(L, 3) && lua_rawlen(L, 3) == 0 && lua_isnil(L, 4))
+        lua_rotate(L, 3, 1);
+    snprintf(what, sizeof what, "variable \"%.100s\"", name);
+    if (!lua_isnil(L, 3)) {
+        lua_pushvalue(L, 3);
+        lua_pushnil(L);
+        read_shape(L, 5, what, &rows, &cols);
+        lua_settop(L, 4);
+    }
+    if (!lua_isnil(L, 4))
+        check_var_options(L, name);
+    check_status(L, peri_model_var(m->obj, name, rows, cols, &x));
+    if (!lua_isnil(L, 4))
+        set_options(L, m->obj, x, name, 4);
+    return push_node(L, m, 1, x, false);
+}
+
+/* ---- parameters ------------------------------------------------------------------------------------------------------------------------------------ */
+
+static int l_param(lua_State *L)
+{
+    int64_t rows, cols;
+    char what[160];
+    peri_expr p;
+    lua_settop(L, 3);
+    dsl_model_ud *m = check_model(L, 1);
+    refuse_in_map(L, "m:param");
+    const char *name = check_name(L, 2, "parameter");
+    snprintf(what, sizeof what, "parameter \"%.100s\": its value", name);
+    const double *value = read_numbers(L, 3, what, &rows, &cols);
+    check_status(L, peri_model_param(m->obj, name, rows, cols, rows * cols, value, &p));
+    return push_node(L, m, 1, p, false);
+}
+
+/* p:set(v) */
+static int l_set(lua_State *L)
+{
+    operand p;
+    int64_t rows, cols;
+    char text[200], given[64];
+    lua_settop(L, 2);
+    if (!read_operand(L, 1, &p) || p.kind != OPERAND_EXPR || p.frame != 0) {
+        describe(L, 1, text, sizeof text);
+        raise(L, "set: %s is not a parameter", text);
+    }
+    describe(L, 1, text, sizeof text);
+    const double *value = read_numbers(L, 2, text, &rows, &cols);
+    if (rows * cols != 1 && (rows != p.rows || cols != p.cols)) {
+        shape_text(rows, cols, given, sizeof given);
+        raise(L, "%s cannot be set to a %s", text, given);
+    }
+    check_status(L, peri_model_set_param(p.model->obj, p.node, rows * cols, value));
+    return 0;
+}
+
+/* ---- objectives ------------------------------------------------------------------------------------------------------------------------------------- */
+
+static int objective(lua_State *L, const char *what, peri_status (*set)(peri_model *m, peri_expr f))
+{
+    operand f;
+    char text[200];
+    lua_settop(L, 2);
+    dsl_model_ud *m = check_model(L, 1);
+    refuse_in_map(L, what);
+    pending_check(L);
+    if (lua_istable(L, 2))
+        raise(L, "%s: several objectives are not offered yet; give one scalar expression", what);
+    check_operand(L, 2, what, &f);
+    if (f.kind == OPERAND_EXPR && f.model != m) {
+        describe(L, 2, text, sizeof text);
+        raise(L, "%s: %s belongs to model \"%s\", not to model \"%s\"", what, text, f.model->name, m->name);
+    }
+    if (f.rows != 1 || f.cols != 1) {
+        describe(L, 2, text, sizeof text);
+        raise(L, "%s: %s is not a scalar", what, text);
+    }
+    check_status(L, set(m->obj, node_of(L, m->obj, &f)));
+    return 0;
+}
+
+static int l_minimize(lua_State *L)
+{
+    return objective(L, "minimize", peri_model_minimize);
+}
+
+static int l_maximize(lua_State *L)
+{
+    return objective(L, "maximize", peri_model_maximize);
+}
+
+const luaL_Reg model_makers[] = {{"model", l_model}, {NULL, NULL}};
+const luaL_Reg param_methods[] = {{"set", l_set}, {NULL, NULL}};
+const luaL_Reg model_methods[] = {{"var", l_var},           {"param", l_param},       {"minimize", l_minimize},
+                                  {"maximize", l_maximize}, {"close", l_close_method}, {"subject_to", subject_to},
+                                  {NULL, NULL}};
+/* __index has the methods as its second upvalue: see module.c */
+const luaL_Reg model_metamethods[] = {{"__gc", l_close}, {"__close", l_close}, {"__tostring", l_tostring},
+                                      {"__index", l_index}, {NULL, NULL}};

@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * operand.c - operations on whatever Lua gives: numbers, arrays and expressions, plain or in a peri.map. Numbers and arrays alone are computed at
+ * once, in a scratch model that is thrown away when it has grown; as soon as an expression takes part they enter its model as constants.
+ */
+#include "internal.h"
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+/* ---- reading -------------------------------------------------------------------------------------------------------------------------- */
+
+static void read_expr(lua_State *L, int i, operand *a)
+{
+    const dsl_expr *e = lua_touserdata(L, i);
+    a->kind = OPERAND_EXPR;
+    a->model = e->model;
+    a->node = e->node;
+    a->frame = e->frame;
+    a->row = e->row;
+    if (e->model->obj == NULL)
+        raise(L, "model \"%s\" is closed: its expressions are gone", e->model->name);
+    if (e->frame != 0) {
+        a->rows = e->rows;
+        a->cols = e->cols;
+    } else {
+        peri_expr_shape(e->model->obj, e->node, &a->rows, &a->cols);
+    }
+}
+
+static void read_array(dsl_array *array, operand *a)
+{
+    a->kind = OPERAND_ARRAY;
+    a->array = array;
+    a->frame = array->frame;
+    a->row = array->row;
+    a->rows = array->frame != 0 ? array->item_rows : array->rows;
+    a->cols = array->frame != 0 ? array->item_cols : array->cols;
+}
+
+bool read_operand(lua_State *L, int i, operand *a)
+{
+    memset(a, 0, sizeof *a);
+    a->at = i = lua_absindex(L, i);
+    switch (lua_type(L, i)) {
+    case LUA_TNUMBER:
+        a->kind = OPERAND_NUMBER;
+        a->number = lua_tonumber(L, i);
+        a->rows = a->cols = 1;
+        return !isnan(a->number);
+    case LUA_TUSERDATA: {
+        const dsl_type type = type_of(L, state_of(L), i);
+        if (type == TYPE_EXPR)
+            read_expr(L, i, a);
+        else if (type == TYPE_ARRAY || type == TYPE_INDEX)
+            read_array(lua_touserdata(L, i), a);
+        else
+            return false;
+        return true;
+    }
+    case LUA_TTABLE:
+        if (lua_rawlen(L, i) == 0)
+            return false;
+        read_array(array_from_table(L, i, "table"), a);
+        lua_replace(L, i);
+        return true;
+    default: return false;
+    }
+}
+
+void check_operand(lua_State *L, int i, const char *what, operand *a)
+{
+    char text[200];
+    if (read_operand(L, i, a))
+        return;
+    describe(L, i, text, sizeof text);
+    raise(L, "%s: %s is not a number, an array or an expression", what, text);
+}
+
+int64_t check_integer(lua_State *L, int i, const char *what)
+{
+    int fits;
+    char text[200];
+    const lua_Integer value = lua_tointegerx(L, i, &fits);
+    if (fits && lua_type(L, i) == LUA_TNUMBER)
+        return value;
+    describe(L, i, text, sizeof text);
+    raise(L, "%s must be an integer, not %s", what, text);
+}
+
+/* ---- which model, which frame ------------------------------------------------------------------------------------------------------------- */
+
+dsl_model_ud *common_model(lua_State *L, int n, const operand *a)
+{
+    char x[200], y[200];
+    const operand *first = NULL;
+    for (int k = 0; k < n; k++) {
+        if (a[k].kind != OPERAND_EXPR)
+            continue;
+        if (first == NULL)
+            first = &a[k];
+        else if (a[k].model != first->model) {
+            describe(L, first->at, x, sizeof x);
+            describe(L, a[k].at, y, sizeof y);
+            raise(L, "%s belongs to model \"%s\" and %s to model \"%s\": they cannot be combined", x, first->model->name, y,
+                  a[k].model->name);
+        }
+    }
+    return first != NULL ? first->model : NULL;
+}
+
+dsl_frame *frame_of(lua_State *L, uint32_t id)
+{
+    dsl_frame *f = state_of(L)->frame;
+    while (f != NULL && f->id != id)
+        f = f->up;
+    if (f == NULL)
+        raise(L, "peri.map: a value that depends on the index is used after its peri.map has ended");
+    return f;
+}
+
+dsl_frame *common_frame(lua_State *L, int n, const operand *a)
+{
+    dsl_frame *deepest = NULL;
+    for (int k = 0; k < n; k++) {
+        if (a[k].frame == 0)
+            continue;
+        dsl_frame *f = frame_of(L, a[k].frame);
+        if (deepest == NULL || f->total > deepest->total || (f->total == deepest->total && f->id > deepest->id))
+            deepest = f;
+    }
+    return deepest;
+}
+
+enum { SCRATCH_LIMIT = 1 << 18 };
+
+peri_model *model_or_scratch(lua_State *L, dsl_model_ud *model)
+{
+    dsl_state *s = state_of(L);
+    if (model != NULL && model->busy > 0)
+        raise(L, "model \"%s\" is being evaluated: a callback cannot work on its expressions", model->name);
+    if (model != NULL)
+        return model->obj;
+    if (s->scratch != NULL && s->scratch_load > SCRATCH_LIMIT) {
+        peri_model_free(s->scratch);
+        s->scratch = NULL;
+    }
+    if (s->scratch == NULL) {
+        s->scratch_load = 0;
+        s->scratch = peri_model_new(s->ctx, "arrays");
+        if (s->scratch == NULL)
+            raise(L, "out of memory");
+    }
+    s->scratch_load += 32;
+    return s->scratch;
+}
+
+/* An array or number as a constant of m. Not for lifted values: see lift_read. */
+peri_expr node_of(lua_State *L, peri_model *m, const operand *a)
+{
+    dsl_state *s = state_of(L);
+    peri_expr node = a->node;
+    if (a->kind == OPERAND_NUMBER) {
+        check_status(L, peri_expr_number(m, a->number, &node));
+    } else if (a->kind == OPERAND_ARRAY) {
+        const peri_array image = array_image(a->array);
+        s->scratch_load += image.nnz < 0 ? image.rows * image.cols : image.nnz + image.rows;
+        check_status(L, peri_expr_const(m, &image, &node));
+    }
+    return node;
+}
+
+/* ---- results ---------------------------------------------------------------------------------------------------------------------------------- */
+
+/* Pushes the model's userdata, the value at `at` being it or one of its expressions. */
+static void push_model_of(lua_State *L, int at)
+{
+    if (type_of(L, state_of(L), at) == TYPE_MODEL)
+        lua_pushvalue(L, at);
+    else
+        lua_getiuservalue(L, at, UV_PARENT);
+}
+
+static dsl_expr *push_expr(lua_State *L, dsl_model_ud *model, int at)
+{
+    dsl_expr *e = lua_newuserdatauv(L, sizeof *e, 1);
+    e->model = model;
+    push_model_of(L, at);
+    lua_setiuservalue(L, -2, UV_PARENT);
+    lua_getiuservalue(L, lua_upvalueindex(1), 1 + TYPE_EXPR);
+    lua_setmetatable(L, -2);
+    return e;
+}
+
+static void push_value(lua_State *L, peri_model *m, peri_expr node, bool row)
+{
+    int64_t rows, cols;
+    double number;
+    peri_expr_shape(m, node, &rows, &cols);
+    if (rows == 1 && cols == 1) {
+        check_status(L, peri_expr_value(m, node, 0, NULL, NULL, &number));
+        lua_pushnumber(L, number);
+        return;
+    }
+    dsl_array *a = array_new(L, rows, cols);
+    state_of(L)->scratch_load += rows * cols;
+    a->row = row && rows == 1;
+    check_status(L, peri_expr_value(m, node, 0, NULL, NULL, a->data));
+}
+
+int push_node(lua_State *L, dsl_model_ud *model, int at, peri_expr node, bool row)
+{
+    int64_t rows, cols;
+    if (model == NULL) {
+        push_value(L, state_of(L)->scratch, node, row);
+        return 1;
+    }
+    dsl_expr *e = push_expr(L, model, at);
+    e->node = node;
+    e->frame = 0;
+    e->row = 0;
+    e->rows = e->cols = 0;
+    if (row) {
+        peri_expr_shape(model->obj, node, &rows, &cols);
+        e->row = rows == 1 && cols > 1;
+    }
+    return 1;
+}
+
+static void push_index_value(lua_State *L, peri_model *m, peri_expr node, uint32_t frame, int64_t rows, int64_t cols, bool row)
+{
+    int64_t total, size;
+    peri_expr_shape(m, node, &total, &size);
+    dsl_array *a = array_new(L, total, size);
+    lua_getiuservalue(L, lua_upvalueindex(1), 1 + TYPE_INDEX);
+    lua_setmetatable(L, -2);
+    a->frame = frame & 0x7fffffff;
+    a->item_rows = (int32_t)rows;
+    a->item_cols = (int32_t)cols;
+    a->row = row && rows == 1 && cols > 1;
+    state_of(L)->scratch_load += total * size;
+    check_status(L, peri_expr_value(m, node, 0, NULL, NULL, a->data));
+}
+
+int push_lifted(lua_State *L, dsl_model_ud *model, int at, peri_expr node, uint32_t frame, int64_t rows, int64_t cols, bool row)
+{
+    if (model == NULL) {
+        push_index_value(L, state_of(L)->scratch, node, frame, rows, cols, row);
+        return 1;
+    }
+    dsl_expr *e = push_expr(L, model, at);
+    e->node = node;
+    e->frame = frame & 0x7fffffff;
+    e->rows = (int32_t)rows;
+    e->cols = (int32_t)cols;
+    e->row = row && rows == 1 && cols > 1;
+    return 1;
+}
+
+/* ---- operations -------------------------------------------------------------------------------------------------------------------------------- */
+
+static const char *verb_of(peri_op op)
+{
+    switch (op) {
+    case PERI_OP_ADD: return "added";
+    case PERI_OP_SUB: return "subtracted";
+    case PERI_OP_MUL:
+    case PERI_OP_MATMUL: return "multiplied";
+    case PERI_OP_DIV: return "divided";
+    default: return NULL;
+    }
+}
+
+/* Shapes that do not fit, said with the names of the script. */
+static noreturn void raise_shapes(lua_State *L, peri_op op, const operand *a)
+{
+    char x[200], y[200];
+    describe(L, a[0].at, x, sizeof x);
+    describe(L, a[1].at, y, sizeof y);
+    if (op == PERI_OP_MATMUL)
+        raise(L, "%s and %s cannot be multiplied: %lld column%s and %lld row%s", x, y, (long long)a[0].cols,
+              a[0].cols == 1 ? "" : "s", (long long)a[1].rows, a[1].rows == 1 ? "" : "s");
+    if (verb_of(op) != NULL)
+        raise(L, "%s and %s cannot be %s", x, y, verb_of(op));
+    if (op == PERI_OP_DOT)
+        raise(L, "dot: %s and %s have different numbers of entries", x, y);
+    raise(L, "%s: %s and %s do not fit", peri_op_name(op), x, y);
+}
+
+static bool fits(int64_t a, int64_t b)
+{
+    return a == b || a == 1 || b == 1;
+}
+
+static void check_shapes(lua_State *L, peri_op op, int n, const operand *a)
+{
+    bool ok = true;
+    if (op == PERI_OP_MATMUL)
+        ok = a[0].cols == a[1].rows;
+    else if (op == PERI_OP_DOT)
+        ok = a[0].rows * a[0].cols == a[1].rows * a[1].cols;
+    else if (n == 2 && op != PERI_OP_CONV2D)
+        ok = fits(a[0].rows, a[1].rows) && fits(a[0].cols, a[1].cols);
+    if (!ok)
+        raise_shapes(L, op, a);
+}
+
+/* A product with a number on one side is the elementwise one. */
+static bool scales(peri_op op, const operand *a)
+{
+    return op == PERI_OP_MATMUL && ((a[0].rows == 1 && a[0].cols == 1) || (a[1].rows == 1 && a[1].cols == 1)) &&
+           a[0].cols != a[1].rows;
+}
+
+static int apply_lifted(lua_State *L, peri_op op, int n, operand *a, dsl_model_ud *model, const dsl_frame *frame, bool row)
+{
+    const lift_ctx c = {model_or_scratch(L, model), frame, state_of(L)};
+    lift_value v[3];
+    int at = 0;
+    for (int k = 0; k < n; k++) {
+        v[k] = lift_read(L, &c, &a[k]);
+        at = a[k].kind == OPERAND_EXPR ? a[k].at : at;
+    }
+    const lift_value r = lift_op(L, &c, op, n, v);
+    return push_lifted(L, model, at, r.node, frame->id, r.rows, r.cols, row);
+}
+
+int apply(lua_State *L, peri_op op, int n, operand *a)
+{
+    peri_expr node[3];
+    bool row = false;
+    int at = 0;
+    for (int k = 0; k < n; k++) {
+        row = row || a[k].row;
+        at = a[k].kind == OPERAND_EXPR ? a[k].at : at;
+    }
+    dsl_model_ud *model = common_model(L, n, a);
+    if (scales(op, a))
+        op = PERI_OP_MUL;
+    check_shapes(L, op, n, a);
+    if (model == NULL && array_sparse_op(L, op, n, a))
+        return 1;
+    row = op == PERI_OP_TRANSPOSE ? a[0].cols == 1 : row;
+    const dsl_frame *frame = common_frame(L, n, a);
+    if (frame != NULL)
+        return apply_lifted(L, op, n, a, model, frame, row);
+    peri_model *m = model_or_scratch(L, model);
+    for (int k = 0; k < n; k++)
+        node[k] = node_of(L, m, &a[k]);
+    check_status(L, peri_expr_op(m, op, n, node, &node[0]));
+    return push_node(L, model, at, node[0], row);
+}

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* shapes.c - stack, reshape and mark: operations of the engine that have a constructor of their own. */
+#include "internal.h"
+#include <string.h>
+
+/* stack(a, b, ...) and stack{ a, b, ... }: the arguments, from stack index 1 on */
+static int spread_list(lua_State *L)
+{
+    if (lua_gettop(L) == 1 && lua_istable(L, 1)) {
+        const lua_Integer n = (lua_Integer)lua_rawlen(L, 1);
+        luaL_checkstack(L, (int)(n < 1000000 ? n + 20 : 1000000), "stack: too many arguments");
+        for (lua_Integer k = 1; k <= n; k++)
+            lua_rawgeti(L, 1, k);
+        lua_remove(L, 1);
+    }
+    return lua_gettop(L);
+}
+
+static int stack_lifted(lua_State *L, int n, const operand *a, dsl_model_ud *model, int at, const dsl_frame *frame)
+{
+    const lift_ctx c = {model_or_scratch(L, model), frame, state_of(L)};
+    lift_value *v = temporary(L, (size_t)n, sizeof *v);
+    for (int k = 0; k < n; k++)
+        v[k] = lift_read(L, &c, &a[k]);
+    const lift_value r = lift_stack(L, &c, n, v);
+    return push_lifted(L, model, at, r.node, frame->id, r.rows, r.cols, false);
+}
+
+static int l_stack(lua_State *L)
+{
+    const int n = spread_list(L);
+    int at = 0;
+    if (n < 1)
+        raise(L, "stack: nothing to stack");
+    luaL_checkstack(L, 20, "stack: too many arguments");
+    operand *a = temporary(L, (size_t)n, sizeof *a);
+    for (int k = 0; k < n; k++) {
+        check_operand(L, k + 1, "stack", &a[k]);
+        at = a[k].kind == OPERAND_EXPR ? k + 1 : at;
+    }
+    dsl_model_ud *model = common_model(L, n, a);
+    const dsl_frame *frame = common_frame(L, n, a);
+    if (frame != NULL)
+        return stack_lifted(L, n, a, model, at, frame);
+    peri_model *m = model_or_scratch(L, model);
+    peri_expr *node = temporary(L, (size_t)n, sizeof *node), out;
+    for (int k = 0; k < n; k++)
+        node[k] = node_of(L, m, &a[k]);
+    check_status(L, peri_expr_stack(m, n, node, &out));
+    return push_node(L, model, at, out, false);
+}
+
+static int l_reshape(lua_State *L)
+{
+    operand a;
+    int64_t rows, cols;
+    char text[200], shape[64];
+    lua_settop(L, 3);
+    check_operand(L, 1, "reshape", &a);
+    read_shape(L, 2, "reshape", &rows, &cols);
+    if (rows * cols != a.rows * a.cols) {
+        describe(L, 1, text, sizeof text);
+        shape_text(rows, cols, shape, sizeof shape);
+        raise(L, "%s cannot be reshaped to a %s", text, shape);
+    }
+    peri_model *m = model_or_scratch(L, a.model);
+    peri_expr node;
+    if (a.frame != 0) { /* an item's entries keep their order */
+        const lift_ctx c = {m, frame_of(L, a.frame), state_of(L)};
+        return push_lifted(L, a.model, 1, lift_read(L, &c, &a).node, a.frame, rows, cols, false);
+    }
+    check_status(L, peri_expr_reshape(m, node_of(L, m, &a), rows, cols, &node));
+    return push_node(L, a.model, 1, node, false);
+}
+
+static int l_mark(lua_State *L)
+{
+    operand a;
+    char text[200];
+    lua_settop(L, 2);
+    check_operand(L, 1, "mark", &a);
+    if (lua_type(L, 2) != LUA_TSTRING) {
+        describe(L, 2, text, sizeof text);
+        raise(L, "mark: the name must be a string, not %s", text);
+    }
+    if (a.kind != OPERAND_EXPR || a.frame != 0) {
+        describe(L, 1, text, sizeof text);
+        raise(L, "mark: %s is not an expression%s", text, a.frame != 0 ? " outside peri.map" : "");
+    }
+    peri_expr node;
+    check_status(L, peri_expr_mark(a.model->obj, a.node, lua_tostring(L, 2), &node));
+    return push_node(L, a.model, 1, node, a.row);
+}
+
+const luaL_Reg expr_functions[] = {{"stack", l_stack}, {"reshape", l_reshape}, {"mark", l_mark}, {NULL, NULL}};

@@ -1,0 +1,383 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * solution.c - what m:solve gives: fields made when first asked for and kept, values of expressions, multipliers, the JSON text. A solution keeps its
+ * model's Lua value alive; the engine's object keeps the engine's model.
+ */
+#include "internal.h"
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+/* ---- values and multipliers ------------------------------------------------------------------------------------------------------------------ */
+
+/* A place for rows x cols numbers: an array on the stack, or for a scalar `number`. */
+static double *room(lua_State *L, int64_t rows, int64_t cols, double *number)
+{
+    return rows == 1 && cols == 1 ? number : array_new(L, rows, cols)->data;
+}
+
+static int done(lua_State *L, const double *where, const double *number)
+{
+    if (where == number)
+        lua_pushnumber(L, *number);
+    return 1;
+}
+
+static void check_own_expr(lua_State *L, const dsl_solution *sol, int i, const char *what, operand *e)
+{
+    char text[200];
+    if (!read_operand(L, i, e) || e->kind != OPERAND_EXPR || e->frame != 0) {
+        describe(L, i, text, sizeof text);
+        raise(L, "%s: %s is not an expression", what, text);
+    }
+    if (e->model != sol->model) {
+        describe(L, i, text, sizeof text);
+        raise(L, "%s: %s belongs to model \"%s\", the solution to model \"%s\"", what, text, e->model->name, sol->model->name);
+    }
+}
+
+/* sol[e] and sol:value(e) */
+static int value_of(lua_State *L, dsl_solution *sol, int i)
+{
+    operand e;
+    double number;
+    dsl_call call;
+    if (read_operand(L, i, &e) && e.kind == OPERAND_NUMBER) {
+        lua_pushvalue(L, i);
+        return 1;
+    }
+    check_own_expr(L, sol, i, "value", &e);
+    (void)model_or_scratch(L, sol->model);
+    double *out = room(L, e.rows, e.cols, &number);
+    call_enter(&call, L, sol->model, 0);
+    call_finish(L, &call, peri_solution_value(sol->obj, e.node, out));
+    return done(L, out, &number);
+}
+
+static int l_value(lua_State *L)
+{
+    dsl_solution *sol = check_solution(L, 1);
+    lua_settop(L, 2);
+    pending_check(L);
+    return value_of(L, sol, 2);
+}
+
+/* A constraint of two blocks (between with expressions) has the sum of their multipliers. */
+static void add_duals(lua_State *L, dsl_solution *sol, const struct dsl_part *part, double *out)
+{
+    const int64_t n = part->rows * part->cols;
+    check_status(L, peri_solution_dual(sol->obj, part->block, out));
+    if (part->block2 < 0)
+        return;
+    double *more = temporary(L, (size_t)n, sizeof *more);
+    check_status(L, peri_solution_dual(sol->obj, part->block2, more));
+    for (int64_t k = 0; k < n; k++)
+        out[k] += more[k];
+    lua_pop(L, 1);
+}
+
+static int l_dual(lua_State *L)
+{
+    char text[200];
+    double number;
+    dsl_solution *sol = check_solution(L, 1);
+    lua_settop(L, 2);
+    if (type_of(L, state_of(L), 2) != TYPE_HANDLE) {
+        describe(L, 2, text, sizeof text);
+        raise(L, "dual: %s is not what subject_to returned", text);
+    }
+    const dsl_handle *h = lua_touserdata(L, 2);
+    lua_getiuservalue(L, 2, UV_PARENT);
+    if (lua_touserdata(L, -1) != sol->model)
+        raise(L, "dual: the constraint is not of model \"%s\"", sol->model->name);
+    int64_t rows = 0, at = 0;
+    for (int64_t k = 0; k < h->n; k++)
+        rows += h->part[k].rows * h->part[k].cols;
+    const bool one = h->n == 1;
+    double *out = room(L, one ? h->part[0].rows : rows, one ? h->part[0].cols : 1, &number);
+    for (int64_t k = 0; k < h->n; k++) {
+        add_duals(L, sol, &h->part[k], out + at);
+        at += h->part[k].rows * h->part[k].cols;
+    }
+    return done(L, out, &number);
+}
+
+static int l_reduced_cost(lua_State *L)
+{
+    operand x;
+    double number;
+    dsl_solution *sol = check_solution(L, 1);
+    lua_settop(L, 2);
+    check_own_expr(L, sol, 2, "reduced_cost", &x);
+    double *out = room(L, x.rows, x.cols, &number);
+    check_status(L, peri_solution_reduced_cost(sol->obj, x.node, out));
+    return done(L, out, &number);
+}
+
+/* ---- texts ---------------------------------------------------------------------------------------------------------------------------------------- */
+
+static peri_status make_json(void *ud, char **text)
+{
+    return peri_solution_json(ud, text);
+}
+
+static peri_status make_report(void *ud, char **text)
+{
+    return peri_solution_report(ud, text);
+}
+
+static int l_json(lua_State *L)
+{
+    dsl_solution *sol = check_solution(L, 1);
+    push_text(L, state_of(L)->ctx, make_json, sol->obj);
+    return 1;
+}
+
+static int l_tostring(lua_State *L)
+{
+    dsl_solution *sol = check_solution(L, 1);
+    push_text(L, state_of(L)->ctx, make_report, sol->obj);
+    return 1;
+}
+
+/* The JSON text in a file, complete or an error; no jump while the file is open. */
+static int l_save(lua_State *L)
+{
+    char text[200];
+    dsl_solution *sol = check_solution(L, 1);
+    lua_settop(L, 2);
+    if (lua_type(L, 2) != LUA_TSTRING) {
+        describe(L, 2, text, sizeof text);
+        raise(L, "save: a file's path is needed, not %s", text);
+    }
+    push_text(L, state_of(L)->ctx, make_json, sol->obj);
+    const size_t length = lua_rawlen(L, -1);
+    const char *json = lua_tostring(L, -1), *path = lua_tostring(L, 2);
+    errno = 0;
+    FILE *file = fopen(path, "wb");
+    bool ok = file != NULL && fwrite(json, 1, length, file) == length && (json[length - 1] == '\n' || fputc('\n', file) != EOF);
+    int why = errno;
+    if (file != NULL && fclose(file) != 0) {
+        why = ok ? errno : why;
+        ok = false;
+    }
+    if (!ok)
+        raise(L, "save: cannot write %s: %s", path, strerror(why));
+    return 0;
+}
+
+/* ---- fields ------------------------------------------------------------------------------------------------------------------------------------------ */
+
+static void put_number(lua_State *L, const char *name, double value)
+{
+    lua_pushnumber(L, value);
+    lua_setfield(L, -2, name);
+}
+
+static void put_integer(lua_State *L, const char *name, int64_t value)
+{
+    lua_pushinteger(L, value);
+    lua_setfield(L, -2, name);
+}
+
+static void push_status(lua_State *L, const peri_solution *s)
+{
+    lua_pushstring(L, peri_outcome_name(peri_solution_outcome(s)));
+}
+
+static void push_objective(lua_State *L, const peri_solution *s)
+{
+    lua_pushnumber(L, peri_solution_objective(s));
+}
+
+static void push_message(lua_State *L, const peri_solution *s)
+{
+    lua_pushstring(L, peri_solution_message(s));
+}
+
+static void push_solver(lua_State *L, const peri_solution *s)
+{
+    lua_pushstring(L, peri_solution_solver(s));
+}
+
+static void push_plan(lua_State *L, const peri_solution *s)
+{
+    lua_pushstring(L, peri_solution_plan(s));
+}
+
+static void push_iterations(lua_State *L, const peri_solution *s)
+{
+    lua_pushinteger(L, peri_solution_iterations(s));
+}
+
+static void push_seconds(lua_State *L, const peri_solution *s)
+{
+    lua_pushnumber(L, peri_solution_times(s).total);
+}
+
+static void push_certificate(lua_State *L, const peri_solution *s)
+{
+    const peri_certificate c = peri_solution_certificate(s);
+    lua_createtable(L, 0, 4);
+    put_number(L, "primal", c.primal);
+    put_number(L, "dual", c.dual);
+    put_number(L, "complementarity", c.complementarity);
+    put_number(L, "kkt", c.kkt);
+}
+
+static void push_evaluations(lua_State *L, const peri_solution *s)
+{
+    const peri_evaluations e = peri_solution_evaluations(s);
+    lua_createtable(L, 0, 6);
+    put_integer(L, "objective", e.objective);
+    put_integer(L, "gradient", e.gradient);
+    put_integer(L, "constraints", e.constraints);
+    put_integer(L, "jacobian", e.jacobian);
+    put_integer(L, "hessian", e.hessian);
+    put_integer(L, "products", e.products);
+}
+
+static void push_times(lua_State *L, const peri_solution *s)
+{
+    const peri_times t = peri_solution_times(s);
+    lua_createtable(L, 0, 10);
+    put_number(L, "building", t.building);
+    put_number(L, "objective", t.objective);
+    put_number(L, "gradient", t.gradient);
+    put_number(L, "constraints", t.constraints);
+    put_number(L, "jacobian", t.jacobian);
+    put_number(L, "hessian", t.hessian);
+    put_number(L, "products", t.products);
+    put_number(L, "linear_algebra", t.linear_algebra);
+    put_number(L, "method", t.method);
+    put_number(L, "total", t.total);
+}
+
+static void push_history(lua_State *L, const peri_solution *s)
+{
+    const int64_t n = peri_solution_history_rows(s);
+    const peri_event *rows = peri_solution_history(s);
+    lua_createtable(L, (int)n, 0);
+    for (int64_t k = 0; k < n; k++) {
+        push_event(L, &rows[k]);
+        lua_rawseti(L, -2, k + 1);
+    }
+}
+
+static const struct {
+    const char *name;
+    void (*push)(lua_State *L, const peri_solution *s);
+} fields[] = {
+    {"status", push_status},           {"objective", push_objective},     {"message", push_message},
+    {"solver", push_solver},           {"plan", push_plan},               {"iterations", push_iterations},
+    {"seconds", push_seconds},         {"certificate", push_certificate}, {"evaluations", push_evaluations},
+    {"times", push_times},             {"history", push_history},
+};
+
+/* The table of fields made so far, on the stack. */
+static void push_cache(lua_State *L)
+{
+    if (lua_getiuservalue(L, 1, 2) == LUA_TTABLE)
+        return;
+    lua_pop(L, 1);
+    lua_newtable(L);
+    lua_pushvalue(L, -1);
+    lua_setiuservalue(L, 1, 2);
+}
+
+static bool push_field(lua_State *L, const dsl_solution *sol)
+{
+    const char *name = lua_tostring(L, 2);
+    for (size_t k = 0; k < sizeof fields / sizeof fields[0]; k++) {
+        if (strcmp(fields[k].name, name) != 0)
+            continue;
+        push_cache(L);
+        lua_pushvalue(L, 2);
+        if (lua_rawget(L, -2) == LUA_TNIL) {
+            lua_pop(L, 1);
+            fields[k].push(L, sol->obj);
+            lua_pushvalue(L, 2);
+            lua_pushvalue(L, -2);
+            lua_rawset(L, -4);
+        }
+        return true;
+    }
+    return false;
+}
+
+static noreturn void raise_no_field(lua_State *L)
+{
+    lua_newtable(L);
+    for (size_t k = 0; k < sizeof fields / sizeof fields[0]; k++) {
+        lua_pushboolean(L, 1);
+        lua_setfield(L, -2, fields[k].name);
+    }
+    lua_pushvalue(L, lua_upvalueindex(2));
+    lua_pushnil(L);
+    while (lua_next(L, -2)) {
+        lua_pushvalue(L, -2);
+        lua_insert(L, -2);
+        lua_rawset(L, -5);
+    }
+    lua_pop(L, 1);
+    raise_unknown(L, -1, "a solution", lua_tostring(L, 2));
+}
+
+/* sol[x], fields, methods (the second upvalue: see module.c) */
+static int l_index(lua_State *L)
+{
+    dsl_solution *sol = check_solution(L, 1);
+    lua_settop(L, 2);
+    if (lua_type(L, 2) != LUA_TSTRING)
+        return value_of(L, sol, 2);
+    if (push_field(L, sol))
+        return 1;
+    lua_pushvalue(L, lua_upvalueindex(2));
+    lua_pushvalue(L, 2);
+    if (lua_rawget(L, -2) != LUA_TNIL)
+        return 1;
+    lua_pop(L, 2);
+    raise_no_field(L);
+}
+
+static int l_gc(lua_State *L)
+{
+    dsl_solution *sol = lua_touserdata(L, 1);
+    peri_solution *obj = sol->obj;
+    sol->obj = NULL;
+    peri_solution_free(obj);
+    return 0;
+}
+
+/* sol:warm_start(...): m:solve(...) that begins here */
+static int l_warm_start(lua_State *L)
+{
+    check_solution(L, 1);
+    lua_settop(L, 3);
+    if (lua_istable(L, 2) && lua_isnil(L, 3))
+        lua_rotate(L, 2, 1);
+    lua_getiuservalue(L, 1, UV_PARENT);
+    lua_getfield(L, -1, "solve");
+    lua_insert(L, -2);
+    lua_pushvalue(L, 2);
+    lua_newtable(L);
+    if (lua_istable(L, 3)) {
+        lua_pushnil(L);
+        while (lua_next(L, 3)) {
+            lua_pushvalue(L, -2);
+            lua_insert(L, -2);
+            lua_rawset(L, -4);
+        }
+    }
+    lua_pushvalue(L, 1);
+    lua_setfield(L, -2, "warm_start");
+    lua_call(L, 3, 1);
+    return 1;
+}
+
+const luaL_Reg solution_methods[] = {{"value", l_value}, {"dual", l_dual}, {"reduced_cost", l_reduced_cost},
+                                     {"json", l_json},   {"save", l_save}, {"warm_start", l_warm_start},
+                                     {NULL, NULL}};
+const luaL_Reg solution_metamethods[] = {{"__gc", l_gc}, {"__close", l_gc}, {"__index", l_index}, {"__tostring", l_tostring},
+                                         {NULL, NULL}};

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* solve.c - m:solve(name, options): options from Lua as the engine's settings, callbacks, the solution's box. */
+#include "internal.h"
+#include <string.h>
+
+typedef struct {
+    peri_setting *list;
+    int64_t n;
+    int callback;                    /* stack index, 0: none */
+    const peri_solution *warm_start; /* NULL: none */
+} settings;
+
+static const peri_solution *read_warm_start(lua_State *L, int i, const dsl_model_ud *m)
+{
+    char text[200];
+    if (type_of(L, state_of(L), i) != TYPE_SOLUTION) {
+        describe(L, i, text, sizeof text);
+        raise(L, "solve: warm_start must be a solution, not %s", text);
+    }
+    const dsl_solution *sol = check_solution(L, i);
+    if (sol->model != m)
+        raise(L, "solve: warm_start is a solution of model \"%s\"", sol->model->name);
+    return sol->obj;
+}
+
+/* One option: the key at -2, the value at -1, both on the stack until the solve is over. */
+static void read_setting(lua_State *L, settings *s, const dsl_model_ud *m)
+{
+    char text[200];
+    if (lua_type(L, -2) != LUA_TSTRING)
+        raise(L, "solve: options are named, as in { tolerance = 1e-8 }");
+    const char *key = lua_tostring(L, -2);
+    if (strcmp(key, "callback") == 0) {
+        if (!lua_isfunction(L, -1)) {
+            describe(L, -1, text, sizeof text);
+            raise(L, "solve: callback must be a function of the iteration's row, not %s", text);
+        }
+        s->callback = lua_gettop(L);
+        return;
+    }
+    if (strcmp(key, "warm_start") == 0) {
+        s->warm_start = read_warm_start(L, -1, m);
+        return;
+    }
+    peri_setting *o = &s->list[s->n++];
+    o->key = strcmp(key, "tol") == 0 ? "tolerance" : key;
+    if (lua_type(L, -1) == LUA_TNUMBER) {
+        o->type = PERI_VALUE_NUMBER;
+        o->number = lua_tonumber(L, -1);
+    } else if (lua_isboolean(L, -1)) {
+        o->type = PERI_VALUE_BOOL;
+        o->number = lua_toboolean(L, -1);
+    } else if (lua_type(L, -1) == LUA_TSTRING) {
+        o->type = PERI_VALUE_TEXT;
+        o->text = lua_tostring(L, -1);
+    } else {
+        describe(L, -1, text, sizeof text);
+        raise(L, "solve: option \"%.60s\" must be a number, a string or a boolean, not %s", key, text);
+    }
+}
+
+static int64_t count_options(lua_State *L, int i)
+{
+    int64_t n = 0;
+    lua_pushnil(L);
+    while (lua_next(L, i)) {
+        n++;
+        lua_pop(L, 1);
+    }
+    return n;
+}
+
+/* The options of the table at 3; strings stay alive on the stack. */
+static void read_settings(lua_State *L, settings *s, const dsl_model_ud *m)
+{
+    const int64_t n = count_options(L, 3);
+    luaL_checkstack(L, (int)(n < 100000 ? n * 2 + 20 : 200000), "solve: too many options");
+    s->list = temporary(L, (size_t)n, sizeof *s->list);
+    lua_pushnil(L);
+    while (lua_next(L, 3)) {
+        read_setting(L, s, m);
+        lua_pushvalue(L, -2);
+    }
+}
+
+/* 1: model, 2: solver, 3: options */
+static void read_arguments(lua_State *L)
+{
+    char text[200];
+    lua_settop(L, 3);
+    if (lua_istable(L, 2) && lua_isnil(L, 3))
+        lua_rotate(L, 2, 1);
+    if (!lua_isnil(L, 2) && lua_type(L, 2) != LUA_TSTRING) {
+        describe(L, 2, text, sizeof text);
+        raise(L, "solve: the solver's name must be a string, not %s", text);
+    }
+    if (!lua_isnil(L, 3) && !lua_istable(L, 3)) {
+        describe(L, 3, text, sizeof text);
+        raise(L, "solve: options must be a table, not %s", text);
+    }
+}
+
+static int l_solve(lua_State *L)
+{
+    dsl_state *s = state_of(L);
+    settings given = {0};
+    dsl_call call;
+    dsl_model_ud *m = check_model(L, 1);
+    if (s->frame != NULL)
+        raise(L, "m:solve cannot be called inside the function of a peri.map");
+    pending_check(L);
+    read_arguments(L);
+    collector_hint(L, s);
+    if (lua_istable(L, 3))
+        read_settings(L, &given, m);
+    dsl_solution *sol = box_new(L, TYPE_SOLUTION, sizeof *sol, 2);
+    sol->model = m;
+    lua_pushvalue(L, 1);
+    lua_setiuservalue(L, -2, UV_PARENT);
+    const peri_solve_args args = {.plan = lua_tostring(L, 2),
+                                  .n_settings = given.n,
+                                  .settings = given.list,
+                                  .event = call_event,
+                                  .event_ud = s,
+                                  .warm_start = given.warm_start};
+    luaL_checkstack(L, 20, "solve");
+    if (s->host != NULL && s->host->begin != NULL)
+        s->host->begin(s->host->ud, m->obj);
+    call_enter(&call, L, m, given.callback);
+    const peri_status status = peri_model_solve(m->obj, &args, &sol->obj);
+    if (s->host != NULL && s->host->end != NULL)
+        s->host->end(s->host->ud, status == PERI_OK && !call.failed ? sol->obj : NULL);
+    call_finish(L, &call, status);
+    return 1;
+}
+
+const luaL_Reg solve_methods[] = {{"solve", l_solve}, {NULL, NULL}};

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+# dsl/local.mk - the Lua binding. Its objects are an archive, of which the command takes what it needs and perigee.so is the whole.
+
+dsl_library = dsl/libdsl.a
+noinst_LIBRARIES += dsl/libdsl.a
+dsl_libdsl_a_CPPFLAGS = -I$(top_srcdir)/engine/include $(LUA_CFLAGS) -DPERI_LUA_DIR='"$(luadir)"'
+dsl_libdsl_a_SOURCES = \
+	dsl/c/array.c \
+	dsl/c/array_make.c \
+	dsl/c/box.c \
+	dsl/c/callback.c \
+	dsl/c/constraint.c \
+	dsl/c/debug.c \
+	dsl/c/derive.c \
+	dsl/c/expr.c \
+	dsl/c/fault.c \
+	dsl/c/host.h \
+	dsl/c/index.c \
+	dsl/c/internal.h \
+	dsl/c/library.c \
+	dsl/c/lift.c \
+	dsl/c/lookup.c \
+	dsl/c/map.c \
+	dsl/c/model.c \
+	dsl/c/module.c \
+	dsl/c/operand.c \
+	dsl/c/random.c \
+	dsl/c/shapes.c \
+	dsl/c/solution.c \
+	dsl/c/solve.c
+
+# What `require "perigee"` finds in package.cpath. Lua's own functions stay undefined: they are the interpreter's.
+perigeeluacdir = $(luacdir)
+perigeeluac_PROGRAMS = perigee.so
+perigee_so_SOURCES =
+perigee_so_DEPENDENCIES = dsl/libdsl.a libperigee.so.0
+perigee_so_LDFLAGS = $(AM_LDFLAGS) -shared -Wl,-rpath,'$$ORIGIN:$$ORIGIN/../..'
+perigee_so_LDADD = $(WHOLE_ARCHIVE) dsl/libdsl.a $(NO_WHOLE_ARCHIVE) libperigee.so.0 -ldl -lm
