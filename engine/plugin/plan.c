@@ -197,5 +197,10 @@ peri_status plan_explain(peri_model *m, const char *plan, char **text)
     *text = empty ? NULL : text_take(&t);
     if (empty && status != PERI_OK)
         return status;
-    return failed || *text == NULL ? FAIL_NOMEM(m->ctx) : PERI_OK;
+    if (failed || *text == NULL) {
+        mem_array_free(&m->ctx->mem, *text);
+        *text = NULL;
+        return FAIL_NOMEM(m->ctx);
+    }
+    return PERI_OK;
 }
