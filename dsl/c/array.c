@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * array.c - numeric arrays: dense or sparse by rows, doubles. Their memory is that of their userdata, so the collector sees it and nothing has to be
- * freed. A row of a matrix is a view: it shares the matrix's numbers and keeps it alive. Entries written by users are never NaN.
+ * array.c - numeric arrays: dense or sparse by rows, doubles. Their memory is that of their userdata, so the collector
+ * sees it and nothing has to be freed. A row of a matrix is a view: it shares the matrix's numbers and keeps it alive.
+ * Entries written by users are never NaN.
  */
 #include "internal.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-/* ---- making ------------------------------------------------------------------------------------------------------------------------------------ */
+/* ---- making ------------------------------------------------------------------------------------------------------ */
 
 static void check_size(lua_State *L, int64_t rows, int64_t cols)
 {
@@ -74,7 +75,7 @@ peri_array array_image(const dsl_array *a)
     return (peri_array){a->rows, a->cols, a->data, a->nnz, a->row_start, a->col};
 }
 
-/* ---- operations that keep sparsity ------------------------------------------------------------------------------------------------------------- */
+/* ---- operations that keep sparsity ------------------------------------------------------------------------------- */
 
 static dsl_array *sparse_copy(lua_State *L, const dsl_array *a)
 {
@@ -134,7 +135,7 @@ bool array_sparse_op(lua_State *L, peri_op op, int n, const operand *a)
     return true;
 }
 
-/* ---- writing ------------------------------------------------------------------------------------------------------------------------------------------ */
+/* ---- writing ----------------------------------------------------------------------------------------------------- */
 
 static noreturn void raise_write(lua_State *L, const char *why)
 {
@@ -186,7 +187,7 @@ int l_newindex(lua_State *L)
     return 0;
 }
 
-/* ---- methods ------------------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- methods ----------------------------------------------------------------------------------------------------- */
 
 static void check_value(lua_State *L, const char *what, operand *a)
 {
@@ -266,7 +267,7 @@ static int l_array_value(lua_State *L)
     return 1;
 }
 
-/* ---- text ------------------------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- text -------------------------------------------------------------------------------------------------------- */
 
 enum { SHOWN_ROWS = 12, SHOWN_COLS = 8 };
 

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* ---- from tables ---------------------------------------------------------------------------------------------------------------------------- */
+/* ---- from tables ------------------------------------------------------------------------------------------------- */
 
 /* The number on the top, popped; i and j (0: none) say where it stood. */
 static double take_number(lua_State *L, const char *what, int64_t i, int64_t j)
@@ -40,7 +40,8 @@ static void take_row(lua_State *L, dsl_array *out, int64_t i, const char *what)
               (long long)out->cols);
     for (int64_t j = 0; j < n; j++) {
         if (row != NULL) {
-            out->data[i * n + j] = row->cols == 1 ? array_entry(row, j, 0) : array_entry(row, j / row->cols, j % row->cols);
+            out->data[i * n + j] =
+                row->cols == 1 ? array_entry(row, j, 0) : array_entry(row, j / row->cols, j % row->cols);
             continue;
         }
         lua_rawgeti(L, -1, j + 1);
@@ -106,7 +107,7 @@ const double *read_numbers(lua_State *L, int i, const char *what, int64_t *rows,
     return a->data;
 }
 
-/* ---- shapes ------------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- shapes ------------------------------------------------------------------------------------------------------ */
 
 static int64_t check_length(lua_State *L, int i, const char *what)
 {
@@ -138,7 +139,7 @@ void read_shape(lua_State *L, int first, const char *what, int64_t *rows, int64_
         *cols = check_length(L, first + 1, text);
 }
 
-/* ---- constructors ---------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- constructors ------------------------------------------------------------------------------------------------ */
 
 static int l_array(lua_State *L)
 {
@@ -203,7 +204,7 @@ static int l_linspace(lua_State *L)
     return 1;
 }
 
-/* ---- sparse ------------------------------------------------------------------------------------------------------------------------------------------ */
+/* ---- sparse ------------------------------------------------------------------------------------------------------ */
 
 /* Field `key` of the table at 1 as a list of numbers, left on the stack. */
 static const double *field_numbers(lua_State *L, const char *key, int64_t *n)
@@ -264,9 +265,11 @@ static int l_sparse(lua_State *L)
         raise(L, "sparse: a table { rows =, cols =, i =, j =, v = } is needed");
     check_options(L, 1, "sparse", names);
     const int64_t rows = field_size(L, "rows"), cols = field_size(L, "cols");
-    const double *i = field_numbers(L, "i", &n[0]), *j = field_numbers(L, "j", &n[1]), *v = field_numbers(L, "v", &n[2]);
+    const double *i = field_numbers(L, "i", &n[0]), *j = field_numbers(L, "j", &n[1]),
+                 *v = field_numbers(L, "v", &n[2]);
     if (n[0] != n[1] || n[0] != n[2])
-        raise(L, "sparse: i, j and v have %lld, %lld and %lld entries", (long long)n[0], (long long)n[1], (long long)n[2]);
+        raise(L, "sparse: i, j and v have %lld, %lld and %lld entries", (long long)n[0], (long long)n[1],
+              (long long)n[2]);
     for (int64_t k = 0; k < n[0]; k++) {
         check_place(L, "i", k, i[k], rows);
         check_place(L, "j", k, j[k], cols);
@@ -275,6 +278,5 @@ static int l_sparse(lua_State *L)
     return 1;
 }
 
-const luaL_Reg array_makers[] = {{"array", l_array}, {"zeros", l_zeros},       {"ones", l_ones},
-                                 {"eye", l_eye},     {"linspace", l_linspace}, {"sparse", l_sparse},
-                                 {NULL, NULL}};
+const luaL_Reg array_makers[] = {{"array", l_array},       {"zeros", l_zeros},   {"ones", l_ones}, {"eye", l_eye},
+                                 {"linspace", l_linspace}, {"sparse", l_sparse}, {NULL, NULL}};

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * box.c - the types of userdata and the state that they share. Invariant: a userdata has its metatable and is zeroed, hence closed, before it owns
- * anything; a type is recognised by the address of its metatable, which the state keeps.
+ * box.c - the types of userdata and the state that they share. Invariant: a userdata has its metatable and is zeroed,
+ * hence closed, before it owns anything; a type is recognised by the address of its metatable, which the state keeps.
  */
 #include "internal.h"
 #include <string.h>
@@ -73,7 +73,7 @@ dsl_solution *check_solution(lua_State *L, int i)
     return sol;
 }
 
-/* ---- texts of the engine's ---------------------------------------------------------------------------------------------------- */
+/* ---- texts of the engine's --------------------------------------------------------------------------------------- */
 
 typedef struct {
     char *text;
@@ -101,9 +101,10 @@ void push_text(lua_State *L, peri_context *ctx, peri_status (*make)(void *ud, ch
     lua_remove(L, -2);
 }
 
-/* ---- memory that the collector does not see --------------------------------------------------------------------------------------- */
+/* ---- memory that the collector does not see ---------------------------------------------------------------------- */
 
-/* Models hold their memory in the engine; when that has grown by more than a tenth and a mebibyte, collect as if Lua had allocated it. */
+/* Models hold their memory in the engine; when that has grown by more than a tenth and a mebibyte, collect as if Lua
+ * had allocated it. */
 void collector_hint(lua_State *L, dsl_state *s)
 {
     size_t used;
@@ -119,7 +120,7 @@ void collector_hint(lua_State *L, dsl_state *s)
     peri_memory(s->ctx, &s->memory_seen, NULL, NULL);
 }
 
-/* ---- the state ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- the state --------------------------------------------------------------------------------------------------- */
 
 static int state_gc(lua_State *L)
 {
@@ -139,7 +140,6 @@ static const dsl_host *host_of(lua_State *L)
     lua_pop(L, 1);
     return host;
 }
-
 
 static void make_types(lua_State *L, int state)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * callback.c - from the engine into Lua. An error in a Lua function is caught here, its object is kept in the state, and the engine ends by return
- * codes; the binding's function that called the engine raises the object again. Nothing here jumps: what may, runs under lua_pcall.
+ * callback.c - from the engine into Lua. An error in a Lua function is caught here, its object is kept in the state,
+ * and the engine ends by return codes; the binding's function that called the engine raises the object again. Nothing
+ * here jumps: what may, runs under lua_pcall.
  */
 #include "internal.h"
 #include <math.h>
@@ -30,7 +31,7 @@ void call_finish(lua_State *L, dsl_call *c, peri_status status)
         raise_engine(L, s);
 }
 
-/* ---- black boxes --------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- black boxes ------------------------------------------------------------------------------------------------- */
 
 typedef struct {
     dsl_state *state;
@@ -82,7 +83,8 @@ typedef struct {
     void *ud;
 } protected_call;
 
-/* A C function without upvalues, so that pushing it cannot fail; gives f its state. 1: the call (light), 2: a value for f. */
+/* A C function without upvalues, so that pushing it cannot fail; gives f its state. 1: the call (light), 2: a value for
+ * f. */
 static int with_state(lua_State *L)
 {
     bool fresh;
@@ -175,18 +177,23 @@ static int l_blackbox(lua_State *L)
     return push_node(L, x.model, 2, out, false);
 }
 
-/* ---- iterations ------------------------------------------------------------------------------------------------------------------------------------ */
+/* ---- iterations -------------------------------------------------------------------------------------------------- */
 
 void push_event(lua_State *L, const peri_event *e)
 {
     const struct {
         const char *name;
         double value;
-    } columns[] = {{"seconds", e->seconds},       {"objective", e->objective},
-                   {"primal", e->primal},         {"dual", e->dual},
-                   {"complementarity", e->complementarity}, {"step", e->step},
-                   {"trust_radius", e->trust_radius},       {"barrier", e->barrier},
+    } columns[] = {{"seconds", e->seconds},
+                   {"objective", e->objective},
+                   {"primal", e->primal},
+                   {"dual", e->dual},
+                   {"complementarity", e->complementarity},
+                   {"step", e->step},
+                   {"trust_radius", e->trust_radius},
+                   {"barrier", e->barrier},
                    {"regularization", e->regularization}};
+
     lua_createtable(L, 0, 12);
     lua_pushinteger(L, e->iteration);
     lua_setfield(L, -2, "iteration");

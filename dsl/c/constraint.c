@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * constraint.c - constraints and the queue of comparisons. Lua turns the result of <= into a boolean, so __le leaves what was compared in a queue
- * and subject_to matches the queue one to one with its arguments that are true. What is left in the queue when the model is used is a comparison
- * in the wrong place, and is reported with the line where it was written. A constraint with a side of numbers keeps them as bounds; with
- * expressions on both sides it is their difference against 0.
+ * constraint.c - constraints and the queue of comparisons. Lua turns the result of <= into a boolean, so __le leaves
+ * what was compared in a queue and subject_to matches the queue one to one with its arguments that are true. What is
+ * left in the queue when the model is used is a comparison in the wrong place, and is reported with the line where it
+ * was written. A constraint with a side of numbers keeps them as bounds; with expressions on both sides it is their
+ * difference against 0.
  */
 #include "internal.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-/* ---- values ------------------------------------------------------------------------------------------------------------------------------------ */
+/* ---- values ------------------------------------------------------------------------------------------------------ */
 
 void push_constraint(lua_State *L, int kind, const char *where, int a, int b, int c)
 {
@@ -73,7 +74,8 @@ static int l_constraint_tostring(lua_State *L)
         lua_getiuservalue(L, 1, k);
         luaL_tolstring(L, -1, NULL);
         lua_remove(L, -2);
-        lua_pushfstring(L, "%s%s%s%s", k > 1 ? " " : "", k > 1 ? sign[c->kind] : "", k > 1 ? " " : "", lua_tostring(L, -1));
+        lua_pushfstring(L, "%s%s%s%s", k > 1 ? " " : "", k > 1 ? sign[c->kind] : "", k > 1 ? " " : "",
+                        lua_tostring(L, -1));
         lua_remove(L, -2);
         lua_concat(L, 2);
     }
@@ -85,7 +87,7 @@ static int l_compare_constraints(lua_State *L)
     raise(L, "a constraint cannot be compared; for lo <= e <= hi write peri.between(lo, e, hi)");
 }
 
-/* ---- the queue -------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- the queue --------------------------------------------------------------------------------------------------- */
 
 /* 1 <= 2 on the stack */
 void pending_push(lua_State *L)
@@ -134,10 +136,11 @@ void pending_check(lua_State *L)
     if (state_of(L)->pending == 0)
         return;
     pending_line(L, where, sizeof where);
-    raise_at(L, where, "this comparison of expressions was not passed to subject_to; it is a constraint, not a condition");
+    raise_at(L, where,
+             "this comparison of expressions was not passed to subject_to; it is a constraint, not a condition");
 }
 
-/* ---- booleans: 1 <= x <= 2 is true <= 2 ---------------------------------------------------------------------------------------------------------- */
+/* ---- booleans: 1 <= x <= 2 is true <= 2 -------------------------------------------------------------------------- */
 
 static int l_boolean_compare(lua_State *L)
 {
@@ -170,7 +173,7 @@ void boolean_hint(lua_State *L)
     lua_pop(L, 1);
 }
 
-/* ---- subject_to: the arguments as a flat list of constraints --------------------------------------------------------------------------------------- */
+/* ---- subject_to: the arguments as a flat list of constraints ----------------------------------------------------- */
 
 typedef struct {
     int list;     /* stack index of the list being made */
@@ -183,7 +186,8 @@ static noreturn void raise_no_constraint(lua_State *L, int i)
     char text[200];
     pending_clear(L);
     if (lua_isboolean(L, i) && !lua_toboolean(L, i))
-        raise(L, "subject_to: false is not a constraint; an equality is a:eq(b), because Lua's == compares the objects themselves");
+        raise(L, "subject_to: false is not a constraint; an equality is a:eq(b), because Lua's == compares the objects "
+                 "themselves");
     if (lua_isboolean(L, i))
         raise(L, "subject_to: true is not a constraint; there is no comparison of expressions that belongs to it");
     describe(L, i, text, sizeof text);
@@ -227,18 +231,20 @@ static void check_queue_used(lua_State *L, int64_t used)
     const int64_t found = s->pending;
     pending_line(L, where, sizeof where);
     raise_at(L, where,
-             "%lld comparison%s of expressions from here on, but subject_to was given %lld; each must be an argument of its own "
+             "%lld comparison%s of expressions from here on, but subject_to was given %lld; each must be an argument "
+             "of its own "
              "(not joined by and/or, not in a condition)",
              (long long)found, found == 1 ? "" : "s", (long long)used);
 }
 
-/* ---- one constraint ------------------------------------------------------------------------------------------------------------------------------------ */
+/* ---- one constraint ---------------------------------------------------------------------------------------------- */
 
 static peri_expr subtract(lua_State *L, peri_model *m, operand *a, operand *b)
 {
     peri_expr pair[2] = {node_of(L, m, a), node_of(L, m, b)}, out;
     char x[200], y[200];
-    const bool fit = (a->rows == b->rows || a->rows == 1 || b->rows == 1) && (a->cols == b->cols || a->cols == 1 || b->cols == 1);
+    const bool fit =
+        (a->rows == b->rows || a->rows == 1 || b->rows == 1) && (a->cols == b->cols || a->cols == 1 || b->cols == 1);
     if (!fit) {
         describe(L, a->at, x, sizeof x);
         describe(L, b->at, y, sizeof y);
@@ -254,10 +260,12 @@ static const double *side(lua_State *L, const operand *e, const operand *b, int6
     *n = 1;
     if (b->kind == OPERAND_NUMBER)
         return &b->number;
-    if (b->kind != OPERAND_ARRAY || (b->array->rows * b->array->cols != 1 && (b->rows != e->rows || b->cols != e->cols)))
+    if (b->kind != OPERAND_ARRAY ||
+        (b->array->rows * b->array->cols != 1 && (b->rows != e->rows || b->cols != e->cols)))
         return NULL;
     int64_t rows, cols;
-    const double *data = read_numbers(L, b->at, "subject_to", &rows, &cols); /* what it pushes stays until subject_to returns */
+    const double *data =
+        read_numbers(L, b->at, "subject_to", &rows, &cols); /* what it pushes stays until subject_to returns */
     *n = rows * cols;
     return data;
 }
@@ -276,7 +284,8 @@ typedef struct {
     struct dsl_part *part;
 } adding;
 
-static peri_constraint add(lua_State *L, const adding *to, peri_expr e, int64_t n, const double *lower, const double *upper)
+static peri_constraint add(lua_State *L, const adding *to, peri_expr e, int64_t n, const double *lower,
+                           const double *upper)
 {
     peri_constraint handle;
     check_status(L, peri_model_constrain(to->m->obj, to->name, e, n, lower, upper, &handle));
@@ -345,7 +354,8 @@ static void add_constraint(lua_State *L, const adding *to, int i)
     if (model == NULL)
         raise_at(L, c->where, "subject_to: a comparison of numbers alone is not a constraint");
     if (model != to->m)
-        raise_at(L, c->where, "subject_to: a constraint on model \"%s\" was given to model \"%s\"", model->name, to->m->name);
+        raise_at(L, c->where, "subject_to: a constraint on model \"%s\" was given to model \"%s\"", model->name,
+                 to->m->name);
     to->part->block2 = -1;
     if (n == 3)
         add_between(L, to, &a[0], &a[1], &a[2]);
@@ -387,7 +397,7 @@ int subject_to(lua_State *L)
     return 1;
 }
 
-/* ---- handles --------------------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- handles ----------------------------------------------------------------------------------------------------- */
 
 /* h[k]: the handle of the k-th constraint of the call */
 static int l_handle_index(lua_State *L)
@@ -410,7 +420,10 @@ static int l_handle_len(lua_State *L)
     return 1;
 }
 
-const luaL_Reg constraint_functions[] = {{"le", l_le}, {"ge", l_ge}, {"eq", l_eq}, {"between", l_between}, {NULL, NULL}};
-const luaL_Reg constraint_metamethods[] = {{"__tostring", l_constraint_tostring}, {"__le", l_compare_constraints},
-                                           {"__lt", l_compare_constraints}, {NULL, NULL}};
+const luaL_Reg constraint_functions[] = {
+    {"le", l_le}, {"ge", l_ge}, {"eq", l_eq}, {"between", l_between}, {NULL, NULL}};
+const luaL_Reg constraint_metamethods[] = {{"__tostring", l_constraint_tostring},
+                                           {"__le", l_compare_constraints},
+                                           {"__lt", l_compare_constraints},
+                                           {NULL, NULL}};
 const luaL_Reg handle_metamethods[] = {{"__index", l_handle_index}, {"__len", l_handle_len}, {NULL, NULL}};

@@ -45,7 +45,7 @@ static int l_hessian(lua_State *L)
     return derivative(L, "hessian", peri_expr_hessian);
 }
 
-/* ---- a table from expressions to something ------------------------------------------------------------------------------------------------------ */
+/* ---- a table from expressions to something ----------------------------------------------------------------------- */
 
 static int64_t count_pairs(lua_State *L, int i)
 {
@@ -101,7 +101,7 @@ static int l_substitute(lua_State *L)
     return push_node(L, e.model, 1, out, e.row);
 }
 
-/* ---- values ------------------------------------------------------------------------------------------------------------------------------------------ */
+/* ---- values ------------------------------------------------------------------------------------------------------ */
 
 /* The number or array of what the engine fills in. */
 static int fill_value(lua_State *L, const operand *e, int64_t n, const peri_expr *vars, const double *const *values)
@@ -180,5 +180,6 @@ static int l_value(lua_State *L)
     return fill_value(L, &e, n, vars, (const double *const *)values);
 }
 
-const luaL_Reg derive_functions[] = {{"grad", l_grad},           {"jacobian", l_jacobian}, {"hessian", l_hessian},
-                                     {"substitute", l_substitute}, {"value", l_value},       {NULL, NULL}};
+const luaL_Reg derive_functions[] = {{"grad", l_grad},       {"jacobian", l_jacobian},
+                                     {"hessian", l_hessian}, {"substitute", l_substitute},
+                                     {"value", l_value},     {NULL, NULL}};

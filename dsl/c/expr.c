@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * expr.c - operators of expressions, arrays and indices of peri.map, and the functions and methods of the operations' names: one closure an
- * operation, with the operation as its second upvalue.
+ * expr.c - operators of expressions, arrays and indices of peri.map, and the functions and methods of the operations'
+ * names: one closure an operation, with the operation as its second upvalue.
  */
 #include "internal.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-/* ---- operators ------------------------------------------------------------------------------------------------------------------------------ */
+/* ---- operators --------------------------------------------------------------------------------------------------- */
 
 static noreturn void raise_operands(lua_State *L, const char *verb)
 {
@@ -21,6 +21,8 @@ static noreturn void raise_operands(lua_State *L, const char *verb)
 static int arithmetic(lua_State *L, peri_op op, const char *verb)
 {
     operand a[2];
+    if (apply_plain(L, op))
+        return 1;
     lua_settop(L, 2);
     if (!read_operand(L, 1, &a[0]) || !read_operand(L, 2, &a[1]))
         raise_operands(L, verb);
@@ -122,7 +124,7 @@ static int l_index_idiv(lua_State *L)
     return index_arithmetic(L, false);
 }
 
-/* ---- comparisons ------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- comparisons ------------------------------------------------------------------------------------------------- */
 
 static bool traced(lua_State *L, int i)
 {
@@ -136,11 +138,14 @@ static int l_le(lua_State *L)
     char text[200];
     lua_settop(L, 2);
     if (traced(L, 1) || traced(L, 2))
-        raise(L, "peri.map traces its function once: a condition on its index is not possible there (use peri.where, or a plain loop)");
+        raise(L, "peri.map traces its function once: a condition on its index is not possible there (use peri.where, "
+                 "or a plain loop)");
     for (int i = 1; i <= 2; i++)
         if (!read_operand(L, i, &a)) {
             describe(L, i, text, sizeof text);
-            raise_operands(L, lua_type(L, i) == LUA_TNUMBER ? "compared" : "compared: a number, an array or an expression is needed");
+            raise_operands(L, lua_type(L, i) == LUA_TNUMBER
+                                  ? "compared"
+                                  : "compared: a number, an array or an expression is needed");
         }
     pending_push(L);
     lua_pushboolean(L, 1);
@@ -151,7 +156,8 @@ static int l_lt(lua_State *L)
 {
     lua_settop(L, 2);
     if (traced(L, 1) || traced(L, 2))
-        raise(L, "peri.map traces its function once: a condition on its index is not possible there (use peri.where, or a plain loop)");
+        raise(L, "peri.map traces its function once: a condition on its index is not possible there (use peri.where, "
+                 "or a plain loop)");
     char x[200], y[200];
     describe(L, 1, x, sizeof x);
     describe(L, 2, y, sizeof y);
@@ -163,13 +169,14 @@ static int l_eq(lua_State *L)
     char x[200], y[200];
     lua_settop(L, 2);
     if (traced(L, 1) || traced(L, 2))
-        raise(L, "peri.map traces its function once: a condition on its index is not possible there (use peri.where, or a plain loop)");
+        raise(L, "peri.map traces its function once: a condition on its index is not possible there (use peri.where, "
+                 "or a plain loop)");
     describe(L, 1, x, sizeof x);
     describe(L, 2, y, sizeof y);
     raise(L, "%s == %s: Lua's == cannot make a constraint; use a:eq(b)", x, y);
 }
 
-/* ---- text ------------------------------------------------------------------------------------------------------------------------------------------ */
+/* ---- text -------------------------------------------------------------------------------------------------------- */
 
 static peri_status make_text(void *ud, char **text)
 {
@@ -198,7 +205,7 @@ static int l_concat(lua_State *L)
     raise(L, "%s cannot be joined to a string: use tostring(e) or e:value()", text);
 }
 
-/* ---- functions and methods ----------------------------------------------------------------------------------------------------------------------- */
+/* ---- functions and methods --------------------------------------------------------------------------------------- */
 
 typedef struct {
     const char *name;
@@ -207,19 +214,19 @@ typedef struct {
 } operation;
 
 static const operation operations[] = {
-    {"sum", PERI_OP_SUM, 1},         {"mean", PERI_OP_MEAN, 1},       {"max", PERI_OP_MAX, 1},
-    {"min", PERI_OP_MIN, 1},         {"dot", PERI_OP_DOT, 2},         {"norm1", PERI_OP_NORM1, 1},
-    {"norm2", PERI_OP_NORM2, 1},     {"norminf", PERI_OP_NORMINF, 1}, {"logsumexp", PERI_OP_LOGSUMEXP, 1},
-    {"exp", PERI_OP_EXP, 1},         {"log", PERI_OP_LOG, 1},         {"log1p", PERI_OP_LOG1P, 1},
-    {"expm1", PERI_OP_EXPM1, 1},     {"sqrt", PERI_OP_SQRT, 1},       {"abs", PERI_OP_ABS, 1},
-    {"sin", PERI_OP_SIN, 1},         {"cos", PERI_OP_COS, 1},         {"tan", PERI_OP_TAN, 1},
-    {"asin", PERI_OP_ASIN, 1},       {"acos", PERI_OP_ACOS, 1},       {"atan", PERI_OP_ATAN, 1},
-    {"sinh", PERI_OP_SINH, 1},       {"cosh", PERI_OP_COSH, 1},       {"tanh", PERI_OP_TANH, 1},
+    {"sum", PERI_OP_SUM, 1},         {"mean", PERI_OP_MEAN, 1},         {"max", PERI_OP_MAX, 1},
+    {"min", PERI_OP_MIN, 1},         {"dot", PERI_OP_DOT, 2},           {"norm1", PERI_OP_NORM1, 1},
+    {"norm2", PERI_OP_NORM2, 1},     {"norminf", PERI_OP_NORMINF, 1},   {"logsumexp", PERI_OP_LOGSUMEXP, 1},
+    {"exp", PERI_OP_EXP, 1},         {"log", PERI_OP_LOG, 1},           {"log1p", PERI_OP_LOG1P, 1},
+    {"expm1", PERI_OP_EXPM1, 1},     {"sqrt", PERI_OP_SQRT, 1},         {"abs", PERI_OP_ABS, 1},
+    {"sin", PERI_OP_SIN, 1},         {"cos", PERI_OP_COS, 1},           {"tan", PERI_OP_TAN, 1},
+    {"asin", PERI_OP_ASIN, 1},       {"acos", PERI_OP_ACOS, 1},         {"atan", PERI_OP_ATAN, 1},
+    {"sinh", PERI_OP_SINH, 1},       {"cosh", PERI_OP_COSH, 1},         {"tanh", PERI_OP_TANH, 1},
     {"sigmoid", PERI_OP_SIGMOID, 1}, {"softplus", PERI_OP_SOFTPLUS, 1}, {"relu", PERI_OP_RELU, 1},
-    {"softmax", PERI_OP_SOFTMAX, 1}, {"pow", PERI_OP_POW, 2},         {"atan2", PERI_OP_ATAN2, 2},
-    {"min2", PERI_OP_MIN2, 2},       {"max2", PERI_OP_MAX2, 2},       {"where", PERI_OP_WHERE, 3},
-    {"diag", PERI_OP_DIAG, 1},       {"trace", PERI_OP_TRACE, 1},     {"logdet", PERI_OP_LOGDET, 1},
-    {"expm", PERI_OP_EXPM, 1},       {"conv2d", PERI_OP_CONV2D, 2},   {"cumsum", PERI_OP_CUMSUM, 1},
+    {"softmax", PERI_OP_SOFTMAX, 1}, {"pow", PERI_OP_POW, 2},           {"atan2", PERI_OP_ATAN2, 2},
+    {"min2", PERI_OP_MIN2, 2},       {"max2", PERI_OP_MAX2, 2},         {"where", PERI_OP_WHERE, 3},
+    {"diag", PERI_OP_DIAG, 1},       {"trace", PERI_OP_TRACE, 1},       {"logdet", PERI_OP_LOGDET, 1},
+    {"expm", PERI_OP_EXPM, 1},       {"conv2d", PERI_OP_CONV2D, 2},     {"cumsum", PERI_OP_CUMSUM, 1},
     {"stop", PERI_OP_STOP, 1},       {"t", PERI_OP_TRANSPOSE, 1},
 };
 
@@ -240,8 +247,8 @@ static int l_operation(lua_State *L)
             continue;
         describe(L, k + 1, text, sizeof text);
         if (k == 0)
-            raise(L, "%s: %s is not a number, an array or an expression; write peri.%s(e) or e:%s()", f->name, text, f->name,
-                  f->name);
+            raise(L, "%s: %s is not a number, an array or an expression; write peri.%s(e) or e:%s()", f->name, text,
+                  f->name, f->name);
         raise(L, "%s: argument %d is %s, not a number, an array or an expression", f->name, k + 1, text);
     }
     return apply(L, f->op, f->args, a);
@@ -259,22 +266,60 @@ void add_operations(lua_State *L, int table)
 }
 
 const luaL_Reg expr_metamethods[] = {
-    {"__add", l_add},   {"__sub", l_sub},         {"__mul", l_mul},       {"__div", l_div}, {"__pow", l_pow},
-    {"__mod", l_mod},   {"__unm", l_unm},         {"__idiv", l_idiv},     {"__len", l_len}, {"__le", l_le},
-    {"__lt", l_lt},     {"__eq", l_eq},           {"__index", index_value}, {"__concat", l_concat},
-    {"__tostring", l_tostring}, {"__newindex", l_newindex}, {NULL, NULL},
+    {"__add", l_add},
+    {"__sub", l_sub},
+    {"__mul", l_mul},
+    {"__div", l_div},
+    {"__pow", l_pow},
+    {"__mod", l_mod},
+    {"__unm", l_unm},
+    {"__idiv", l_idiv},
+    {"__len", l_len},
+    {"__le", l_le},
+    {"__lt", l_lt},
+    {"__eq", l_eq},
+    {"__index", index_value},
+    {"__concat", l_concat},
+    {"__tostring", l_tostring},
+    {"__newindex", l_newindex},
+    {NULL, NULL},
 };
 
 const luaL_Reg array_metamethods[] = {
-    {"__add", l_add},   {"__sub", l_sub},         {"__mul", l_mul},       {"__div", l_div}, {"__pow", l_pow},
-    {"__mod", l_mod},   {"__unm", l_unm},         {"__idiv", l_idiv},     {"__len", l_len}, {"__le", l_le},
-    {"__lt", l_lt},     {"__index", index_value}, {"__newindex", l_newindex}, {"__concat", l_concat},
-    {"__tostring", l_array_tostring}, {NULL, NULL},
+    {"__add", l_add},
+    {"__sub", l_sub},
+    {"__mul", l_mul},
+    {"__div", l_div},
+    {"__pow", l_pow},
+    {"__mod", l_mod},
+    {"__unm", l_unm},
+    {"__idiv", l_idiv},
+    {"__len", l_len},
+    {"__le", l_le},
+    {"__lt", l_lt},
+    {"__index", index_value},
+    {"__newindex", l_newindex},
+    {"__concat", l_concat},
+    {"__tostring", l_array_tostring},
+    {NULL, NULL},
 };
 
 const luaL_Reg index_metamethods[] = {
-    {"__add", l_add},       {"__sub", l_sub},         {"__mul", l_mul},           {"__div", l_div}, {"__pow", l_pow},
-    {"__mod", l_index_mod}, {"__unm", l_unm},         {"__idiv", l_index_idiv},   {"__len", l_len}, {"__le", l_le},
-    {"__lt", l_lt},         {"__eq", l_eq},           {"__index", index_value},   {"__newindex", l_newindex},
-    {"__concat", l_concat}, {"__tostring", l_array_tostring}, {NULL, NULL},
+    {"__add", l_add},
+    {"__sub", l_sub},
+    {"__mul", l_mul},
+    {"__div", l_div},
+    {"__pow", l_pow},
+    {"__mod", l_index_mod},
+    {"__unm", l_unm},
+    {"__idiv", l_index_idiv},
+    {"__len", l_len},
+    {"__le", l_le},
+    {"__lt", l_lt},
+    {"__eq", l_eq},
+    {"__index", index_value},
+    {"__newindex", l_newindex},
+    {"__concat", l_concat},
+    {"__tostring", l_array_tostring},
+    {NULL, NULL},
 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * fault.c - errors as users see them: one line that begins with the file and line of the user's own code, whatever functions of the library lie
- * between, and that names the things involved as the script does.
+ * fault.c - errors as users see them: one line that begins with the file and line of the user's own code, whatever
+ * functions of the library lie between, and that names the things involved as the script does.
  */
 #include "internal.h"
 #include <math.h>
@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* ---- whose line ------------------------------------------------------------------------------------------------------------------ */
+/* ---- whose line -------------------------------------------------------------------------------------------------- */
 
 static bool is_users(const dsl_state *s, const lua_Debug *ar)
 {
@@ -81,7 +81,7 @@ void check_status(lua_State *L, peri_status status)
         raise_engine(L, state_of(L));
 }
 
-/* ---- what a value is called ---------------------------------------------------------------------------------------------------------- */
+/* ---- what a value is called -------------------------------------------------------------------------------------- */
 
 void shape_text(int64_t rows, int64_t cols, char *text, size_t size)
 {
@@ -184,16 +184,23 @@ void describe(lua_State *L, int i, char *text, size_t size)
     i = lua_absindex(L, i);
     switch (lua_type(L, i)) {
     case LUA_TNONE:
-    case LUA_TNIL: snprintf(text, size, "nil"); return;
-    case LUA_TBOOLEAN: snprintf(text, size, "%s (a boolean)", lua_toboolean(L, i) ? "true" : "false"); return;
+    case LUA_TNIL:
+        snprintf(text, size, "nil");
+        return;
+    case LUA_TBOOLEAN:
+        snprintf(text, size, "%s (a boolean)", lua_toboolean(L, i) ? "true" : "false");
+        return;
     case LUA_TNUMBER:
         if (isnan(lua_tonumber(L, i)))
             snprintf(text, size, "NaN");
         else
             snprintf(text, size, "%.14g", lua_tonumber(L, i));
         return;
-    case LUA_TSTRING: snprintf(text, size, "\"%.40s\" (a string)", lua_tostring(L, i)); return;
-    default: break;
+    case LUA_TSTRING:
+        snprintf(text, size, "\"%.40s\" (a string)", lua_tostring(L, i));
+        return;
+    default:
+        break;
     }
     const dsl_type type = type_of(L, s, i);
     if (type == TYPE_EXPR)
@@ -212,7 +219,7 @@ void describe(lua_State *L, int i, char *text, size_t size)
         snprintf(text, size, "a %s", luaL_typename(L, i));
 }
 
-/* ---- nearest names ------------------------------------------------------------------------------------------------------------------- */
+/* ---- nearest names ----------------------------------------------------------------------------------------------- */
 
 enum { LONGEST = 48 };
 

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * index.c - what stands in brackets after an expression, an array or a value of a peri.map: a method's name, an integer, a list of integers, or an
- * index of a peri.map. All but the commonest case make a list of entries and one gather. Indices run from 1 here and from 0 below.
+ * index.c - what stands in brackets after an expression, an array or a value of a peri.map: a method's name, an
+ * integer, a list of integers, or an index of a peri.map. All but the commonest case make a list of entries and one
+ * gather. Indices run from 1 here and from 0 below.
  */
 #include "internal.h"
 #include <math.h>
 #include <string.h>
 
-/* ---- mistakes -------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- mistakes ---------------------------------------------------------------------------------------------------- */
 
 static bool by_entry(const operand *a)
 {
@@ -33,7 +34,8 @@ static noreturn void raise_key(lua_State *L, const operand *a, int key)
     describe(L, a->at, text, sizeof text);
     describe(L, key, what, sizeof what);
     if (lua_type(L, key) == LUA_TNIL && state_of(L)->frame != NULL)
-        hint = " (inside peri.map, look-up tables made in the function itself are not seen: make them outside, or as arrays)";
+        hint = " (inside peri.map, look-up tables made in the function itself are not seen: make them outside, or as "
+               "arrays)";
     raise(L, "%s: an index must be an integer or a list of integers, not %s%s", text, what, hint);
 }
 
@@ -55,7 +57,7 @@ static int64_t offset_of(lua_State *L, const operand *a, double index)
     return (int64_t)index - 1;
 }
 
-/* ---- gathers ------------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- gathers ----------------------------------------------------------------------------------------------------- */
 
 /* What comes out: rows x cols plain, or items of that shape in a frame. */
 typedef struct {
@@ -76,7 +78,8 @@ static int gather_array(lua_State *L, const operand *a, const target *t, const i
         lua_pushnumber(L, a->array->data[index[0]]);
         return 1;
     }
-    dsl_array *out = array_new(L, t->frame != NULL ? t->frame->total : t->rows, t->frame != NULL ? t->rows * t->cols : t->cols);
+    dsl_array *out =
+        array_new(L, t->frame != NULL ? t->frame->total : t->rows, t->frame != NULL ? t->rows * t->cols : t->cols);
     for (int64_t k = 0; k < size; k++)
         out->data[k] = a->array->data[index[k]];
     out->row = t->row && t->cols > 1;
@@ -104,7 +107,7 @@ static int gather(lua_State *L, const operand *a, const target *t, const int64_t
     return push_lifted(L, a->model, a->at, e, t->frame->id, t->rows, t->cols, t->row);
 }
 
-/* ---- one integer ------------------------------------------------------------------------------------------------------------------------------------ */
+/* ---- one integer ------------------------------------------------------------------------------------------------- */
 
 /* Entry or row number `at` of a's item, for all instances. */
 static int lifted_integer(lua_State *L, const operand *a, int64_t at)
@@ -149,14 +152,14 @@ static int integer_index(lua_State *L, const operand *a, int64_t at)
     return push_node(L, a->model, a->at, e, !entry);
 }
 
-/* ---- an index of a peri.map --------------------------------------------------------------------------------------------------------------------------- */
+/* ---- an index of a peri.map -------------------------------------------------------------------------------------- */
 
 static noreturn void raise_instance(lua_State *L, const operand *a, double index, const dsl_frame *f, int64_t k)
 {
     char text[200];
     describe(L, a->at, text, sizeof text);
-    raise(L, "%s: %s %.14g, for index %lld of peri.map, is outside 1 .. %lld", text, by_entry(a) ? "index" : "row", index,
-          (long long)(k % f->n) + 1, (long long)length_of(a));
+    raise(L, "%s: %s %.14g, for index %lld of peri.map, is outside 1 .. %lld", text, by_entry(a) ? "index" : "row",
+          index, (long long)(k % f->n) + 1, (long long)length_of(a));
 }
 
 static int lifted_index(lua_State *L, const operand *a, const operand *key)
@@ -179,7 +182,7 @@ static int lifted_index(lua_State *L, const operand *a, const operand *key)
     return gather(L, a, &t, index);
 }
 
-/* ---- a list of integers ---------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- a list of integers ------------------------------------------------------------------------------------------ */
 
 /* Entries (or rows) list[0 .. n-1] of a. */
 static int gather_many(lua_State *L, const operand *a, int64_t n, const int64_t *list)
@@ -228,7 +231,8 @@ int l_slice(lua_State *L)
     char text[200];
     lua_settop(L, 3);
     check_operand(L, 1, "slice", &a);
-    const int64_t first = check_integer(L, 2, "slice: the first index"), last = check_integer(L, 3, "slice: the last index");
+    const int64_t first = check_integer(L, 2, "slice: the first index"),
+                  last = check_integer(L, 3, "slice: the last index");
     const int64_t lo = offset_of(L, &a, (double)first), hi = offset_of(L, &a, (double)last);
     if (hi < lo) {
         describe(L, 1, text, sizeof text);
@@ -240,7 +244,7 @@ int l_slice(lua_State *L)
     return gather_many(L, &a, hi - lo + 1, index);
 }
 
-/* ---- the door -------------------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- the door ---------------------------------------------------------------------------------------------------- */
 
 static int method(lua_State *L)
 {
@@ -258,8 +262,10 @@ static int method(lua_State *L)
 int index_value(lua_State *L)
 {
     operand a, key;
-    lua_settop(L, 2);
     const int type = lua_type(L, 2);
+    if (type == LUA_TNUMBER && index_plain(L))
+        return 1;
+    lua_settop(L, 2);
     if (type == LUA_TSTRING)
         return method(L);
     if (!read_operand(L, 1, &a))

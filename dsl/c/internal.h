@@ -3,10 +3,10 @@
  * internal.h - inside dsl/c only: the userdata, the state they share, and the functions of each file.
  *
  * Rules that hold everywhere here
- *   JUMPS marks a function that may leave by a Lua error (longjmp). Nothing may be owned by a C variable while one is called:
- *   memory and engine objects belong to a userdata from the moment they exist (closed first, filled then).
- *   No engine frame is below a JUMPS call: what the engine calls back goes through callback.c, under lua_pcall.
- *   Every C function of the module has the state as its first upvalue.
+ *   JUMPS marks a function that may leave by a Lua error (longjmp). Nothing may be owned by a C variable while one is
+ * called: memory and engine objects belong to a userdata from the moment they exist (closed first, filled then). No
+ * engine frame is below a JUMPS call: what the engine calls back goes through callback.c, under lua_pcall. Every C
+ * function of the module has the state as its first upvalue.
  */
 #ifndef PERI_DSL_INTERNAL_H
 #define PERI_DSL_INTERNAL_H
@@ -17,7 +17,7 @@
 
 #define JUMPS
 
-/* ---- userdata ------------------------------------------------------------------------------------------------------------ */
+/* ---- userdata ---------------------------------------------------------------------------------------------------- */
 
 typedef enum {
     TYPE_EXPR,       /* user value 1: its model */
@@ -35,9 +35,10 @@ typedef enum {
 } dsl_type;
 
 enum { UV_PARENT = 1, UV_BLACKBOXES = 2 };
-/* User values of the state: the metatables come first, at 1 + type. METHODS: of expressions; PENDING: the queue of comparisons;
- * TABLE_META: what Lua tables have while a peri.map is traced; CALLEES: light userdata -> black box, weak; ERROR: what a
- * callback raised. */
+
+/* User values of the state: the metatables come first, at 1 + type. METHODS: of expressions; PENDING: the queue of
+ * comparisons; TABLE_META: what Lua tables have while a peri.map is traced; CALLEES: light userdata -> black box, weak;
+ * ERROR: what a callback raised. */
 enum {
     UV_METHODS = TYPE_COUNT + 1,
     UV_ARRAY_METHODS,
@@ -84,11 +85,13 @@ typedef struct {
     int line;
     char where[LUA_IDSIZE + 16]; /* "file:line:" of the user's line */
 } dsl_constraint;
+
 enum { CONSTRAINT_LE, CONSTRAINT_GE, CONSTRAINT_EQ, CONSTRAINT_BETWEEN };
 
 /* Blocks of one subject_to: part k is block[k] with rows[k] rows, plus block2[k] where a part needed two (-1: none). */
 typedef struct {
     int64_t n;
+
     struct dsl_part {
         peri_constraint block, block2;
         int64_t rows, cols;
@@ -117,12 +120,12 @@ typedef struct dsl_state {
     int64_t scratch_load;         /* entries put into it */
     dsl_frame *frame;             /* innermost peri.map being traced; lives on the C stack of map.c */
     uint32_t last_frame;
-    int64_t pending;              /* length of the queue of comparisons */
+    int64_t pending; /* length of the queue of comparisons */
     dsl_call *call;
-    const dsl_host *host;         /* NULL: none */
-    size_t memory_seen;           /* the engine's memory at the last hint to the collector */
+    const dsl_host *host; /* NULL: none */
+    size_t memory_seen;   /* the engine's memory at the last hint to the collector */
     uint64_t random_seed, random_counter;
-    char *library;                /* folder of the Lua files; "" looked for and not found; NULL: not looked for */
+    char *library; /* folder of the Lua files; "" looked for and not found; NULL: not looked for */
     char library_text[1024];
 } dsl_state;
 
@@ -131,7 +134,7 @@ static inline dsl_state *state_of(lua_State *L)
     return (dsl_state *)lua_touserdata(L, lua_upvalueindex(1));
 }
 
-/* ---- box.c: types ------------------------------------------------------------------------------------------------------------ */
+/* ---- box.c: types ------------------------------------------------------------------------------------------------ */
 
 extern const char *const dsl_type_name[TYPE_COUNT];
 dsl_type type_of(lua_State *L, const dsl_state *s, int i);
@@ -145,7 +148,7 @@ int text_gc(lua_State *L);
 JUMPS void collector_hint(lua_State *L, dsl_state *s);
 JUMPS dsl_state *state_push(lua_State *L, bool *fresh); /* from the registry, made if need be */
 
-/* ---- fault.c: errors with the user's line -------------------------------------------------------------------------------------- */
+/* ---- fault.c: errors with the user's line ------------------------------------------------------------------------ */
 
 JUMPS noreturn void raise(lua_State *L, const char *format, ...) __attribute__((format(printf, 2, 3)));
 JUMPS noreturn void raise_at(lua_State *L, const char *where, const char *format, ...)
@@ -157,13 +160,15 @@ void shape_text(int64_t rows, int64_t cols, char *text, size_t size);
 JUMPS void describe(lua_State *L, int i, char *text, size_t size);
 /* ` (did you mean "a"?)` or ""; names NULL-terminated */
 void nearest(const char *word, const char *const *names, char *text, size_t size);
-JUMPS noreturn void raise_unknown(lua_State *L, int table, const char *what, const char *word); /* nearest of its string keys */
+JUMPS noreturn void raise_unknown(lua_State *L, int table, const char *what,
+                                  const char *word); /* nearest of its string keys */
 /* Refuses keys of the table at i that are not in `names` (NULL-terminated). */
 JUMPS void check_options(lua_State *L, int i, const char *what, const char *const *names);
 
-/* ---- operand.c: values that take part in expressions ----------------------------------------------------------------------------- */
+/* ---- operand.c: values that take part in expressions ------------------------------------------------------------- */
 
 typedef enum { OPERAND_NUMBER, OPERAND_ARRAY, OPERAND_EXPR } operand_kind;
+
 typedef struct {
     operand_kind kind;
     int at; /* absolute stack index */
@@ -184,42 +189,47 @@ JUMPS dsl_frame *frame_of(lua_State *L, uint32_t id);
 JUMPS peri_model *model_or_scratch(lua_State *L, dsl_model_ud *model);
 JUMPS peri_expr node_of(lua_State *L, peri_model *m, const operand *a);
 JUMPS int apply(lua_State *L, peri_op op, int n, operand *a); /* pushes the result */
-/* Pushes node: an expression of model, or where model is NULL its value. `at`: index of an expression of the model, or of it. */
+JUMPS bool apply_plain(lua_State *L, peri_op op);             /* of 1 and 2, the short way; false: take the other */
+JUMPS bool index_plain(lua_State *L);
+/* Pushes node: an expression of model, or where model is NULL its value. `at`: index of an expression of the model, or
+ * of it. */
 JUMPS int push_node(lua_State *L, dsl_model_ud *model, int at, peri_expr node, bool row);
-JUMPS int push_lifted(lua_State *L, dsl_model_ud *model, int at, peri_expr node, uint32_t frame, int64_t rows, int64_t cols,
-                      bool row);
+JUMPS int push_lifted(lua_State *L, dsl_model_ud *model, int at, peri_expr node, uint32_t frame, int64_t rows,
+                      int64_t cols, bool row);
 JUMPS void check_status(lua_State *L, peri_status status); /* raises the engine's message unless PERI_OK */
 JUMPS int64_t check_integer(lua_State *L, int i, const char *what);
 
-/* ---- lift.c: operations on values with one row an instance ------------------------------------------------------------- */
+/* ---- lift.c: operations on values with one row an instance ------------------------------------------------------- */
 
 typedef struct {
     peri_model *m;
     const dsl_frame *frame;
     dsl_state *s;
 } lift_ctx;
+
 typedef struct {
-    peri_expr node;     /* lifted: total x (rows * cols); else rows x cols */
+    peri_expr node; /* lifted: total x (rows * cols); else rows x cols */
     bool lifted;
     int64_t rows, cols; /* of one item */
 } lift_value;
 
-JUMPS lift_value lift_read(lua_State *L, const lift_ctx *c, const operand *a); /* raised to the frame c->frame where lifted */
-JUMPS lift_value lift_all(lua_State *L, const lift_ctx *c, lift_value v);      /* lifted in any case */
+JUMPS lift_value lift_read(lua_State *L, const lift_ctx *c,
+                           const operand *a); /* raised to the frame c->frame where lifted */
+JUMPS lift_value lift_all(lua_State *L, const lift_ctx *c, lift_value v); /* lifted in any case */
 JUMPS lift_value lift_gather(lua_State *L, const lift_ctx *c, lift_value v, int64_t rows, int64_t cols,
                              int64_t (*at)(int64_t q, const int64_t *data), const int64_t *data);
 JUMPS lift_value lift_elementwise(lua_State *L, const lift_ctx *c, peri_op op, int n, const lift_value *args);
 JUMPS lift_value lift_op(lua_State *L, const lift_ctx *c, peri_op op, int n, const lift_value *args);
 JUMPS lift_value lift_stack(lua_State *L, const lift_ctx *c, int64_t n, const lift_value *args);
 
-/* ---- index.c ------------------------------------------------------------------------------------------------------------------------- */
+/* ---- index.c ----------------------------------------------------------------------------------------------------- */
 
 JUMPS int index_value(lua_State *L); /* __index of expressions, arrays and indices: methods, entries, rows, gathers */
 int l_slice(lua_State *L);
 
-/* ---- array.c, array_make.c ---------------------------------------------------------------------------------------------------------------- */
+/* ---- array.c, array_make.c --------------------------------------------------------------------------------------- */
 
-JUMPS dsl_array *array_new(lua_State *L, int64_t rows, int64_t cols);              /* dense, zeros */
+JUMPS dsl_array *array_new(lua_State *L, int64_t rows, int64_t cols); /* dense, zeros */
 JUMPS dsl_array *array_new_sparse(lua_State *L, int64_t rows, int64_t cols, int64_t nnz);
 JUMPS dsl_array *array_view(lua_State *L, int parent, double *data, int64_t rows, int64_t cols);
 JUMPS dsl_array *array_from_table(lua_State *L, int i, const char *what); /* pushes it; numbers, or rows of numbers */
@@ -233,18 +243,19 @@ JUMPS const double *read_numbers(lua_State *L, int i, const char *what, int64_t 
 int l_newindex(lua_State *L);
 int l_array_tostring(lua_State *L);
 
-/* ---- others ------------------------------------------------------------------------------------------------------------------------------------ */
+/* ---- others ------------------------------------------------------------------------------------------------------ */
 
-JUMPS void pending_push(lua_State *L);              /* the comparison 1 <= 2 on the stack */
-JUMPS void pending_check(lua_State *L);             /* raises when a comparison is left over */
-JUMPS void pending_take(lua_State *L, int64_t k);   /* pushes the k-th's constraint */
+JUMPS void pending_push(lua_State *L);            /* the comparison 1 <= 2 on the stack */
+JUMPS void pending_check(lua_State *L);           /* raises when a comparison is left over */
+JUMPS void pending_take(lua_State *L, int64_t k); /* pushes the k-th's constraint */
 JUMPS void pending_clear(lua_State *L);
-JUMPS void boolean_hint(lua_State *L);              /* booleans' metatable: 1 <= x <= 2 */
+JUMPS void boolean_hint(lua_State *L); /* booleans' metatable: 1 <= x <= 2 */
 JUMPS void push_constraint(lua_State *L, int kind, const char *where, int a, int b, int c);
 int subject_to(lua_State *L);
 
 void call_enter(dsl_call *c, lua_State *L, dsl_model_ud *model, int event);
-JUMPS void call_finish(lua_State *L, dsl_call *c, peri_status status); /* leaves; raises the callback's error or the engine's */
+JUMPS void call_finish(lua_State *L, dsl_call *c,
+                       peri_status status); /* leaves; raises the callback's error or the engine's */
 int call_event(void *state, const peri_event *event);
 JUMPS void push_event(lua_State *L, const peri_event *event); /* as a table */
 
@@ -255,9 +266,9 @@ JUMPS void library_names(lua_State *L);   /* pushes a table with the modules' na
 /* Functions of each file, added to tables. */
 extern const luaL_Reg expr_metamethods[], expr_functions[], shape_functions[], derive_functions[], array_metamethods[],
     array_methods[], array_makers[], index_metamethods[], item_metamethods[], table_metamethods[], model_makers[],
-    model_metamethods[], model_methods[], param_methods[], solve_methods[], constraint_metamethods[], constraint_functions[],
-    handle_metamethods[], solution_metamethods[], solution_methods[], map_functions[], random_functions[], debug_functions[],
-    blackbox_functions[];
+    model_metamethods[], model_methods[], param_methods[], solve_methods[], constraint_metamethods[],
+    constraint_functions[], handle_metamethods[], solution_metamethods[], solution_methods[], map_functions[],
+    random_functions[], debug_functions[], blackbox_functions[];
 JUMPS void add_operations(lua_State *L, int table); /* sum, exp ...: one closure an operation */
 
 #endif

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * library.c - where the Lua files perigee/ *.lua are: beside what this code was loaded from (lua/ in a build tree; share/lua/5.4 below the prefix of
- * an installed module or command), else in the folder configured. Looked for when the first of them is asked for, not at start.
+ * library.c - where the Lua files perigee/ *.lua are: beside what this code was loaded from (lua/ in a build tree;
+ * share/lua/5.4 below the prefix of an installed module or command), else in the folder configured. Looked for when the
+ * first of them is asked for, not at start.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE /* dladdr, realpath */
@@ -49,10 +50,12 @@ const char *library_folder(dsl_state *s)
         return s->library;
     s->library = s->library_text;
     s->library_text[0] = '\0';
+
     union {
         int (*function)(lua_State *L);
         void *address;
     } self = {luaopen_perigee};
+
     const bool known = dladdr(self.address, &info) != 0 && info.dli_fname != NULL;
     if (!(known && near_file(info.dli_fname, s->library_text, sizeof s->library_text)) &&
         !near_file("/proc/self/exe", s->library_text, sizeof s->library_text))
@@ -88,6 +91,7 @@ int l_searcher(lua_State *L)
 void library_names(lua_State *L)
 {
     enum { MOST = 200, LENGTH = 48 };
+
     char(*names)[LENGTH] = temporary(L, MOST, LENGTH);
     size_t n = 0;
     const char *folder = library_folder(state_of(L));

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * lift.c - values inside a peri.map. The function is traced once; a value that depends on the index is held for all instances at once, as a matrix
- * with one row an instance and one column an entry of the item (row-major). So the number of nodes does not depend on the number of instances, and
- * everything the engine knows about arrays holds for what was traced.
+ * lift.c - values inside a peri.map. The function is traced once; a value that depends on the index is held for all
+ * instances at once, as a matrix with one row an instance and one column an entry of the item (row-major). So the
+ * number of nodes does not depend on the number of instances, and everything the engine knows about arrays holds for
+ * what was traced.
  */
 #include "internal.h"
 
@@ -70,7 +71,7 @@ lift_value lift_gather(lua_State *L, const lift_ctx *c, lift_value v, int64_t ro
     return v;
 }
 
-/* ---- element by element ------------------------------------------------------------------------------------------------------------------ */
+/* ---- element by element ------------------------------------------------------------------------------------------ */
 
 static int64_t of_column(int64_t q, const int64_t *cols)
 {
@@ -121,7 +122,7 @@ lift_value lift_elementwise(lua_State *L, const lift_ctx *c, peri_op op, int n, 
     return r;
 }
 
-/* ---- stacking ------------------------------------------------------------------------------------------------------------------------------ */
+/* ---- stacking ---------------------------------------------------------------------------------------------------- */
 
 /* Items below each other: instances x (sizes' sum), gathered from all the nodes' entries in a line. */
 lift_value lift_stack(lua_State *L, const lift_ctx *c, int64_t n, const lift_value *args)
@@ -131,8 +132,8 @@ lift_value lift_stack(lua_State *L, const lift_ctx *c, int64_t n, const lift_val
     peri_expr *line = temporary(L, (size_t)n, sizeof *line);
     for (int64_t k = 0; k < n; k++) {
         if (args[k].cols != r.cols)
-            raise(L, "stack: argument %lld has %lld columns, the first has %lld", (long long)k + 1, (long long)args[k].cols,
-                  (long long)r.cols);
+            raise(L, "stack: argument %lld has %lld columns, the first has %lld", (long long)k + 1,
+                  (long long)args[k].cols, (long long)r.cols);
         const lift_value v = lift_all(L, c, args[k]);
         check_status(L, peri_expr_reshape(c->m, v.node, total * v.rows * v.cols, 1, &line[k]));
         r.rows += v.rows;
@@ -153,7 +154,7 @@ lift_value lift_stack(lua_State *L, const lift_ctx *c, int64_t n, const lift_val
     return r;
 }
 
-/* ---- reductions of items and what is built from them ---------------------------------------------------------------------------------------- */
+/* ---- reductions of items and what is built from them ------------------------------------------------------------- */
 
 static lift_value unary(lua_State *L, const lift_ctx *c, peri_op op, lift_value v)
 {
@@ -256,7 +257,7 @@ static double to_diagonal(int64_t i, int64_t j, int64_t n)
     return j == i * (n + 1) ? 1 : 0;
 }
 
-/* ---- the matrix product ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- the matrix product ------------------------------------------------------------------------------------------ */
 
 static int64_t left_entry(int64_t q, const int64_t *d) /* q over r x c x k: A[i][l]; d: k, c */
 {
@@ -305,11 +306,12 @@ static lift_value matmul(lua_State *L, const lift_ctx *c, lift_value a, lift_val
     return r;
 }
 
-/* ---- all of them ------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- all of them ------------------------------------------------------------------------------------------------- */
 
 static noreturn void raise_not_offered(lua_State *L, peri_op op)
 {
-    raise(L, "%s is not offered for a value that depends on the index of a peri.map; use a plain loop", peri_op_name(op));
+    raise(L, "%s is not offered for a value that depends on the index of a peri.map; use a plain loop",
+          peri_op_name(op));
 }
 
 static lift_value square_needed(lua_State *L, peri_op op, lift_value v)
@@ -358,20 +360,34 @@ lift_value lift_op(lua_State *L, const lift_ctx *c, peri_op op, int n, const lif
     lift_value v = args[0];
     const int64_t shape[2] = {v.rows, v.cols}, size = v.rows * v.cols;
     switch (op) {
-    case PERI_OP_SUM: return sum(L, c, v);
-    case PERI_OP_MEAN: return binary(L, c, PERI_OP_DIV, sum(L, c, v), number(L, c, (double)size));
-    case PERI_OP_MAX: return extreme(L, c, PERI_OP_MAX2, v);
-    case PERI_OP_MIN: return extreme(L, c, PERI_OP_MIN2, v);
-    case PERI_OP_DOT: return dot(L, c, v, args[1]);
-    case PERI_OP_NORM1: return sum(L, c, unary(L, c, PERI_OP_ABS, v));
-    case PERI_OP_NORM2: return unary(L, c, PERI_OP_SQRT, sum(L, c, unary(L, c, PERI_OP_SQUARE, v)));
-    case PERI_OP_NORMINF: return extreme(L, c, PERI_OP_MAX2, unary(L, c, PERI_OP_ABS, v));
-    case PERI_OP_LOGSUMEXP: return logsumexp(L, c, v);
-    case PERI_OP_SOFTMAX: return softmax(L, c, v);
-    case PERI_OP_TRACE: return sum(L, c, diagonal(L, c, square_needed(L, op, v)));
-    case PERI_OP_TRANSPOSE: return lift_gather(L, c, v, v.cols, v.rows, transposed, shape);
-    case PERI_OP_DIAG: return diag(L, c, v);
-    case PERI_OP_MATMUL: return matmul(L, c, v, args[1]);
+    case PERI_OP_SUM:
+        return sum(L, c, v);
+    case PERI_OP_MEAN:
+        return binary(L, c, PERI_OP_DIV, sum(L, c, v), number(L, c, (double)size));
+    case PERI_OP_MAX:
+        return extreme(L, c, PERI_OP_MAX2, v);
+    case PERI_OP_MIN:
+        return extreme(L, c, PERI_OP_MIN2, v);
+    case PERI_OP_DOT:
+        return dot(L, c, v, args[1]);
+    case PERI_OP_NORM1:
+        return sum(L, c, unary(L, c, PERI_OP_ABS, v));
+    case PERI_OP_NORM2:
+        return unary(L, c, PERI_OP_SQRT, sum(L, c, unary(L, c, PERI_OP_SQUARE, v)));
+    case PERI_OP_NORMINF:
+        return extreme(L, c, PERI_OP_MAX2, unary(L, c, PERI_OP_ABS, v));
+    case PERI_OP_LOGSUMEXP:
+        return logsumexp(L, c, v);
+    case PERI_OP_SOFTMAX:
+        return softmax(L, c, v);
+    case PERI_OP_TRACE:
+        return sum(L, c, diagonal(L, c, square_needed(L, op, v)));
+    case PERI_OP_TRANSPOSE:
+        return lift_gather(L, c, v, v.cols, v.rows, transposed, shape);
+    case PERI_OP_DIAG:
+        return diag(L, c, v);
+    case PERI_OP_MATMUL:
+        return matmul(L, c, v, args[1]);
     case PERI_OP_CUMSUM:
         if (v.rows > 1)
             v.node = weighted(L, c, v.node, size, size, above, v.cols);
@@ -379,7 +395,9 @@ lift_value lift_op(lua_State *L, const lift_ctx *c, peri_op op, int n, const lif
     case PERI_OP_LOGDET:
     case PERI_OP_INV:
     case PERI_OP_EXPM:
-    case PERI_OP_CONV2D: raise_not_offered(L, op);
-    default: return lift_elementwise(L, c, op, n, args); /* STOP too */
+    case PERI_OP_CONV2D:
+        raise_not_offered(L, op);
+    default:
+        return lift_elementwise(L, c, op, n, args); /* STOP too */
     }
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * lookup.c - Lua tables looked up by the index of a peri.map: t[i] for all instances at once. Numbers become values of the map, expressions a
- * gather from their stack, tables an item: a list with one table an instance, whose fields are looked up in the same way.
+ * lookup.c - Lua tables looked up by the index of a peri.map: t[i] for all instances at once. Numbers become values of
+ * the map, expressions a gather from their stack, tables an item: a list with one table an instance, whose fields are
+ * looked up in the same way.
  */
 #include "internal.h"
 #include <math.h>
@@ -12,7 +13,7 @@ typedef struct {
     int64_t n;
 } item;
 
-/* ---- from a list of values, one an instance, at stack index `list` ------------------------------------------------------------------------- */
+/* ---- from a list of values, one an instance, at stack index `list` ----------------------------------------------- */
 
 static void as_index(lua_State *L, dsl_array *a, const dsl_frame *f)
 {
@@ -127,7 +128,9 @@ static int from_list(lua_State *L, const dsl_frame *f, const char *what)
         return items(L, list, f);
     if (count[KIND_NUMBER] + count[KIND_EXPR] == f->total)
         return expressions(L, list, f);
-    raise(L, "peri.map: %s is not a number, an expression or a table for every index; what depends on a condition needs a plain loop",
+    raise(L,
+          "peri.map: %s is not a number, an expression or a table for every index; what depends on a condition needs a "
+          "plain loop",
           what);
 }
 
@@ -137,7 +140,7 @@ static noreturn void raise_missing(lua_State *L, double at, const dsl_frame *f, 
           (long long)(k % f->n) + 1);
 }
 
-/* ---- t[i] -------------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- t[i] -------------------------------------------------------------------------------------------------------- */
 
 /* __index of Lua tables while a map is traced: only for keys that they do not have. */
 static int l_table_index(lua_State *L)
@@ -159,7 +162,7 @@ static int l_table_index(lua_State *L)
     return from_list(L, f, "an entry of a table");
 }
 
-/* ---- t[i].field, t[i][j] ------------------------------------------------------------------------------------------------------------------------- */
+/* ---- t[i].field, t[i][j] ----------------------------------------------------------------------------------------- */
 
 static int item_key(lua_State *L, const item *it, const dsl_frame *f)
 {
@@ -169,7 +172,8 @@ static int item_key(lua_State *L, const item *it, const dsl_frame *f)
         lua_pushvalue(L, 2);
         if (lua_rawget(L, -2) == LUA_TNIL) {
             if (lua_type(L, 2) == LUA_TSTRING)
-                raise(L, "peri.map: the table for index %lld has no field \"%s\"", (long long)(k % f->n) + 1, lua_tostring(L, 2));
+                raise(L, "peri.map: the table for index %lld has no field \"%s\"", (long long)(k % f->n) + 1,
+                      lua_tostring(L, 2));
             raise_missing(L, lua_tonumber(L, 2), f, k);
         }
         lua_rawseti(L, 4, k + 1);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * map.c - peri.map(n, f): f is called once, with an index that stands for 1 .. n. Invariant: while f runs the frame is on the state's list, and
- * every table that f can see and that has no metatable has one of ours, so that a look-up by the index is ours to answer; both are undone
- * however f ends.
+ * map.c - peri.map(n, f): f is called once, with an index that stands for 1 .. n. Invariant: while f runs the frame is
+ * on the state's list, and every table that f can see and that has no metatable has one of ours, so that a look-up by
+ * the index is ours to answer; both are undone however f ends.
  */
 #include "internal.h"
 #include <string.h>
 
-/* ---- tables that f can see ------------------------------------------------------------------------------------------------------------------ */
+/* ---- tables that f can see --------------------------------------------------------------------------------------- */
 
 enum { MOST_TABLES = 20000, MOST_ENTRIES = 2000 };
 
@@ -108,7 +108,7 @@ static void unmark(lua_State *L, walk *w)
     }
 }
 
-/* ---- the call ---------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- the call ---------------------------------------------------------------------------------------------------- */
 
 static void push_index(lua_State *L, const dsl_frame *f)
 {

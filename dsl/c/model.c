@@ -20,7 +20,7 @@ static void refuse_in_map(lua_State *L, const char *what)
         raise(L, "%s cannot be called inside the function of a peri.map, which runs only once", what);
 }
 
-/* ---- life -------------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- life -------------------------------------------------------------------------------------------------------- */
 
 static int l_model(lua_State *L)
 {
@@ -83,7 +83,7 @@ static int l_index(lua_State *L)
     raise(L, "%s: its methods have names", text);
 }
 
-/* ---- variables ---------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- variables --------------------------------------------------------------------------------------------------- */
 
 /* Sets one kind of number of the variable x from option `key` of the table at `opts`. */
 static void set_numbers(lua_State *L, peri_model *m, peri_expr x, const char *name, int opts, const char *key,
@@ -188,7 +188,7 @@ static int l_var(lua_State *L)
     return push_node(L, m, 1, x, false);
 }
 
-/* ---- parameters ------------------------------------------------------------------------------------------------------------------------------------ */
+/* ---- parameters -------------------------------------------------------------------------------------------------- */
 
 static int l_param(lua_State *L)
 {
@@ -226,7 +226,7 @@ static int l_set(lua_State *L)
     return 0;
 }
 
-/* ---- objectives ------------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- objectives -------------------------------------------------------------------------------------------------- */
 
 static int objective(lua_State *L, const char *what, peri_status (*set)(peri_model *m, peri_expr f))
 {
@@ -263,9 +263,13 @@ static int l_maximize(lua_State *L)
 
 const luaL_Reg model_makers[] = {{"model", l_model}, {NULL, NULL}};
 const luaL_Reg param_methods[] = {{"set", l_set}, {NULL, NULL}};
-const luaL_Reg model_methods[] = {{"var", l_var},           {"param", l_param},       {"minimize", l_minimize},
-                                  {"maximize", l_maximize}, {"close", l_close_method}, {"subject_to", subject_to},
+const luaL_Reg model_methods[] = {{"var", l_var},
+                                  {"param", l_param},
+                                  {"minimize", l_minimize},
+                                  {"maximize", l_maximize},
+                                  {"close", l_close_method},
+                                  {"subject_to", subject_to},
                                   {NULL, NULL}};
 /* __index has the methods as its second upvalue: see module.c */
-const luaL_Reg model_metamethods[] = {{"__gc", l_close}, {"__close", l_close}, {"__tostring", l_tostring},
-                                      {"__index", l_index}, {NULL, NULL}};
+const luaL_Reg model_metamethods[] = {
+    {"__gc", l_close}, {"__close", l_close}, {"__tostring", l_tostring}, {"__index", l_index}, {NULL, NULL}};

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * module.c - require "perigee": the metatables are filled, the module's table is made. Invariant: the state enters the registry when all of it
- * stands, so an opening that fails leaves nothing behind. Lua files are loaded when a name that they define is first used.
+ * module.c - require "perigee": the metatables are filled, the module's table is made. Invariant: the state enters the
+ * registry when all of it stands, so an opening that fails leaves nothing behind. Lua files are loaded when a name that
+ * they define is first used.
  */
 #include "internal.h"
 #include <stdio.h>
@@ -14,7 +15,7 @@ static void add(lua_State *L, const luaL_Reg *list)
     luaL_setfuncs(L, list, 1);
 }
 
-/* ---- names that are not there yet --------------------------------------------------------------------------------------------------------------- */
+/* ---- names that are not there yet -------------------------------------------------------------------------------- */
 
 /* The file perigee/NAME.lua, kept in the module's table once loaded. */
 static bool load_part(lua_State *L, const char *name)
@@ -64,7 +65,7 @@ static int l_module_index(lua_State *L)
     raise_unknown(L, -1, "perigee", name);
 }
 
-/* ---- opening --------------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- opening ----------------------------------------------------------------------------------------------------- */
 
 static void fill_type(lua_State *L, dsl_type type, const luaL_Reg *list)
 {
@@ -190,7 +191,7 @@ int luaopen_perigee(lua_State *L)
     return 1;
 }
 
-/* ---- for hosts -------------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- for hosts --------------------------------------------------------------------------------------------------- */
 
 /* The userdata of that type; told by the metatable, without a jump. */
 static void *object(lua_State *L, int i, dsl_type type)

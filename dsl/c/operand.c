@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * operand.c - operations on whatever Lua gives: numbers, arrays and expressions, plain or in a peri.map. Numbers and arrays alone are computed at
- * once, in a scratch model that is thrown away when it has grown; as soon as an expression takes part they enter its model as constants.
+ * operand.c - operations on whatever Lua gives: numbers, arrays and expressions, plain or in a peri.map. Numbers and
+ * arrays alone are computed at once, in a scratch model that is thrown away when it has grown; as soon as an expression
+ * takes part they enter its model as constants.
  */
 #include "internal.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-/* ---- reading -------------------------------------------------------------------------------------------------------------------------- */
+/* ---- reading ----------------------------------------------------------------------------------------------------- */
 
 static void read_expr(lua_State *L, int i, operand *a)
 {
@@ -64,7 +65,8 @@ bool read_operand(lua_State *L, int i, operand *a)
         read_array(array_from_table(L, i, "table"), a);
         lua_replace(L, i);
         return true;
-    default: return false;
+    default:
+        return false;
     }
 }
 
@@ -88,7 +90,7 @@ int64_t check_integer(lua_State *L, int i, const char *what)
     raise(L, "%s must be an integer, not %s", what, text);
 }
 
-/* ---- which model, which frame ------------------------------------------------------------------------------------------------------------- */
+/* ---- which model, which frame ------------------------------------------------------------------------------------ */
 
 dsl_model_ud *common_model(lua_State *L, int n, const operand *a)
 {
@@ -102,8 +104,8 @@ dsl_model_ud *common_model(lua_State *L, int n, const operand *a)
         else if (a[k].model != first->model) {
             describe(L, first->at, x, sizeof x);
             describe(L, a[k].at, y, sizeof y);
-            raise(L, "%s belongs to model \"%s\" and %s to model \"%s\": they cannot be combined", x, first->model->name, y,
-                  a[k].model->name);
+            raise(L, "%s belongs to model \"%s\" and %s to model \"%s\": they cannot be combined", x,
+                  first->model->name, y, a[k].model->name);
         }
     }
     return first != NULL ? first->model : NULL;
@@ -132,7 +134,7 @@ dsl_frame *common_frame(lua_State *L, int n, const operand *a)
     return deepest;
 }
 
-enum { SCRATCH_LIMIT = 1 << 18 };
+enum { SCRATCH_LIMIT = 1 << 16, SCRATCH_STEP = 256 };
 
 peri_model *model_or_scratch(lua_State *L, dsl_model_ud *model)
 {
@@ -151,7 +153,7 @@ peri_model *model_or_scratch(lua_State *L, dsl_model_ud *model)
         if (s->scratch == NULL)
             raise(L, "out of memory");
     }
-    s->scratch_load += 32;
+    s->scratch_load += SCRATCH_STEP; /* a cost of each operation, so that the graph stays small */
     return s->scratch;
 }
 
@@ -170,7 +172,7 @@ peri_expr node_of(lua_State *L, peri_model *m, const operand *a)
     return node;
 }
 
-/* ---- results ---------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- results ----------------------------------------------------------------------------------------------------- */
 
 /* Pushes the model's userdata, the value at `at` being it or one of its expressions. */
 static void push_model_of(lua_State *L, int at)
@@ -181,15 +183,85 @@ static void push_model_of(lua_State *L, int at)
         lua_getiuservalue(L, at, UV_PARENT);
 }
 
-static dsl_expr *push_expr(lua_State *L, dsl_model_ud *model, int at)
+/* A plain expression whose node is still to be set; the model's userdata is on the top and is taken. */
+static dsl_expr *new_expr(lua_State *L, dsl_model_ud *model)
 {
     dsl_expr *e = lua_newuserdatauv(L, sizeof *e, 1);
-    e->model = model;
-    push_model_of(L, at);
+    *e = (dsl_expr){.model = model, .node = PERI_NO_EXPR};
+    lua_insert(L, -2);
     lua_setiuservalue(L, -2, UV_PARENT);
     lua_getiuservalue(L, lua_upvalueindex(1), 1 + TYPE_EXPR);
     lua_setmetatable(L, -2);
     return e;
+}
+
+static dsl_expr *push_expr(lua_State *L, dsl_model_ud *model, int at)
+{
+    push_model_of(L, at);
+    return new_expr(L, model);
+}
+
+/* ---- the short way, for what loops are made of: plain expressions and numbers ------------------------------------ */
+
+/* The plain expression at index i of a model that is there and idle; NULL: the long way. */
+static const dsl_expr *plain_expr(lua_State *L, const dsl_state *s, int i)
+{
+    if (lua_type(L, i) != LUA_TUSERDATA || !lua_getmetatable(L, i))
+        return NULL;
+    const bool is_expr = lua_topointer(L, -1) == s->type[TYPE_EXPR];
+    lua_pop(L, 1);
+    const dsl_expr *e = is_expr ? lua_touserdata(L, i) : NULL;
+    return e != NULL && e->frame == 0 && !e->row && e->model->obj != NULL && e->model->busy == 0 ? e : NULL;
+}
+
+/* op of two operands at 1 and 2; false: not for the short way, nothing is pushed */
+bool apply_plain(lua_State *L, peri_op op)
+{
+    const dsl_state *s = state_of(L);
+    peri_expr node[2];
+    dsl_model_ud *model = NULL;
+    int at = 0;
+    for (int k = 0; k < 2; k++) {
+        const dsl_expr *e = lua_type(L, k + 1) == LUA_TNUMBER ? NULL : plain_expr(L, s, k + 1);
+        if (e == NULL)
+            continue;
+        if (model != NULL && e->model != model)
+            return false;
+        model = e->model;
+        node[k] = e->node;
+        at = at * 2 + k + 1; /* 1, 2 or, for both, 4 */
+    }
+    if (at == 0)
+        return false;
+    if (at != 4) { /* the other one must be a number */
+        const int other = 3 - at;
+        if (lua_type(L, other) != LUA_TNUMBER ||
+            peri_expr_number(model->obj, lua_tonumber(L, other), &node[other - 1]) != PERI_OK)
+            return false;
+    }
+    if (peri_expr_op(model->obj, op, 2, node, &node[0]) != PERI_OK)
+        return false;
+    lua_getiuservalue(L, at == 4 ? 1 : at, UV_PARENT);
+    new_expr(L, model)->node = node[0];
+    return true;
+}
+
+/* The entry of a vector at 1 whose number is the integer at 2; false as above */
+bool index_plain(lua_State *L)
+{
+    int fits;
+    int64_t rows, cols;
+    const lua_Integer i = lua_tointegerx(L, 2, &fits);
+    const dsl_expr *e = fits ? plain_expr(L, state_of(L), 1) : NULL;
+    peri_expr node;
+    if (e == NULL)
+        return false;
+    peri_expr_shape(e->model->obj, e->node, &rows, &cols);
+    if (cols != 1 || i < 1 || i > rows || peri_expr_range(e->model->obj, e->node, 1, 1, i - 1, 1, &node) != PERI_OK)
+        return false;
+    lua_getiuservalue(L, 1, UV_PARENT);
+    new_expr(L, e->model)->node = node;
+    return true;
 }
 
 static void push_value(lua_State *L, peri_model *m, peri_expr node, bool row)
@@ -217,9 +289,6 @@ int push_node(lua_State *L, dsl_model_ud *model, int at, peri_expr node, bool ro
     }
     dsl_expr *e = push_expr(L, model, at);
     e->node = node;
-    e->frame = 0;
-    e->row = 0;
-    e->rows = e->cols = 0;
     if (row) {
         peri_expr_shape(model->obj, node, &rows, &cols);
         e->row = rows == 1 && cols > 1;
@@ -227,7 +296,8 @@ int push_node(lua_State *L, dsl_model_ud *model, int at, peri_expr node, bool ro
     return 1;
 }
 
-static void push_index_value(lua_State *L, peri_model *m, peri_expr node, uint32_t frame, int64_t rows, int64_t cols, bool row)
+static void push_index_value(lua_State *L, peri_model *m, peri_expr node, uint32_t frame, int64_t rows, int64_t cols,
+                             bool row)
 {
     int64_t total, size;
     peri_expr_shape(m, node, &total, &size);
@@ -242,7 +312,8 @@ static void push_index_value(lua_State *L, peri_model *m, peri_expr node, uint32
     check_status(L, peri_expr_value(m, node, 0, NULL, NULL, a->data));
 }
 
-int push_lifted(lua_State *L, dsl_model_ud *model, int at, peri_expr node, uint32_t frame, int64_t rows, int64_t cols, bool row)
+int push_lifted(lua_State *L, dsl_model_ud *model, int at, peri_expr node, uint32_t frame, int64_t rows, int64_t cols,
+                bool row)
 {
     if (model == NULL) {
         push_index_value(L, state_of(L)->scratch, node, frame, rows, cols, row);
@@ -257,17 +328,22 @@ int push_lifted(lua_State *L, dsl_model_ud *model, int at, peri_expr node, uint3
     return 1;
 }
 
-/* ---- operations -------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- operations -------------------------------------------------------------------------------------------------- */
 
 static const char *verb_of(peri_op op)
 {
     switch (op) {
-    case PERI_OP_ADD: return "added";
-    case PERI_OP_SUB: return "subtracted";
+    case PERI_OP_ADD:
+        return "added";
+    case PERI_OP_SUB:
+        return "subtracted";
     case PERI_OP_MUL:
-    case PERI_OP_MATMUL: return "multiplied";
-    case PERI_OP_DIV: return "divided";
-    default: return NULL;
+    case PERI_OP_MATMUL:
+        return "multiplied";
+    case PERI_OP_DIV:
+        return "divided";
+    default:
+        return NULL;
     }
 }
 
@@ -312,7 +388,8 @@ static bool scales(peri_op op, const operand *a)
            a[0].cols != a[1].rows;
 }
 
-static int apply_lifted(lua_State *L, peri_op op, int n, operand *a, dsl_model_ud *model, const dsl_frame *frame, bool row)
+static int apply_lifted(lua_State *L, peri_op op, int n, operand *a, dsl_model_ud *model, const dsl_frame *frame,
+                        bool row)
 {
     const lift_ctx c = {model_or_scratch(L, model), frame, state_of(L)};
     lift_value v[3];

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * random.c - peri.random: arrays of random numbers from the engine's counter-based streams. A call with a seed gives the same numbers whenever it is
- * made; one without takes the next numbers of the state's own stream, so a script repeats too.
+ * random.c - peri.random: arrays of random numbers from the engine's counter-based streams. A call with a seed gives
+ * the same numbers whenever it is made; one without takes the next numbers of the state's own stream, so a script
+ * repeats too.
  */
 #include "internal.h"
 #include <math.h>
@@ -95,7 +96,8 @@ static int l_uniform(lua_State *L)
 {
     static const char *const names[] = {"n", "rows", "cols", "seed", "lower", "upper", NULL};
     const stream r = read_stream(L, "random.uniform", names);
-    const double lo = number_option(L, "random.uniform", "lower", 0), up = number_option(L, "random.uniform", "upper", 1);
+    const double lo = number_option(L, "random.uniform", "lower", 0),
+                 up = number_option(L, "random.uniform", "upper", 1);
     if (lo > up)
         raise(L, "random.uniform: lower %.14g is above upper %.14g", lo, up);
     double *x = entries(L);
@@ -109,7 +111,8 @@ static int l_integers(lua_State *L)
 {
     static const char *const names[] = {"n", "rows", "cols", "seed", "lower", "upper", NULL};
     const stream r = read_stream(L, "random.integers", names);
-    const int64_t lo = integer_option(L, "random.integers", "lower", 1), up = integer_option(L, "random.integers", "upper", 0);
+    const int64_t lo = integer_option(L, "random.integers", "lower", 1),
+                  up = integer_option(L, "random.integers", "upper", 0);
     const int64_t most = INT64_C(1) << 53; /* integers that doubles hold */
     if (lo > up || lo < -most || up > most)
         raise(L, "random.integers: lower (1 where absent) and upper must give a range, not %lld .. %lld", (long long)lo,
@@ -129,5 +132,5 @@ static int l_seed(lua_State *L)
     return 0;
 }
 
-const luaL_Reg random_functions[] = {{"normal", l_normal}, {"uniform", l_uniform}, {"integers", l_integers},
-                                     {"seed", l_seed},     {NULL, NULL}};
+const luaL_Reg random_functions[] = {
+    {"normal", l_normal}, {"uniform", l_uniform}, {"integers", l_integers}, {"seed", l_seed}, {NULL, NULL}};

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * solution.c - what m:solve gives: fields made when first asked for and kept, values of expressions, multipliers, the JSON text. A solution keeps its
- * model's Lua value alive; the engine's object keeps the engine's model.
+ * solution.c - what m:solve gives: fields made when first asked for and kept, values of expressions, multipliers, the
+ * JSON text. A solution keeps its model's Lua value alive; the engine's object keeps the engine's model.
  */
 #include "internal.h"
 #include <errno.h>
@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* ---- values and multipliers ------------------------------------------------------------------------------------------------------------------ */
+/* ---- values and multipliers -------------------------------------------------------------------------------------- */
 
 /* A place for rows x cols numbers: an array on the stack, or for a scalar `number`. */
 static double *room(lua_State *L, int64_t rows, int64_t cols, double *number)
@@ -33,7 +33,8 @@ static void check_own_expr(lua_State *L, const dsl_solution *sol, int i, const c
     }
     if (e->model != sol->model) {
         describe(L, i, text, sizeof text);
-        raise(L, "%s: %s belongs to model \"%s\", the solution to model \"%s\"", what, text, e->model->name, sol->model->name);
+        raise(L, "%s: %s belongs to model \"%s\", the solution to model \"%s\"", what, text, e->model->name,
+              sol->model->name);
     }
 }
 
@@ -115,7 +116,7 @@ static int l_reduced_cost(lua_State *L)
     return done(L, out, &number);
 }
 
-/* ---- texts ---------------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- texts ------------------------------------------------------------------------------------------------------- */
 
 static peri_status make_json(void *ud, char **text)
 {
@@ -156,7 +157,8 @@ static int l_save(lua_State *L)
     const char *json = lua_tostring(L, -1), *path = lua_tostring(L, 2);
     errno = 0;
     FILE *file = fopen(path, "wb");
-    bool ok = file != NULL && fwrite(json, 1, length, file) == length && (json[length - 1] == '\n' || fputc('\n', file) != EOF);
+    bool ok = file != NULL && fwrite(json, 1, length, file) == length &&
+              (json[length - 1] == '\n' || fputc('\n', file) != EOF);
     int why = errno;
     if (file != NULL && fclose(file) != 0) {
         why = ok ? errno : why;
@@ -167,7 +169,7 @@ static int l_save(lua_State *L)
     return 0;
 }
 
-/* ---- fields ------------------------------------------------------------------------------------------------------------------------------------------ */
+/* ---- fields ------------------------------------------------------------------------------------------------------ */
 
 static void put_number(lua_State *L, const char *name, double value)
 {
@@ -269,10 +271,17 @@ static const struct {
     const char *name;
     void (*push)(lua_State *L, const peri_solution *s);
 } fields[] = {
-    {"status", push_status},           {"objective", push_objective},     {"message", push_message},
-    {"solver", push_solver},           {"plan", push_plan},               {"iterations", push_iterations},
-    {"seconds", push_seconds},         {"certificate", push_certificate}, {"evaluations", push_evaluations},
-    {"times", push_times},             {"history", push_history},
+    {"status", push_status},
+    {"objective", push_objective},
+    {"message", push_message},
+    {"solver", push_solver},
+    {"plan", push_plan},
+    {"iterations", push_iterations},
+    {"seconds", push_seconds},
+    {"certificate", push_certificate},
+    {"evaluations", push_evaluations},
+    {"times", push_times},
+    {"history", push_history},
 };
 
 /* The table of fields made so far, on the stack. */
@@ -379,5 +388,5 @@ static int l_warm_start(lua_State *L)
 const luaL_Reg solution_methods[] = {{"value", l_value}, {"dual", l_dual}, {"reduced_cost", l_reduced_cost},
                                      {"json", l_json},   {"save", l_save}, {"warm_start", l_warm_start},
                                      {NULL, NULL}};
-const luaL_Reg solution_metamethods[] = {{"__gc", l_gc}, {"__close", l_gc}, {"__index", l_index}, {"__tostring", l_tostring},
-                                         {NULL, NULL}};
+const luaL_Reg solution_metamethods[] = {
+    {"__gc", l_gc}, {"__close", l_gc}, {"__index", l_index}, {"__tostring", l_tostring}, {NULL, NULL}};
