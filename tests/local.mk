@@ -36,6 +36,9 @@ unit_tests = \
 	tests/unit/io_token.t \
 	tests/unit/model_classify.t \
 	tests/unit/oracle_nlp.t \
+	tests/unit/plugin_bad.t \
+	tests/unit/plugin_option.t \
+	tests/unit/plugin_registry.t \
 	tests/unit/run_certify.t \
 	tests/unit/run_outcome.t \
 	tests/unit/run_solve.t \
@@ -48,7 +51,52 @@ tests_unit_run_solve_t_SOURCES = tests/unit/run_solve.c tests/unit/text_model.h
 tests_unit_diff_roll_t_SOURCES = tests/unit/diff_roll.c tests/unit/random_graph.c tests/unit/random_graph.h
 tests_unit_diff_random_t_SOURCES = tests/unit/diff_random.c tests/unit/random_graph.c tests/unit/random_graph.h
 
-check_PROGRAMS += $(unit_tests)
-TESTS += $(unit_tests)
+folder_helpers = tests/unit/plugin_folder.c tests/unit/plugin_folder.h
+tests_unit_plugin_bad_t_SOURCES = tests/unit/plugin_bad.c tests/unit/text_model.h $(folder_helpers)
+tests_unit_plugin_option_t_SOURCES = tests/unit/plugin_option.c
+tests_unit_plugin_registry_t_SOURCES = tests/unit/plugin_registry.c $(folder_helpers)
 
-EXTRA_DIST += tests/tap/tap.lua
+# ---- plugins: what all of them promise; a host and a plugin in C++
+
+plugin_tests = tests/plugin/contract.t tests/plugin/cxx_host.t
+tests_plugin_contract_t_SOURCES = tests/plugin/contract.c tests/plugin/contract.h tests/plugin/contract_faults.c \
+	tests/plugin/contract_linear.c tests/plugin/contract_problems.c tests/unit/text_model.h
+tests_plugin_contract_t_LDADD = $(LDADD) -lpthread
+tests_plugin_cxx_host_t_SOURCES = tests/plugin/cxx_host.cc
+tests_plugin_cxx_host_t_LDADD = libperigee.a $(engine_libs)
+
+check_PROGRAMS += $(unit_tests) $(plugin_tests)
+TESTS += $(unit_tests) $(plugin_tests)
+
+# ---- plugins made for the tests, most of them with one fault. absent needs a library that is gone afterwards.
+
+bad_plugins = absent callback copy duplicate empty fp_mode good int_size kind liar longer magic major minor misnamed nameless nan \
+	no_entry no_ops no_options offset option_size pointer_size process range real_size shorter summary table_size traits twice \
+	type undefined
+test_plugins = $(bad_plugins:%=tests/bad/%.so) tests/plugin/abi_1_0.so tests/plugin/cxx_descent.so
+test_plugin_flags = -I$(top_srcdir)/engine/include $(CPPFLAGS)
+CXX_WARNINGS = -std=c++11 -Wall -Wextra -Wpedantic -Werror -fPIC
+
+tests/bad/%.so: tests/bad/%.c tests/bad/bad.h engine/include/perigee/plugin.h
+	$(AM_V_CCLD)$(MKDIR_P) tests/bad && $(CC) $(test_plugin_flags) $(AM_CFLAGS) $(CFLAGS) $(AM_LDFLAGS) $(LDFLAGS) -shared -o $@ $<
+
+tests/bad/absent.so: tests/bad/absent.c tests/bad/libabsent.c tests/bad/bad.h engine/include/perigee/plugin.h
+	$(AM_V_CCLD)$(MKDIR_P) tests/bad && absent=tests/bad/libperigee-absent.so.3 && \
+	$(CC) $(AM_CFLAGS) $(CFLAGS) $(AM_LDFLAGS) $(LDFLAGS) -shared -Wl,-soname,libperigee-absent.so.3 -o $$absent \
+	    $(srcdir)/tests/bad/libabsent.c && \
+	$(CC) $(test_plugin_flags) $(AM_CFLAGS) $(CFLAGS) $(AM_LDFLAGS) $(LDFLAGS) -shared -o $@ $< $$absent && rm -f $$absent
+
+tests/plugin/%.so: tests/plugin/%.c engine/include/perigee/plugin.h
+	$(AM_V_CCLD)$(MKDIR_P) tests/plugin && \
+	$(CC) $(test_plugin_flags) $(AM_CFLAGS) $(CFLAGS) $(AM_LDFLAGS) $(LDFLAGS) -shared -Wl,-z,defs -o $@ $< -lm
+
+tests/plugin/%.so: tests/plugin/%.cc engine/include/perigee/plugin.h
+	$(AM_V_CXXLD)$(MKDIR_P) tests/plugin && $(CXX) $(test_plugin_flags) $(CXX_WARNINGS) $(SANITIZE_CFLAGS) $(CXXFLAGS) \
+	    $(AM_LDFLAGS) $(LDFLAGS) -shared -o $@ $<
+
+AM_CXXFLAGS = $(CXX_WARNINGS) $(SANITIZE_CFLAGS)
+check_DATA = $(test_plugins)
+CLEANFILES += $(test_plugins)
+
+EXTRA_DIST += tests/tap/tap.lua tests/bad/bad.h tests/bad/libabsent.c $(bad_plugins:%=tests/bad/%.c) \
+	tests/plugin/abi_1_0.c tests/plugin/cxx_descent.cc

@@ -134,20 +134,19 @@ static bool check_texts(const peri_plugin *p, char *why, size_t size)
     return false;
 }
 
-/* The first required callback that is NULL, or NULL. */
+/* The first required callback that is NULL, or NULL. fini may be: the arena frees what most methods have. */
 static const char *missing_callback(const peri_plugin *p)
 {
     if (p->ops == NULL)
         return "ops";
     if (p->kind == PERI_KIND_SOLVER) {
         const peri_solver_ops *ops = p->ops;
-        return ops->init == NULL ? "ops.init" : ops->step == NULL ? "ops.step" : ops->fini == NULL ? "ops.fini" : NULL;
+        return ops->init == NULL ? "ops.init" : ops->step == NULL ? "ops.step" : NULL;
     }
     const peri_linear_solver_ops *ops = p->ops;
     return ops->analyse == NULL  ? "ops.analyse"
            : ops->factor == NULL ? "ops.factor"
            : ops->solve == NULL  ? "ops.solve"
-           : ops->fini == NULL   ? "ops.fini"
                                  : NULL;
 }
 

@@ -8,6 +8,7 @@
 #include "plugin/registry.h"
 #include "plugin_folder.h"
 #include "tap/tap.h"
+#include "unit/text_model.h"
 
 #include <fenv.h>
 #include <locale.h>
@@ -186,28 +187,14 @@ static void test_process(void)
 /* ---- solves
  * --------------------------------------------------------------------------------------------------------------- */
 
-/* minimize (x1 - 2)^2 + x2^2 from (8, 4) subject to x1 + x2 <= 1: the start point is infeasible by 11. */
+/* From (8, 4): infeasible by 11, the objective 52. */
 static peri_model *problem(peri_context *ctx)
 {
-    peri_model *m = peri_model_new(ctx, "p");
-    peri_expr x = 0, a = 0, b = 0, two = 0, f = 0, g = 0, sum = 0;
-    const double start[2] = {8, 4}, lower = -INFINITY, upper = 1;
-    peri_constraint c = 0;
-    peri_status s = peri_model_var(m, "x", 2, 1, &x);
-    s = s != PERI_OK ? s : peri_model_set_start(m, x, 2, start);
-    s = s != PERI_OK ? s : peri_expr_range(m, x, 1, 1, 0, 1, &a);
-    s = s != PERI_OK ? s : peri_expr_range(m, x, 1, 1, 1, 1, &b);
-    s = s != PERI_OK ? s : peri_expr_number(m, 2, &two);
-    s = s != PERI_OK ? s : peri_expr_op(m, PERI_OP_SUB, 2, (peri_expr[]){a, two}, &f);
-    s = s != PERI_OK ? s : peri_expr_op(m, PERI_OP_MUL, 2, (peri_expr[]){f, f}, &f);
-    s = s != PERI_OK ? s : peri_expr_op(m, PERI_OP_MUL, 2, (peri_expr[]){b, b}, &g);
-    s = s != PERI_OK ? s : peri_expr_op(m, PERI_OP_ADD, 2, (peri_expr[]){f, g}, &f);
-    s = s != PERI_OK ? s : peri_expr_op(m, PERI_OP_ADD, 2, (peri_expr[]){a, b}, &sum);
-    s = s != PERI_OK ? s : peri_model_constrain(m, "budget", sum, 1, &lower, &upper, &c);
-    s = s != PERI_OK ? s : peri_model_minimize(m, f);
-    if (s != PERI_OK)
-        diag("the problem: %s", peri_error(ctx));
-    return m;
+    const double start[2] = {8, 4};
+    text_model t = text_new(ctx, 2, start);
+    text_minimize(&t, "(x1-2)^2 + x2^2");
+    text_constrain(&t, "budget", -INFINITY, "x1 + x2", 1);
+    return t.m;
 }
 
 static peri_solution *solve_with(peri_model *m, const char *solver)
@@ -225,20 +212,17 @@ static void test_nan(void)
     const folder f = folder_new();
     char log[4096];
     double x[2] = {0, 0};
-    peri_expr var = PERI_NO_EXPR;
-    peri_context *ctx = with_plugin(&f, "nan", log, sizeof log);
-    peri_model *m = peri_model_new(ctx, "p");
     const double start[2] = {8, 4};
-    is_int(peri_model_var(m, "x", 2, 1, &var), PERI_OK, "nan: a model");
-    is_int(peri_model_set_start(m, var, 2, start), PERI_OK, "nan: its start");
-    is_int(peri_expr_op(m, PERI_OP_SUM, 1, &var, &var), PERI_OK, "nan: its objective");
-    is_int(peri_model_minimize(m, var), PERI_OK, "nan: minimized");
+    peri_context *ctx = with_plugin(&f, "nan", log, sizeof log);
+    text_model t = text_new(ctx, 2, start);
+    text_minimize(&t, "x1 + x2");
+    peri_model *m = t.m;
     peri_solution *s = solve_with(m, "nan");
     if (s != NULL) {
         is_text(peri_outcome_name(peri_solution_outcome(s)), "numerical_error", "nan: the status");
         has_text(peri_solution_message(s), "x[1]", "nan: the component is named");
-        is_int(peri_solution_value(s, var, x), PERI_OK, "nan: the point");
-        is_close(x[0], 3, 1e-15, 0, "nan: is the last finite one, 2 + 1");
+        is_int(peri_solution_value(s, t.x, x), PERI_OK, "nan: the point");
+        is_close(x[0], 2, 1e-15, 0, "nan: is the last finite one");
     }
     peri_solution_free(s);
     peri_model_free(m);

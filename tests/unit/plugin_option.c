@@ -166,7 +166,7 @@ static void test_errors(fixture *f)
             "lbfgs: option \"search\" is 1, must be one of \"armijo\", \"strong-wolfe\", \"hager-zhang\"");
     refused(f, set_number(f, "trace", 3), "lbfgs: option \"trace\" is 3, must be a text");
     refused(f, set_number(f, "memmory", 3), "lbfgs: no option \"memmory\" (did you mean \"memory\"?)");
-    refused(f, set_number(f, "tolerence", 3), "lbfgs: no option \"tolerence\" (did you mean \"tolerance\"?)");
+    refused(f, set_number(f, "itertions", 3), "lbfgs: no option \"itertions\" (did you mean \"iterations\"?)");
     refused(f, set_number(f, "quux", 3), "lbfgs: no option \"quux\"");
 }
 

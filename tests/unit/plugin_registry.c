@@ -19,7 +19,7 @@ enum { COPIES = 120 };
 static void write_copies(const folder *f, int first, int count, const char *stem)
 {
     size_t size = 0;
-    char *data = file_bytes(built("tests/plugin/copy.so"), &size);
+    char *data = file_bytes(built("tests/bad/copy.so"), &size);
     for (int k = first; k < first + count; k++) {
         char name[32], digits[16];
         snprintf(name, sizeof name, "%s%d.so", stem, k);
