@@ -19,7 +19,7 @@
 enum {
     EVAL_LANES = 16,       /* instances treated at a time, whatever the width of the processor's vectors: partial sums */
     EVAL_BLOCK_UNIT = 16,  /* blocks have a multiple of this length */
-    EVAL_MAX_BLOCK = 1024
+    EVAL_MAX_BLOCK = 384 /* not a multiple of a page: addresses a page apart are in each other's way */
 };
 
 enum { EVAL_ADD, EVAL_SUB, EVAL_MUL, EVAL_RSUB }; /* o1, o2, o3 */
@@ -60,7 +60,8 @@ struct eval_ins {
     const double *p[4];
     const int32_t *index; /* of all instances */
     int32_t imm;
-    uint16_t flags; /* bit k: p[k] moves; bit 4: dst moves; bit 5: SINCOS' second destination moves; bit 8 + k: p[k] steps */
+    uint16_t flags; /* bit k: p[k] moves; bit 4: dst moves; bit 5: SINCOS' second destination moves; bit 8 + k: p[k] steps;
+                        bit 12: p[1] is p[0], 13: p[2] is p[0], 14: p[3] is p[2], arrays all */
     uint16_t code;
 };
 

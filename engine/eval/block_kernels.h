@@ -12,75 +12,78 @@
 #include <math.h>
 
 #define MASK(bit) (-(int64_t)(c->flags >> (bit) & 1))
-#define OPERAND(k)                                                                                                     \
-    const double *const p##k = c->p[k] + (start & MASK(k));                                                            \
-    const int64_t s##k = MASK(8 + (k))
 #define TARGET double *const d = c->dst + (start & MASK(4))
 
+/* Operand k in two vectors, v0 and v1: a scalar is read once, an array in the loop, unless it is the same as an earlier operand. */
+#define OPERAND(k, v)                                                                                                  \
+    const double *const p##k = c->p[k] + (start & MASK(k));                                                            \
+    const bool is_array##k = (c->flags >> (8 + (k)) & 1) != 0;                                                         \
+    V v##0 = spread(0), v##1 = v##0;                                                                                   \
+    if (!is_array##k)                                                                                                  \
+        v##0 = v##1 = load(p##k)
+#define OPERANDS1 OPERAND(0, a)
+#define OPERANDS2                                                                                                      \
+    OPERANDS1;                                                                                                         \
+    OPERAND(1, b);                                                                                                     \
+    const bool same1 = (c->flags >> 12 & 1) != 0
+#define OPERANDS3                                                                                                      \
+    OPERANDS2;                                                                                                         \
+    OPERAND(2, e);                                                                                                     \
+    const bool same2 = (c->flags >> 13 & 1) != 0
+#define OPERANDS4                                                                                                      \
+    OPERANDS3;                                                                                                         \
+    OPERAND(3, f);                                                                                                     \
+    const bool same3 = (c->flags >> 14 & 1) != 0
+
+#define READ(k, v, at)                                                                                                 \
+    if (is_array##k) {                                                                                                 \
+        v##0 = load(p##k + (at));                                                                                      \
+        v##1 = load(p##k + (at) + W);                                                                                  \
+    }
+#define READ_OR(k, v, at, w)                                                                                           \
+    if (same##k) {                                                                                                     \
+        v##0 = w##0;                                                                                                   \
+        v##1 = w##1;                                                                                                   \
+    } else                                                                                                             \
+        READ(k, v, at)
+#define READS1(at) READ(0, a, at)
+#define READS2(at) READS1(at) READ_OR(1, b, at, a)
+#define READS3(at) READS2(at) READ_OR(2, e, at, a)
+#define READS4(at) READS3(at) READ_OR(3, f, at, e)
+
+/* One vector, or part of one */
+#define ONE(k, v, L)                                                                                                   \
+    if (is_array##k)                                                                                                   \
+        v##0 = L(p##k + i);
+#define ONE1(L) ONE(0, a, L)
+#define ONE2(L) ONE1(L) ONE(1, b, L)
+#define ONE3(L) ONE2(L) ONE(2, e, L)
+#define ONE4(L) ONE3(L) ONE(3, f, L)
 #define REST_LOAD(p) load_part((p), n - i)
-#define REST_STORE(p, v) store_part((p), (v), n - i)
 
-/* The three loops of an instruction: whole groups of lanes, whole vectors, the rest. */
-#define LOOPS(READ, EXPR)                                                                                              \
-    int64_t i = 0;                                                                                                     \
-    for (; i + EVAL_LANES <= n; i += EVAL_LANES)                                                                       \
-        for (int u = 0; u < EVAL_LANES; u += W) {                                                                      \
-            READ(u, load);                                                                                             \
-            store(d + i + u, EXPR);                                                                                    \
+#define ARGS1(j) (a##j)
+#define ARGS2(j) (a##j, b##j)
+#define ARGS3(j) (a##j, b##j, e##j)
+#define ARGS4(j) (a##j, b##j, e##j, f##j)
+#define APPLY(F, args) F args
+
+/* dst = F(operands): pairs of vectors, a vector, part of a vector */
+#define MAP(NAME, N, F)                                                                                                \
+    static void NAME(const eval_ins *c, int64_t start, int64_t n)                                                      \
+    {                                                                                                                  \
+        OPERANDS##N;                                                                                                   \
+        TARGET;                                                                                                        \
+        int64_t i = 0;                                                                                                 \
+        for (; i + 2 * W <= n; i += 2 * W) {                                                                           \
+            READS##N(i) store(d + i, APPLY(F, ARGS##N(0)));                                                            \
+            store(d + i + W, APPLY(F, ARGS##N(1)));                                                                    \
         }                                                                                                              \
-    for (; i + W <= n; i += W) {                                                                                       \
-        READ(0, load);                                                                                                 \
-        store(d + i, EXPR);                                                                                            \
-    }                                                                                                                  \
-    if (W > 1 && i < n) {                                                                                              \
-        READ(0, REST_LOAD);                                                                                            \
-        REST_STORE(d + i, EXPR);                                                                                       \
-    }
-
-#define READ1(u, L) const V a = L(p0 + (i & s0) + (u))
-#define READ2(u, L)                                                                                                    \
-    READ1(u, L);                                                                                                       \
-    const V b = L(p1 + (i & s1) + (u))
-#define READ3(u, L)                                                                                                    \
-    READ2(u, L);                                                                                                       \
-    const V e = L(p2 + (i & s2) + (u))
-#define READ4(u, L)                                                                                                    \
-    READ3(u, L);                                                                                                       \
-    const V f = L(p3 + (i & s3) + (u))
-
-#define MAP1(NAME, EXPR)                                                                                               \
-    static void NAME(const eval_ins *c, int64_t start, int64_t n)                                                      \
-    {                                                                                                                  \
-        OPERAND(0);                                                                                                    \
-        TARGET;                                                                                                        \
-        LOOPS(READ1, EXPR)                                                                                             \
-    }
-#define MAP2(NAME, EXPR)                                                                                               \
-    static void NAME(const eval_ins *c, int64_t start, int64_t n)                                                      \
-    {                                                                                                                  \
-        OPERAND(0);                                                                                                    \
-        OPERAND(1);                                                                                                    \
-        TARGET;                                                                                                        \
-        LOOPS(READ2, EXPR)                                                                                             \
-    }
-#define MAP3(NAME, EXPR)                                                                                               \
-    static void NAME(const eval_ins *c, int64_t start, int64_t n)                                                      \
-    {                                                                                                                  \
-        OPERAND(0);                                                                                                    \
-        OPERAND(1);                                                                                                    \
-        OPERAND(2);                                                                                                    \
-        TARGET;                                                                                                        \
-        LOOPS(READ3, EXPR)                                                                                             \
-    }
-#define MAP4(NAME, EXPR)                                                                                               \
-    static void NAME(const eval_ins *c, int64_t start, int64_t n)                                                      \
-    {                                                                                                                  \
-        OPERAND(0);                                                                                                    \
-        OPERAND(1);                                                                                                    \
-        OPERAND(2);                                                                                                    \
-        OPERAND(3);                                                                                                    \
-        TARGET;                                                                                                        \
-        LOOPS(READ4, EXPR)                                                                                             \
+        for (; i + W <= n; i += W) {                                                                                   \
+            ONE##N(load) store(d + i, APPLY(F, ARGS##N(0)));                                                           \
+        }                                                                                                              \
+        if (W > 1 && i < n) {                                                                                          \
+            ONE##N(REST_LOAD) store_part(d + i, APPLY(F, ARGS##N(0)), n - i);                                          \
+        }                                                                                                              \
     }
 
 /* ---- tiles ------------------------------------------------------------------------------------------------------------- */
@@ -90,34 +93,47 @@
 #define DO_MUL(x, y) ((x) * (y))
 #define DO_RSUB(x, y) ((y) - (x))
 
-#define TILES_2(o1)                                                                                                    \
-    MAP2(t1_##o1, DO_##o1(a, b))                                                                                       \
-    MAP3(t2_##o1##_ADD, DO_ADD(DO_##o1(a, b), e))                                                                      \
-    MAP3(t2_##o1##_SUB, DO_SUB(DO_##o1(a, b), e))                                                                      \
-    MAP3(t2_##o1##_MUL, DO_MUL(DO_##o1(a, b), e))                                                                      \
-    MAP3(t2_##o1##_RSUB, DO_RSUB(DO_##o1(a, b), e))
-TILES_2(ADD)
-TILES_2(SUB)
-TILES_2(MUL)
+#define DO_2(o1, o2, a, b, e) DO_##o2(DO_##o1(a, b), e)
+#define DO_3(o1, o2, o3, a, b, e, f) DO_##o3(DO_2(o1, o2, a, b, e), f)
+#define DO_4(o1, o2, o3, a, b, e, f) DO_##o2(DO_##o1(a, b), DO_##o3(e, f))
 
-#define TILES_3(o1, o2)                                                                                                \
-    MAP4(t3_##o1##_##o2##_ADD, DO_ADD(DO_##o2(DO_##o1(a, b), e), f))                                                   \
-    MAP4(t3_##o1##_##o2##_SUB, DO_SUB(DO_##o2(DO_##o1(a, b), e), f))                                                   \
-    MAP4(t3_##o1##_##o2##_MUL, DO_MUL(DO_##o2(DO_##o1(a, b), e), f))                                                   \
-    MAP4(t3_##o1##_##o2##_RSUB, DO_RSUB(DO_##o2(DO_##o1(a, b), e), f))
-#define TILES_3_ALL(o1) TILES_3(o1, ADD) TILES_3(o1, SUB) TILES_3(o1, MUL) TILES_3(o1, RSUB)
-TILES_3_ALL(ADD)
-TILES_3_ALL(SUB)
-TILES_3_ALL(MUL)
+#define T2(o1, o2)                                                                                                     \
+    static inline V do2_##o1##_##o2(V a, V b, V e)                                                                     \
+    {                                                                                                                  \
+        return DO_2(o1, o2, a, b, e);                                                                                  \
+    }                                                                                                                  \
+    MAP(t2_##o1##_##o2, 3, do2_##o1##_##o2)
+#define T3(o1, o2, o3)                                                                                                 \
+    static inline V do3_##o1##_##o2##_##o3(V a, V b, V e, V f)                                                         \
+    {                                                                                                                  \
+        return DO_3(o1, o2, o3, a, b, e, f);                                                                           \
+    }                                                                                                                  \
+    MAP(t3_##o1##_##o2##_##o3, 4, do3_##o1##_##o2##_##o3)
+#define T4(o1, o2, o3)                                                                                                 \
+    static inline V do4_##o1##_##o2##_##o3(V a, V b, V e, V f)                                                         \
+    {                                                                                                                  \
+        return DO_4(o1, o2, o3, a, b, e, f);                                                                           \
+    }                                                                                                                  \
+    MAP(t4_##o1##_##o2##_##o3, 4, do4_##o1##_##o2##_##o3)
 
-#define TILES_4(o1, o2)                                                                                                \
-    MAP4(t4_##o1##_##o2##_ADD, DO_##o2(DO_##o1(a, b), DO_ADD(e, f)))                                                   \
-    MAP4(t4_##o1##_##o2##_SUB, DO_##o2(DO_##o1(a, b), DO_SUB(e, f)))                                                   \
-    MAP4(t4_##o1##_##o2##_MUL, DO_##o2(DO_##o1(a, b), DO_MUL(e, f)))
-#define TILES_4_ALL(o1) TILES_4(o1, ADD) TILES_4(o1, SUB) TILES_4(o1, MUL)
-TILES_4_ALL(ADD)
-TILES_4_ALL(SUB)
-TILES_4_ALL(MUL)
+#define T2_ALL(o1) T2(o1, ADD) T2(o1, SUB) T2(o1, MUL) T2(o1, RSUB)
+#define T3_SOME(o1, o2) T3(o1, o2, ADD) T3(o1, o2, SUB) T3(o1, o2, MUL) T3(o1, o2, RSUB)
+#define T3_ALL(o1) T3_SOME(o1, ADD) T3_SOME(o1, SUB) T3_SOME(o1, MUL) T3_SOME(o1, RSUB)
+#define T4_SOME(o1, o2) T4(o1, o2, ADD) T4(o1, o2, SUB) T4(o1, o2, MUL)
+#define T4_ALL(o1) T4_SOME(o1, ADD) T4_SOME(o1, SUB) T4_SOME(o1, MUL)
+
+MAP(t1_ADD, 2, DO_ADD)
+MAP(t1_SUB, 2, DO_SUB)
+MAP(t1_MUL, 2, DO_MUL)
+T2_ALL(ADD)
+T2_ALL(SUB)
+T2_ALL(MUL)
+T3_ALL(ADD)
+T3_ALL(SUB)
+T3_ALL(MUL)
+T4_ALL(ADD)
+T4_ALL(SUB)
+T4_ALL(MUL)
 
 /* ---- elementwise --------------------------------------------------------------------------------------------------------- */
 
@@ -174,162 +190,125 @@ static inline V power_of(V a, int32_t exponent)
     return r;
 }
 
-MAP1(copy, a)
-MAP1(op_neg, -a)
-MAP1(op_abs, magnitude(a))
-MAP1(op_sign, sign_of(a))
-MAP1(op_step, chosen(a, spread(1), spread(0)))
-MAP1(op_square, a *a)
-MAP1(op_recip, spread(1) / a)
-MAP1(op_sqrt, root(a))
-MAP1(op_relu, chosen(a, a, spread(0)))
-MAP2(op_div, a / b)
-MAP2(op_min2, smaller_of(a, b))
-MAP2(op_max2, larger_of(a, b))
-MAP3(op_where, chosen(a, b, e))
-MAP1(op_powi, power_of(a, c->imm))
+#define DO_COPY(a) (a)
+#define DO_NEG(a) (-(a))
+#define DO_STEP(a) chosen(a, spread(1), spread(0))
+#define DO_SQUARE(a) ((a) * (a))
+#define DO_RECIP(a) (spread(1) / (a))
+#define DO_RELU(a) chosen(a, a, spread(0))
+#define DO_DIV(a, b) ((a) / (b))
+#define DO_POWI(a) power_of(a, c->imm)
+MAP(copy, 1, DO_COPY)
+MAP(op_neg, 1, DO_NEG)
+MAP(op_abs, 1, magnitude)
+MAP(op_sign, 1, sign_of)
+MAP(op_step, 1, DO_STEP)
+MAP(op_square, 1, DO_SQUARE)
+MAP(op_recip, 1, DO_RECIP)
+MAP(op_sqrt, 1, root)
+MAP(op_relu, 1, DO_RELU)
+MAP(op_div, 2, DO_DIV)
+MAP(op_min2, 2, smaller_of)
+MAP(op_max2, 2, larger_of)
+MAP(op_where, 3, chosen)
+MAP(op_powi, 1, DO_POWI)
 
 /* Longer functions: one vector at a time. */
-#define CALLS(READ, EXPR)                                                                                              \
-    int64_t i = 0;                                                                                                     \
-    for (; i + W <= n; i += W) {                                                                                       \
-        READ(0, load);                                                                                                 \
-        store(d + i, EXPR);                                                                                            \
-    }                                                                                                                  \
-    if (W > 1 && i < n) {                                                                                              \
-        READ(0, REST_LOAD);                                                                                            \
-        REST_STORE(d + i, EXPR);                                                                                       \
-    }
-#define CALL1(NAME, EXPR)                                                                                              \
+#define CALL(NAME, N, F)                                                                                               \
     static void NAME(const eval_ins *c, int64_t start, int64_t n)                                                      \
     {                                                                                                                  \
-        OPERAND(0);                                                                                                    \
+        OPERANDS##N;                                                                                                   \
         TARGET;                                                                                                        \
-        CALLS(READ1, EXPR)                                                                                             \
+        int64_t i = 0;                                                                                                 \
+        for (; i + W <= n; i += W) {                                                                                   \
+            ONE##N(load) store(d + i, APPLY(F, ARGS##N(0)));                                                           \
+        }                                                                                                              \
+        if (W > 1 && i < n) {                                                                                          \
+            ONE##N(REST_LOAD) store_part(d + i, APPLY(F, ARGS##N(0)), n - i);                                          \
+        }                                                                                                              \
+        UNUSED##N;                                                                                                     \
     }
-#define CALL2(NAME, EXPR)                                                                                              \
-    static void NAME(const eval_ins *c, int64_t start, int64_t n)                                                      \
-    {                                                                                                                  \
-        OPERAND(0);                                                                                                    \
-        OPERAND(1);                                                                                                    \
-        TARGET;                                                                                                        \
-        CALLS(READ2, EXPR)                                                                                             \
-    }
-
-CALL1(op_exp, MATH(exp)(a))
-CALL1(op_expm1, MATH(expm1)(a))
-CALL1(op_log, MATH(log)(a))
-CALL1(op_log1p, log1p_of(a))
-CALL1(op_sin, MATH(sin)(a))
-CALL1(op_cos, MATH(cos)(a))
-CALL1(op_tan, MATH(tan)(a))
-CALL1(op_asin, MATH(asin)(a))
-CALL1(op_acos, MATH(acos)(a))
-CALL1(op_atan, MATH(atan)(a))
-CALL1(op_sinh, MATH(sinh)(a))
-CALL1(op_cosh, MATH(cosh)(a))
-CALL1(op_tanh, MATH(tanh)(a))
-CALL1(op_sigmoid, sigmoid_of(a))
-CALL1(op_softplus, softplus_of(a))
-CALL2(op_pow, MATH(pow)(a, b))
-CALL2(op_atan2, MATH(atan2)(a, b))
+#define UNUSED1 (void)a1
+#define UNUSED2 (void)a1, (void)b1, (void)same1
+CALL(op_exp, 1, MATH(exp))
+CALL(op_expm1, 1, MATH(expm1))
+CALL(op_log, 1, MATH(log))
+CALL(op_log1p, 1, log1p_of)
+CALL(op_sin, 1, MATH(sin))
+CALL(op_cos, 1, MATH(cos))
+CALL(op_tan, 1, MATH(tan))
+CALL(op_asin, 1, MATH(asin))
+CALL(op_acos, 1, MATH(acos))
+CALL(op_atan, 1, MATH(atan))
+CALL(op_sinh, 1, MATH(sinh))
+CALL(op_cosh, 1, MATH(cosh))
+CALL(op_tanh, 1, MATH(tanh))
+CALL(op_sigmoid, 1, sigmoid_of)
+CALL(op_softplus, 1, softplus_of)
+CALL(op_pow, 2, MATH(pow))
+CALL(op_atan2, 2, MATH(atan2))
 
 static void op_sincos(const eval_ins *c, int64_t start, int64_t n)
 {
-    OPERAND(0);
+    OPERANDS1;
     TARGET;
     double *const d2 = (double *)(uintptr_t)c->p[3] + (start & MASK(5));
     int64_t i = 0;
     for (; i + W <= n; i += W) {
         V sine, cosine;
-        sine_cosine(load(p0 + (i & s0)), &sine, &cosine);
+        ONE1(load)
+        sine_cosine(a0, &sine, &cosine);
         store(d + i, sine);
         store(d2 + i, cosine);
     }
     if (W > 1 && i < n) {
         V sine, cosine;
-        sine_cosine(REST_LOAD(p0 + (i & s0)), &sine, &cosine);
-        REST_STORE(d + i, sine);
-        REST_STORE(d2 + i, cosine);
+        ONE1(REST_LOAD)
+        sine_cosine(a0, &sine, &cosine);
+        store_part(d + i, sine, n - i);
+        store_part(d2 + i, cosine, n - i);
     }
+    UNUSED1;
 }
 
 /* ---- sums and extremes: EVAL_LANES partial results; instance i of a block goes to lane i modulo EVAL_LANES ------------------ */
 
-#define ACCUMULATE(READ, EXPR)                                                                                         \
-    V acc[EVAL_LANES / W];                                                                                             \
-    for (int u = 0; u < EVAL_LANES / W; u++)                                                                           \
-        acc[u] = load(d + u * W);                                                                                      \
-    int64_t i = 0;                                                                                                     \
-    for (; i + EVAL_LANES <= n; i += EVAL_LANES)                                                                       \
-        for (int u = 0; u < EVAL_LANES; u += W) {                                                                      \
-            READ(u, load);                                                                                             \
-            acc[u / W] += EXPR;                                                                                        \
+#define REDUCE(NAME, N, F, JOIN)                                                                                       \
+    static void NAME(const eval_ins *c, int64_t start, int64_t n)                                                      \
+    {                                                                                                                  \
+        OPERANDS##N;                                                                                                   \
+        double *rest = c->dst;                                                                                         \
+        V acc[EVAL_LANES / W];                                                                                         \
+        for (int u = 0; u < EVAL_LANES / W; u++)                                                                       \
+            acc[u] = load(c->dst + u * W);                                                                             \
+        int64_t i = 0;                                                                                                 \
+        for (; i + EVAL_LANES <= n; i += EVAL_LANES)                                                                   \
+            for (int u = 0; u < EVAL_LANES / W; u += 2) {                                                              \
+                READS##N(i + u * W) acc[u] = JOIN(acc[u], APPLY(F, ARGS##N(0)));                                       \
+                acc[u + 1] = JOIN(acc[u + 1], APPLY(F, ARGS##N(1)));                                                   \
+            }                                                                                                          \
+        for (int u = 0; u < EVAL_LANES / W; u++)                                                                       \
+            store(c->dst + u * W, acc[u]);                                                                             \
+        for (; i + W <= n; i += W, rest += W) {                                                                        \
+            ONE##N(load) store(rest, JOIN(load(rest), APPLY(F, ARGS##N(0))));                                          \
         }                                                                                                              \
-    for (int u = 0; u < EVAL_LANES / W; u++)                                                                           \
-        store(d + u * W, acc[u]);                                                                                      \
-    double *rest = d;                                                                                                  \
-    for (; i + W <= n; i += W, rest += W) {                                                                            \
-        READ(0, load);                                                                                                 \
-        store(rest, load(rest) + EXPR);                                                                                \
-    }                                                                                                                  \
-    if (W > 1 && i < n) {                                                                                              \
-        READ(0, REST_LOAD);                                                                                            \
-        REST_STORE(rest, REST_LOAD(rest) + EXPR);                                                                      \
+        if (W > 1 && i < n) {                                                                                          \
+            ONE##N(REST_LOAD) store_part(rest, JOIN(load_part(rest, n - i), APPLY(F, ARGS##N(0))), n - i);             \
+        }                                                                                                              \
     }
 
-#define SUM1(NAME, EXPR)                                                                                               \
-    static void NAME(const eval_ins *c, int64_t start, int64_t n)                                                      \
-    {                                                                                                                  \
-        OPERAND(0);                                                                                                    \
-        double *const d = c->dst;                                                                                      \
-        ACCUMULATE(READ1, EXPR)                                                                                        \
-    }
-#define SUM2(NAME, EXPR)                                                                                               \
-    static void NAME(const eval_ins *c, int64_t start, int64_t n)                                                      \
-    {                                                                                                                  \
-        OPERAND(0);                                                                                                    \
-        OPERAND(1);                                                                                                    \
-        double *const d = c->dst;                                                                                      \
-        ACCUMULATE(READ2, EXPR)                                                                                        \
-    }
-#define SUM3(NAME, EXPR)                                                                                               \
-    static void NAME(const eval_ins *c, int64_t start, int64_t n)                                                      \
-    {                                                                                                                  \
-        OPERAND(0);                                                                                                    \
-        OPERAND(1);                                                                                                    \
-        OPERAND(2);                                                                                                    \
-        double *const d = c->dst;                                                                                      \
-        ACCUMULATE(READ3, EXPR)                                                                                        \
-    }
 #define SUMS(o1)                                                                                                       \
-    SUM2(sum1_##o1, DO_##o1(a, b))                                                                                     \
-    SUM3(sum2_##o1##_ADD, DO_ADD(DO_##o1(a, b), e))                                                                    \
-    SUM3(sum2_##o1##_SUB, DO_SUB(DO_##o1(a, b), e))                                                                    \
-    SUM3(sum2_##o1##_MUL, DO_MUL(DO_##o1(a, b), e))                                                                    \
-    SUM3(sum2_##o1##_RSUB, DO_RSUB(DO_##o1(a, b), e))
-SUM1(sum_acc, a)
+    REDUCE(sum1_##o1, 2, DO_##o1, DO_ADD)                                                                              \
+    REDUCE(sum2_##o1##_ADD, 3, do2_##o1##_ADD, DO_ADD)                                                                 \
+    REDUCE(sum2_##o1##_SUB, 3, do2_##o1##_SUB, DO_ADD)                                                                 \
+    REDUCE(sum2_##o1##_MUL, 3, do2_##o1##_MUL, DO_ADD)                                                                 \
+    REDUCE(sum2_##o1##_RSUB, 3, do2_##o1##_RSUB, DO_ADD)
+REDUCE(sum_acc, 1, DO_COPY, DO_ADD)
+REDUCE(max_acc, 1, DO_COPY, larger_of)
+REDUCE(min_acc, 1, DO_COPY, smaller_of)
 SUMS(ADD)
 SUMS(SUB)
 SUMS(MUL)
-
-#define EXTREME(NAME, BETTER)                                                                                          \
-    static void NAME(const eval_ins *c, int64_t start, int64_t n)                                                      \
-    {                                                                                                                  \
-        OPERAND(0);                                                                                                    \
-        double *const d = c->dst;                                                                                      \
-        int64_t i = 0;                                                                                                 \
-        for (; i + EVAL_LANES <= n; i += EVAL_LANES)                                                                   \
-            for (int u = 0; u < EVAL_LANES; u += W)                                                                    \
-                store(d + u, BETTER(load(d + u), load(p0 + (i & s0) + u)));                                            \
-        double *rest = d;                                                                                              \
-        for (; i + W <= n; i += W, rest += W)                                                                          \
-            store(rest, BETTER(load(rest), load(p0 + (i & s0))));                                                      \
-        if (W > 1 && i < n)                                                                                            \
-            REST_STORE(rest, BETTER(REST_LOAD(rest), REST_LOAD(p0 + (i & s0))));                                       \
-    }
-EXTREME(max_acc, larger_of)
-EXTREME(min_acc, smaller_of)
 
 /* ---- moving data ------------------------------------------------------------------------------------------------------------ */
 
@@ -359,40 +338,44 @@ static void load_list(const eval_ins *c, int64_t start, int64_t n)
         d[i] = p[index[i]];
 }
 
+#define VALUES                                                                                                         \
+    const double *const v = c->p[0] + (start & MASK(0));                                                               \
+    const int64_t step = MASK(8)
+
 static void store_strided(const eval_ins *c, int64_t start, int64_t n)
 {
-    OPERAND(0);
+    VALUES;
     const int64_t stride = c->imm;
     double *const d = c->dst + start * stride;
     for (int64_t i = 0; i < n; i++)
-        d[i * stride] = p0[i & s0];
+        d[i * stride] = v[i & step];
 }
 
 static void add_strided(const eval_ins *c, int64_t start, int64_t n)
 {
-    OPERAND(0);
+    VALUES;
     const int64_t stride = c->imm;
     double *const d = c->dst + start * stride;
     for (int64_t i = 0; i < n; i++)
-        d[i * stride] += p0[i & s0];
+        d[i * stride] += v[i & step];
 }
 
 static void store_list(const eval_ins *c, int64_t start, int64_t n)
 {
-    OPERAND(0);
+    VALUES;
     const int32_t *const index = c->index + start;
     double *const d = c->dst;
     for (int64_t i = 0; i < n; i++)
-        d[index[i]] = p0[i & s0];
+        d[index[i]] = v[i & step];
 }
 
 static void add_list(const eval_ins *c, int64_t start, int64_t n)
 {
-    OPERAND(0);
+    VALUES;
     const int32_t *const index = c->index + start;
     double *const d = c->dst;
     for (int64_t i = 0; i < n; i++)
-        d[index[i]] += p0[i & s0];
+        d[index[i]] += v[i & step];
 }
 
 /* ---- the table ---------------------------------------------------------------------------------------------------------------- */

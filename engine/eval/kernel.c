@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * kernel.c - one kernel's instructions: tiles are cut out of the expressions, ordered depth first from the sinks, and given registers by when each is
- * read last. Invariant: an operation is part of its reader's tile only when nothing else reads it, so nothing is computed twice.
+ * read last. Invariant: an operation that is not cheap is part of its reader's tile only when nothing else reads it, so that it is computed once.
  */
 #include "eval/plan.h"
 #include <string.h>
@@ -146,11 +146,21 @@ static bool is_arithmetic(int op)
     return op == PERI_OP_ADD || op == PERI_OP_SUB || op == PERI_OP_MUL || op == PERI_OP_SQUARE || op == PERI_OP_NEG;
 }
 
+/* A sum or product with a scalar, or a sign: as cheap to compute again as to read. */
+static bool is_cheap(const kernel *k, expr_id e)
+{
+    const expr_node *node = expr_at(k->c->g, e);
+    if (node->op == PERI_OP_NEG)
+        return true;
+    return node->op != PERI_OP_SQUARE && k->n > 1 && (eval_size(k->c, node->arg[0]) == 1 || eval_size(k->c, node->arg[1]) == 1);
+}
+
+/* Part of its readers' tiles: nothing else reads it, or it costs nothing. */
 static bool is_absorbed(const kernel *k, ref r)
 {
     const eval_compiler *c = k->c;
-    return r >= 0 && c->kind[r] == KIND_VALUE && c->home[r] == k->group && c->uses[r] == 1 && c->place[r].base == BASE_NONE &&
-           is_arithmetic(expr_at(c->g, r)->op);
+    return r >= 0 && c->kind[r] == KIND_VALUE && c->home[r] == k->group && c->place[r].base == BASE_NONE &&
+           is_arithmetic(expr_at(c->g, r)->op) && (c->uses[r] == 1 || is_cheap(k, r)) && c->stamp[r] != k->stamp;
 }
 
 typedef struct {
@@ -418,7 +428,8 @@ static peri_status emit_scatter(kernel *k, const eval_sink *s)
     tile t = {EVAL_COPY, 0, 1, {s->value, 0, 0, 0}};
     if (!s->stores)
         t = cut(k, (pair){EVAL_ADD, s->value, there});
-    else if (c->kind[s->value] == KIND_VALUE && c->uses[s->value] == 1 && c->place[s->value].base == BASE_NONE)
+    else if (is_made_here(k, s->value) && c->kind[s->value] == KIND_VALUE && c->place[s->value].base == BASE_NONE &&
+             (c->uses[s->value] == 1 || is_absorbed(k, s->value)))
         t = tile_of(k, s->value);
     TRY(make_leaves(k, &t));
     return emit_tile(k, &t, i);
@@ -522,6 +533,21 @@ static peri_status finish_read(kernel *k, const operand *o, int q, eval_ins *ins
     }
 }
 
+static bool same_array(const operand *a, const operand *b)
+{
+    return a->form == b->form && ((a->form == FORM_REG && a->at == b->at) || (a->form == FORM_ARRAY && same_place(&a->place, &b->place)));
+}
+
+static void mark_same(const instruction *i, eval_ins *ins)
+{
+    static const struct {
+        int k, of;
+    } pairs[] = {{1, 0}, {2, 0}, {3, 2}};
+    for (int q = 0; q < 3; q++)
+        if (same_array(&i->p[pairs[q].k], &i->p[pairs[q].of]))
+            ins->flags = (uint16_t)(ins->flags | 1u << (12 + q));
+}
+
 static peri_status finish_write(kernel *k, const instruction *i, eval_ins *ins)
 {
     eval_compiler *c = k->c;
@@ -563,6 +589,7 @@ static peri_status finish_code(kernel *k)
         ins->fn = k->c->program->simd->fn[i->code];
         for (int q = 0; q < 4; q++)
             TRY(finish_read(k, &i->p[q], q, ins));
+        mark_same(i, ins);
         TRY(finish_write(k, i, ins));
     }
     return PERI_OK;

@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: Apache-2.0
+# bench/local.mk - benchmarks of the engine's inner parts: built by `make bench-programs` only.
+
+bench_programs = bench/eval_rosenbrock
+EXTRA_PROGRAMS = $(bench_programs)
+bench_eval_rosenbrock_LDADD = bench/eval_loops.o libperigee.a $(engine_libs)
+EXTRA_DIST += bench/eval_loops.c bench/eval_loops.h
+CLEANFILES += bench/eval_loops.o $(bench_programs)
+
+# The loops that the engine is measured against get every chance.
+bench/eval_loops.o: bench/eval_loops.c bench/eval_loops.h
+	$(AM_V_CC)$(MKDIR_P) bench && $(CC) -std=c11 -O3 -march=native -I$(srcdir)/bench -c -o $@ $(srcdir)/bench/eval_loops.c
+
+bench-programs: $(bench_programs)
+.PHONY: bench-programs
