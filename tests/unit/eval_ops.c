@@ -317,7 +317,7 @@ static bool test_reductions(int64_t n)
 
 static void scatter(fixture *f, int64_t size, int64_t n_args, const expr_id *args, int kind)
 {
-    int32_t *lists[4];
+    int32_t *lists[4] = {0};
     expr_id e;
     for (int64_t k = 0; k < n_args; k++) {
         const int64_t n = expr_size(f->g, args[k]);
