@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * factor.c - symmetric linear systems as a service of the run: which linear-solver plugin, with which options, and the calls to it.
- * What a linear solver allocates lives in its factor's own arena, so that closing a factor frees it. Invariant: while one of its
- * functions runs, the run is lent to it (memory, and the name in messages), and is the solver's again afterwards.
- * A system without unknowns never reaches a plugin, nor do values that are not finite.
+ * factor.c - symmetric linear systems as a service of the run: which linear-solver plugin, with which options, and the
+ * calls to it. What a linear solver allocates lives in its factor's own arena, so that closing a factor frees it.
+ * Invariant: while one of its functions runs, the run is lent to it (memory, and the name in messages), and is the
+ * solver's again afterwards. A system without unknowns never reaches a plugin, nor do values that are not finite.
  */
 #include "run/factor.h"
 #include "base/clock.h"
@@ -11,8 +11,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Up to this many unknowns a dense factorisation is at least as fast as a sparse one: its arithmetic costs less than the sparse
- * code's bookkeeping. Measured with KKT matrices of random problems; see plugins/linear/README.md. */
+/* Up to this many unknowns a dense factorisation is at least as fast as a sparse one: its arithmetic costs less than
+ * the sparse code's bookkeeping. Measured with KKT matrices of random problems; see plugins/linear/README.md. */
 enum { DENSE_UNKNOWNS = 48 };
 
 struct peri_factor {
@@ -21,11 +21,11 @@ struct peri_factor {
     const peri_plugin *plugin; /* NULL where there are no unknowns */
     arena memory;
     void *state, *options;
-    peri_pattern pattern;      /* a copy */
+    peri_pattern pattern; /* a copy */
     bool analysed, factorised;
 };
 
-/* ---- lending the run ------------------------------------------------------------------------------------------------------------ */
+/* ---- lending the run --------------------------------------------------------------------------------------------- */
 
 typedef struct {
     arena memory;
@@ -63,7 +63,7 @@ static peri_status told(peri_factor *f, peri_status status)
     return FAIL(ctx, status, "%s: %s", f->plugin->name, peri_status_text(status));
 }
 
-/* ---- which plugin ----------------------------------------------------------------------------------------------------------------- */
+/* ---- which plugin ------------------------------------------------------------------------------------------------ */
 
 /* Dense solvers first for small systems, last for all others; then by rank. */
 static int64_t preference(const registry_entry *e, int64_t n)
@@ -122,9 +122,10 @@ static peri_status find_plugin(peri_factor *f, const char *name, uint64_t needs)
     return registry_load(r, entry, &f->plugin);
 }
 
-/* ---- options: settings "mumps.ordering" are those of the linear solver mumps ------------------------------------------------------ */
+/* ---- options: "mumps.ordering" is an option of the linear solver mumps ------------------------------------------- */
+    -- --* /
 
-static const char *own_key(const char *key, const char *solver)
+    static const char *own_key(const char *key, const char *solver)
 {
     const size_t length = strlen(solver);
     return strncmp(key, solver, length) == 0 && key[length] == '.' ? key + length + 1 : NULL;
@@ -173,19 +174,21 @@ static peri_status set_options(peri_factor *f)
     return PERI_OK;
 }
 
-/* ---- opening ------------------------------------------------------------------------------------------------------------------------- */
+/* ---- opening ----------------------------------------------------------------------------------------------------- */
 
 static peri_status check_pattern(peri_run *run, const peri_pattern *p)
 {
-    bool good = p->rows == p->cols && p->cols >= 0 && p->nnz >= p->cols && p->start[0] == 0 && p->start[p->cols] == p->nnz;
+    bool good =
+        p->rows == p->cols && p->cols >= 0 && p->nnz >= p->cols && p->start[0] == 0 && p->start[p->cols] == p->nnz;
     for (int64_t j = 0; good && j < p->cols; j++) {
         good = p->start[j + 1] > p->start[j] && p->start[j + 1] <= p->nnz && p->index[p->start[j]] == j;
         for (int64_t k = p->start[j] + 1; good && k < p->start[j + 1]; k++)
             good = p->index[k] > p->index[k - 1] && p->index[k] < p->rows;
         if (!good)
-            return FAIL(run->ctx, PERI_E_ARGUMENT,
-                        "linear solver: column %lld of the pattern is not a lower triangle's with its diagonal entry first",
-                        (long long)j);
+            return FAIL(
+                run->ctx, PERI_E_ARGUMENT,
+                "linear solver: column %lld of the pattern is not a lower triangle's with its diagonal entry first",
+                (long long)j);
     }
     return good ? PERI_OK : FAIL(run->ctx, PERI_E_ARGUMENT, "linear solver: the pattern's sizes do not fit");
 }
@@ -241,8 +244,8 @@ peri_status factor_open(peri_run *run, const char *solver, const peri_pattern *p
         return status;
     }
     if (f->plugin != NULL)
-        log_write(run->ctx, 2, "linear solver %s: %lld unknowns, %lld nonzeros", f->plugin->name, (long long)pattern->cols,
-                  (long long)pattern->nnz);
+        log_write(run->ctx, 2, "linear solver %s: %lld unknowns, %lld nonzeros", f->plugin->name,
+                  (long long)pattern->cols, (long long)pattern->nnz);
     *out = f;
     return PERI_OK;
 }
@@ -271,7 +274,7 @@ void factor_close_all(peri_run *run)
         factor_close(run->factors);
 }
 
-/* ---- work ------------------------------------------------------------------------------------------------------------------------------ */
+/* ---- work -------------------------------------------------------------------------------------------------------- */
 
 static peri_status refuse_value(peri_factor *f, const double *val)
 {
@@ -335,6 +338,5 @@ const char *factor_name(const peri_factor *f)
 
 uint64_t factor_flags(const peri_factor *f)
 {
-    return f->plugin != NULL ? f->plugin->flags
-                             : PERI_FLAG_INDEFINITE | PERI_FLAG_QUASIDEFINITE | PERI_FLAG_DEFINITE;
+    return f->plugin != NULL ? f->plugin->flags : PERI_FLAG_INDEFINITE | PERI_FLAG_QUASIDEFINITE | PERI_FLAG_DEFINITE;
 }

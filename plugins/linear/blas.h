@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * blas.h - one BLAS thread inside a factorisation. Systems of the size met here gain nothing from more, sums would depend on their
- * number, and a host that uses OpenBLAS for itself gets its own number back.
+ * blas.h - one BLAS thread inside a factorisation. Systems of the size met here gain nothing from more, sums would
+ * depend on their number, and a host that uses OpenBLAS for itself gets its own number back.
  */
 #ifndef PERI_PLUGIN_LINEAR_BLAS_H
 #define PERI_PLUGIN_LINEAR_BLAS_H

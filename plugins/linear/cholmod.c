@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * cholmod.c - sparse factorisation without numerical pivoting by CHOLMOD: supernodal LL' of a positive definite matrix where that pays,
- * simplicial LDL' of any other that is strongly factorisable (quasi-definite: every ordering has an LDL'). Without pivoting the factors
- * may be inaccurate, so every solution is refined against the matrix, and pivots that are nothing but rounding are called zero.
- * Invariant: `now` is the factor (LL' or LDL') of the matrix in `a`, or NULL.
+ * cholmod.c - sparse factorisation without numerical pivoting by CHOLMOD: supernodal LL' of a positive definite matrix
+ * where that pays, simplicial LDL' of any other that is strongly factorisable (quasi-definite: every ordering has an
+ * LDL'). Without pivoting the factors may be inaccurate, so every solution is refined against the matrix, and pivots
+ * that are nothing but rounding are called zero. Invariant: `now` is the factor (LL' or LDL') of the matrix in `a`, or
+ * NULL.
  */
 #include <math.h>
 #include <perigee/plugin.h>
@@ -20,32 +21,36 @@ typedef struct {
 } options;
 
 enum { ORDER_AUTOMATIC, ORDER_AMD, ORDER_METIS, ORDER_NATURAL };
+
 enum { FORM_AUTOMATIC, FORM_LDL, FORM_CHOLESKY };
 
 static const char *const ORDERINGS[] = {"automatic", "amd", "metis", "natural", NULL};
 static const char *const FORMS[] = {"automatic", "ldl", "cholesky", NULL};
 
 static const peri_option OPTION_LIST[] = {
-    PERI_ENUM("ordering", options, ordering, ORDER_AUTOMATIC, ORDERINGS, "fill-reducing ordering; automatic: METIS where AMD's is poor"),
+    PERI_ENUM("ordering", options, ordering, ORDER_AUTOMATIC, ORDERINGS,
+              "fill-reducing ordering; automatic: METIS where AMD's is poor"),
     PERI_ENUM("form", options, form, FORM_AUTOMATIC, FORMS,
               "ldl: LDL' always; cholesky: LL', definite matrices only; automatic: LL' where dense enough"),
-    PERI_REAL("singular", options, singular, 1e-14, 0, 1e-3, "1", "pivots this small against the terms they are the sum of are zero"),
-    PERI_REAL("growth", options, growth, 1e-6, 0, 1, "1", "largest backward error of a solution; above it, solving fails"),
+    PERI_REAL("singular", options, singular, 1e-14, 0, 1e-3, "1",
+              "pivots this small against the terms they are the sum of are zero"),
+    PERI_REAL("growth", options, growth, 1e-6, 0, 1, "1",
+              "largest backward error of a solution; above it, solving fails"),
     PERI_INT("refinement", options, refinement, 5, 0, 50, "1", "most steps of iterative refinement of each solution"),
 };
 
 typedef struct {
     options opt;
     cholmod_common common;
-    cholmod_sparse a;          /* borrows the pattern; values in val */
-    double *val;               /* [nnz] */
-    double *terms, *r, *x;     /* [n]: sums of magnitudes, residual, best solution */
-    double norm;               /* largest row sum of |a| */
-    cholmod_factor *ll, *ldl;  /* NULL: not (yet) analysed */
+    cholmod_sparse a;         /* borrows the pattern; values in val */
+    double *val;              /* [nnz] */
+    double *terms, *r, *x;    /* [n]: sums of magnitudes, residual, best solution */
+    double norm;              /* largest row sum of |a| */
+    cholmod_factor *ll, *ldl; /* NULL: not (yet) analysed */
     cholmod_factor *now;
-    cholmod_dense b;           /* borrows r */
+    cholmod_dense b;            /* borrows r */
     cholmod_dense *out, *y, *e; /* CHOLMOD's, kept from solution to solution */
-    int failures;              /* times LL' found the matrix not to be definite, in a row */
+    int failures;               /* times LL' found the matrix not to be definite, in a row */
     bool alive;
 } state;
 
@@ -59,7 +64,7 @@ static peri_status failed(const state *s, peri_run *run, const char *what)
     return peri_fail(run, code == CHOLMOD_NOT_INSTALLED ? PERI_E_UNSUPPORTED : PERI_E_INTERNAL, text);
 }
 
-/* ---- analysis ---------------------------------------------------------------------------------------------------------------- */
+/* ---- analysis ---------------------------------------------------------------------------------------------------- */
 
 static void set_ordering(state *s)
 {
@@ -104,16 +109,29 @@ static peri_status analyse(void *self, peri_run *run, const void *opt, const per
     s->common.error_handler = NULL;
     s->common.try_catch = true; /* failure is looked for, not reported */
     s->common.quick_return_if_not_posdef = true;
-    s->a = (cholmod_sparse){.nrow = (size_t)n, .ncol = (size_t)n, .nzmax = (size_t)pattern->nnz,
-                            .p = (void *)(uintptr_t)pattern->start, .i = (void *)(uintptr_t)pattern->index, .x = s->val,
-                            .stype = -1, .itype = CHOLMOD_LONG, .xtype = CHOLMOD_REAL, .dtype = CHOLMOD_DOUBLE, .sorted = true,
+    s->a = (cholmod_sparse){.nrow = (size_t)n,
+                            .ncol = (size_t)n,
+                            .nzmax = (size_t)pattern->nnz,
+                            .p = (void *)(uintptr_t)pattern->start,
+                            .i = (void *)(uintptr_t)pattern->index,
+                            .x = s->val,
+                            .stype = -1,
+                            .itype = CHOLMOD_LONG,
+                            .xtype = CHOLMOD_REAL,
+                            .dtype = CHOLMOD_DOUBLE,
+                            .sorted = true,
                             .packed = true};
-    s->b = (cholmod_dense){.nrow = (size_t)n, .ncol = 1, .nzmax = (size_t)n, .d = (size_t)n, .x = s->r, .xtype = CHOLMOD_REAL,
+    s->b = (cholmod_dense){.nrow = (size_t)n,
+                           .ncol = 1,
+                           .nzmax = (size_t)n,
+                           .d = (size_t)n,
+                           .x = s->r,
+                           .xtype = CHOLMOD_REAL,
                            .dtype = CHOLMOD_DOUBLE};
     return order(s, run);
 }
 
-/* ---- factorisation --------------------------------------------------------------------------------------------------------------- */
+/* ---- factorisation ----------------------------------------------------------------------------------------------- */
 
 static void take_values(state *s, const double *val)
 {
@@ -145,7 +163,8 @@ static bool has_positive_diagonal(const state *s)
 static peri_status singular(peri_run *run, int64_t column)
 {
     char text[96];
-    snprintf(text, sizeof text, "the matrix is singular, or has no LDL' without pivoting: pivot %lld is zero", (long long)column);
+    snprintf(text, sizeof text, "the matrix is singular, or has no LDL' without pivoting: pivot %lld is zero",
+             (long long)column);
     return peri_fail(run, PERI_E_NUMERIC, text);
 }
 
@@ -177,8 +196,8 @@ static peri_status prepare_ldl(state *s, peri_run *run)
 }
 
 /*
- * The signs of D, and its zeros: d_k = a_kk - sum_j l_kj^2 d_j is zero if it is small against the magnitudes of that sum, for then it
- * consists of their rounding errors. Independent of the scaling of the matrix.
+ * The signs of D, and its zeros: d_k = a_kk - sum_j l_kj^2 d_j is zero if it is small against the magnitudes of that
+ * sum, for then it consists of their rounding errors. Independent of the scaling of the matrix.
  */
 static int64_t inspect(state *s, peri_inertia *count)
 {
@@ -246,7 +265,7 @@ static peri_status factor(void *self, peri_run *run, const double *val, peri_ine
     return factor_ldl(s, run, inertia);
 }
 
-/* ---- solution ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- solution ---------------------------------------------------------------------------------------------------- */
 
 /* r := b - A x; ret: its largest entry */
 static double residual(state *s, const double *b, const double *x)
@@ -285,7 +304,8 @@ static peri_status back_substitute(state *s, peri_run *run)
     return done ? PERI_OK : failed(s, run, "solution");
 }
 
-/* Refinement: x += A^-1 (b - A x), until the backward error is that of rounding or no longer halves; the best x is kept. */
+/* Refinement: x += A^-1 (b - A x), until the backward error is that of rounding or no longer halves; the best x is
+ * kept. */
 static peri_status solve(void *self, peri_run *run, double *b)
 {
     state *s = self;
@@ -315,7 +335,8 @@ static peri_status solve(void *self, peri_run *run, double *b)
     memcpy(b, s->x, n * sizeof *b);
     if (error <= s->opt.growth)
         return PERI_OK;
-    return peri_fail(run, PERI_E_NUMERIC, "inaccurate solution: the matrix needs pivoting, which this method does not have");
+    return peri_fail(run, PERI_E_NUMERIC,
+                     "inaccurate solution: the matrix needs pivoting, which this method does not have");
 }
 
 static void fini(void *self, peri_run *run)
@@ -334,20 +355,27 @@ static void fini(void *self, peri_run *run)
     s->alive = false;
 }
 
-/* ---- the table --------------------------------------------------------------------------------------------------------------------- */
+/* ---- the table --------------------------------------------------------------------------------------------------- */
 
 static const char PAGE[] =
-    "Factorises P'AP without numerical pivoting: as LL' where A is positive definite and its factor dense enough for blocks\n"
-    "(supernodal), as LDL' with diagonal D (simplicial) otherwise. Made for positive definite and for quasi-definite matrices,\n"
-    "[H B'; B -C] with H and C positive definite, for which LDL' exists whatever the permutation P. The inertia is read from the\n"
-    "signs of D. An indefinite matrix may break down: a zero or tiny pivot is reported as singular, an inaccurate solution as a\n"
+    "Factorises P'AP without numerical pivoting: as LL' where A is positive definite and its factor dense enough for "
+    "blocks\n"
+    "(supernodal), as LDL' with diagonal D (simplicial) otherwise. Made for positive definite and for quasi-definite "
+    "matrices,\n"
+    "[H B'; B -C] with H and C positive definite, for which LDL' exists whatever the permutation P. The inertia is "
+    "read from the\n"
+    "signs of D. An indefinite matrix may break down: a zero or tiny pivot is reported as singular, an inaccurate "
+    "solution as a\n"
     "numerical breakdown; interior point methods therefore regularise the second block.\n"
     "\n"
-    "Solutions are refined inside, against the matrix, until the backward error is at rounding level (\"refinement\" steps at most).\n"
+    "Solutions are refined inside, against the matrix, until the backward error is at rounding level (\"refinement\" "
+    "steps at most).\n"
     "Orderings: AMD, or METIS by nested dissection; \"automatic\" tries METIS where AMD's factor is large.\n"
     "\n"
-    "Licence: CHOLMOD's Core and Cholesky modules are LGPL-2.1 or later, its Supernodal module GPL-2.0 or later, and the library as\n"
-    "Debian builds it contains both: a process that loads this plugin runs a work under the GPL's terms. It can be left out.";
+    "Licence: CHOLMOD's Core and Cholesky modules are LGPL-2.1 or later, its Supernodal module GPL-2.0 or later, and "
+    "the library as\n"
+    "Debian builds it contains both: a process that loads this plugin runs a work under the GPL's terms. It can be "
+    "left out.";
 
 static const peri_linear_solver_ops OPS = {.analyse = analyse, .factor = factor, .solve = solve, .fini = fini};
 

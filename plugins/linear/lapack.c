@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * lapack.c - dense symmetric indefinite factorisation P'AP = LDL' with Bunch-Kaufman pivoting (LAPACK's dsytrf), for small systems.
- * The matrix is first scaled on both sides so that the largest entry of each row is about 1, which makes "this pivot is zero" a
- * statement about the matrix and not about its units. Invariant: after a successful `factor`, `a` and `pivot` hold the factors of
- * the scaled matrix and `scale` its scaling.
+ * lapack.c - dense symmetric indefinite factorisation P'AP = LDL' with Bunch-Kaufman pivoting (LAPACK's dsytrf), for
+ * small systems. The matrix is first scaled on both sides so that the largest entry of each row is about 1, which makes
+ * "this pivot is zero" a statement about the matrix and not about its units. Invariant: after a successful `factor`,
+ * `a` and `pivot` hold the factors of the scaled matrix and `scale` its scaling.
  */
 #include <lapack.h>
 #include <math.h>
@@ -52,7 +52,8 @@ static peri_status analyse(void *self, peri_run *run, const void *opt, const per
     s->pattern = pattern;
     if (pattern->cols > s->opt.largest) {
         char text[160];
-        snprintf(text, sizeof text, "%lld unknowns are more than the option \"largest\" allows (%lld); use a sparse solver",
+        snprintf(text, sizeof text,
+                 "%lld unknowns are more than the option \"largest\" allows (%lld); use a sparse solver",
                  (long long)pattern->cols, (long long)s->opt.largest);
         return peri_fail(run, PERI_E_UNSUPPORTED, text);
     }
@@ -142,7 +143,8 @@ static peri_status factor(void *self, peri_run *run, const double *val, peri_ine
     if (inertia->zero == 0)
         return PERI_OK;
     char text[96];
-    snprintf(text, sizeof text, "the matrix is singular: %lld of %lld pivots are zero", (long long)inertia->zero, (long long)s->n);
+    snprintf(text, sizeof text, "the matrix is singular: %lld of %lld pivots are zero", (long long)inertia->zero,
+             (long long)s->n);
     return peri_fail(run, PERI_E_NUMERIC, text);
 }
 
@@ -162,11 +164,15 @@ static peri_status solve(void *self, peri_run *run, double *b)
 }
 
 static const char PAGE[] =
-    "Factorises A = S^-1 P L D L' P' S^-1 with dense storage, D of blocks of one and two (Bunch and Kaufman's diagonal pivoting,\n"
-    "LAPACK's dsytrf in OpenBLAS), after scaling rows and columns to a largest entry of about 1. Any symmetric matrix; the inertia\n"
-    "is that of D and exact up to rounding: a pivot of size \"singular\" or less counts as zero, and the matrix as singular.\n"
+    "Factorises A = S^-1 P L D L' P' S^-1 with dense storage, D of blocks of one and two (Bunch and Kaufman's diagonal "
+    "pivoting,\n"
+    "LAPACK's dsytrf in OpenBLAS), after scaling rows and columns to a largest entry of about 1. Any symmetric matrix; "
+    "the inertia\n"
+    "is that of D and exact up to rounding: a pivot of size \"singular\" or less counts as zero, and the matrix as "
+    "singular.\n"
     "\n"
-    "Work n^3/3, memory 8 n^2 bytes: for systems of up to some hundred unknowns, or dense ones. The engine chooses it for very\n"
+    "Work n^3/3, memory 8 n^2 bytes: for systems of up to some hundred unknowns, or dense ones. The engine chooses it "
+    "for very\n"
     "small systems. It has no iterative refinement of its own; the pivoting is stable and cannot be strengthened.";
 
 static const peri_linear_solver_ops OPS = {.analyse = analyse, .factor = factor, .solve = solve};
@@ -180,7 +186,8 @@ static const peri_plugin LAPACK = {
     .license = "Apache-2.0 AND BSD-3-Clause",
     .summary = "dense symmetric indefinite factorisation with Bunch-Kaufman pivoting",
     .page = PAGE,
-    .reference = "Bunch and Kaufman 1977, Math. Comp. 31:163; Anderson et al., LAPACK Users' Guide, 3rd ed. 1999; Ruiz 2001, RAL-TR-2001-034",
+    .reference = "Bunch and Kaufman 1977, Math. Comp. 31:163; Anderson et al., LAPACK Users' Guide, 3rd ed. 1999; Ruiz "
+                 "2001, RAL-TR-2001-034",
     .gives = PERI_GIVES_INERTIA,
     .flags = PERI_FLAG_INDEFINITE | PERI_FLAG_QUASIDEFINITE | PERI_FLAG_DEFINITE | PERI_FLAG_DENSE,
     .rank = 10,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * mumps.c - sparse symmetric indefinite factorisation with pivoting by MUMPS, in its sequential build. The pattern is handed over once;
- * MUMPS orders and analyses at the first factorisation, when the values are known too (its matching and scaling look at them).
- * Invariant: `id` is a live instance exactly while `alive`; nothing of MUMPS prints.
+ * mumps.c - sparse symmetric indefinite factorisation with pivoting by MUMPS, in its sequential build. The pattern is
+ * handed over once; MUMPS orders and analyses at the first factorisation, when the values are known too (its matching
+ * and scaling look at them). Invariant: `id` is a live instance exactly while `alive`; nothing of MUMPS prints.
  */
 #include <dmumps_c.h>
 #include <limits.h>
@@ -15,11 +15,13 @@
 
 /* The manual's 1-based names. */
 #define ICNTL(i) icntl[(i)-1]
-#define CNTL(i) cntl[(i)-1]
+#define CNTL(i)  cntl[(i)-1]
 #define INFOG(i) infog[(i)-1]
 
 enum { JOB_INIT = -1, JOB_END = -2, JOB_ANALYSE = 1, JOB_FACTOR = 2, JOB_SOLVE = 3 };
+
 enum { COMM_WORLD = -987654, SYMMETRIC = 2 };
+
 /* INFOG(1) */
 enum {
     STRUCTURALLY_SINGULAR = -6,
@@ -49,11 +51,15 @@ static const peri_option OPTION_LIST[] = {
     PERI_ENUM("ordering", options, ordering, 1, ORDERINGS, "fill-reducing ordering"),
     PERI_BOOL("matching", options, matching, 0, "look for large pairs of pivots before ordering: more stable, slower"),
     PERI_ENUM("scaling", options, scaling, 0, SCALINGS, "scaling of rows and columns before each factorisation"),
-    PERI_REAL("pivot", options, pivot, 1e-6, 0, 0.5, "1", "relative pivot threshold; larger is more stable and fills in more"),
+    PERI_REAL("pivot", options, pivot, 1e-6, 0, 0.5, "1",
+              "relative pivot threshold; larger is more stable and fills in more"),
     PERI_REAL("pivot_most", options, pivot_most, 0.1, 0, 0.5, "1", "largest threshold when more pivoting is asked for"),
-    PERI_REAL("singular", options, singular, 1e-14, 0, 1e-3, "1", "pivots up to this, relative to the scaled matrix, are zero"),
-    PERI_INT("memory", options, memory, 50, 5, 100000, "%", "working space beyond the estimate; grows by itself when too small"),
-    PERI_INT("refinement", options, refinement, 0, 0, 20, "1", "most steps of iterative refinement inside each solution"),
+    PERI_REAL("singular", options, singular, 1e-14, 0, 1e-3, "1",
+              "pivots up to this, relative to the scaled matrix, are zero"),
+    PERI_INT("memory", options, memory, 50, 5, 100000, "%",
+             "working space beyond the estimate; grows by itself when too small"),
+    PERI_INT("refinement", options, refinement, 0, 0, 20, "1",
+             "most steps of iterative refinement inside each solution"),
 };
 
 typedef struct {
@@ -89,7 +95,7 @@ static peri_status failed(const state *s, peri_run *run, const char *what)
     }
 }
 
-/* ---- analysis ---------------------------------------------------------------------------------------------------------------- */
+/* ---- analysis ---------------------------------------------------------------------------------------------------- */
 
 static peri_status copy_pattern(state *s, peri_run *run, const peri_pattern *p)
 {
@@ -148,7 +154,7 @@ static peri_status analyse(void *self, peri_run *run, const void *opt, const per
     return PERI_OK;
 }
 
-/* ---- factorisation --------------------------------------------------------------------------------------------------------------- */
+/* ---- factorisation ----------------------------------------------------------------------------------------------- */
 
 static peri_status singular(const state *s, peri_run *run, peri_inertia *inertia, int64_t zero)
 {
@@ -156,7 +162,8 @@ static peri_status singular(const state *s, peri_run *run, peri_inertia *inertia
     inertia->zero = zero;
     inertia->negative = -1;
     inertia->positive = -1;
-    snprintf(text, sizeof text, "the matrix is singular: %lld of %lld pivots are zero", (long long)zero, (long long)s->id.n);
+    snprintf(text, sizeof text, "the matrix is singular: %lld of %lld pivots are zero", (long long)zero,
+             (long long)s->id.n);
     return peri_fail(run, PERI_E_NUMERIC, text);
 }
 
@@ -173,7 +180,8 @@ static peri_status order(state *s, peri_run *run, peri_inertia *inertia)
 
 static bool wants_space(int code)
 {
-    return code == SMALL_INTEGER_SPACE || code == SMALL_REAL_SPACE || code == SMALL_SEND_BUFFER || code == SMALL_RECEIVE_BUFFER;
+    return code == SMALL_INTEGER_SPACE || code == SMALL_REAL_SPACE || code == SMALL_SEND_BUFFER ||
+           code == SMALL_RECEIVE_BUFFER;
 }
 
 /* Delayed pivots may need more than the estimate: ask for more until it is enough. */
@@ -237,20 +245,28 @@ static void fini(void *self, peri_run *run)
     s->alive = false;
 }
 
-/* ---- the table --------------------------------------------------------------------------------------------------------------------- */
+/* ---- the table --------------------------------------------------------------------------------------------------- */
 
 static const char PAGE[] =
-    "Multifrontal factorisation P'SASP = LDL' of a sparse symmetric matrix, D of blocks of one and two, with pivoting inside the\n"
-    "fronts and delayed pivots, by MUMPS in its sequential build. Any symmetric matrix; the inertia is exact up to rounding.\n"
+    "Multifrontal factorisation P'SASP = LDL' of a sparse symmetric matrix, D of blocks of one and two, with pivoting "
+    "inside the\n"
+    "fronts and delayed pivots, by MUMPS in its sequential build. Any symmetric matrix; the inertia is exact up to "
+    "rounding.\n"
     "A pivot not larger than \"singular\" (relative to the scaled matrix) counts as zero, and the matrix as singular.\n"
     "\n"
-    "\"pivot\" is the relative threshold u of partial pivoting: 1e-6 is fast and mostly enough, as the interior point method checks\n"
-    "its steps, refines them, and asks for more pivoting (the root of u, up to \"pivot_most\") where that did not help. For accuracy\n"
-    "first: pivot = 0.01, matching = true, scaling = thorough. Refinement is the caller's work unless \"refinement\" is set.\n"
-    "Working space is the estimate and \"memory\" percent; where delayed pivots need more, it is trebled and tried again.\n"
+    "\"pivot\" is the relative threshold u of partial pivoting: 1e-6 is fast and mostly enough, as the interior point "
+    "method checks\n"
+    "its steps, refines them, and asks for more pivoting (the root of u, up to \"pivot_most\") where that did not "
+    "help. For accuracy\n"
+    "first: pivot = 0.01, matching = true, scaling = thorough. Refinement is the caller's work unless \"refinement\" "
+    "is set.\n"
+    "Working space is the estimate and \"memory\" percent; where delayed pivots need more, it is trebled and tried "
+    "again.\n"
     "\n"
-    "MUMPS's sequential build brings a stand-in for MPI. In a process that has loaded a real MPI with global symbols the two would be\n"
-    "mixed up; use another linear solver there. MUMPS numbers its instances in memory shared by all threads: open and close factors\n"
+    "MUMPS's sequential build brings a stand-in for MPI. In a process that has loaded a real MPI with global symbols "
+    "the two would be\n"
+    "mixed up; use another linear solver there. MUMPS numbers its instances in memory shared by all threads: open and "
+    "close factors\n"
     "from one thread at a time.";
 
 static const peri_linear_solver_ops OPS = {
@@ -265,7 +281,8 @@ static const peri_plugin MUMPS = {
     .license = "Apache-2.0 AND CECILL-C AND BSD-3-Clause",
     .summary = "sparse symmetric indefinite factorisation with pivoting (MUMPS, sequential)",
     .page = PAGE,
-    .reference = "Amestoy, Duff, L'Excellent and Koster 2001, SIAM J. Matrix Anal. Appl. 23:15; Amestoy et al. 2019, ACM TOMS 45:2",
+    .reference = "Amestoy, Duff, L'Excellent and Koster 2001, SIAM J. Matrix Anal. Appl. 23:15; Amestoy et al. 2019, "
+                 "ACM TOMS 45:2",
     .gives = PERI_GIVES_INERTIA,
     .flags = PERI_FLAG_INDEFINITE | PERI_FLAG_QUASIDEFINITE | PERI_FLAG_DEFINITE,
     .rank = 20,

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Linear-solver plugins, loaded as the engine loads them but driven by a host table of the test's own: random systems with known
- * inertia, residuals, singular matrices, refactorisation, extreme shapes, two factors at once. The inertia is known by construction
- * (congruence with a signed diagonal) or follows from Haynsworth's theorem for KKT matrices with a positive definite (1,1) block.
+ * Linear-solver plugins, loaded as the engine loads them but driven by a host table of the test's own: random systems
+ * with known inertia, residuals, singular matrices, refactorisation, extreme shapes, two factors at once. The inertia
+ * is known by construction (congruence with a signed diagonal) or follows from Haynsworth's theorem for KKT matrices
+ * with a positive definite (1,1) block.
  */
 #include "base/mem.h"
 #include "base/rng.h"
@@ -14,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- a host: memory and messages are all that a linear solver asks for --------------------------------------------------------- */
+/* ---- a host: memory and messages are all that a linear solver asks for ------------------------------------------- */
 
 struct peri_run {
     mem mem;
@@ -33,8 +34,11 @@ static peri_status host_fail(peri_run *run, peri_status code, const char *text)
     return code;
 }
 
-static const peri_host HOST = {
-    .size = (uint32_t)sizeof(peri_host), .major = PERI_ABI_MAJOR, .minor = PERI_ABI_MINOR, .alloc = host_alloc, .fail = host_fail};
+static const peri_host HOST = {.size = (uint32_t)sizeof(peri_host),
+                               .major = PERI_ABI_MAJOR,
+                               .minor = PERI_ABI_MINOR,
+                               .alloc = host_alloc,
+                               .fail = host_fail};
 
 static const peri_plugin *load(const char *name)
 {
@@ -46,10 +50,12 @@ static const peri_plugin *load(const char *name)
         diag("%s", dlerror());
         return NULL;
     }
+
     union {
         void *symbol;
         peri_entry_fn entry;
     } u = {.symbol = dlsym(object, "peri_plugins")};
+
     return u.symbol != NULL ? u.entry(&HOST)[0] : NULL;
 }
 
@@ -110,7 +116,7 @@ static void end(solver *s)
     arena_release(&s->run.memory);
 }
 
-/* ---- matrices ------------------------------------------------------------------------------------------------------------------ */
+/* ---- matrices ---------------------------------------------------------------------------------------------------- */
 
 typedef struct {
     int64_t n;
@@ -172,7 +178,8 @@ static void put(matrix *a, int64_t i, int64_t j, double v)
     a->dense[j * a->n + i] = v;
 }
 
-/* Sparse and, by diagonal dominance, definite with the signs of `sign`: row i has diagonal sign_i (sum of magnitudes + 0.1). */
+/* Sparse and, by diagonal dominance, definite with the signs of `sign`: row i has diagonal sign_i (sum of magnitudes +
+ * 0.1). */
 static void random_dominant(matrix *a, int64_t n, const double *sign, double density)
 {
     new_matrix(a, n);
@@ -189,7 +196,8 @@ static void random_dominant(matrix *a, int64_t n, const double *sign, double den
     compress(a);
 }
 
-/* [H B'; B -delta I], H definite [n x n] with entries over some powers of ten, B [m x n] of full rank by a scaled unit block. */
+/* [H B'; B -delta I], H definite [n x n] with entries over some powers of ten, B [m x n] of full rank by a scaled unit
+ * block. */
 static void random_kkt(matrix *a, int64_t n, int64_t m, double delta)
 {
     new_matrix(a, n + m);
@@ -209,7 +217,8 @@ static void random_kkt(matrix *a, int64_t n, int64_t m, double delta)
     compress(a);
 }
 
-/* L D L' with a random unit lower triangle and diagonal entries of random magnitude and the given number of negative ones. */
+/* L D L' with a random unit lower triangle and diagonal entries of random magnitude and the given number of negative
+ * ones. */
 static void random_congruence(matrix *a, int64_t n, int64_t negative)
 {
     new_matrix(a, n);
@@ -229,7 +238,7 @@ static void random_congruence(matrix *a, int64_t n, int64_t negative)
     compress(a);
 }
 
-/* ---- checks -------------------------------------------------------------------------------------------------------------------- */
+/* ---- checks ------------------------------------------------------------------------------------------------------ */
 
 static void multiply(const matrix *a, const double *x, double *y)
 {
@@ -283,7 +292,8 @@ static void check(const peri_plugin *p, const matrix *a, int64_t negative, const
     ok(inertia.positive == a->n - negative && inertia.negative == negative && inertia.zero == 0,
        "%s: %s has inertia (%lld, %lld, 0)", p->name, what, (long long)(a->n - negative), (long long)negative);
     if (inertia.negative != negative)
-        diag("got (%lld, %lld, %lld)", (long long)inertia.positive, (long long)inertia.negative, (long long)inertia.zero);
+        diag("got (%lld, %lld, %lld)", (long long)inertia.positive, (long long)inertia.negative,
+             (long long)inertia.zero);
     const double error = factored == PERI_OK ? solve_error(&s, a) : INFINITY;
     if (!ok(error < 1e-12, "%s: %s is solved", p->name, what))
         diag("backward error %g, %s", error, s.run.text);
@@ -365,7 +375,8 @@ static void check_singular(const peri_plugin *p)
        "%s: a matrix with dependent rows is singular", p->name);
     has_text(s.run.text, "singular", "%s: and it says so", p->name);
     a.val[a.start[41]] += 5;
-    ok(s.ops->factor(s.state, &s.run, a.val, &inertia) == PERI_OK, "%s: after which a better one is factorised", p->name);
+    ok(s.ops->factor(s.state, &s.run, a.val, &inertia) == PERI_OK, "%s: after which a better one is factorised",
+       p->name);
     ok(solve_error(&s, &a) < 1e-12, "%s: and solved", p->name);
     memset(a.val, 0, (size_t)a.nnz * sizeof *a.val);
     ok(s.ops->factor(s.state, &s.run, a.val, &inertia) == PERI_E_NUMERIC, "%s: zero is singular", p->name);
@@ -418,7 +429,8 @@ static void check_two_at_once(const peri_plugin *p)
     begin(&s, p);
     begin(&t, p);
     ok(analyse(&s, &a) == PERI_OK && analyse(&t, &b) == PERI_OK, "%s: two factors are open", p->name);
-    ok(s.ops->factor(s.state, &s.run, a.val, &inertia) == PERI_OK && t.ops->factor(t.state, &t.run, b.val, &inertia) == PERI_OK,
+    ok(s.ops->factor(s.state, &s.run, a.val, &inertia) == PERI_OK &&
+           t.ops->factor(t.state, &t.run, b.val, &inertia) == PERI_OK,
        "%s: factorised in turn", p->name);
     ok(solve_error(&s, &a) < 1e-12 && solve_error(&t, &b) < 1e-12, "%s: neither disturbs the other", p->name);
     end(&s);
@@ -428,7 +440,7 @@ static void check_two_at_once(const peri_plugin *p)
     free_matrix(&b);
 }
 
-/* ---- single methods ------------------------------------------------------------------------------------------------------------ */
+/* ---- single methods ---------------------------------------------------------------------------------------------- */
 
 static void check_lapack_limit(const peri_plugin *p)
 {
