@@ -308,8 +308,8 @@ local sets = shared "libsvm/optima.tsv"
 for k, row in ipairs(sets and published(sets) or {}) do
   if k > 1 then
     local data = libsvm(shared("libsvm/" .. row[1]))
-    local sizes = ("%d %d %d"):format(#data.labels, data.features:cols(), data.features:nonzeros())
-    t.is(sizes, row[3] .. " " .. row[4] .. " " .. row[5], "libsvm: " .. row[1])
+    local sizes = ("%d %d %d"):format(#data.labels, data.features:rows(), data.features:cols())
+    t.is(sizes, row[3] .. " " .. row[3] .. " " .. row[4], "libsvm: sizes of " .. row[1])
   end
 end
 if not sets then t.skip(1, "no ../shared/data") end

@@ -26,7 +26,7 @@ local function tables()
     gencost = { { 2, 0, 0, 3, 0.03, 12, 100 }, { 2, 0, 0, 3, 0, 1, 0 }, { 2, 0, 0, 3, 0.11, 15, 30 },
       { 2, 0, 0, 3, 0, 1, 0 } },
     branch = {
-      { 4, 9, 0.02, 0.11, 0.03, 0, 0, 0, 0.97, 4, 1, -360, 360 },
+      { 4, 9, 0.02, 0.11, 0.03, 0, 0, 0, 0.97, -4, 1, -360, 360 },
       { 9, 2, 0.013, 0.15, 0.05, 60, 0, 0, 0, 0, 1, -30, 30 },
       { 2, 4, 0.031, 0.12, 0.02, 34, 0, 0, 1.02, 0, 1, 0, 0 },
       { 2, 4, 0.001, 0.01, 0.02, 70, 0, 0, 0, 0, 0, -30, 30 },
@@ -143,7 +143,7 @@ refused(function(data) data.gencost[3] = { 1, 0, 0, 1, 0, 0, 0 } end,
 refused(function(data) for k = 1, 4 do data.gencost[4 + k] = data.gencost[k] end end,
   "loop: gencost 5: costs of reactive power are not modelled", "costs of reactive power")
 refused(function(data) data.bus[1][2] = 1 end, "loop: no bus is the reference (type 3)", "no reference bus")
-t.raises(function() power.acopf(case, { nmae = "x" }) end, "acopf: unknown option nmae (did you mean name?)",
+t.raises(function() power.acopf(case, { names = "x" }) end, "acopf: unknown option names (did you mean name?)",
   "an unknown option")
 
 -- ---- PGLib --------------------------------------------------------------------------------------------------------

@@ -194,10 +194,11 @@ local function check_finite(case, part)
   end
 end
 
+--- Limits must not cross, but for what is switched off.
 local function check_order(case, part, low, high)
-  local a, b = case[part][low], case[part][high]
+  local a, b, status = case[part][low], case[part][high], case[part].status
   for k = 1, case[part].n do
-    if a[k] and b[k] and a[k] > b[k] then
+    if a[k] > b[k] and not (status and status[k] <= 0) then
       refuse(case, part, k, "%s %g is above %s %g", low, a[k], high, b[k])
     end
   end
