@@ -9,14 +9,15 @@ local x = m:var("x", 4, { lower = 1, upper = 5, start = { 1, 5, 5, 1 } })
 local volume = m:param("volume", 25)
 
 m:minimize(x[1] * x[4] * (x[1] + x[2] + x[3]) + x[3])
-local product = m:subject_to("product", x[1] * x[2] * x[3] * x[4] >= volume)
+local product = m:subject_to("product", (x[1] * x[2] * x[3] * x[4]):ge(volume))
 local sphere = m:subject_to("sphere", x:dot(x):eq(40))
 
 local sol = m:solve("ipm", { tolerance = 1e-9 })
 print(("objective  %.7f"):format(sol.objective))
 print("variable   value     reduced cost")
 for i = 1, #x do
-  print(("x[%d]    %9.5f  %9.5f"):format(i, sol[x][i], sol:reduced_cost(x)[i] + 0.0))
+  local cost = sol:reduced_cost(x)[i]
+  print(("x[%d]    %9.5f  %9.5f"):format(i, sol[x][i], math.abs(cost) < 1e-6 and 0 or cost))
 end
 print(("product   dual %9.5f"):format(sol:dual(product)))
 print(("sphere    dual %9.5f"):format(sol:dual(sphere)))

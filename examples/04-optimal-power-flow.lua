@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Shows: the cheapest generation for a power grid by AC optimal power flow.
 -- The IEEE 14-bus test system, a part of the American Electric Power system in February 1962, as published in the Power
--- Systems Test Case Archive of the University of Washington; generation costs and limits of MATPOWER's case14. Its
--- optimum is known: 8081.53 $/h.
+-- Systems Test Case Archive of the University of Washington; generation costs and limits of MATPOWER's case14. The
+-- published optimum is 8081.5 $/h.
 
 local peri = require "perigee"
 
