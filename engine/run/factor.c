@@ -123,9 +123,8 @@ static peri_status find_plugin(peri_factor *f, const char *name, uint64_t needs)
 }
 
 /* ---- options: "mumps.ordering" is an option of the linear solver mumps ------------------------------------------- */
-    -- --* /
 
-    static const char *own_key(const char *key, const char *solver)
+static const char *own_key(const char *key, const char *solver)
 {
     const size_t length = strlen(solver);
     return strncmp(key, solver, length) == 0 && key[length] == '.' ? key + length + 1 : NULL;
