@@ -154,12 +154,21 @@ static bool is_flat(ipm_state *s)
     return change <= 1e-12 * fmax(s->problem.f_scale, fabs(phi)) && s->certificate.primal <= acceptable_level(s);
 }
 
+/*
+ * The certificate divides by the mean multiplier, so multipliers that run away while mu is large make any point look solved. Then a
+ * few more iterations are made; should nothing come of them, the best point stands.
+ */
+static bool is_lenient(ipm_state *s)
+{
+    return s->certificate.strict > 100.0 * s->limits->tolerance && s->main.at_floor == 0 && ++s->n_lenient <= 20;
+}
+
 /* The tests after a main iterate was accepted. */
 static peri_status conclude_main(ipm_state *s, peri_run *run, peri_step *next)
 {
     const double kkt = s->certificate.kkt;
-    if (kkt <= s->limits->tolerance)
-        return peri_finish(run, PERI_WHY_CONVERGED, next);
+    if (kkt <= s->limits->tolerance && !is_lenient(s))
+        return give_up(s, run, PERI_WHY_CONVERGED, next);
     if (is_diverging(s))
         return peri_finish(run, PERI_WHY_UNBOUNDED, next);
     if (kkt <= acceptable_level(s) && kkt < s->best_kkt) {

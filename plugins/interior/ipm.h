@@ -110,6 +110,7 @@ typedef struct {
 
 typedef struct {
     double primal, dual, complementarity, kkt, scale; /* as the engine's certificate; scale: its divisor */
+    double strict;                     /* dual and complementarity over the objective's gradient alone */
 } ipm_certificate;
 
 typedef struct {
@@ -124,7 +125,7 @@ typedef struct {
     double entry_theta;                /* violation when the restoration started */
     ipm_point best;                    /* best point so far within the acceptable level */
     double best_kkt, start_f;          /* start_f: the model's objective at the start point */
-    int64_t n_acceptable, restorations, n_stuck, n_jac_singular, n_factor_failures, n_window;
+    int64_t n_acceptable, restorations, n_stuck, n_jac_singular, n_factor_failures, n_window, n_lenient;
     double window_phi;                 /* barrier function n_window iterations ago */
     bool jac_degenerate;
 } ipm_state;

@@ -2,8 +2,9 @@
 /*
  * ipm_problem.c - the model in the method's form: fixed variables and free rows taken out, slacks for inequality rows, factors on
  * the objective and the rows; its evaluation, for the model and for the restoration problem; and the certificate in the model's own
- * units. All else in the method sees w, h and f only. Variable bounds are never relaxed, so no function is evaluated outside of
- * them; row bounds are, by a tenth of the tolerance, so that rows which admit no interior still have one.
+ * units. All else in the method sees w, h and f only. Row bounds are relaxed by a tenth of the tolerance, so that rows which admit no
+ * interior still have one; variable bounds only where that is seen to be needed (ipm_search.c), so that as a rule no function is
+ * evaluated outside of them.
  */
 #include "ipm.h"
 #include <math.h>
@@ -401,6 +402,7 @@ static void measure(ipm_state *s)
     s->certificate.dual = r.dual / scale;
     s->certificate.complementarity = r.complementarity / scale;
     s->certificate.scale = scale;
+    s->certificate.strict = fmax(r.dual, r.complementarity) / fmax(1.0, r.largest_gradient);
     s->certificate.kkt = fmax(r.primal, fmax(s->certificate.dual, s->certificate.complementarity));
 }
 

@@ -270,8 +270,28 @@ static void move_multipliers(ipm_phase *p, double alpha, double alpha_dual)
     }
 }
 
+/*
+ * Where equations hold a variable at its bound there is no interior: its slack vanishes while mu is still large, and the multipliers
+ * run away. Such a bound is moved outwards, once, by a tenth of the tolerance, which is less than the certificate sees.
+ */
+static void relax_forced_bounds(const ipm_state *s, ipm_phase *p)
+{
+    const double relax = 0.1 * fmin(s->limits->tolerance, 1e-6), large = 1e5;
+    const int64_t n = s->problem.n_x;
+    for (int64_t k = 0; k < p->n_lower && p->has_lower[k] < n; k++) {
+        const int64_t j = p->has_lower[k], v = s->problem.var[j];
+        if (p->at.zl[j] > large && p->at.w[j] - p->lower[j] < relax && p->lower[j] >= s->problem.xl[v])
+            p->lower[j] -= fmax(relax, 1e-15 * fabs(p->lower[j]));
+    }
+    for (int64_t k = 0; k < p->n_upper && p->has_upper[k] < n; k++) {
+        const int64_t j = p->has_upper[k], v = s->problem.var[j];
+        if (p->at.zu[j] > large && p->upper[j] - p->at.w[j] < relax && p->upper[j] <= s->problem.xu[v])
+            p->upper[j] += fmax(relax, 1e-15 * fabs(p->upper[j]));
+    }
+}
+
 /* To the trial point, whose values were just computed. */
-static void move(ipm_phase *p, double alpha)
+static void move(const ipm_state *s, ipm_phase *p, double alpha)
 {
     double *w = p->at.w, *h = p->h;
     p->alpha = alpha;
@@ -282,6 +302,7 @@ static void move(ipm_phase *p, double alpha)
     p->trial_h = h;
     p->f = p->trial_f;
     move_multipliers(p, alpha, p->alpha_dual);
+    relax_forced_bounds(s, p);
 }
 
 /* Is the step below the rounding of the variables? (WB 3.9) */
@@ -376,6 +397,6 @@ peri_status ipm_search(ipm_state *s, peri_run *run, ipm_phase *p, ipm_move *out)
     }
     *out = accepted ? IPM_MOVED : peri_should_stop(run) ? IPM_INTERRUPTED : IPM_NO_STEP;
     if (accepted)
-        move(p, alpha);
+        move(s, p, alpha);
     return PERI_OK;
 }
