@@ -38,6 +38,7 @@ unit_tests = \
 	tests/unit/oracle_nlp.t \
 	tests/unit/plugin_bad.t \
 	tests/unit/plugin_option.t \
+	tests/unit/plugin_plan.t \
 	tests/unit/plugin_registry.t \
 	tests/unit/run_certify.t \
 	tests/unit/run_outcome.t \
@@ -54,6 +55,7 @@ tests_unit_diff_random_t_SOURCES = tests/unit/diff_random.c tests/unit/random_gr
 folder_helpers = tests/unit/plugin_folder.c tests/unit/plugin_folder.h
 tests_unit_plugin_bad_t_SOURCES = tests/unit/plugin_bad.c tests/unit/text_model.h $(folder_helpers)
 tests_unit_plugin_option_t_SOURCES = tests/unit/plugin_option.c
+tests_unit_plugin_plan_t_SOURCES = tests/unit/plugin_plan.c tests/unit/text_model.h $(folder_helpers)
 tests_unit_plugin_registry_t_SOURCES = tests/unit/plugin_registry.c $(folder_helpers)
 
 # ---- plugins: what all of them promise; a host and a plugin in C++

@@ -34,4 +34,31 @@ void fence_take(fence *f);
 unsigned fence_restore(const fence *f);
 const char *fence_text(unsigned changed);
 
+/* What is watched at each call of a plugin: everything in debug builds, floating point otherwise. */
+#ifdef PERI_DEBUG
+typedef fence fence_call;
+
+static inline void fence_call_take(fence_call *f)
+{
+    fence_take(f);
+}
+
+static inline unsigned fence_call_restore(const fence_call *f)
+{
+    return fence_restore(f);
+}
+#else
+typedef fence_fp fence_call;
+
+static inline void fence_call_take(fence_call *f)
+{
+    fence_fp_take(f);
+}
+
+static inline unsigned fence_call_restore(const fence_call *f)
+{
+    return fence_fp_restore(f) ? FENCE_FP : 0;
+}
+#endif
+
 #endif

@@ -48,11 +48,16 @@ static void add_traits(char *out, size_t size, const char *verb, uint64_t set)
     }
 }
 
-/* Without what follows from "constraints" and would only repeat it. */
-static uint64_t without_repeats(uint64_t present)
+/* Without what follows from another trait of the set and would only repeat it. */
+static uint64_t without_repeats(uint64_t set)
 {
     const uint64_t kinds = PERI_BIT(PERI_TRAIT_EQUALITIES) | PERI_BIT(PERI_TRAIT_NONLINEAR_CONSTRAINTS);
-    return (present & PERI_BIT(PERI_TRAIT_CONSTRAINTS)) != 0 ? present & ~kinds : present;
+    const uint64_t sparse = PERI_BIT(PERI_TRAIT_SPARSE_HESSIAN), second = PERI_BIT(PERI_TRAIT_HESSIAN) | sparse;
+    if ((set & PERI_BIT(PERI_TRAIT_CONSTRAINTS)) != 0)
+        set &= ~kinds;
+    if ((set & PERI_BIT(PERI_TRAIT_GRADIENT)) != 0)
+        return set & ~second;
+    return (set & PERI_BIT(PERI_TRAIT_HESSIAN)) != 0 ? set & ~sparse : set;
 }
 
 bool match_traits(uint64_t traits, uint64_t needs, uint64_t refuses, char *why, size_t size)
@@ -65,7 +70,7 @@ bool match_traits(uint64_t traits, uint64_t needs, uint64_t refuses, char *why, 
         return true;
     if (size > 0) {
         add_traits(why, size, "refuses", without_repeats(present));
-        add_traits(why, size, "needs", missing);
+        add_traits(why, size, "needs", without_repeats(missing));
     }
     return false;
 }

@@ -71,17 +71,18 @@ static peri_status weigh(nlp *p, registry_entry *e, text_buffer *reasons, regist
     return PERI_OK;
 }
 
+/* The candidates' lines as one, parted by "; ". */
 static peri_status fail_nothing_fits(nlp *p, const text_buffer *lines, int64_t candidates)
 {
-    char text[900];
+    char text[900] = "";
+    size_t at = 0;
     if (candidates == 0)
         return FAIL(p->ctx, PERI_E_UNSUPPORTED, "no solver is installed");
-    snprintf(text, sizeof text, "%s", lines->at != NULL ? lines->at : "");
-    for (char *at = text; *at != '\0'; at++)
-        if (*at == '\n')
-            *at = at[1] == '\0' ? ' ' : ';';
-    for (size_t n = strlen(text); n > 0 && text[n - 1] == ' '; n--)
-        text[n - 1] = '\0';
+    for (const char *line = lines->at; line != NULL && *line != '\0' && at < sizeof text;
+         line = strchr(line, '\n') + 1) {
+        const int n = (int)strcspn(line, "\n");
+        at += (size_t)snprintf(text + at, sizeof text - at, "%s%.*s", at > 0 ? "; " : "", n, line);
+    }
     return FAIL(p->ctx, PERI_E_UNSUPPORTED, "no installed solver fits this %s: %s", p->class_.class_name, text);
 }
 

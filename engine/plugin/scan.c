@@ -169,7 +169,7 @@ static peri_status add_indexed(registry *r, const char *folder, char *path, cons
     *known = false;
     for (int64_t i = 0; i < rows->n; i++) {
         const index_row *row = &rows->at[i];
-        if (strcmp(row->file, name) != 0 || !is_current(row, size, time))
+        if (!is_current(row, size, time) || strcmp(row->file, name) != 0)
             continue;
         *known = true;
         if (row->entry == NULL) {

@@ -101,26 +101,27 @@ static const peri_solver_ops *ops_of(const peri_run *run)
     return run->plugin->ops;
 }
 
-/* Plugins run with the default floating-point modes; what they change is put back, and told once. */
+/* Plugins run with the default floating-point modes; what they change (in debug builds of locale and signal mask too) is put
+ * back, and told once. */
 typedef struct {
     fenv_t host;
-    fence_fp plain;
+    fence_call plain;
 } passage;
 
 static void enter(passage *p)
 {
     fegetenv(&p->host);
     fesetenv(FE_DFL_ENV);
-    fence_fp_take(&p->plain);
+    fence_call_take(&p->plain);
 }
 
 static void leave(peri_run *run, const passage *p)
 {
-    const bool changed = fence_fp_restore(&p->plain);
+    const unsigned changed = fence_call_restore(&p->plain);
     fesetenv(&p->host);
-    if (changed && !run->warned)
-        log_write(run->ctx, 0, "%s: changed the floating-point modes; they are as before", run->plugin->name);
-    run->warned = run->warned || changed;
+    if (changed != 0 && !run->warned)
+        log_write(run->ctx, 0, "%s: changed %s; restored", run->plugin->name, fence_text(changed));
+    run->warned = run->warned || changed != 0;
 }
 
 static peri_status call_init(peri_run *run)

@@ -254,11 +254,22 @@ static void test_step_changes(void)
 {
     const folder f = folder_new();
     const int rounding = fegetround();
-    peri_context *ctx = with_plugin(&f, "process", NULL, 0);
+    char log[8192];
+    peri_context *ctx = with_plugin(&f, "process", log, sizeof log);
+    log[0] = '\0'; /* what loading changed has been seen to */
     peri_model *m = problem(ctx);
     peri_solution *s = solve_with(m, "process");
     is_int(fegetround(), rounding, "process: a step's rounding does not outlive it");
     fesetround(rounding);
+#ifdef PERI_DEBUG
+    sigset_t mask;
+    sigprocmask(SIG_SETMASK, NULL, &mask);
+    ok(!sigismember(&mask, SIGUSR2), "process: nor does its signal mask, in debug builds");
+    has_text(log, "0 process: changed the floating-point modes and the signal mask; restored\n",
+             "process: a warning tells");
+#else
+    has_text(log, "0 process: changed the floating-point modes; restored\n", "process: a warning tells");
+#endif
     peri_solution_free(s);
     peri_model_free(m);
     peri_context_free(ctx);

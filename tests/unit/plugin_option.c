@@ -284,11 +284,11 @@ static void test_match(void)
     is_text(why, "needs second derivatives", "needed");
     ok(!match_traits(constraints | integer, gradient | hessian | sparse, constraints | integer, why, sizeof why),
        "all");
-    is_text(
-        why,
-        "refuses integer variables and constraints; needs first derivatives, second derivatives and second derivatives "
-        "as a sparse matrix",
-        "in one line");
+    is_text(why, "refuses integer variables and constraints; needs first derivatives", "in one line");
+    ok(!match_traits(gradient, gradient | hessian | sparse, 0, why, sizeof why), "no derivatives but the first");
+    is_text(why, "needs second derivatives", "what follows is not repeated");
+    ok(!match_traits(gradient | hessian, gradient | hessian | sparse, 0, why, sizeof why), "products, but no matrix");
+    is_text(why, "needs second derivatives as a sparse matrix", "is told as such");
     char tiny[8];
     ok(!match_traits(0, hessian, 0, tiny, sizeof tiny) && strlen(tiny) == 7, "a reason that does not fit is cut");
     ok(!match_traits(0, hessian, 0, NULL, 0), "nobody has to listen");
