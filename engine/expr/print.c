@@ -130,7 +130,62 @@ static void put_input(printer *p, const expr_node *node)
     put(p, text);
 }
 
-static bool put_gather(printer *p, const expr_node *node)
+/* Every index of the gather is the one that f gives. */
+static bool follows(const expr_graph *g, const expr_node *node, int64_t (*f)(int64_t k, const expr_node *node))
+{
+    const int64_t n = (int64_t)node->rows * node->cols;
+    for (int64_t k = 0; k < n; k++)
+        if (expr_gather_at(g, node, k) != f(k, node))
+            return false;
+    return true;
+}
+
+static int64_t at_row_of(int64_t k, const expr_node *node)
+{
+    return k / node->cols;
+}
+
+static int64_t at_column_of(int64_t k, const expr_node *node)
+{
+    return k % node->cols;
+}
+
+static int64_t at_transposed(int64_t k, const expr_node *node)
+{
+    return k % node->cols * node->rows + k / node->cols;
+}
+
+/* A column or row spread over a matrix reads as itself: the operation it is in spreads it. */
+static bool is_spread(const expr_graph *g, const expr_node *node, const expr_node *from)
+{
+    if (node->rows == 1 || node->cols == 1)
+        return false;
+    return (from->cols == 1 && from->rows == node->rows && follows(g, node, at_row_of)) ||
+           (from->rows == 1 && from->cols == node->cols && follows(g, node, at_column_of));
+}
+
+/* [2], :slice(2, 5), :t(), [{1, 3}], [40 indices] */
+static void subscript(const expr_graph *g, const expr_node *node, const expr_node *from, char *text, size_t size)
+{
+    const int64_t first = expr_gather_at(g, node, 0), n = (int64_t)node->rows * node->cols;
+    const bool straight = (node->flags & EXPR_AFFINE) && node->stride == 1;
+    if (n == 1)
+        snprintf(text, size, "[%lld]", (long long)first + 1);
+    else if (straight && node->rows == 1 && node->cols == from->cols && from->rows > 1 && first % from->cols == 0)
+        snprintf(text, size, "[%lld]", (long long)(first / from->cols) + 1);
+    else if (straight && node->cols == 1 && from->cols == 1)
+        snprintf(text, size, ":slice(%lld, %lld)", (long long)first + 1, (long long)(first + n));
+    else if (straight && n == (int64_t)from->rows * from->cols && node->cols != 1 && node->rows != 1)
+        snprintf(text, size, ":reshape(%d, %d)", (int)node->rows, (int)node->cols);
+    else if (node->rows == from->cols && node->cols == from->rows && follows(g, node, at_transposed))
+        snprintf(text, size, ":t()");
+    else if (n == 2)
+        snprintf(text, size, "[{%lld, %lld}]", (long long)first + 1, (long long)expr_gather_at(g, node, 1) + 1);
+    else
+        snprintf(text, size, "[%lld indices]", (long long)n);
+}
+
+static bool put_gather(printer *p, const expr_node *node, int level)
 {
     char text[64];
     const expr_node *from = expr_at(p->g, node->arg[0]);
@@ -142,13 +197,10 @@ static bool put_gather(printer *p, const expr_node *node)
         return true;
     }
     if (expr_size(p->g, node->arg[0]) == 1) /* a spread scalar */
-        return later(p, node->arg[0], LEVEL_ATOM);
-    if (n == 1)
-        snprintf(text, sizeof text, "[%lld]", (long long)first + 1);
-    else if ((node->flags & EXPR_AFFINE) && node->stride == 1 && node->cols == 1)
-        snprintf(text, sizeof text, ":slice(%lld, %lld)", (long long)first + 1, (long long)(first + n));
-    else
-        snprintf(text, sizeof text, "[%lld indices]", (long long)n);
+        return later(p, node->arg[0], level);
+    if (is_spread(p->g, node, from))
+        return later(p, node->arg[0], level);
+    subscript(p->g, node, from, text, sizeof text);
     char *copy = arena_string(&p->g->data, text);
     return copy != NULL && later_text(p, copy) && later(p, node->arg[0], LEVEL_ATOM);
 }
@@ -171,7 +223,7 @@ static bool put_node(printer *p, expr_id e, int level)
         put_input(p, node);
         return true;
     case PERI_OP_GATHER:
-        return put_gather(p, node);
+        return put_gather(p, node, level);
     case PERI_OP_ADD:
         return put_infix(p, node, LEVEL_SUM, LEVEL_SUM, LEVEL_SUM, " + ", level);
     case PERI_OP_SUB:

@@ -150,6 +150,17 @@ static void test_text(const fixture *f)
     text_is(f, op1(f, PERI_OP_NEG, op1(f, PERI_OP_SQUARE, f->s)), "-s^2");
     text_is(f, op1(f, PERI_OP_SQUARE, op1(f, PERI_OP_NEG, op2(f, PERI_OP_SUB, f->s, x2))), "(x[2] - s)^2");
     text_is(f, op2(f, PERI_OP_MATMUL, f->A, f->y), "A % y");
+    text_is(f, op1(f, PERI_OP_TRANSPOSE, f->A), "A:t()");
+    text_is(f, op2(f, PERI_OP_SUB, f->A, f->row), "A - row");
+    text_is(f, op2(f, PERI_OP_ADD, f->x, f->row), "x + row");
+    peri_expr part;
+    const int64_t two[2] = {2, 0};
+    ok(peri_expr_range(f->m, f->A, 1, 4, 4, 1, &part) == PERI_OK, "row 2 of A");
+    text_is(f, part, "A[2]");
+    ok(peri_expr_gather(f->m, f->x, 2, 1, two, &part) == PERI_OK, "two entries");
+    text_is(f, part, "x[{3, 1}]");
+    ok(peri_expr_range(f->m, f->y, 2, 1, 1, 1, &part) == PERI_OK, "a slice");
+    text_is(f, part, "y:slice(2, 3)");
     peri_expr long_sum = f->s;
     for (int k = 0; k < 2000; k++)
         long_sum = op1(f, PERI_OP_SIN, op2(f, PERI_OP_ADD, long_sum, x2));
