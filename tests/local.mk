@@ -102,3 +102,13 @@ CLEANFILES += $(test_plugins)
 
 EXTRA_DIST += tests/tap/tap.lua tests/bad/bad.h tests/bad/libabsent.c $(bad_plugins:%=tests/bad/%.c) \
 	tests/plugin/abi_1_0.c tests/plugin/cxx_descent.cc
+
+# The command and the installation, in bash.
+shell_tests = \
+	tests/command/usage.sh \
+	tests/command/run.sh \
+	tests/command/solve.sh \
+	tests/command/signals.sh \
+	tests/install/install.sh \
+	tests/install/start.sh
+EXTRA_DIST += $(shell_tests) tests/tap/tap.sh tests/tap/json.lua tests/install/descent.c tests/install/host.c

@@ -112,6 +112,8 @@ int world_call(cli *c, int (*fn)(struct lua_State *L), const char *name);
 cli *world_cli(struct lua_State *L); /* of that state and its coroutines */
 /* Pushes the compiled chunk of a file ("-": standard input); raises a Lua error where it cannot. */
 void world_load(struct lua_State *L, const char *path);
+/* `arg` as the stand-alone interpreter has it: arg[0] the script, from 1 on its words */
+void world_set_words(struct lua_State *L, int n, const char *const *words);
 
 /* cmd_*.c */
 int cmd_run(cli *c);

@@ -5,28 +5,15 @@
 #include <lauxlib.h>
 #include <string.h>
 
-/* `arg` as the stand-alone interpreter has it: arg[0] the script, from 1 on its words; those words are left on the stack. */
-static int push_words(lua_State *L, const cli_args *a)
-{
-    const int n = a->n_words - 1;
-    lua_createtable(L, n, 1);
-    for (int i = 0; i <= n; i++) {
-        lua_pushstring(L, a->words[i]);
-        lua_rawseti(L, -2, i);
-    }
-    lua_setglobal(L, "arg");
-    luaL_checkstack(L, n + 1, "too many words for the script");
-    for (int i = 1; i <= n; i++)
-        lua_pushstring(L, a->words[i]);
-    return n;
-}
-
 static int run_script(lua_State *L)
 {
-    const cli *c = world_cli(L);
-    world_load(L, c->args.words[0]);
-    const int n = push_words(L, &c->args);
-    lua_call(L, n, 0);
+    const cli_args *a = &world_cli(L)->args;
+    world_load(L, a->words[0]);
+    world_set_words(L, a->n_words, a->words);
+    luaL_checkstack(L, a->n_words, "too many words for the script");
+    for (int i = 1; i < a->n_words; i++)
+        lua_pushstring(L, a->words[i]);
+    lua_call(L, a->n_words - 1, 0);
     return 0;
 }
 

@@ -21,6 +21,7 @@ typedef struct {
 static void push_returned(lua_State *L, const char *path)
 {
     world_load(L, path);
+    world_set_words(L, 1, &path);
     lua_pushstring(L, path);
     lua_call(L, 1, 1);
 }

@@ -76,40 +76,40 @@ static bool beside_program(const char *folder, const char *to, char *out, size_t
     return n > 0 && (size_t)n < size;
 }
 
-/* The Lua files: in a build tree `lua` beside the program, else where they were installed relative to it. */
-static void push_lua_folder(lua_State *L)
-{
-    char folder[PATH_MAX], path[PATH_MAX];
-    if (program_folder(folder, sizeof folder)) {
-        if (access(lua_pushfstring(L, "%s/plugins/index", folder), R_OK) == 0) {
-            lua_pushfstring(L, "%s/lua", folder);
-            return;
-        }
-        if (beside_program(folder, PERI_LUA_DIR, path, sizeof path) && access(path, R_OK) == 0) {
-            lua_pushstring(L, path);
-            return;
-        }
-    }
-    lua_pushliteral(L, PERI_LUA_DIR);
-}
-
-/* NULL: the engine's own search finds the plugins (PERIGEE_PLUGIN_PATH, the build tree, the folder configured). */
-static const char *plugin_folder(char *out, size_t size)
+/*
+ * A folder that belongs to the program: in a build tree `here` beside it, else where `installed` lies from it, else `installed`.
+ * Not by dladdr, which knows the program by argv[0] only.
+ */
+static void find_folder(const char *here, const char *installed, char *out, size_t size)
 {
     char folder[PATH_MAX];
+    if (program_folder(folder, sizeof folder)) {
+        const int n = snprintf(out, size, "%s/plugins/index", folder);
+        if (n > 0 && (size_t)n < size && access(out, R_OK) == 0) {
+            snprintf(out, size, "%s/%s", folder, here);
+            return;
+        }
+        if (beside_program(folder, installed, out, size) && access(out, R_OK) == 0)
+            return;
+    }
+    snprintf(out, size, "%s", installed);
+}
+
+/* NULL: the engine's own search, by PERIGEE_PLUGIN_PATH or, for a folder that a path of several cannot hold, where it looks itself. */
+static const char *plugin_path(char *out, size_t size)
+{
     const char *set = getenv("PERIGEE_PLUGIN_PATH");
-    if ((set != NULL && set[0] != '\0') || !program_folder(folder, sizeof folder))
+    if (set != NULL && set[0] != '\0')
         return NULL;
-    if (!beside_program(folder, PERI_PLUGIN_DIR, out, size) || strchr(out, ':') != NULL || access(out, R_OK) != 0)
-        return NULL;
-    return out;
+    find_folder("plugins", PERI_PLUGIN_DIR, out, size);
+    return strchr(out, ':') == NULL ? out : NULL;
 }
 
 /* ---- context --------------------------------------------------------------------------------------------------------------- */
 
 int world_open_context(cli *c)
 {
-    char folder[PATH_MAX];
+    char path[PATH_MAX + 64];
     c->budget.limit = c->args.memory;
     watch_open(c);
     const peri_config config = {
@@ -118,7 +118,7 @@ int world_open_context(cli *c)
         .log = watch_note,
         .log_ud = c,
         .verbosity = c->args.verbose ? 1 : 0,
-        .plugin_path = plugin_folder(folder, sizeof folder),
+        .plugin_path = plugin_path(path, sizeof path),
     };
     c->ctx = peri_context_new(&config);
     return c->ctx != NULL ? EXIT_SOLVED : cli_say("perigee: out of memory");
@@ -206,7 +206,7 @@ static int l_print(lua_State *L)
         lua_pop(L, 1);
     }
     fputc('\n', stdout);
-    if (ferror(stdout) || (isatty(STDOUT_FILENO) && fflush(stdout) != 0))
+    if (ferror(stdout))
         return luaL_error(L, "writing to standard output failed: %s", strerror(errno));
     return 0;
 }
@@ -251,8 +251,8 @@ static int set_up(lua_State *L)
     lua_pushcfunction(L, luaopen_perigee);
     lua_setfield(L, -2, "perigee");
 
-    push_lua_folder(L);
-    const char *folder = lua_tostring(L, -1);
+    char folder[PATH_MAX + 64];
+    find_folder("lua", PERI_LUA_DIR, folder, sizeof folder);
     lua_getglobal(L, "package");
     lua_getfield(L, -1, "path");
     lua_pushfstring(L, "%s/?.lua;%s/?/init.lua;%s", folder, folder, lua_tostring(L, -1));
@@ -310,6 +310,16 @@ static void check_file(lua_State *L, const char *path)
     close(fd);
     if (folder)
         luaL_error(L, "%s: reading failed: it is a folder", path);
+}
+
+void world_set_words(lua_State *L, int n, const char *const *words)
+{
+    lua_createtable(L, n, 1);
+    for (int i = 0; i < n; i++) {
+        lua_pushstring(L, words[i]);
+        lua_rawseti(L, -2, i);
+    }
+    lua_setglobal(L, "arg");
 }
 
 void world_load(lua_State *L, const char *path)

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+# dsl/cli/local.mk - the command. It contains the engine, the binding and Lua, so that it starts fast and finds what belongs to it
+# from where it lies; Lua's functions are exported for modules written in C.
+
+bin_PROGRAMS = perigee
+
+perigee_CPPFLAGS = -I$(top_srcdir)/engine/include -I$(top_builddir) $(LUA_CFLAGS) \
+	-DPERI_BIN_DIR='"$(bindir)"' -DPERI_LUA_DIR='"$(luadir)"' -DPERI_PLUGIN_DIR='"$(plugindir)"'
+perigee_SOURCES = \
+	dsl/cli/args.c \
+	dsl/cli/cli.h \
+	dsl/cli/cmd_model.c \
+	dsl/cli/cmd_run.c \
+	dsl/cli/cmd_show.c \
+	dsl/cli/cmd_solve.c \
+	dsl/cli/cmd_version.c \
+	dsl/cli/help.c \
+	dsl/cli/log.c \
+	dsl/cli/main.c \
+	dsl/cli/output.c \
+	dsl/cli/signals.c \
+	dsl/cli/watch.c \
+	dsl/cli/world.c
+nodist_perigee_SOURCES = dsl/cli/build-info.h
+perigee_LDFLAGS = $(AM_LDFLAGS) -Wl,-E
+perigee_LDADD = $(dsl_library) libperigee.a $(LUA_COMMAND_LIBS) $(engine_libs)
+
+# What `perigee version` says of the build: made anew when it has changed.
+BUILT_SOURCES += dsl/cli/build-info.h
+CLEANFILES += dsl/cli/build-info.h
+dsl/cli/build-info.h: build-info-always
+	@$(MKDIR_P) dsl/cli
+	@commit=; test ! -e '$(top_srcdir)/.git' || \
+	  commit=`git -C '$(top_srcdir)' describe --always --dirty --exclude '*' 2>/dev/null`; \
+	{ echo "#define BUILD_COMMIT \"$${commit:+ ($$commit)}\""; \
+	  echo '#define BUILD_CFLAGS "'`echo '$(SANITIZE_CFLAGS) $(CFLAGS) $(CPPFLAGS)' | $(SED) 's/^ *//; s/["\\]/\\&/g'`'"'; } >$@.new
+	@if cmp -s $@.new $@; then rm -f $@.new; else mv -f $@.new $@; fi
+.PHONY: build-info-always
+build-info-always:
+
+# The Lua files of a build tree lie beside the command, as a link to the source.
+lua/perigee:
+	$(AM_V_GEN)$(MKDIR_P) lua && rm -f $@ && \
+	case '$(top_srcdir)' in \
+	/*) $(LN_S) '$(top_srcdir)/stdlib/perigee' $@ ;; \
+	*) $(LN_S) '../$(top_srcdir)/stdlib/perigee' $@ ;; \
+	esac
+all-local: lua/perigee
+CLEANFILES += lua/perigee
+
+# The index of the plugin folder is written when a plugin has changed or gone.
+all-local: plugins-index
+.PHONY: plugins-index
+plugins-index: perigee
+	@find plugins -name '*.so' | LC_ALL=C sort >plugins/list.new; \
+	if test -f plugins/index && cmp -s plugins/list.new plugins/list && \
+	  test -z "`find plugins perigee -newer plugins/index \( -name '*.so' -o -name perigee \)`"; then \
+	  rm -f plugins/list.new; \
+	else \
+	  ./perigee index plugins && mv -f plugins/list.new plugins/list; \
+	fi
+CLEANFILES += plugins/index plugins/list plugins/list.new
