@@ -29,6 +29,7 @@ unit_tests = \
 	tests/unit/base_num.t \
 	tests/unit/base_rng.t \
 	tests/unit/eval_ops.t \
+	tests/unit/eval_program.t \
 	tests/unit/diff_random.t \
 	tests/unit/diff_roll.t \
 	tests/unit/expr_build.t \

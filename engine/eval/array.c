@@ -324,12 +324,18 @@ static bool is_transposition(const eval_compiler *c, expr_id e)
     return true;
 }
 
+static bool is_sparse(const eval_compiler *c, expr_id e)
+{
+    const expr_node *node = expr_at(c->g, e);
+    return node->op == PERI_OP_CONST && eval_size(c, e) > 1 && c->g->consts.at[node->ref].col != NULL;
+}
+
 expr_id eval_array_arg(const eval_compiler *c, expr_id e, int32_t k, bool *flip)
 {
     const expr_node *node = expr_at(c->g, e);
     const expr_id a = eval_arg(c, node->arg[k]);
     /* the shape by which the transposition was made is that of the node seen here, or it is an ordinary matrix */
-    *flip = node->op == PERI_OP_MATMUL && expr_at(c->g, a)->rows == expr_at(c->g, node->arg[k])->rows && is_transposition(c, a);
+    *flip = node->op == PERI_OP_MATMUL && !is_sparse(c, eval_arg(c, node->arg[0])) && expr_at(c->g, a)->rows == expr_at(c->g, node->arg[k])->rows && is_transposition(c, a);
     return *flip ? eval_arg(c, expr_at(c->g, a)->arg[0]) : a;
 }
 
@@ -357,9 +363,9 @@ static peri_status plan_product(eval_compiler *c, expr_id e, eval_array *out)
     out->rows = node->rows;
     out->cols = node->cols;
     out->inner = expr_at(c->g, node->arg[0])->cols;
-    if (expr_at(c->g, a)->op == PERI_OP_CONST && eval_size(c, a) > 1)
+    out->is_sparse = is_sparse(c, a);
+    if (out->is_sparse)
         out->sparse = c->g->consts.at[expr_at(c->g, a)->ref];
-    out->is_sparse = out->sparse.col != NULL;
     TRY(eval_point(c, &out->a, c->place[a]));
     return eval_point(c, &out->b, c->place[b]);
 }

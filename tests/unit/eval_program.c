@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * eval_program - array operations of compiled programs against the plain interpreter, small and large (own loops and OpenBLAS); foreign functions and
+ * their failures; outputs in parts of the caller's arrays; out of memory at every allocation; what a program says of itself.
+ */
+#include "base/context.h"
+#include "eval/program.h"
+#include "tap/tap.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static uint64_t seed = 77003;
+
+static double uniform(double lo, double hi)
+{
+    seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return lo + (hi - lo) * (double)(seed >> 11) * 0x1p-53;
+}
+
+static void check(peri_status status)
+{
+    if (status == PERI_OK)
+        return;
+    diag("status %d", (int)status);
+    exit(1);
+}
+
+typedef struct {
+    peri_context *ctx;
+    expr_graph *g;
+    expr_id x;
+    double *in;
+} fixture;
+
+static void fixture_init(fixture *f, int64_t n)
+{
+    f->ctx = peri_context_new(NULL);
+    f->g = expr_graph_new(f->ctx);
+    check(expr_new_var(f->g, "x", n, 1, &f->x));
+    f->in = calloc((size_t)n, sizeof *f->in);
+    for (int64_t k = 0; k < n; k++)
+        f->in[k] = uniform(-1, 1);
+}
+
+static void fixture_release(fixture *f)
+{
+    free(f->in);
+    expr_graph_free(f->g);
+    peri_context_free(f->ctx);
+}
+
+static expr_id part(fixture *f, int64_t rows, int64_t cols, int64_t first)
+{
+    expr_id e;
+    check(expr_gather_affine(f->g, f->x, rows, cols, first, 1, &e));
+    return e;
+}
+
+static expr_id one(fixture *f, peri_op op, expr_id a)
+{
+    expr_id e;
+    check(expr_unary(f->g, op, a, &e));
+    return e;
+}
+
+static expr_id two(fixture *f, peri_op op, expr_id a, expr_id b)
+{
+    expr_id e;
+    check(expr_binary(f->g, op, a, b, &e));
+    return e;
+}
+
+static void against_interpreter(fixture *f, expr_id e, double tolerance, const char *name, int64_t n)
+{
+    const int64_t size = expr_size(f->g, e);
+    double *want = calloc((size_t)size, sizeof *want), *got = calloc((size_t)size, sizeof *got);
+    const double *const inputs[EXPR_IN_COUNT] = {[EXPR_IN_X] = f->in};
+    const eval_output output = {e, 0, 0};
+    eval_program *p;
+    check(expr_interpret(f->g, 1, &e, inputs, &want));
+    check(eval_compile(f->g, 1, &output, &p));
+    peri_memory_fail_at(f->ctx, 1, true);
+    check(eval_run(p, inputs, &got));
+    peri_memory_fail_at(f->ctx, 0, false);
+    double top = 0;
+    for (int64_t k = 0; k < size; k++)
+        top = fmax(top, fabs(want[k]));
+    all_close(size, got, want, tolerance, tolerance * top, "%s, %lld", name, (long long)n);
+    eval_free(p);
+    free(want);
+    free(got);
+}
+
+/* ---- array operations ------------------------------------------------------------------------------------------------------------ */
+
+static void test_products(int64_t n)
+{
+    fixture f;
+    fixture_init(&f, 4 * n * n);
+    const expr_id a = part(&f, n, n + 1, 0), b = part(&f, n + 1, n, n * (n + 1)), v = part(&f, n + 1, 1, 3);
+    const expr_id t = one(&f, PERI_OP_TRANSPOSE, a), u = one(&f, PERI_OP_TRANSPOSE, b);
+    against_interpreter(&f, two(&f, PERI_OP_MATMUL, a, b), 1e-13, "product", n);
+    against_interpreter(&f, two(&f, PERI_OP_MATMUL, a, t), 1e-13, "product with the own transpose", n);
+    against_interpreter(&f, two(&f, PERI_OP_MATMUL, u, t), 1e-13, "product of transposes", n);
+    against_interpreter(&f, two(&f, PERI_OP_MATMUL, t, a), 1e-13, "transpose first", n);
+    against_interpreter(&f, two(&f, PERI_OP_MATMUL, a, v), 1e-13, "matrix and vector", n);
+    const expr_id computed = one(&f, PERI_OP_SIN, b);
+    against_interpreter(&f, two(&f, PERI_OP_MATMUL, one(&f, PERI_OP_TRANSPOSE, computed), one(&f, PERI_OP_TANH, t)), 1e-13,
+                        "product of computed matrices", n);
+    const expr_id chained = two(&f, PERI_OP_MATMUL, two(&f, PERI_OP_MATMUL, a, computed), two(&f, PERI_OP_MATMUL, a, b));
+    against_interpreter(&f, one(&f, PERI_OP_SUM, one(&f, PERI_OP_COS, chained)), 1e-11, "sum over a chain of products", n);
+    fixture_release(&f);
+}
+
+static void test_sparse(int64_t n)
+{
+    fixture f;
+    fixture_init(&f, 3 * n);
+    int64_t *start = calloc((size_t)n + 1, sizeof *start), *col = calloc((size_t)(2 * n), sizeof *col), nnz = 0;
+    double *data = calloc((size_t)(2 * n), sizeof *data);
+    for (int64_t i = 0; i < n; i++) {
+        for (int64_t k = 0; k < i % 3; k++, nnz++) {
+            col[nnz] = (int64_t)uniform(0, (double)n);
+            data[nnz] = uniform(-2, 2);
+        }
+        start[i + 1] = nnz;
+    }
+    expr_id s;
+    check(expr_sparse(f.g, n, n, nnz, start, col, data, &s));
+    against_interpreter(&f, two(&f, PERI_OP_MATMUL, s, part(&f, n, 1, 1)), 1e-14, "sparse matrix and vector", n);
+    against_interpreter(&f, two(&f, PERI_OP_MATMUL, s, one(&f, PERI_OP_EXP, part(&f, n, 3, 0))), 1e-14, "sparse and dense matrix", n);
+    against_interpreter(&f, two(&f, PERI_OP_MATMUL, part(&f, 3, n, 0), s), 1e-14, "dense and sparse matrix", n);
+    free(start);
+    free(col);
+    free(data);
+    fixture_release(&f);
+}
+
+static void test_square(int64_t n)
+{
+    fixture f;
+    expr_id identity;
+    fixture_init(&f, n * n);
+    double *eye = calloc((size_t)(n * n), sizeof *eye);
+    for (int64_t k = 0; k < n; k++)
+        eye[k * n + k] = 2.0 + (double)n / 3;
+    check(expr_dense(f.g, n, n, eye, &identity));
+    free(eye);
+    const expr_id a = part(&f, n, n, 0), regular = two(&f, PERI_OP_ADD, a, identity);
+    const expr_id flipped = one(&f, PERI_OP_NEG, part(&f, n, n, 0));
+    against_interpreter(&f, one(&f, PERI_OP_INV, regular), 1e-11, "inverse", n);
+    against_interpreter(&f, one(&f, PERI_OP_LOGDET, regular), 1e-12, "log-determinant", n);
+    against_interpreter(&f, one(&f, PERI_OP_LOGDET, a), 1e-9, "log-determinant of any sign", n);
+    against_interpreter(&f, one(&f, PERI_OP_LOGDET, flipped), 1e-9, "log-determinant of the other sign", n);
+    against_interpreter(&f, one(&f, PERI_OP_EXPM, a), 1e-12, "exponential", n);
+    expr_id factor;
+    check(expr_number(f.g, 7.0 / sqrt((double)n), &factor));
+    against_interpreter(&f, one(&f, PERI_OP_EXPM, two(&f, PERI_OP_MUL, a, factor)), 1e-11, "exponential by squaring", n);
+    const expr_id outer = two(&f, PERI_OP_MATMUL, part(&f, n, 1, 0), part(&f, 1, n, 0)); /* rank 1 */
+    against_interpreter(&f, two(&f, PERI_OP_MUL, one(&f, PERI_OP_INV, two(&f, PERI_OP_SUB, outer, outer)), outer), 1e-12,
+                        "inverse of a singular matrix", n);
+    fixture_release(&f);
+}
+
+static void test_running_sums(int64_t n)
+{
+    fixture f;
+    fixture_init(&f, 3 * n);
+    against_interpreter(&f, one(&f, PERI_OP_CUMSUM, part(&f, n, 1, 2)), 1e-13, "running sum", n);
+    against_interpreter(&f, one(&f, PERI_OP_CUMSUM, one(&f, PERI_OP_SIN, part(&f, n, 3, 0))), 1e-13, "running sums of columns", n);
+    expr_id marked;
+    check(expr_mark(f.g, part(&f, n, 1, 0), "inner", &marked));
+    const expr_id stopped = one(&f, PERI_OP_STOP, two(&f, PERI_OP_MUL, marked, part(&f, n, 1, n)));
+    against_interpreter(&f, two(&f, PERI_OP_ADD, stopped, marked), 1e-15, "marks and stops", n);
+    fixture_release(&f);
+}
+
+/* ---- foreign functions --------------------------------------------------------------------------------------------------------------- */
+
+static int sum_of_squares(void *ud, int64_t n, const double *x, double *out)
+{
+    *out = 0;
+    for (int64_t k = 0; k < n; k++)
+        *out += x[k] * x[k];
+    return *(const int *)ud;
+}
+
+static int twice(void *ud, int64_t n, const double *x, double *out)
+{
+    for (int64_t k = 0; k < n; k++)
+        out[k] = 2 * x[k];
+    return *(const int *)ud;
+}
+
+static void test_calls(void)
+{
+    fixture f;
+    int code = 0;
+    const peri_function fn = {.name = "squares", .ud = &code, .value = sum_of_squares, .gradient = twice};
+    expr_id call, gradient;
+    fixture_init(&f, 50);
+    const expr_id inner = one(&f, PERI_OP_EXP, part(&f, 20, 1, 7));
+    check(expr_call(f.g, &fn, inner, &call));
+    check(expr_callgrad(f.g, call, &gradient));
+    against_interpreter(&f, two(&f, PERI_OP_MUL, call, part(&f, 5, 1, 0)), 1e-14, "foreign value", 20);
+    against_interpreter(&f, two(&f, PERI_OP_MUL, gradient, inner), 1e-14, "foreign gradient", 20);
+    const eval_output outputs[2] = {{call, 0, 0}, {gradient, 0, 1}};
+    const double *const inputs[EXPR_IN_COUNT] = {[EXPR_IN_X] = f.in};
+    double got[21], *slots[1] = {got};
+    eval_program *p;
+    check(eval_compile(f.g, 2, outputs, &p));
+    code = 1;
+    is_int(eval_run(p, inputs, slots), PERI_OK, "not defined here: no error");
+    ok(isnan(got[0]) && isnan(got[20]), "but NaN");
+    code = -3;
+    is_int(eval_run(p, inputs, slots), PERI_E_CALLBACK, "a failure is an error");
+    has_text(peri_error(f.ctx), "\"squares\"", "that names the function");
+    code = 0;
+    is_int(eval_run(p, inputs, slots), PERI_OK, "and the program can be run again");
+    ok(!isnan(got[0]) && !isnan(got[20]), "with values");
+    eval_free(p);
+    fixture_release(&f);
+}
+
+/* ---- outputs ---------------------------------------------------------------------------------------------------------------------------- */
+
+static void test_outputs(void)
+{
+    fixture f;
+    fixture_init(&f, 100);
+    const expr_id a = part(&f, 40, 1, 0), e = one(&f, PERI_OP_EXP, a), s = one(&f, PERI_OP_SUM, e);
+    const eval_output outputs[6] = {{e, 1, 5}, {s, 0, 2}, {e, 1, 45}, {a, 1, 85}, {s, 0, 0}, {f.x, 2, 0}};
+    double scalar[3] = {-7, -7, -7}, vector[126], copy[100], *slots[3] = {scalar, vector, copy}, sum = 0;
+    const double *const inputs[EXPR_IN_COUNT] = {[EXPR_IN_X] = f.in};
+    eval_program *p;
+    for (int k = 0; k < 126; k++)
+        vector[k] = -7;
+    check(eval_compile(f.g, 6, outputs, &p));
+    check(eval_run(p, inputs, slots));
+    bool same = true;
+    for (int k = 0; k < 40; k++) {
+        const double want = exp(f.in[k]);
+        sum += want;
+        same = same && fabs(vector[5 + k] - want) <= 1e-15 * want && vector[45 + k] == vector[5 + k] && vector[85 + k] == f.in[k];
+    }
+    ok(same, "a node in two places, an input as output");
+    ok(vector[4] == -7 && vector[125] == -7 && scalar[1] == -7, "nothing beside them is written");
+    is_close(scalar[0], sum, 1e-14, 0, "a sum in two places");
+    ok(scalar[2] == scalar[0] && memcmp(copy, f.in, sizeof copy) == 0, "both the same; a whole input");
+    eval_stats stats;
+    eval_get_stats(p, &stats);
+    ok(stats.kernels >= 1 && stats.instructions >= 3 && stats.instances >= 40 && stats.array_calls == 0, "statistics");
+    char *text;
+    check(eval_describe(p, &text));
+    has_text(text, "40 instances", "description");
+    peri_free_text(f.ctx, text);
+    const double *const none[EXPR_IN_COUNT] = {NULL};
+    is_int(eval_run(p, none, slots), PERI_E_INTERNAL, "a missing input is refused");
+    eval_free(p);
+    fixture_release(&f);
+}
+
+/* ---- out of memory ------------------------------------------------------------------------------------------------------------------------ */
+
+static void test_memory(bool persistent)
+{
+    fixture f;
+    fixture_init(&f, 900);
+    const expr_id a = part(&f, 30, 30, 0), b = one(&f, PERI_OP_EXP, a), inverse = one(&f, PERI_OP_INV, b);
+    const expr_id mixed = two(&f, PERI_OP_MATMUL, inverse, one(&f, PERI_OP_TRANSPOSE, b));
+    int32_t index[900];
+    for (int32_t k = 0; k < 900; k++)
+        index[k] = (k * 7) % 450;
+    expr_id spread, sum;
+    const int32_t *const lists[1] = {index};
+    check(expr_scatter_sum(f.g, 450, 1, 1, &mixed, lists, &spread));
+    sum = one(&f, PERI_OP_SUM, two(&f, PERI_OP_MUL, spread, spread));
+    const eval_output outputs[2] = {{sum, 0, 0}, {spread, 1, 0}};
+    size_t before, after, peak;
+    int64_t blocks_before, blocks_after, failures = 0;
+    bool clean = true;
+    peri_memory(f.ctx, &before, &peak, &blocks_before);
+    for (int64_t k = 1;; k++) {
+        eval_program *p;
+        peri_memory_fail_at(f.ctx, k, persistent);
+        const peri_status status = eval_compile(f.g, 2, outputs, &p);
+        peri_memory_fail_at(f.ctx, 0, false);
+        if (status == PERI_OK) {
+            eval_free(p);
+            break;
+        }
+        failures++;
+        peri_memory(f.ctx, &after, &peak, &blocks_after);
+        clean = clean && status == PERI_E_NOMEM && p == NULL && before == after && blocks_before == blocks_after;
+    }
+    ok(failures > 10, "allocations that failed: %lld", (long long)failures);
+    ok(clean, "each is reported and leaks nothing%s", persistent ? ", all later ones failing too" : "");
+    peri_memory(f.ctx, &after, &peak, &blocks_after);
+    ok(before == after && blocks_before == blocks_after, "nor does the program");
+    fixture_release(&f);
+}
+
+int main(void)
+{
+    static const int64_t sizes[] = {2, 5, 17, 40};
+    diag("seed %llu", (unsigned long long)seed);
+    plan_later();
+    for (int k = 0; k < 4; k++) {
+        test_products(sizes[k]);
+        test_square(sizes[k]);
+        test_sparse(sizes[k]);
+        test_running_sums(sizes[k]);
+    }
+    test_calls();
+    test_outputs();
+    test_memory(false);
+    test_memory(true);
+    return tap_done();
+}
