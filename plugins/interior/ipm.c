@@ -83,7 +83,11 @@ static peri_status iterate(ipm_state *s, peri_run *run, ipm_phase *p, ipm_move *
     if (*move != IPM_MOVED)
         return PERI_OK;
     TRY(ipm_search(s, run, p, move));
-    return *move == IPM_MOVED ? derivatives_at_new_point(s, run, p) : PERI_OK;
+    if (*move == IPM_MOVED)
+        TRY(derivatives_at_new_point(s, run, p));
+    if (*move == IPM_MOVED_ALL)
+        *move = IPM_MOVED;
+    return PERI_OK;
 }
 
 /* ---- ends ---------------------------------------------------------------------------------------------------------------------- */
@@ -346,8 +350,9 @@ static const char page[] =
     "History: objective, primal, dual and complementarity as in the certificate (dual and complementarity are unset in the\n"
     "restoration phase); step is the accepted step length; barrier is mu; regularization is the multiple of the identity added to\n"
     "the Hessian. Tags: f accepted for its decrease of the barrier function (Armijo), h accepted by the filter; F and H the same\n"
-    "after a second-order correction; t a step below rounding; w a step taken on trust by the watchdog; r an iteration of the\n"
-    "restoration phase, R its last one; b return to the best point seen.\n"
+    "after a second-order correction; t a step below rounding; w a step taken on trust by the watchdog; s a step of the soft\n"
+    "restoration, accepted because it makes the error of the barrier problem smaller; r an iteration of the restoration phase, R its\n"
+    "last one; b return to the best point seen.\n"
     "\n"
     "References: A. Waechter, L. T. Biegler, On the implementation of an interior-point filter line-search algorithm for\n"
     "large-scale nonlinear programming, Mathematical Programming 106 (2006) 25-57 (WB); J. Nocedal, A. Waechter, R. A. Waltz,\n"

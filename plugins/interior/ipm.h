@@ -98,6 +98,7 @@ typedef struct {
     double delta_w, delta_w_last, delta_c;
     double theta_max, theta_min;       /* WB 20, 21 */
     ipm_filter filter;
+    int64_t soft;                      /* successive steps of the soft restoration */
     int64_t shortened, watchdog_trials, rejected_by_filter, filter_resets; /* counters of the line search */
     bool in_watchdog, tiny, tiny_before;
     double ref_theta, ref_phi, ref_slope, ref_alpha; /* what the line search compares with */
@@ -133,6 +134,7 @@ typedef struct {
 /* what an attempt to move ended with */
 typedef enum {
     IPM_MOVED,
+    IPM_MOVED_ALL,    /* derivatives are those of the new point already */
     IPM_NO_STEP,      /* line search or factorisation failed: restoration */
     IPM_AT_LIMIT,     /* steps below rounding and the barrier parameter at its floor */
     IPM_INTERRUPTED
@@ -172,6 +174,7 @@ peri_status ipm_least_squares_multipliers(ipm_state *s, peri_run *run, ipm_phase
 double ipm_slack_lower(const ipm_phase *p, const double *w, int64_t j);
 double ipm_slack_upper(const ipm_phase *p, const double *w, int64_t j);
 double ipm_error(const ipm_phase *p, double mu);
+double ipm_system_error(const ipm_phase *p);
 double ipm_barrier_value(const ipm_phase *p, double f, const double *w);
 double ipm_mean_complementarity(const ipm_phase *p);
 void ipm_set_barrier(ipm_state *s, ipm_phase *p, double mu);

@@ -93,6 +93,22 @@ static bool is_solved(const ipm_state *s, const ipm_phase *p)
     return scaled_error(p, &e, is_feasible ? 0.0 : e.primal) <= ERROR_PER_MU * p->mu;
 }
 
+/* The barrier problem's error with each part by its mean, for the soft restoration. */
+double ipm_system_error(const ipm_phase *p)
+{
+    double dual = 0.0, primal = 0.0, products = 0.0;
+    for (int64_t j = 0; j < p->n; j++)
+        dual += fabs(p->grad[j] + p->jty[j] - p->at.zl[j] + p->at.zu[j]);
+    for (int64_t i = 0; i < p->m; i++)
+        primal += fabs(p->h[i]);
+    for (int64_t k = 0; k < p->n_lower; k++)
+        products += fabs(p->at.zl[p->has_lower[k]] * ipm_slack_lower(p, p->at.w, p->has_lower[k]) - p->mu);
+    for (int64_t k = 0; k < p->n_upper; k++)
+        products += fabs(p->at.zu[p->has_upper[k]] * ipm_slack_upper(p, p->at.w, p->has_upper[k]) - p->mu);
+    const int64_t bounds = p->n_lower + p->n_upper;
+    return dual / (double)p->n + (p->m > 0 ? primal / (double)p->m : 0.0) + (bounds > 0 ? products / (double)bounds : 0.0);
+}
+
 double ipm_mean_complementarity(const ipm_phase *p)
 {
     const int64_t bounds = p->n_lower + p->n_upper;

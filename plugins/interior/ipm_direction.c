@@ -305,8 +305,12 @@ peri_status ipm_least_squares_multipliers(ipm_state *s, peri_run *run, ipm_phase
     memset(p->ry, 0, (size_t)p->m * sizeof *p->ry);
     p->delta_w = 0.0;
     p->delta_c = s->jac_degenerate || !s->kkt.pivots ? 1e-8 : 0.0;
-    const peri_status e = factor(s, p, false, &inertia);
-    if (e == PERI_E_NUMERIC || inertia.zero > 0)
+    peri_status e = factor(s, p, false, &inertia);
+    if (p->delta_c == 0.0 && (e == PERI_E_NUMERIC || (e == PERI_OK && inertia.zero > 0))) {
+        p->delta_c = 1e-8; /* rows depend on each other */
+        e = factor(s, p, false, &inertia);
+    }
+    if (e == PERI_E_NUMERIC)
         return PERI_OK;
     TRY(e);
     TRY(ipm_kkt_solve(s, p->rw, p->ry, p->step.w, p->step.y));

@@ -49,6 +49,7 @@ static peri_status evaluate_all(ipm_state *s, peri_run *run)
 static void start_phase(ipm_phase *r)
 {
     r->theta_max = 0.0;
+    r->soft = 0;
     r->shortened = r->rejected_by_filter = r->filter_resets = 0;
     r->in_watchdog = r->tiny = r->tiny_before = r->free_barrier = false;
 }
@@ -165,7 +166,7 @@ peri_status ipm_restore_end(ipm_state *s, peri_run *run)
     TRY(ipm_eval_main(s, run, p->at.w, &p->f, p->h));
     TRY(ipm_eval_gradient(s, run, p));
     TRY(ipm_least_squares_multipliers(s, run, p));
-    p->shortened = p->rejected_by_filter = 0;
+    p->shortened = p->rejected_by_filter = p->soft = 0;
     p->tiny = p->tiny_before = false;
     p->alpha = s->resto.alpha;
     s->active = p;

@@ -291,11 +291,11 @@ static void relax_forced_bounds(const ipm_state *s, ipm_phase *p)
 }
 
 /* To the trial point, whose values were just computed. */
-static void move(const ipm_state *s, ipm_phase *p, double alpha)
+static void move(const ipm_state *s, ipm_phase *p, double alpha, double alpha_dual)
 {
     double *w = p->at.w, *h = p->h;
     p->alpha = alpha;
-    p->alpha_dual = ipm_longest_dual_step(p, p->tau, p->step.zl, p->step.zu);
+    p->alpha_dual = alpha_dual;
     p->at.w = p->trial.w;
     p->trial.w = w;
     p->h = p->trial_h;
@@ -365,9 +365,85 @@ static peri_status search_in_watchdog(ipm_state *s, peri_run *run, ipm_phase *p,
     return backtrack(s, run, p, p->ref_alpha, true, alpha, accepted);
 }
 
+/* ---- the kinds of steps --------------------------------------------------------------------------------------------------------------------- */
+
+static peri_status take_tiny_step(ipm_state *s, peri_run *run, ipm_phase *p, double alpha_max, double *alpha, bool *accepted)
+{
+    trial t;
+    TRY(evaluate(s, run, p, alpha_max, p->step.w, &t));
+    p->tag = 't';
+    *alpha = alpha_max;
+    *accepted = isfinite(t.theta);
+    return PERI_OK;
+}
+
+static peri_status search_steps(ipm_state *s, peri_run *run, ipm_phase *p, double alpha_max, double *alpha, bool *accepted)
+{
+    if (!p->in_watchdog && s->opt.watchdog > 0 && p->shortened >= s->opt.watchdog)
+        start_watchdog(p, alpha_max);
+    if (p->in_watchdog)
+        return search_in_watchdog(s, run, p, alpha_max, alpha, accepted);
+    TRY(backtrack(s, run, p, alpha_max, false, alpha, accepted));
+    p->shortened = *accepted && *alpha < alpha_max ? p->shortened + 1 : 0;
+    return PERI_OK;
+}
+
+/* ---- soft restoration (WB 3.3, at the end) ------------------------------------------------------------------------------------------------- */
+
+/* Back to the iterate before the soft step. */
+static peri_status undo(ipm_state *s, peri_run *run, ipm_phase *p, double f)
+{
+    double *h = p->h;
+    copy_point(p, &p->at, &p->kept_at);
+    p->h = p->trial_h;
+    p->trial_h = h;
+    p->f = f;
+    return ipm_eval_gradient(s, run, p);
+}
+
+/*
+ * Before the restoration phase: the same step in all variables and multipliers, accepted as long as the filter agrees or it makes the
+ * error of the barrier problem smaller; ten times in a row at most.
+ */
+static peri_status soft_step(ipm_state *s, peri_run *run, ipm_phase *p, bool *accepted)
+{
+    const double before = ipm_system_error(p), f = p->f;
+    const double alpha = fmin(ipm_longest_step(p, p->tau, p->at.w, p->step.w),
+                              ipm_longest_dual_step(p, p->tau, p->step.zl, p->step.zu));
+    trial t;
+    *accepted = false;
+    if (p->soft >= 10)
+        return PERI_OK;
+    TRY(evaluate(s, run, p, alpha, p->step.w, &t));
+    if (!isfinite(t.theta))
+        return PERI_OK;
+    judge(p, 0.0, &t);
+    copy_point(p, &p->kept_at, &p->at);
+    move(s, p, alpha, alpha);
+    const peri_status e = ipm_eval_gradient(s, run, p);
+    if (e != PERI_OK && e != PERI_E_DOMAIN)
+        return e;
+    *accepted = e == PERI_OK && (t.is_accepted || ipm_system_error(p) <= 0.9999 * before);
+    if (!*accepted)
+        return undo(s, run, p, f);
+    p->soft = t.is_accepted ? 0 : p->soft + 1;
+    p->tag = 's';
+    return PERI_OK;
+}
+
+static peri_status search_softly(ipm_state *s, peri_run *run, ipm_phase *p, bool *accepted)
+{
+    if (p->soft == 0)
+        augment(p);
+    TRY(soft_step(s, run, p, accepted));
+    p->shortened = 0;
+    p->soft = *accepted ? p->soft : 0;
+    return PERI_OK;
+}
+
 /*
  * ipm_search - from the iterate along `step` to the next iterate; values there are in f and h
- *   out  move  IPM_MOVED; IPM_NO_STEP: no trial point was acceptable
+ *   out  move  IPM_MOVED; IPM_MOVED_ALL: the same, derivatives included; IPM_NO_STEP: no trial point was acceptable
  */
 peri_status ipm_search(ipm_state *s, peri_run *run, ipm_phase *p, ipm_move *out)
 {
@@ -377,26 +453,18 @@ peri_status ipm_search(ipm_state *s, peri_run *run, ipm_phase *p, ipm_move *out)
     if (!p->in_watchdog)
         set_reference(s, p);
     p->tiny_before = p->tiny;
-    p->tiny = !p->in_watchdog && is_tiny(p);
-    if (p->tiny) {
-        trial t;
-        TRY(evaluate(s, run, p, alpha_max, p->step.w, &t));
-        p->tag = 't';
-        alpha = alpha_max;
-        accepted = isfinite(t.theta);
-    } else if (p->in_watchdog) {
-        TRY(search_in_watchdog(s, run, p, alpha_max, &alpha, &accepted));
-    } else {
-        if (s->opt.watchdog > 0 && p->shortened >= s->opt.watchdog) {
-            start_watchdog(p, alpha_max);
-            TRY(search_in_watchdog(s, run, p, alpha_max, &alpha, &accepted));
-        } else {
-            TRY(backtrack(s, run, p, alpha_max, false, &alpha, &accepted));
-        }
-        p->shortened = accepted && alpha < alpha_max ? p->shortened + 1 : 0;
+    p->tiny = !p->in_watchdog && p->soft == 0 && is_tiny(p);
+    if (p->tiny)
+        TRY(take_tiny_step(s, run, p, alpha_max, &alpha, &accepted));
+    else if (p->soft == 0)
+        TRY(search_steps(s, run, p, alpha_max, &alpha, &accepted));
+    *out = IPM_MOVED;
+    if (accepted) {
+        move(s, p, alpha, ipm_longest_dual_step(p, p->tau, p->step.zl, p->step.zu));
+        return PERI_OK;
     }
-    *out = accepted ? IPM_MOVED : peri_should_stop(run) ? IPM_INTERRUPTED : IPM_NO_STEP;
-    if (accepted)
-        move(s, p, alpha);
+    if (!p->tiny && !peri_should_stop(run))
+        TRY(search_softly(s, run, p, &accepted));
+    *out = accepted ? IPM_MOVED_ALL : peri_should_stop(run) ? IPM_INTERRUPTED : IPM_NO_STEP;
     return PERI_OK;
 }
