@@ -44,7 +44,8 @@ unit_tests = \
 	tests/unit/run_certify.t \
 	tests/unit/run_outcome.t \
 	tests/unit/run_solve.t \
-	tests/unit/linear_solvers.t
+	tests/unit/linear_solvers.t \
+	tests/unit/local_methods.t
 
 tests_unit_model_classify_t_SOURCES = tests/unit/model_classify.c tests/unit/text_model.h
 tests_unit_oracle_nlp_t_SOURCES = tests/unit/oracle_nlp.c tests/unit/text_model.h

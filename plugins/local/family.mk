@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: Apache-2.0
+# local/family.mk - local methods for smooth problems whose only constraints are bounds.
+
+plugin_PROGRAMS += local/lbfgs.so
+local_lbfgs_so_SOURCES = \
+	local/lbfgs.c \
+	local/line_search.c \
+	local/line_search.h \
+	local/local.h \
+	local/pairs.c \
+	local/pairs.h
+
+EXTRA_DIST += local/README.md

@@ -1,0 +1,411 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * pairs.c - the limited memory of quasi-Newton pairs. What costs is reading the pairs from memory, so everything that
+ * needs them at a new point is computed in one pass, blockwise, and all else works on matrices of the order of the
+ * number of pairs. Invariant: ss, sy and yy hold the products of the columns 0 .. count-1, and y_i's_i > 0 for each.
+ */
+#include "pairs.h"
+
+/* Entries at a time: a block of each vector stays in the first-level cache while the pairs' blocks stream by. */
+enum { BLOCK = 512 };
+
+peri_status pairs_init(pairs *p, peri_run *run, int64_t n, int64_t most)
+{
+    const int64_t side = most + 1;
+    double **const square[] = {&p->ss, &p->sy, &p->yy, &p->part_ss, &p->part_sy, &p->part_yy};
+    p->n = n;
+    p->most = most;
+    p->theta = 1;
+    p->s = peri_alloc_bytes(run, (size_t)side, sizeof *p->s);
+    p->y = peri_alloc_bytes(run, (size_t)side, sizeof *p->y);
+    if (p->s == NULL || p->y == NULL)
+        return PERI_E_NOMEM;
+    for (int64_t i = 0; i < side; i++) {
+        TRY(peri_alloc(run, n, &p->s[i]));
+        TRY(peri_alloc(run, n, &p->y[i]));
+    }
+    for (size_t k = 0; k < PERI_COUNT(square); k++)
+        TRY(peri_alloc(run, side * side, square[k]));
+    p->sums = peri_alloc_bytes(run, (size_t)side, sizeof *p->sums);
+    if (p->sums == NULL)
+        return PERI_E_NOMEM;
+    TRY(peri_alloc(run, side, &p->unit));
+    TRY(peri_alloc(run, side, &p->sd));
+    TRY(peri_alloc(run, side, &p->yd));
+    TRY(peri_alloc(run, 4 * most * most, &p->kkt));
+    TRY(peri_alloc(run, 4 * most * most, &p->part));
+    TRY(peri_alloc(run, 2 * most * PAIRS_BLOCK, &p->rows));
+    TRY(peri_alloc_index(run, 2 * most, &p->kkt_pivot));
+    return peri_alloc_index(run, 2 * most, &p->part_pivot);
+}
+
+void pairs_clear(pairs *p)
+{
+    p->count = 0;
+    p->theta = 1;
+}
+
+/* ---- the pass over the memory ------------------------------------------------------------------------------------ */
+
+/* out[k] += a'b_k */
+static void three_dots(int64_t n, const double *a, const double *b0, const double *b1, const double *b2, double *out)
+{
+    local_four s0 = {0}, s1 = {0}, s2 = {0};
+    int64_t k = 0;
+    for (; k + 4 <= n; k += 4) {
+        const local_four v = LOCAL_LOAD(a, k);
+        s0 += v * LOCAL_LOAD(b0, k);
+        s1 += v * LOCAL_LOAD(b1, k);
+        s2 += v * LOCAL_LOAD(b2, k);
+    }
+    out[0] += LOCAL_SUM(s0);
+    out[1] += LOCAL_SUM(s1);
+    out[2] += LOCAL_SUM(s2);
+    for (; k < n; k++) {
+        out[0] += a[k] * b0[k];
+        out[1] += a[k] * b1[k];
+        out[2] += a[k] * b2[k];
+    }
+}
+
+static void downhill(const local_box *box, int64_t first, int64_t n, const double *x, const double *g, double *d)
+{
+    if (!box->bounded) {
+        for (int64_t k = 0; k < n; k++)
+            d[k] = -g[k];
+        return;
+    }
+    for (int64_t k = 0; k < n; k++)
+        d[k] = local_room(box, first + k, x[k], g[k]) > 0 ? -g[k] : 0;
+}
+
+/* The oldest pair leaves: its columns become the free ones, the products move up. */
+static void drop_oldest(pairs *p)
+{
+    const int64_t side = p->most + 1;
+    double *const s = p->s[0], *const y = p->y[0];
+    for (int64_t i = 0; i < p->most; i++) {
+        p->s[i] = p->s[i + 1];
+        p->y[i] = p->y[i + 1];
+        p->unit[i] = p->unit[i + 1];
+        p->sd[i] = p->sd[i + 1];
+        p->yd[i] = p->yd[i + 1];
+        for (int64_t j = 0; j < p->most; j++) {
+            p->ss[i * side + j] = p->ss[(i + 1) * side + j + 1];
+            p->sy[i * side + j] = p->sy[(i + 1) * side + j + 1];
+            p->yy[i * side + j] = p->yy[(i + 1) * side + j + 1];
+        }
+    }
+    p->s[p->most] = s;
+    p->y[p->most] = y;
+    p->count--;
+}
+
+/* The free column's products take their place in the matrices. */
+static void place(pairs *p, int64_t i, const pairs_products *v)
+{
+    const int64_t side = p->most + 1, k = p->count;
+    p->ss[i * side + k] = p->ss[k * side + i] = v->s[0];
+    p->sy[i * side + k] = v->s[1];
+    p->sy[k * side + i] = v->y[0];
+    p->yy[i * side + k] = p->yy[k * side + i] = v->y[1];
+    p->sd[i] = v->s[2];
+    p->yd[i] = v->y[2];
+}
+
+static void subtract(int64_t n, const double *a, const double *b, double *out)
+{
+    for (int64_t k = 0; k < n; k++)
+        out[k] = a[k] - b[k];
+}
+
+/* Curvature that is positive beyond rounding. */
+static bool keep(pairs *p)
+{
+    const int64_t side = p->most + 1, k = p->count;
+    const double sy = p->sy[k * side + k], yy = p->yy[k * side + k], ss = p->ss[k * side + k];
+    if (!(sy > 2.3e-16 * yy) || !(sy > 1e-30 * ss) || !isfinite(yy) || !isfinite(yy / sy))
+        return false;
+    p->unit[k] = 1 / sqrt(sy);
+    p->theta = yy / sy;
+    p->count++;
+    if (p->count > p->most)
+        drop_oldest(p);
+    return true;
+}
+
+bool pairs_update(pairs *p, const local_box *box, bool fresh, const double *x, const double *g, const double *x_old,
+                  const double *g_old, double *d, double *dd)
+{
+    const int64_t columns = p->count + (fresh ? 1 : 0);
+    double *s = p->s[p->count], *y = p->y[p->count];
+    pairs_products *sums = p->sums;
+    memset(sums, 0, (size_t)columns * sizeof *sums);
+    *dd = 0;
+    for (int64_t at = 0; at < p->n; at += BLOCK) {
+        const int64_t n = p->n - at < BLOCK ? p->n - at : BLOCK;
+        downhill(box, at, n, x + at, g + at, d + at);
+        *dd += local_dot(n, d + at, d + at);
+        if (fresh) {
+            subtract(n, x + at, x_old + at, s + at);
+            subtract(n, g + at, g_old + at, y + at);
+        }
+        for (int64_t i = 0; i < columns; i++) {
+            three_dots(n, p->s[i] + at, s + at, y + at, d + at, sums[i].s);
+            three_dots(n, p->y[i] + at, s + at, y + at, d + at, sums[i].y);
+        }
+    }
+    for (int64_t i = 0; i < columns && fresh; i++)
+        place(p, i, &sums[i]);
+    for (int64_t i = 0; i < columns && !fresh; i++) {
+        p->sd[i] = sums[i].s[2];
+        p->yd[i] = sums[i].y[2];
+    }
+    return fresh && keep(p);
+}
+
+/* ---- W ----------------------------------------------------------------------------------------------------------- */
+
+void pairs_project(const pairs *p, double *w)
+{
+    for (int64_t i = 0; i < p->count; i++) {
+        w[i] = p->unit[i] * p->yd[i];
+        w[p->count + i] = p->theta * p->unit[i] * p->sd[i];
+    }
+}
+
+void pairs_project_free(const pairs *p, const unsigned char *is_free, const double *v, double *w)
+{
+    double masked[BLOCK];
+    memset(w, 0, (size_t)(2 * p->count) * sizeof *w);
+    for (int64_t at = 0; at < p->n; at += BLOCK) {
+        const int64_t n = p->n - at < BLOCK ? p->n - at : BLOCK;
+        for (int64_t k = 0; k < n; k++)
+            masked[k] = is_free[at + k] ? v[at + k] : 0;
+        for (int64_t i = 0; i < p->count; i++) {
+            w[i] += local_dot(n, p->y[i] + at, masked);
+            w[p->count + i] += local_dot(n, p->s[i] + at, masked);
+        }
+    }
+    for (int64_t i = 0; i < p->count; i++) {
+        w[i] *= p->unit[i];
+        w[p->count + i] *= p->theta * p->unit[i];
+    }
+}
+
+void pairs_row(const pairs *p, int64_t i, double *w)
+{
+    for (int64_t k = 0; k < p->count; k++) {
+        w[k] = p->unit[k] * p->y[k][i];
+        w[p->count + k] = p->theta * p->unit[k] * p->s[k][i];
+    }
+}
+
+static void add_two(int64_t n, double a, const double *x, double b, const double *y, double *v)
+{
+    for (int64_t k = 0; k < n; k++)
+        v[k] += a * x[k] + b * y[k];
+}
+
+void pairs_combine(const pairs *p, double a, double *z, double *v)
+{
+    for (int64_t i = 0; i < p->count; i++) {
+        z[i] *= p->unit[i];
+        z[p->count + i] *= p->theta * p->unit[i];
+    }
+    for (int64_t at = 0; at < p->n; at += BLOCK) {
+        const int64_t n = p->n - at < BLOCK ? p->n - at : BLOCK;
+        for (int64_t k = at; k < at + n; k++)
+            v[k] *= a;
+        for (int64_t i = 0; i < p->count; i++)
+            add_two(n, z[i], p->y[i] + at, z[p->count + i], p->s[i] + at, v + at);
+    }
+}
+
+/* ---- the small matrices ------------------------------------------------------------------------------------------ */
+
+/* LU with partial pivoting of a [n x n], row-major. */
+static bool lu_factor(int64_t n, double *a, int64_t *pivot)
+{
+    for (int64_t k = 0; k < n; k++) {
+        int64_t best = k;
+        for (int64_t i = k + 1; i < n; i++)
+            if (fabs(a[i * n + k]) > fabs(a[best * n + k]))
+                best = i;
+        pivot[k] = best;
+        if (!(fabs(a[best * n + k]) > 1e-290) || !isfinite(a[best * n + k]))
+            return false;
+        for (int64_t j = 0; j < n && best != k; j++) {
+            const double t = a[k * n + j];
+            a[k * n + j] = a[best * n + j];
+            a[best * n + j] = t;
+        }
+        for (int64_t i = k + 1; i < n; i++) {
+            const double l = a[i * n + k] /= a[k * n + k];
+            for (int64_t j = k + 1; j < n; j++)
+                a[i * n + j] -= l * a[k * n + j];
+        }
+    }
+    return true;
+}
+
+static void lu_solve(int64_t n, const double *a, const int64_t *pivot, double *b)
+{
+    for (int64_t k = 0; k < n; k++) {
+        const double t = b[pivot[k]];
+        b[pivot[k]] = b[k];
+        b[k] = t;
+    }
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t j = 0; j < i; j++)
+            b[i] -= a[i * n + j] * b[j];
+    for (int64_t i = n - 1; i >= 0; i--) {
+        for (int64_t j = i + 1; j < n; j++)
+            b[i] -= a[i * n + j] * b[j];
+        b[i] /= a[i * n + i];
+    }
+}
+
+static void fill_middle(const pairs *p, double *k)
+{
+    const int64_t c = p->count, side = p->most + 1, n = 2 * c;
+    for (int64_t i = 0; i < c; i++)
+        for (int64_t j = 0; j < c; j++) {
+            const double unit = p->unit[i] * p->unit[j];
+            k[i * n + j] = i == j ? -1 : 0;
+            k[(c + i) * n + c + j] = p->theta * unit * p->ss[i * side + j];
+            k[(c + i) * n + j] = i > j ? unit * p->sy[i * side + j] : 0;
+            k[j * n + c + i] = k[(c + i) * n + j];
+        }
+}
+
+bool pairs_factor(pairs *p)
+{
+    fill_middle(p, p->kkt);
+    return lu_factor(2 * p->count, p->kkt, p->kkt_pivot);
+}
+
+void pairs_middle(const pairs *p, double *w)
+{
+    lu_solve(2 * p->count, p->kkt, p->kkt_pivot, w);
+}
+
+/* ---- products over some of the variables ------------------------------------------------------------------------- */
+
+static void add_block(pairs *p, int64_t n)
+{
+    const int64_t c = p->count, side = p->most + 1;
+    const double *s = p->rows, *y = p->rows + c * PAIRS_BLOCK;
+    for (int64_t i = 0; i < c; i++)
+        for (int64_t j = 0; j < c; j++) {
+            p->part_sy[i * side + j] += local_dot(n, s + i * PAIRS_BLOCK, y + j * PAIRS_BLOCK);
+            if (j > i)
+                continue;
+            p->part_ss[i * side + j] += local_dot(n, s + i * PAIRS_BLOCK, s + j * PAIRS_BLOCK);
+            p->part_yy[i * side + j] += local_dot(n, y + i * PAIRS_BLOCK, y + j * PAIRS_BLOCK);
+        }
+}
+
+/* Sums over the variables whose is_free equals `value`, gathered a block at a time. */
+static void sum_over(pairs *p, const unsigned char *is_free, unsigned char value)
+{
+    const int64_t c = p->count, side = p->most + 1;
+    const size_t bytes = (size_t)(side * side) * sizeof(double);
+    int64_t list[PAIRS_BLOCK], n = 0;
+    memset(p->part_ss, 0, bytes);
+    memset(p->part_sy, 0, bytes);
+    memset(p->part_yy, 0, bytes);
+    for (int64_t at = 0; at < p->n; at++) {
+        if (is_free[at] == value)
+            list[n++] = at;
+        if (n < PAIRS_BLOCK && at + 1 < p->n)
+            continue;
+        for (int64_t i = 0; i < c; i++)
+            for (int64_t k = 0; k < n; k++) {
+                p->rows[i * PAIRS_BLOCK + k] = p->s[i][list[k]];
+                p->rows[(c + i) * PAIRS_BLOCK + k] = p->y[i][list[k]];
+            }
+        add_block(p, n);
+        n = 0;
+    }
+    for (int64_t i = 0; i < c; i++)
+        for (int64_t j = i + 1; j < c; j++) {
+            p->part_ss[i * side + j] = p->part_ss[j * side + i];
+            p->part_yy[i * side + j] = p->part_yy[j * side + i];
+        }
+}
+
+/* All minus what was summed. False where that would cancel: the few then hold most of some pair. */
+static bool complement(pairs *p)
+{
+    const int64_t c = p->count, side = p->most + 1;
+    for (int64_t i = 0; i < c; i++)
+        if (p->part_ss[i * side + i] > 0.5 * p->ss[i * side + i] ||
+            p->part_yy[i * side + i] > 0.5 * p->yy[i * side + i])
+            return false;
+    for (int64_t k = 0; k < side * side; k++) {
+        p->part_ss[k] = p->ss[k] - p->part_ss[k];
+        p->part_sy[k] = p->sy[k] - p->part_sy[k];
+        p->part_yy[k] = p->yy[k] - p->part_yy[k];
+    }
+    return true;
+}
+
+static void sum_free(pairs *p, const unsigned char *is_free, int64_t n_free)
+{
+    const size_t bytes = (size_t)((p->most + 1) * (p->most + 1)) * sizeof(double);
+    if (is_free == NULL || n_free == p->n) {
+        memcpy(p->part_ss, p->ss, bytes);
+        memcpy(p->part_sy, p->sy, bytes);
+        memcpy(p->part_yy, p->yy, bytes);
+        return;
+    }
+    if (n_free > p->n / 2) {
+        sum_over(p, is_free, 0);
+        if (complement(p))
+            return;
+    }
+    sum_over(p, is_free, 1);
+}
+
+/* Entry (i, j) of W_F'W_F. */
+static double gram_entry(const pairs *p, int64_t i, int64_t j)
+{
+    const int64_t c = p->count, side = p->most + 1, a = i % c, b = j % c;
+    const double unit = p->unit[a] * p->unit[b];
+    if (i < c && j < c)
+        return unit * p->part_yy[a * side + b];
+    if (i >= c && j >= c)
+        return p->theta * p->theta * unit * p->part_ss[a * side + b];
+    return p->theta * unit * (i < c ? p->part_sy[b * side + a] : p->part_sy[a * side + b]);
+}
+
+bool pairs_reduce(pairs *p, const unsigned char *is_free, int64_t n_free)
+{
+    const int64_t n = 2 * p->count;
+    sum_free(p, is_free, n_free);
+    fill_middle(p, p->part);
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t j = 0; j < n; j++)
+            p->part[i * n + j] -= gram_entry(p, i, j) / p->theta;
+    if (is_free == NULL || n_free == p->n) /* exactly zero then */
+        for (int64_t i = p->count; i < n; i++)
+            for (int64_t j = p->count; j < n; j++)
+                p->part[i * n + j] = 0;
+    return lu_factor(n, p->part, p->part_pivot);
+}
+
+void pairs_reduced(const pairs *p, double *w)
+{
+    lu_solve(2 * p->count, p->part, p->part_pivot, w);
+}
+
+void pairs_gram(const pairs *p, const double *u, double *w)
+{
+    const int64_t n = 2 * p->count;
+    for (int64_t i = 0; i < n; i++) {
+        w[i] = 0;
+        for (int64_t j = 0; j < n; j++)
+            w[i] += gram_entry(p, i, j) * u[j];
+    }
+}
