@@ -223,25 +223,31 @@ void describe(lua_State *L, int i, char *text, size_t size)
 
 enum { LONGEST = 48 };
 
+/* Insertions, deletions, changes, and exchanges of neighbours. */
 static int edit_distance(const char *a, const char *b)
 {
-    int row[LONGEST + 1];
+    int rows[3][LONGEST + 1] = {{0}};
+    int *before = rows[0], *last = rows[1], *row = rows[2];
     const size_t n = strlen(a), m = strlen(b);
     if (n > LONGEST || m > LONGEST)
         return LONGEST;
     for (size_t j = 0; j <= m; j++)
-        row[j] = (int)j;
+        last[j] = (int)j;
     for (size_t i = 1; i <= n; i++) {
-        int diagonal = row[0];
         row[0] = (int)i;
         for (size_t j = 1; j <= m; j++) {
-            const int change = diagonal + (a[i - 1] != b[j - 1]);
-            const int step = 1 + (row[j] < row[j - 1] ? row[j] : row[j - 1]);
-            diagonal = row[j];
+            const int change = last[j - 1] + (a[i - 1] != b[j - 1]);
+            const int step = 1 + (last[j] < row[j - 1] ? last[j] : row[j - 1]);
             row[j] = change < step ? change : step;
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] && before[j - 2] + 1 < row[j])
+                row[j] = before[j - 2] + 1;
         }
+        int *const free_row = before;
+        before = last;
+        last = row;
+        row = free_row;
     }
-    return row[m];
+    return last[m];
 }
 
 static void consider(const char *word, const char *name, int *best, char *near, size_t size)
@@ -261,13 +267,19 @@ static void as_question(int best, const char *near, char *text, size_t size)
         text[0] = '\0';
 }
 
-void nearest(const char *word, const char *const *names, char *text, size_t size)
+/* ` (did you mean "a"?)`, or all there are */
+static void nearest(const char *word, const char *const *names, char *text, size_t size)
 {
     char near[LONGEST + 1] = "";
     int best = LONGEST;
     for (int k = 0; names[k] != NULL; k++)
         consider(word, names[k], &best, near, sizeof near);
     as_question(best, near, text, size);
+    if (text[0] != '\0')
+        return;
+    size_t n = (size_t)snprintf(text, size, "; it takes");
+    for (int k = 0; names[k] != NULL && n < size; k++)
+        n += (size_t)snprintf(text + n, size - n, "%s %s", k > 0 ? "," : "", names[k]);
 }
 
 void raise_unknown(lua_State *L, int table, const char *what, const char *word)
@@ -287,7 +299,7 @@ void raise_unknown(lua_State *L, int table, const char *what, const char *word)
 
 void check_options(lua_State *L, int i, const char *what, const char *const *names)
 {
-    char question[100];
+    char question[200];
     i = lua_absindex(L, i);
     lua_pushnil(L);
     while (lua_next(L, i)) {

@@ -158,8 +158,6 @@ void user_line(lua_State *L, char *text, size_t size);              /* "file:lin
 void shape_text(int64_t rows, int64_t cols, char *text, size_t size);
 /* What is at stack index i, for messages: `x (vector 3)`, `nil`, `"3" (a string)`. */
 JUMPS void describe(lua_State *L, int i, char *text, size_t size);
-/* ` (did you mean "a"?)` or ""; names NULL-terminated */
-void nearest(const char *word, const char *const *names, char *text, size_t size);
 JUMPS noreturn void raise_unknown(lua_State *L, int table, const char *what,
                                   const char *word); /* nearest of its string keys */
 /* Refuses keys of the table at i that are not in `names` (NULL-terminated). */

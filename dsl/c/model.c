@@ -85,25 +85,19 @@ static int l_index(lua_State *L)
 
 /* ---- variables --------------------------------------------------------------------------------------------------- */
 
-/* Sets one kind of number of the variable x from option `key` of the table at `opts`. */
-static void set_numbers(lua_State *L, peri_model *m, peri_expr x, const char *name, int opts, const char *key,
-                        peri_status (*set)(peri_model *m, peri_expr x, int64_t n, const double *value))
-{
-    int64_t rows, cols;
-    char what[160];
-    const int top = lua_gettop(L);
-    if (lua_getfield(L, opts, key) != LUA_TNIL) {
-        snprintf(what, sizeof what, "%.100s: %s", name, key);
-        const double *value = read_numbers(L, lua_gettop(L), what, &rows, &cols);
-        check_status(L, set(m, x, rows * cols, value));
-    }
-    lua_settop(L, top);
-}
+enum { LOWER, UPPER, START, KINDS };
 
-static bool flag(lua_State *L, int opts, const char *name, const char *key)
+/* Options of a variable, read before it is made; the numbers stay on the stack. */
+typedef struct {
+    const double *value[KINDS]; /* NULL: not given */
+    int64_t n[KINDS];
+    bool integer, binary;
+} var_options;
+
+static bool flag(lua_State *L, const char *name, const char *key)
 {
     char text[200];
-    lua_getfield(L, opts, key);
+    lua_getfield(L, 4, key);
     if (!lua_isnil(L, -1) && !lua_isboolean(L, -1)) {
         describe(L, -1, text, sizeof text);
         raise(L, "%s: %s must be true or false, not %s", name, key, text);
@@ -113,37 +107,52 @@ static bool flag(lua_State *L, int opts, const char *name, const char *key)
     return on;
 }
 
-/* A binary variable's bounds are those given, cut to 0 .. 1. */
-static void set_binary(lua_State *L, peri_model *m, peri_expr x, const char *name, int opts)
+static var_options read_options(lua_State *L, const char *name, int64_t size)
 {
-    const double zero = 0, one = 1;
-    static const char *const keys[] = {"lower", "upper"};
+    static const char *const keys[KINDS] = {"lower", "upper", "start"};
+    static const char *const words[KINDS] = {"lower bounds", "upper bounds", "start values"};
+    var_options o = {.integer = flag(L, name, "integer"), .binary = flag(L, name, "binary")};
+    char what[160];
     int64_t rows, cols;
-    check_status(L, peri_model_set_integer(m, x));
-    check_status(L, peri_model_set_lower(m, x, 1, &zero));
-    check_status(L, peri_model_set_upper(m, x, 1, &one));
-    for (int k = 0; k < 2; k++) {
-        if (lua_getfield(L, opts, keys[k]) != LUA_TNIL) {
-            const double *given = read_numbers(L, lua_gettop(L), name, &rows, &cols);
-            double *cut = temporary(L, (size_t)(rows * cols), sizeof *cut);
-            for (int64_t j = 0; j < rows * cols; j++)
-                cut[j] = k == 0 ? fmax(given[j], 0) : fmin(given[j], 1);
-            check_status(L, (k == 0 ? peri_model_set_lower : peri_model_set_upper)(m, x, rows * cols, cut));
+    for (int k = 0; k < KINDS; k++) {
+        if (lua_getfield(L, 4, keys[k]) == LUA_TNIL)
+            continue;
+        snprintf(what, sizeof what, "%.100s: %s", name, keys[k]);
+        o.value[k] = read_numbers(L, lua_gettop(L), what, &rows, &cols);
+        o.n[k] = rows * cols;
+        if (o.n[k] != 1 && o.n[k] != size)
+            raise(L, "%s: %lld %s for %lld entr%s", name, (long long)o.n[k], words[k], (long long)size,
+                  size == 1 ? "y" : "ies");
+    }
+    return o;
+}
+
+/* Bounds of a binary variable: those given, cut to 0 .. 1. */
+static void cut_bounds(lua_State *L, var_options *o)
+{
+    static const double whole[2] = {0, 1};
+    for (int k = LOWER; k <= UPPER; k++) {
+        if (o->value[k] == NULL) {
+            o->value[k] = &whole[k];
+            o->n[k] = 1;
+            continue;
         }
+        double *cut = temporary(L, (size_t)o->n[k], sizeof *cut);
+        for (int64_t j = 0; j < o->n[k]; j++)
+            cut[j] = k == LOWER ? fmax(o->value[k][j], 0) : fmin(o->value[k][j], 1);
+        o->value[k] = cut;
     }
 }
 
-static void set_options(lua_State *L, peri_model *m, peri_expr x, const char *name, int opts)
+static void set_options(lua_State *L, peri_model *m, peri_expr x, const var_options *o)
 {
-    const int top = lua_gettop(L);
-    set_numbers(L, m, x, name, opts, "lower", peri_model_set_lower);
-    set_numbers(L, m, x, name, opts, "upper", peri_model_set_upper);
-    set_numbers(L, m, x, name, opts, "start", peri_model_set_start);
-    if (flag(L, opts, name, "integer"))
+    static peri_status (*const set[KINDS])(peri_model *, peri_expr, int64_t, const double *) = {
+        peri_model_set_lower, peri_model_set_upper, peri_model_set_start};
+    for (int k = 0; k < KINDS; k++)
+        if (o->value[k] != NULL)
+            check_status(L, set[k](m, x, o->n[k], o->value[k]));
+    if (o->integer || o->binary)
         check_status(L, peri_model_set_integer(m, x));
-    if (flag(L, opts, name, "binary"))
-        set_binary(L, m, x, name, opts);
-    lua_settop(L, top);
 }
 
 static void check_var_options(lua_State *L, const char *name)
@@ -167,6 +176,7 @@ static int l_var(lua_State *L)
     int64_t rows = 1, cols = 1;
     char what[160];
     peri_expr x;
+    var_options o = {.integer = false};
     lua_settop(L, 4);
     dsl_model_ud *m = check_model(L, 1);
     refuse_in_map(L, "m:var");
@@ -180,11 +190,14 @@ static int l_var(lua_State *L)
         read_shape(L, 5, what, &rows, &cols);
         lua_settop(L, 4);
     }
-    if (!lua_isnil(L, 4))
+    if (!lua_isnil(L, 4)) {
         check_var_options(L, name);
+        o = read_options(L, name, rows * cols);
+        if (o.binary)
+            cut_bounds(L, &o);
+    }
     check_status(L, peri_model_var(m->obj, name, rows, cols, &x));
-    if (!lua_isnil(L, 4))
-        set_options(L, m->obj, x, name, 4);
+    set_options(L, m->obj, x, &o);
     return push_node(L, m, 1, x, false);
 }
 

@@ -108,9 +108,14 @@ static int l_reduced_cost(lua_State *L)
 {
     operand x;
     double number;
+    char text[200];
     dsl_solution *sol = check_solution(L, 1);
     lua_settop(L, 2);
     check_own_expr(L, sol, 2, "reduced_cost", &x);
+    if (peri_expr_get_op(model_or_scratch(L, sol->model), x.node) != PERI_OP_INPUT) {
+        describe(L, 2, text, sizeof text);
+        raise(L, "reduced_cost: %s is not a variable", text);
+    }
     double *out = room(L, x.rows, x.cols, &number);
     check_status(L, peri_solution_reduced_cost(sol->obj, x.node, out));
     return done(L, out, &number);
