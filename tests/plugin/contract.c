@@ -357,6 +357,7 @@ static void test_solver(peri_context *ctx, const registry_entry *e, const peri_p
     test_allocations(e, plugin, p);
     test_allocations(e, plugin, q);
     test_memory(ctx, e, q);
+    contract_user_faults(ctx, e);
     contract_faults(ctx, e, p);
     if (q != p)
         contract_faults(ctx, e, q);

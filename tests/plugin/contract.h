@@ -42,6 +42,7 @@ contract_result contract_solve(peri_model *m, const peri_solve_args *args);
 bool contract_same(const contract_result *a, const contract_result *b);
 
 void contract_faults(peri_context *ctx, const registry_entry *e, const contract_problem *p); /* contract_faults.c */
+void contract_user_faults(peri_context *ctx, const registry_entry *e);                       /* contract_user.c */
 void contract_linear(peri_context *ctx, const registry_entry *e);                            /* contract_linear.c */
 
 #endif
