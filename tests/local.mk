@@ -69,6 +69,12 @@ tests_plugin_contract_t_LDADD = $(LDADD) -lpthread
 tests_plugin_cxx_host_t_SOURCES = tests/plugin/cxx_host.cc
 tests_plugin_cxx_host_t_LDADD = libperigee.a $(engine_libs)
 
+# The binding in a Lua state of the test's own.
+unit_tests += tests/unit/dsl_faults.t
+tests_unit_dsl_faults_t_SOURCES = tests/unit/dsl_faults.c
+tests_unit_dsl_faults_t_CPPFLAGS = $(AM_CPPFLAGS) $(LUA_CFLAGS)
+tests_unit_dsl_faults_t_LDADD = dsl/libdsl.a $(LDADD) $(LUA_LIBS)
+
 check_PROGRAMS += $(unit_tests) $(plugin_tests)
 TESTS += $(unit_tests) $(plugin_tests)
 

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * dsl_faults.c - the k-th allocation fails, of Lua and of the engine counted together, for every k until a whole script runs through: each run
+ * ends in an error or in the right result, never in a crash, and leaves no block behind once the state is closed.
+ */
+#include "../../dsl/c/host.h"
+#include "tap/tap.h"
+#include <lauxlib.h>
+#include <lualib.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char script[] =
+    "local peri = require 'perigee'\n"
+    "local m = peri.model 'faults'\n"
+    "local x = m:var('x', 3, { lower = { -1, -2, -3 }, start = peri.array { 0.5, 0.25, 2 } })\n"
+    "local X = m:var('X', { 2, 2 })\n"
+    "local p = m:param('p', { 1, 2, 3 })\n"
+    "local order = { 3, 1, 2 }\n"
+    "local S = peri.sparse { rows = 2, cols = 3, i = { 1, 2 }, j = { 3, 1 }, v = { 2, 0.5 } }\n"
+    "local f = ((x - p)^2):sum() + peri.map(3, function(i) return x[order[i]] * i end):sum()\n"
+    "f = f + (S % x):norm2() + X:dot(X) + peri.stack(x[1], 2, x:slice(2, 3)):mean()\n"
+    "m:minimize(f)\n"
+    "local b = peri.blackbox(function(a) return a[1] end, x)\n"
+    "local h = m:subject_to('c', x:sum() <= 4, { x[1]:ge(-1) }, peri.between(-5, x, { 5, 6, 7 }))\n"
+    "local bad, why = pcall(function() return x + peri.zeros(4) end)\n"
+    "if not why:find 'cannot be added' then error(why, 0) end\n"
+    "local g = peri.grad(f, x):value { [x] = { 1, 2, 3 } }\n"
+    "local v = peri.substitute(f, { [x] = p }):value()\n"
+    "local text = tostring(f) .. tostring(g) .. tostring(x[1]:le(2))\n"
+    "p:set(2)\n"
+    "return g[1] + g[2] + v + b:value() + #h + #text + (bad and 1 or 0)\n";
+
+typedef struct {
+    int64_t countdown; /* 0: none fails */
+    int64_t blocks, calls;
+    bool persistent, failed;
+} memory;
+
+static void *allocate(void *ud, void *ptr, size_t old_size, size_t new_size)
+{
+    memory *m = ud;
+    (void)old_size;
+    if (new_size == 0) {
+        m->blocks -= ptr != NULL;
+        free(ptr);
+        return NULL;
+    }
+    m->calls++;
+    if (m->countdown > 0 && m->calls >= m->countdown && (m->persistent || m->calls == m->countdown) &&
+        (ptr == NULL || new_size > old_size)) { /* Lua relies on shrinking */
+        m->failed = true;
+        return NULL;
+    }
+    void *out = realloc(ptr, new_size);
+    m->blocks += ptr == NULL && out != NULL;
+    return out;
+}
+
+/* Under lua_pcall. 1: the context's record (light) */
+static int run_script(lua_State *L)
+{
+    lua_pushvalue(L, 1);
+    lua_setfield(L, LUA_REGISTRYINDEX, DSL_HOST_KEY);
+    luaL_openlibs(L);
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+    lua_pushcfunction(L, luaopen_perigee);
+    lua_setfield(L, -2, "perigee");
+    if (luaL_loadstring(L, script) != LUA_OK)
+        return lua_error(L);
+    lua_call(L, 0, 1);
+    return 1;
+}
+
+/* ret  1: the right result, 0: an error, -1: a wrong result */
+static int attempt(memory *m, double *result, char *message, size_t size)
+{
+    int outcome = 0;
+    const peri_config config = {.alloc = allocate, .alloc_ud = m};
+    peri_context *ctx = peri_context_new(&config);
+    lua_State *L = ctx != NULL ? lua_newstate(allocate, m) : NULL;
+    dsl_host host = {.ctx = ctx};
+    message[0] = '\0';
+    if (L != NULL) {
+        lua_pushcfunction(L, run_script);
+        lua_pushlightuserdata(L, &host);
+        if (lua_pcall(L, 1, 1, 0) != LUA_OK) {
+            const char *text = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "(no text)";
+            strncpy(message, text, size - 1);
+            message[size - 1] = '\0';
+        } else {
+            *result = lua_tonumber(L, -1);
+            outcome = 1;
+        }
+        m->countdown = 0;
+        lua_close(L);
+    }
+    peri_context_free(ctx);
+    return outcome;
+}
+
+static void inject(bool persistent, double want, int64_t calls)
+{
+    const char *name = persistent ? "from then on" : "once";
+    int64_t failures = 0, leaks = 0, wrong = 0, other = 0;
+    char message[400], first[400] = "";
+    for (int64_t k = 1; k <= calls; k++) {
+        memory m = {.countdown = k, .persistent = persistent};
+        double result = 0;
+        const int outcome = attempt(&m, &result, message, sizeof message);
+        failures += m.failed;
+        leaks += m.blocks != 0;
+        wrong += outcome == 1 && fabs(result - want) > 1e-9 * fabs(want);
+        if (outcome == 0 && message[0] != '\0' && strstr(message, "memory") == NULL && other++ == 0)
+            memcpy(first, message, sizeof first);
+    }
+    ok(failures > 500, "%s: %lld failures injected", name, (long long)failures);
+    is_int(leaks, 0, "%s: no block is left", name);
+    is_int(wrong, 0, "%s: no wrong result", name);
+    if (!is_int(other, 0, "%s: every error says that memory is out", name))
+        diag("%s", first);
+}
+
+int main(void)
+{
+    memory m = {0};
+    double want = 0;
+    char message[400];
+    plan(11);
+    ok(attempt(&m, &want, message, sizeof message) == 1, "the script runs");
+    if (message[0] != '\0')
+        diag("%s", message);
+    is_int(m.blocks, 0, "and leaves no block");
+    const int64_t calls = m.calls;
+    inject(false, want, calls);
+    inject(true, want, calls);
+    memory again = {0};
+    double result = 0;
+    ok(attempt(&again, &result, message, sizeof message) == 1 && fabs(result - want) < 1e-12 * fabs(want), "it still runs");
+    return tap_done();
+}
