@@ -335,7 +335,8 @@ expr_id eval_array_arg(const eval_compiler *c, expr_id e, int32_t k, bool *flip)
     const expr_node *node = expr_at(c->g, e);
     const expr_id a = eval_arg(c, node->arg[k]);
     /* the shape by which the transposition was made is that of the node seen here, or it is an ordinary matrix */
-    *flip = node->op == PERI_OP_MATMUL && !is_sparse(c, eval_arg(c, node->arg[0])) && expr_at(c->g, a)->rows == expr_at(c->g, node->arg[k])->rows && is_transposition(c, a);
+    *flip = node->op == PERI_OP_MATMUL && !is_sparse(c, eval_arg(c, node->arg[0])) &&
+            expr_at(c->g, a)->rows == expr_at(c->g, node->arg[k])->rows && is_transposition(c, a);
     return *flip ? eval_arg(c, expr_at(c->g, a)->arg[0]) : a;
 }
 
