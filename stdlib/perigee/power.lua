@@ -306,10 +306,14 @@ end
 
 -- ---- results ------------------------------------------------------------------------------------------
 
+--- Numbers of a solution as a list, scaled; a single entry is a number, not an array.
+local function scaled(numbers, scale)
+  return collect(type(numbers) == "number" and { numbers } or numbers:totable(), function(v) return v * scale end)
+end
+
 --- The values of a variable or an expression, scaled, or nil for one that the model does not have.
 local function values(sol, expression, scale)
-  if expression == nil then return nil end
-  return collect(sol:value(expression):totable(), function(v) return v * scale end)
+  return expression and scaled(sol:value(expression), scale)
 end
 
 --- What a generator's polynomial costs at p MW.
@@ -322,7 +326,7 @@ end
 local function bus_results(sol, grid)
   local bus, base = grid.case.bus, grid.case.base_mva
   local vm, va = values(sol, grid.vm, 1), values(sol, grid.va, 1 / radian)
-  local price = collect(sol:dual(grid.constraints.active_balance):totable(), function(v) return v / base end)
+  local price = scaled(sol:dual(grid.constraints.active_balance), 1 / base)
   local rows = {}
   for e, k in ipairs(grid.buses) do
     rows[e] = { bus = bus.bus_i[k], vm = vm and vm[e] or 1, va = va[e], pd = bus.pd[k], qd = bus.qd[k],

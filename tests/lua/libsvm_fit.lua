@@ -130,7 +130,7 @@ for line in table_file:lines() do
     end
     local m = fit(name, positive, rows, width, scaled)
     for _, solver in ipairs { "lbfgs", "trust-ncg" } do
-      local sol = m:solve(solver, { tolerance = 1e-7 })
+      local sol = m:solve(solver, { tolerance = 1e-8 })
       t.is_close(sol.objective, optimum, 1e-9, 0, name .. " by " .. solver)
     end
   end

@@ -324,9 +324,9 @@ sized("broyden_tridiagonal", 10, 2, 1, function(n) -- MGH 30; as least squares i
   }
 end)
 
-sized("broyden_banded", 10, 2, 1, function(n) -- MGH 31
+sized("broyden_banded", 10, 2, 1, function(n) -- MGH 31; the minimum that is not zero belongs to n = 10
   return {
-    start = list(n, -1), optimum = 0,
+    start = list(n, -1), optimum = 0, local_optima = { 3.0572784324 },
     objective = function(x)
       return squares(n, function(i)
         local r = x[i] * (2 + 5 * x[i] ^ 2) + 1
