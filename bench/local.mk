@@ -5,6 +5,7 @@ bench_programs = bench/eval_rosenbrock
 EXTRA_PROGRAMS = $(bench_programs)
 bench_eval_rosenbrock_LDADD = bench/eval_loops.o libperigee.a $(engine_libs)
 EXTRA_DIST += bench/eval_loops.c bench/eval_loops.h
+EXTRA_DIST += bench/ipopt.c bench/main.lua bench/rosenbrock.c bench/run bench/spawn.c bench/startup.lua bench/stopwatch.c
 CLEANFILES += bench/eval_loops.o $(bench_programs)
 
 # The loops that the engine is measured against get every chance.

@@ -122,12 +122,15 @@ shell_tests = \
 EXTRA_DIST += $(shell_tests) tests/tap/tap.sh tests/tap/json.lua tests/install/descent.c tests/install/host.c
 
 lua_tests = \
+	tests/lua/data.lua \
+	tests/lua/docs.lua \
 	tests/lua/dsl_arrays.lua \
 	tests/lua/dsl_constraints.lua \
 	tests/lua/dsl_errors.lua \
 	tests/lua/dsl_expressions.lua \
 	tests/lua/dsl_map.lua \
 	tests/lua/dsl_memory.lua \
-	tests/lua/dsl_solve.lua
+	tests/lua/dsl_solve.lua \
+	tests/lua/power.lua
 TESTS += $(lua_tests)
-EXTRA_DIST += $(lua_tests)
+EXTRA_DIST += $(lua_tests) tests/tap/expected.lua

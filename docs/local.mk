@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: Apache-2.0
+# docs/local.mk - pages and examples, distributed as they are; tests/lua/docs.lua and tests/lua/examples.lua run them.
+
+docs = \
+	docs/guide/1-first-steps.md \
+	docs/guide/2-variables-and-expressions.md \
+	docs/guide/3-constraints-and-objectives.md \
+	docs/guide/4-solving-and-results.md \
+	docs/guide/5-data-and-power.md \
+	docs/guide/6-command-line.md
+
+examples = \
+	examples/01-rosenbrock.lua \
+	examples/02-constraints-and-duals.lua \
+	examples/03-logistic-regression.lua \
+	examples/04-optimal-power-flow.lua \
+	examples/05-optimal-control.lua \
+	examples/06-parameter-sweep.lua
+
+EXTRA_DIST += $(docs) $(examples) $(examples:.lua=.expected) examples/03-logistic-regression.csv
