@@ -98,7 +98,8 @@ typedef struct {
     double delta_w, delta_w_last, delta_c;
     double theta_max, theta_min;       /* WB 20, 21 */
     ipm_filter filter;
-    int64_t soft;                      /* successive steps of the soft restoration */
+    bool is_soft;                      /* in the soft restoration: no line search */
+    int64_t soft;                      /* its steps since the last of the line search */
     int64_t shortened, watchdog_trials, rejected_by_filter, filter_resets; /* counters of the line search */
     bool in_watchdog, tiny, tiny_before;
     double ref_theta, ref_phi, ref_slope, ref_alpha; /* what the line search compares with */
@@ -145,6 +146,8 @@ peri_status ipm_problem_open(ipm_state *s, peri_run *run);
 peri_status ipm_phase_open(ipm_state *s, peri_run *run, ipm_phase *p, bool restoration);
 peri_status ipm_start(ipm_state *s, peri_run *run);
 void ipm_list_bounds(ipm_phase *p);
+double ipm_model_lower(const ipm_problem *q, int64_t j);
+double ipm_model_upper(const ipm_problem *q, int64_t j);
 peri_status ipm_scale(ipm_state *s, peri_run *run);
 peri_status ipm_eval_values(ipm_state *s, peri_run *run, const ipm_phase *p, const double *w, double *f, double *h);
 peri_status ipm_eval_main(ipm_state *s, peri_run *run, const double *w, double *f, double *h);

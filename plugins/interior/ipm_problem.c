@@ -2,9 +2,8 @@
 /*
  * ipm_problem.c - the model in the method's form: fixed variables and free rows taken out, slacks for inequality rows, factors on
  * the objective and the rows; its evaluation, for the model and for the restoration problem; and the certificate in the model's own
- * units. All else in the method sees w, h and f only. Row bounds are relaxed by a tenth of the tolerance, so that rows which admit no
- * interior still have one; variable bounds only where that is seen to be needed (ipm_search.c), so that as a rule no function is
- * evaluated outside of them.
+ * units. All else in the method sees w, h and f only. Bounds are relaxed only where that is seen to be needed (ipm_search.c), so that as a
+ * rule no function is evaluated outside of them.
  */
 #include "ipm.h"
 #include <math.h>
@@ -432,25 +431,31 @@ static double factor_for(double largest, double limit)
     return largest > limit ? fmax(limit / largest, 1e-8) : 1.0;
 }
 
+/* A row's side as its slack's bound. */
+static double slack_bound(const ipm_problem *q, int64_t k, const double *side)
+{
+    const int64_t i = q->slack_row[k];
+    return q->row_scale[i] * side[q->row[i]];
+}
+
+/* The model's bound of entry j of w, before any relaxation. */
+double ipm_model_lower(const ipm_problem *q, int64_t j)
+{
+    return j < q->n_x ? q->xl[q->var[j]] : slack_bound(q, j - q->n_x, q->cl);
+}
+
+double ipm_model_upper(const ipm_problem *q, int64_t j)
+{
+    return j < q->n_x ? q->xu[q->var[j]] : slack_bound(q, j - q->n_x, q->cu);
+}
+
 static void set_bounds(ipm_state *s)
 {
-    const ipm_problem *q = &s->problem;
-    ipm_phase *p = &s->main;
-    for (int64_t j = 0; j < q->n_x; j++) {
-        p->lower[j] = q->xl[q->var[j]];
-        p->upper[j] = q->xu[q->var[j]];
+    for (int64_t j = 0; j < s->problem.n; j++) {
+        s->main.lower[j] = ipm_model_lower(&s->problem, j);
+        s->main.upper[j] = ipm_model_upper(&s->problem, j);
     }
-    for (int64_t k = 0; k < q->n_s; k++) {
-        const int64_t i = q->slack_row[k];
-        const double cl = q->cl[q->row[i]], cu = q->cu[q->row[i]], relax = 0.1 * fmin(s->limits->tolerance, 1e-6);
-        p->lower[q->n_x + k] = q->row_scale[i] * (cl - fmax(relax, 1e-15 * fabs(cl)));
-        p->upper[q->n_x + k] = q->row_scale[i] * (cu + fmax(relax, 1e-15 * fabs(cu)));
-        if (isinf(cl))
-            p->lower[q->n_x + k] = -INFINITY;
-        if (isinf(cu))
-            p->upper[q->n_x + k] = INFINITY;
-    }
-    ipm_list_bounds(p);
+    ipm_list_bounds(&s->main);
 }
 
 /* WB 3.6: into the interior of [lower, upper] by a margin */

@@ -50,6 +50,7 @@ static void start_phase(ipm_phase *r)
 {
     r->theta_max = 0.0;
     r->soft = 0;
+    r->is_soft = false;
     r->shortened = r->rejected_by_filter = r->filter_resets = 0;
     r->in_watchdog = r->tiny = r->tiny_before = r->free_barrier = false;
 }
@@ -167,7 +168,7 @@ peri_status ipm_restore_end(ipm_state *s, peri_run *run)
     TRY(ipm_eval_gradient(s, run, p));
     TRY(ipm_least_squares_multipliers(s, run, p));
     p->shortened = p->rejected_by_filter = p->soft = 0;
-    p->tiny = p->tiny_before = false;
+    p->is_soft = p->tiny = p->tiny_before = false;
     p->alpha = s->resto.alpha;
     s->active = p;
     return PERI_OK;

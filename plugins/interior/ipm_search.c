@@ -271,21 +271,22 @@ static void move_multipliers(ipm_phase *p, double alpha, double alpha_dual)
 }
 
 /*
- * Where equations hold a variable at its bound there is no interior: its slack vanishes while mu is still large, and the multipliers
- * run away. Such a bound is moved outwards, once, by a tenth of the tolerance, which is less than the certificate sees.
+ * Where equations hold a variable at its bound, or rows leave no room between their sides, there is no interior: the slack vanishes
+ * while mu is still large, and the multipliers run away. Such a bound is moved outwards, once, by a tenth of the tolerance, which is
+ * less than the certificate sees.
  */
 static void relax_forced_bounds(const ipm_state *s, ipm_phase *p)
 {
+    const ipm_problem *q = &s->problem;
     const double relax = 0.1 * fmin(s->limits->tolerance, 1e-6), large = 1e5;
-    const int64_t n = s->problem.n_x;
-    for (int64_t k = 0; k < p->n_lower && p->has_lower[k] < n; k++) {
-        const int64_t j = p->has_lower[k], v = s->problem.var[j];
-        if (p->at.zl[j] > large && p->at.w[j] - p->lower[j] < relax && p->lower[j] >= s->problem.xl[v])
+    for (int64_t k = 0; k < p->n_lower && p->has_lower[k] < q->n; k++) {
+        const int64_t j = p->has_lower[k];
+        if (p->at.zl[j] > large && p->at.w[j] - p->lower[j] < relax && p->lower[j] >= ipm_model_lower(q, j))
             p->lower[j] -= fmax(relax, 1e-15 * fabs(p->lower[j]));
     }
-    for (int64_t k = 0; k < p->n_upper && p->has_upper[k] < n; k++) {
-        const int64_t j = p->has_upper[k], v = s->problem.var[j];
-        if (p->at.zu[j] > large && p->upper[j] - p->at.w[j] < relax && p->upper[j] <= s->problem.xu[v])
+    for (int64_t k = 0; k < p->n_upper && p->has_upper[k] < q->n; k++) {
+        const int64_t j = p->has_upper[k];
+        if (p->at.zu[j] > large && p->upper[j] - p->at.w[j] < relax && p->upper[j] <= ipm_model_upper(q, j))
             p->upper[j] += fmax(relax, 1e-15 * fabs(p->upper[j]));
     }
 }
@@ -426,19 +427,19 @@ static peri_status soft_step(ipm_state *s, peri_run *run, ipm_phase *p, bool *ac
     *accepted = e == PERI_OK && (t.is_accepted || ipm_system_error(p) <= 0.9999 * before);
     if (!*accepted)
         return undo(s, run, p, f);
-    p->soft = t.is_accepted ? 0 : p->soft + 1;
+    p->soft++;
+    p->is_soft = !t.is_accepted;
     p->tag = 's';
     return PERI_OK;
 }
 
 static peri_status search_softly(ipm_state *s, peri_run *run, ipm_phase *p, bool *accepted)
 {
-    if (p->soft == 0)
+    if (!p->is_soft)
         augment(p);
-    TRY(soft_step(s, run, p, accepted));
+    p->is_soft = false;
     p->shortened = 0;
-    p->soft = *accepted ? p->soft : 0;
-    return PERI_OK;
+    return soft_step(s, run, p, accepted);
 }
 
 /*
@@ -453,13 +454,14 @@ peri_status ipm_search(ipm_state *s, peri_run *run, ipm_phase *p, ipm_move *out)
     if (!p->in_watchdog)
         set_reference(s, p);
     p->tiny_before = p->tiny;
-    p->tiny = !p->in_watchdog && p->soft == 0 && is_tiny(p);
+    p->tiny = !p->in_watchdog && !p->is_soft && is_tiny(p);
     if (p->tiny)
         TRY(take_tiny_step(s, run, p, alpha_max, &alpha, &accepted));
-    else if (p->soft == 0)
+    else if (!p->is_soft)
         TRY(search_steps(s, run, p, alpha_max, &alpha, &accepted));
     *out = IPM_MOVED;
     if (accepted) {
+        p->soft = 0;
         move(s, p, alpha, ipm_longest_dual_step(p, p->tau, p->step.zl, p->step.zu));
         return PERI_OK;
     }
