@@ -56,7 +56,7 @@ tests_unit_diff_random_t_SOURCES = tests/unit/diff_random.c tests/unit/random_gr
 
 folder_helpers = tests/unit/plugin_folder.c tests/unit/plugin_folder.h
 tests_unit_plugin_bad_t_SOURCES = tests/unit/plugin_bad.c tests/unit/text_model.h $(folder_helpers)
-tests_unit_plugin_option_t_SOURCES = tests/unit/plugin_option.c
+tests_unit_plugin_option_t_SOURCES = tests/unit/plugin_option.c tests/unit/text_model.h
 tests_unit_plugin_plan_t_SOURCES = tests/unit/plugin_plan.c tests/unit/text_model.h $(folder_helpers)
 tests_unit_plugin_registry_t_SOURCES = tests/unit/plugin_registry.c $(folder_helpers)
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* plugin_option - one option table and all its uses: defaults, values of every type, every error's text, the page. */
 #include "plugin/internal.h"
-#include "plugin_folder.h"
+#include "run/internal.h"
 #include "tap/tap.h"
+#include "unit/text_model.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -294,6 +295,33 @@ static void test_match(void)
     ok(!match_traits(0, hessian, 0, NULL, 0), "nobody has to listen");
 }
 
+static peri_status never(void *state, peri_run *run, const void *o)
+{
+    (void)state;
+    (void)run;
+    (void)o;
+    return PERI_E_INTERNAL;
+}
+
+/* The names that no plugin may use are those that the engine answers to. */
+static void test_engine_names(peri_context *ctx)
+{
+    static const peri_solver_ops ops = {.init = never};
+    static const peri_plugin plugin = {.name = "none", .ops = &ops};
+    text_model t = text_new(ctx, 1, NULL);
+    text_minimize(&t, "x1^2");
+    for (int64_t k = 0; k < option_n_engine_names; k++) {
+        char want[128];
+        const peri_setting s = {.key = option_engine_names[k], .type = PERI_VALUE_NUMBER, .number = NAN};
+        const peri_solve_args args = {.n_settings = 1, .settings = &s};
+        peri_solution *solution = NULL;
+        snprintf(want, sizeof want, "engine: option \"%s\" is nan, must be ", s.key);
+        is_int(run_with(t.m, &plugin, "none", &args, &solution), PERI_E_OPTION, "%s = nan is refused", s.key);
+        ok(strncmp(peri_error(ctx), want, strlen(want)) == 0, "by the engine: %s", peri_error(ctx));
+    }
+    peri_model_free(t.m);
+}
+
 int main(void)
 {
     plan_later();
@@ -306,6 +334,7 @@ int main(void)
     test_tables();
     test_page(f.ctx);
     test_match();
+    test_engine_names(f.ctx);
     arena_release(&f.strings);
     peri_context_free(f.ctx);
     return tap_done();
