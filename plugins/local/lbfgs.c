@@ -37,16 +37,12 @@ typedef struct {
     int64_t *which;         /* [n] their variables */
     int64_t heap, n_free;
     double *p, *c, *w, *u, *so_far; /* [2 memory] each */
-    double best_residual, mark;
-    int64_t idle;   /* iterations without progress */
+    local_progress progress;
     bool undefined; /* met in this line search */
 } state;
 
-/* Relative change of the objective that may be rounding alone. */
-static const double NOISE = 1e-13;
-
-/* Iterations without progress in objective or residual after which there will be none. */
-enum { IDLE_MOST = 25, TRIALS_MOST = 60 };
+/* Evaluations of one line search. */
+enum { TRIALS_MOST = 60 };
 
 /* The longest step where no bound limits it, and objectives that count as minus infinity at its end. */
 static const double FAR = 1e20, DEEP = -1e10, VERY_DEEP = -1e100;
@@ -93,8 +89,8 @@ static peri_status init(void *self, peri_run *run, const void *opt)
     TRY(peri_start(run, s->x));
     TRY(peri_eval_fg(run, s->x, &s->f, s->g));
     (void)pairs_update(&s->memory, &s->box, false, s->x, s->g, NULL, NULL, s->d, &s->dd);
-    s->residual = s->best_residual = local_residual(&s->box, s->x, s->g);
-    s->mark = s->f;
+    s->residual = local_residual(&s->box, s->x, s->g);
+    s->progress = (local_progress){s->f, s->residual, 0};
     return tell(s, run, NAN, 0, &next);
 }
 
@@ -383,7 +379,7 @@ static peri_status evaluate(state *s, peri_run *run, double step)
 /* The Wolfe conditions in slopes alone, where values differ by rounding only. */
 static bool is_level(const state *s, double slope)
 {
-    return s->f_trial <= s->f + NOISE * fabs(s->f) && fabs(s->f_trial - s->f) <= NOISE * fabs(s->f) &&
+    return s->f_trial <= s->f + LOCAL_NOISE * fabs(s->f) && fabs(s->f_trial - s->f) <= LOCAL_NOISE * fabs(s->f) &&
            slope >= s->opt.curvature * s->slope && slope <= (2 * s->opt.decrease - 1) * s->slope;
 }
 
@@ -476,18 +472,6 @@ static void swap(double **a, double **b)
     *b = t;
 }
 
-/* ret false: no progress for long */
-static bool progresses(state *s)
-{
-    const bool lower = s->f < s->mark - NOISE * fabs(s->mark), flatter = s->residual < 0.9 * s->best_residual;
-    if (lower)
-        s->mark = s->f;
-    if (flatter)
-        s->best_residual = s->residual;
-    s->idle = lower || flatter ? 0 : s->idle + 1;
-    return s->idle < IDLE_MOST;
-}
-
 static bool has_run_away(const state *s, search_end end)
 {
     return end == SEARCH_AT_MOST && (s->f <= VERY_DEEP || (s->f <= DEEP && !s->undefined));
@@ -516,7 +500,7 @@ static peri_status step(void *self, peri_run *run, peri_step *next)
         return peri_finish(run, PERI_WHY_CONVERGED, next);
     if (has_run_away(s, end))
         return peri_finish(run, PERI_WHY_UNBOUNDED, next);
-    return progresses(s) ? PERI_OK : peri_finish(run, PERI_WHY_STALLED, next);
+    return local_progresses(&s->progress, s->f, s->residual) ? PERI_OK : peri_finish(run, PERI_WHY_STALLED, next);
 }
 
 /* ---- the table ----------------------------------------------------------------------------------------------------

@@ -87,4 +87,25 @@ PERI_MAYBE_UNUSED static double local_residual(const local_box *box, const doubl
     return most / scale;
 }
 
+/* Whether objective or residual still get better; NOISE: relative changes of the objective that may be rounding alone.
+ */
+#define LOCAL_NOISE 1e-13
+
+typedef struct {
+    double f, residual; /* the marks to be beaten */
+    int64_t idle;       /* iterations since one was */
+} local_progress;
+
+/* ret false: 25 iterations without progress */
+PERI_MAYBE_UNUSED static bool local_progresses(local_progress *p, double f, double residual)
+{
+    const bool lower = f < p->f - LOCAL_NOISE * fabs(p->f), flatter = residual < 0.9 * p->residual;
+    if (lower)
+        p->f = f;
+    if (flatter)
+        p->residual = residual;
+    p->idle = lower || flatter ? 0 : p->idle + 1;
+    return p->idle < 25;
+}
+
 #endif
