@@ -4,6 +4,7 @@
 perigeeluadir = $(luadir)/perigee
 dist_perigeelua_DATA = \
 	stdlib/perigee/data.lua \
+	stdlib/perigee/plots.lua \
 	stdlib/perigee/power.lua \
 	stdlib/perigee/test_functions.lua \
 	stdlib/perigee/usage.lua

@@ -6,9 +6,16 @@ TEST_EXTENSIONS = .t .lua .sh
 TAP = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
 T_LOG_DRIVER = $(TAP)
 LUA_LOG_DRIVER = $(TAP)
-LUA_LOG_COMPILER = $(LUA)
+LUA_LOG_COMPILER = $(lua_preload) $(LUA)
 SH_LOG_DRIVER = $(TAP)
 SH_LOG_COMPILER = $(BASH)
+
+# A plain lua5.4 that loads sanitized objects needs the sanitizer's library before them.
+if SANITIZE
+lua_preload = env LD_PRELOAD=`$(CC) -print-file-name=libasan.so`
+else
+lua_preload =
+endif
 
 AM_TESTS_ENVIRONMENT = \
 	PERIGEE_PLUGIN_PATH='$(abs_top_builddir)/plugins' \

@@ -390,8 +390,23 @@ static int l_warm_start(lua_State *L)
     return 1;
 }
 
+/* sol:plot(path), in Lua: see perigee/plots.lua */
+static int l_plot(lua_State *L)
+{
+    check_solution(L, 1);
+    lua_settop(L, 2);
+    lua_getglobal(L, "require");
+    lua_pushliteral(L, "perigee.plots");
+    lua_call(L, 1, 1);
+    lua_getfield(L, -1, "convergence");
+    lua_pushvalue(L, 1);
+    lua_pushvalue(L, 2);
+    lua_call(L, 2, 2);
+    return 2;
+}
+
 const luaL_Reg solution_methods[] = {{"value", l_value}, {"dual", l_dual}, {"reduced_cost", l_reduced_cost},
                                      {"json", l_json},   {"save", l_save}, {"warm_start", l_warm_start},
-                                     {NULL, NULL}};
+                                     {"plot", l_plot},   {NULL, NULL}};
 const luaL_Reg solution_metamethods[] = {
     {"__gc", l_gc}, {"__close", l_gc}, {"__index", l_index}, {"__tostring", l_tostring}, {NULL, NULL}};

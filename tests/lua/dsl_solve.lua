@@ -48,6 +48,24 @@ if io.open("/dev/full", "w") then
 else
   t.skip(1, "no /dev/full")
 end
+do -- the picture's numbers and script are written, with or without gnuplot
+  local stem = os.tmpname()
+  local made, why = sol:plot(stem .. ".svg")
+  local function read(kind)
+    local f = io.open(stem .. kind)
+    local text = f and f:read "a"
+    if f then f:close() end
+    os.remove(stem .. kind)
+    return text
+  end
+  t.is(select(2, read ".dat":gsub("\n", "")), #sol.history + 1, "plot: a line of numbers for each iteration")
+  t.has(read ".gp", "set output '" .. stem .. ".svg'", "plot: the script")
+  t.is(read ".svg" ~= nil, made, "plot: the picture, where gnuplot is")
+  t.ok(made or why:find "gnuplot is not installed", "plot: or what is missing")
+  os.remove(stem)
+  t.raises(function() sol:plot("picture.doc") end, "dsl_solve.lua:", "plot: another kind of file is refused on the user's line")
+  t.raises(function() sol:plot("/nowhere/at/all.svg") end, "cannot write /nowhere/at/all.dat", "plot: a path that cannot be")
+end
 t.raises(function() return sol.objectiv end, 'a solution has no "objectiv" (did you mean "objective"?)', "an unknown field")
 t.raises(function() return sol.dualing end, 'a solution has no "dualing"', "an unknown method")
 t.raises(function() return sol:dual(x) end, "x (vector 3) is not what subject_to returned", "dual of a variable")
