@@ -36,3 +36,7 @@ perigee_so_SOURCES =
 perigee_so_DEPENDENCIES = dsl/libdsl.a libperigee.so.0
 perigee_so_LDFLAGS = $(AM_LDFLAGS) -shared -Wl,-rpath,'$$ORIGIN:$$ORIGIN/../..'
 perigee_so_LDADD = $(WHOLE_ARCHIVE) dsl/libdsl.a $(NO_WHOLE_ARCHIVE) libperigee.so.0 -ldl -lm
+
+# Definitions for editors.
+perigeemetadir = $(pkgdatadir)/meta
+dist_perigeemeta_DATA = dsl/meta/perigee.d.lua

@@ -137,6 +137,7 @@ lua_tests = \
 	tests/lua/dsl_expressions.lua \
 	tests/lua/dsl_map.lua \
 	tests/lua/dsl_memory.lua \
+	tests/lua/dsl_meta.lua \
 	tests/lua/dsl_solve.lua \
 	tests/lua/power.lua
 TESTS += $(lua_tests)

@@ -363,14 +363,25 @@ static void add_constraint(lua_State *L, const adding *to, int i)
         to->part->block = add_pair(L, to, c->kind, &a[0], &a[1]);
 }
 
+/* The model at 1; where it cannot take constraints, those that were written for it are forgotten. */
+static dsl_model_ud *constrained_model(lua_State *L)
+{
+    const dsl_state *s = state_of(L);
+    const dsl_model_ud *m = type_of(L, s, 1) == TYPE_MODEL ? lua_touserdata(L, 1) : NULL;
+    if (m == NULL || m->obj == NULL || m->busy > 0 || s->frame != NULL)
+        pending_clear(L);
+    if (s->frame != NULL)
+        raise(L, "subject_to cannot be called inside the function of a peri.map; constrain the whole map instead");
+    return check_model(L, 1);
+}
+
 int subject_to(lua_State *L)
 {
-    dsl_model_ud *m = check_model(L, 1);
+    luaL_checkstack(L, 60, "subject_to");
+    dsl_model_ud *m = constrained_model(L);
     int first = 2;
     const int last = lua_gettop(L);
     adding to = {m, NULL, NULL};
-    if (state_of(L)->frame != NULL)
-        raise(L, "subject_to cannot be called inside the function of a peri.map; constrain the whole map instead");
     if (last >= 2 && lua_type(L, 2) == LUA_TSTRING) {
         to.name = lua_tostring(L, 2);
         first = 3;

@@ -132,21 +132,22 @@ static bool traced(lua_State *L, int i)
     return read_operand(L, i, &a) && a.frame != 0;
 }
 
-static int l_le(lua_State *L)
+static void refuse_traced(lua_State *L)
 {
-    operand a;
-    char text[200];
-    lua_settop(L, 2);
     if (traced(L, 1) || traced(L, 2))
         raise(L, "peri.map traces its function once: a condition on its index is not possible there (use peri.where, "
                  "or a plain loop)");
-    for (int i = 1; i <= 2; i++)
-        if (!read_operand(L, i, &a)) {
-            describe(L, i, text, sizeof text);
-            raise_operands(L, lua_type(L, i) == LUA_TNUMBER
-                                  ? "compared"
-                                  : "compared: a number, an array or an expression is needed");
-        }
+}
+
+static int l_le(lua_State *L)
+{
+    operand a[2];
+    lua_settop(L, 2);
+    refuse_traced(L);
+    if (!read_operand(L, 1, &a[0]) || !read_operand(L, 2, &a[1]))
+        raise_operands(L, "compared");
+    if (a[0].kind != OPERAND_EXPR && a[1].kind != OPERAND_EXPR)
+        raise_operands(L, "compared: neither is an expression");
     pending_push(L);
     lua_pushboolean(L, 1);
     return 1;
@@ -155,9 +156,7 @@ static int l_le(lua_State *L)
 static int l_lt(lua_State *L)
 {
     lua_settop(L, 2);
-    if (traced(L, 1) || traced(L, 2))
-        raise(L, "peri.map traces its function once: a condition on its index is not possible there (use peri.where, "
-                 "or a plain loop)");
+    refuse_traced(L);
     char x[200], y[200];
     describe(L, 1, x, sizeof x);
     describe(L, 2, y, sizeof y);
@@ -168,9 +167,7 @@ static int l_eq(lua_State *L)
 {
     char x[200], y[200];
     lua_settop(L, 2);
-    if (traced(L, 1) || traced(L, 2))
-        raise(L, "peri.map traces its function once: a condition on its index is not possible there (use peri.where, "
-                 "or a plain loop)");
+    refuse_traced(L);
     describe(L, 1, x, sizeof x);
     describe(L, 2, y, sizeof y);
     raise(L, "%s == %s: Lua's == cannot make a constraint; use a:eq(b)", x, y);

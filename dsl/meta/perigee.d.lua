@@ -1,0 +1,1032 @@
+---@meta perigee
+-- SPDX-License-Identifier: Apache-2.0
+-- Definitions for the Lua language server. tests/lua/dsl_meta.lua compares the names with the binding's.
+
+---@alias perigee.value number|perigee.expr|perigee.array|number[]
+
+---An expression of a model: a scalar, a vector (column) or a matrix.
+---@class perigee.expr
+---@operator add(perigee.value): perigee.expr
+---@operator sub(perigee.value): perigee.expr
+---@operator mul(perigee.value): perigee.expr
+---@operator div(perigee.value): perigee.expr
+---@operator pow(perigee.value): perigee.expr
+---@operator mod(perigee.value): perigee.expr
+---@operator unm: perigee.expr
+---@operator len: integer
+---@field [integer] perigee.expr
+local expr = {}
+
+---Numbers: dense or sparse, a vector or a matrix.
+---@class perigee.array
+---@operator add(perigee.value): perigee.array
+---@operator sub(perigee.value): perigee.array
+---@operator mul(perigee.value): perigee.array
+---@operator div(perigee.value): perigee.array
+---@operator pow(perigee.value): perigee.array
+---@operator mod(perigee.value): perigee.array
+---@operator unm: perigee.array
+---@operator len: integer
+---@field [integer] number|perigee.array
+local array = {}
+
+---@class perigee.constraint
+---@class perigee.handle
+---@class perigee.model
+---@field name string
+local model = {}
+
+---@class perigee.row
+---@field iteration integer
+---@field seconds number
+---@field objective number?
+---@field primal number?
+---@field dual number?
+---@field complementarity number?
+---@field step number?
+---@field trust_radius number?
+---@field barrier number?
+---@field regularization number?
+---@field tag string?
+---@field best boolean
+
+---@alias perigee.status
+---| "optimal" | "locally_optimal" | "feasible" | "infeasible" | "unbounded" | "iteration_limit" | "time_limit"
+---| "interrupted" | "numerical_error" | "error"
+
+---@class perigee.solution
+---@field status perigee.status
+---@field objective number
+---@field message string why it stopped, where there is something to say
+---@field solver string
+---@field plan string
+---@field iterations integer
+---@field seconds number
+---@field certificate { primal: number, dual: number, complementarity: number, kkt: number }
+---@field evaluations { objective: integer, gradient: integer, constraints: integer, jacobian: integer, hessian: integer, products: integer }
+---@field times table<string, number> seconds
+---@field history perigee.row[]
+---@field [perigee.expr] number|perigee.array
+local solution = {}
+
+---@class perigee
+---@field version string
+local peri = {}
+
+---element by element (non-smooth)
+---@param e perigee.value
+---@return perigee.expr
+function peri.abs(e) end
+
+---element by element (non-smooth)
+---@return perigee.expr
+function expr:abs() end
+
+---element by element (non-smooth)
+---@return perigee.array|number
+function array:abs() end
+
+---element by element
+---@param e perigee.value
+---@return perigee.expr
+function peri.acos(e) end
+
+---element by element
+---@return perigee.expr
+function expr:acos() end
+
+---element by element
+---@return perigee.array|number
+function array:acos() end
+
+---element by element
+---@param e perigee.value
+---@return perigee.expr
+function peri.asin(e) end
+
+---element by element
+---@return perigee.expr
+function expr:asin() end
+
+---element by element
+---@return perigee.array|number
+function array:asin() end
+
+---element by element
+---@param e perigee.value
+---@return perigee.expr
+function peri.atan(e) end
+
+---element by element
+---@return perigee.expr
+function expr:atan() end
+
+---element by element
+---@return perigee.array|number
+function array:atan() end
+
+---element by element
+---@param e perigee.value
+---@return perigee.expr
+function peri.cos(e) end
+
+---element by element
+---@return perigee.expr
+function expr:cos() end
+
+---element by element
+---@return perigee.array|number
+function array:cos() end
+
+---element by element
+---@param e perigee.value
+---@return perigee.expr
+function peri.cosh(e) end
+
+---element by element
+---@return perigee.expr
+function expr:cosh() end
+
+---element by element
+---@return perigee.array|number
+function array:cosh() end
+
+---running sums down each column
+---@param e perigee.value
+---@return perigee.expr
+function peri.cumsum(e) end
+
+---running sums down each column
+---@return perigee.expr
+function expr:cumsum() end
+
+---running sums down each column
+---@return perigee.array|number
+function array:cumsum() end
+
+---diagonal of a matrix; diagonal matrix of a vector
+---@param e perigee.value
+---@return perigee.expr
+function peri.diag(e) end
+
+---diagonal of a matrix; diagonal matrix of a vector
+---@return perigee.expr
+function expr:diag() end
+
+---diagonal of a matrix; diagonal matrix of a vector
+---@return perigee.array|number
+function array:diag() end
+
+---element by element
+---@param e perigee.value
+---@return perigee.expr
+function peri.exp(e) end
+
+---element by element
+---@return perigee.expr
+function expr:exp() end
+
+---element by element
+---@return perigee.array|number
+function array:exp() end
+
+---matrix exponential
+---@param e perigee.value
+---@return perigee.expr
+function peri.expm(e) end
+
+---matrix exponential
+---@return perigee.expr
+function expr:expm() end
+
+---matrix exponential
+---@return perigee.array|number
+function array:expm() end
+
+---exp(e) - 1
+---@param e perigee.value
+---@return perigee.expr
+function peri.expm1(e) end
+
+---exp(e) - 1
+---@return perigee.expr
+function expr:expm1() end
+
+---exp(e) - 1
+---@return perigee.array|number
+function array:expm1() end
+
+---natural logarithm, element by element
+---@param e perigee.value
+---@return perigee.expr
+function peri.log(e) end
+
+---natural logarithm, element by element
+---@return perigee.expr
+function expr:log() end
+
+---natural logarithm, element by element
+---@return perigee.array|number
+function array:log() end
+
+---log(1 + e)
+---@param e perigee.value
+---@return perigee.expr
+function peri.log1p(e) end
+
+---log(1 + e)
+---@return perigee.expr
+function expr:log1p() end
+
+---log(1 + e)
+---@return perigee.array|number
+function array:log1p() end
+
+---log of the determinant
+---@param e perigee.value
+---@return perigee.expr
+function peri.logdet(e) end
+
+---log of the determinant
+---@return perigee.expr
+function expr:logdet() end
+
+---log of the determinant
+---@return perigee.array|number
+function array:logdet() end
+
+---log of the sum of exponentials, without overflow
+---@param e perigee.value
+---@return perigee.expr
+function peri.logsumexp(e) end
+
+---log of the sum of exponentials, without overflow
+---@return perigee.expr
+function expr:logsumexp() end
+
+---log of the sum of exponentials, without overflow
+---@return perigee.array|number
+function array:logsumexp() end
+
+---largest entry (non-smooth)
+---@param e perigee.value
+---@return perigee.expr
+function peri.max(e) end
+
+---largest entry (non-smooth)
+---@return perigee.expr
+function expr:max() end
+
+---largest entry (non-smooth)
+---@return perigee.array|number
+function array:max() end
+
+---mean of all entries
+---@param e perigee.value
+---@return perigee.expr
+function peri.mean(e) end
+
+---mean of all entries
+---@return perigee.expr
+function expr:mean() end
+
+---mean of all entries
+---@return perigee.array|number
+function array:mean() end
+
+---smallest entry (non-smooth)
+---@param e perigee.value
+---@return perigee.expr
+function peri.min(e) end
+
+---smallest entry (non-smooth)
+---@return perigee.expr
+function expr:min() end
+
+---smallest entry (non-smooth)
+---@return perigee.array|number
+function array:min() end
+
+---sum of absolute values (non-smooth)
+---@param e perigee.value
+---@return perigee.expr
+function peri.norm1(e) end
+
+---sum of absolute values (non-smooth)
+---@return perigee.expr
+function expr:norm1() end
+
+---sum of absolute values (non-smooth)
+---@return perigee.array|number
+function array:norm1() end
+
+---Euclidean (Frobenius) norm
+---@param e perigee.value
+---@return perigee.expr
+function peri.norm2(e) end
+
+---Euclidean (Frobenius) norm
+---@return perigee.expr
+function expr:norm2() end
+
+---Euclidean (Frobenius) norm
+---@return perigee.array|number
+function array:norm2() end
+
+---largest absolute value (non-smooth)
+---@param e perigee.value
+---@return perigee.expr
+function peri.norminf(e) end
+
+---largest absolute value (non-smooth)
+---@return perigee.expr
+function expr:norminf() end
+
+---largest absolute value (non-smooth)
+---@return perigee.array|number
+function array:norminf() end
+
+---max(e, 0) (non-smooth)
+---@param e perigee.value
+---@return perigee.expr
+function peri.relu(e) end
+
+---max(e, 0) (non-smooth)
+---@return perigee.expr
+function expr:relu() end
+
+---max(e, 0) (non-smooth)
+---@return perigee.array|number
+function array:relu() end
+
+---1 / (1 + exp(-e)), without overflow
+---@param e perigee.value
+---@return perigee.expr
+function peri.sigmoid(e) end
+
+---1 / (1 + exp(-e)), without overflow
+---@return perigee.expr
+function expr:sigmoid() end
+
+---1 / (1 + exp(-e)), without overflow
+---@return perigee.array|number
+function array:sigmoid() end
+
+---element by element
+---@param e perigee.value
+---@return perigee.expr
+function peri.sin(e) end
+
+---element by element
+---@return perigee.expr
+function expr:sin() end
+
+---element by element
+---@return perigee.array|number
+function array:sin() end
+
+---element by element
+---@param e perigee.value
+---@return perigee.expr
+function peri.sinh(e) end
+
+---element by element
+---@return perigee.expr
+function expr:sinh() end
+
+---element by element
+---@return perigee.array|number
+function array:sinh() end
+
+---exponentials over their sum, of a vector
+---@param e perigee.value
+---@return perigee.expr
+function peri.softmax(e) end
+
+---exponentials over their sum, of a vector
+---@return perigee.expr
+function expr:softmax() end
+
+---exponentials over their sum, of a vector
+---@return perigee.array|number
+function array:softmax() end
+
+---log(1 + exp(e)), without overflow
+---@param e perigee.value
+---@return perigee.expr
+function peri.softplus(e) end
+
+---log(1 + exp(e)), without overflow
+---@return perigee.expr
+function expr:softplus() end
+
+---log(1 + exp(e)), without overflow
+---@return perigee.array|number
+function array:softplus() end
+
+---element by element
+---@param e perigee.value
+---@return perigee.expr
+function peri.sqrt(e) end
+
+---element by element
+---@return perigee.expr
+function expr:sqrt() end
+
+---element by element
+---@return perigee.array|number
+function array:sqrt() end
+
+---e without derivatives
+---@param e perigee.value
+---@return perigee.expr
+function peri.stop(e) end
+
+---e without derivatives
+---@return perigee.expr
+function expr:stop() end
+
+---e without derivatives
+---@return perigee.array|number
+function array:stop() end
+
+---sum of all entries
+---@param e perigee.value
+---@return perigee.expr
+function peri.sum(e) end
+
+---sum of all entries
+---@return perigee.expr
+function expr:sum() end
+
+---sum of all entries
+---@return perigee.array|number
+function array:sum() end
+
+---transpose
+---@param e perigee.value
+---@return perigee.expr
+function peri.t(e) end
+
+---transpose
+---@return perigee.expr
+function expr:t() end
+
+---transpose
+---@return perigee.array|number
+function array:t() end
+
+---element by element
+---@param e perigee.value
+---@return perigee.expr
+function peri.tan(e) end
+
+---element by element
+---@return perigee.expr
+function expr:tan() end
+
+---element by element
+---@return perigee.array|number
+function array:tan() end
+
+---element by element
+---@param e perigee.value
+---@return perigee.expr
+function peri.tanh(e) end
+
+---element by element
+---@return perigee.expr
+function expr:tanh() end
+
+---element by element
+---@return perigee.array|number
+function array:tanh() end
+
+---sum of the diagonal
+---@param e perigee.value
+---@return perigee.expr
+function peri.trace(e) end
+
+---sum of the diagonal
+---@return perigee.expr
+function expr:trace() end
+
+---sum of the diagonal
+---@return perigee.array|number
+function array:trace() end
+
+---angle of (b, e)
+---@param e perigee.value
+---@param b perigee.value
+---@return perigee.expr
+function peri.atan2(e, b) end
+
+---angle of (b, e)
+---@param b perigee.value
+---@return perigee.expr
+function expr:atan2(b) end
+
+---angle of (b, e)
+---@param b perigee.value
+---@return perigee.array|number
+function array:atan2(b) end
+
+---valid cross-correlation of an image with a kernel
+---@param e perigee.value
+---@param b perigee.value
+---@return perigee.expr
+function peri.conv2d(e, b) end
+
+---valid cross-correlation of an image with a kernel
+---@param b perigee.value
+---@return perigee.expr
+function expr:conv2d(b) end
+
+---valid cross-correlation of an image with a kernel
+---@param b perigee.value
+---@return perigee.array|number
+function array:conv2d(b) end
+
+---sum of products of entries
+---@param e perigee.value
+---@param b perigee.value
+---@return perigee.expr
+function peri.dot(e, b) end
+
+---sum of products of entries
+---@param b perigee.value
+---@return perigee.expr
+function expr:dot(b) end
+
+---sum of products of entries
+---@param b perigee.value
+---@return perigee.array|number
+function array:dot(b) end
+
+---larger of two, element by element (non-smooth)
+---@param e perigee.value
+---@param b perigee.value
+---@return perigee.expr
+function peri.max2(e, b) end
+
+---larger of two, element by element (non-smooth)
+---@param b perigee.value
+---@return perigee.expr
+function expr:max2(b) end
+
+---larger of two, element by element (non-smooth)
+---@param b perigee.value
+---@return perigee.array|number
+function array:max2(b) end
+
+---smaller of two, element by element (non-smooth)
+---@param e perigee.value
+---@param b perigee.value
+---@return perigee.expr
+function peri.min2(e, b) end
+
+---smaller of two, element by element (non-smooth)
+---@param b perigee.value
+---@return perigee.expr
+function expr:min2(b) end
+
+---smaller of two, element by element (non-smooth)
+---@param b perigee.value
+---@return perigee.array|number
+function array:min2(b) end
+
+---element by element, as ^
+---@param e perigee.value
+---@param b perigee.value
+---@return perigee.expr
+function peri.pow(e, b) end
+
+---element by element, as ^
+---@param b perigee.value
+---@return perigee.expr
+function expr:pow(b) end
+
+---element by element, as ^
+---@param b perigee.value
+---@return perigee.array|number
+function array:pow(b) end
+
+---a where e > 0, else b
+---@param e perigee.value
+---@param a perigee.value
+---@param b perigee.value
+---@return perigee.expr
+function peri.where(e, a, b) end
+
+---a where e > 0, else b
+---@param a perigee.value
+---@param b perigee.value
+---@return perigee.expr
+function expr:where(a, b) end
+
+---a where e > 0, else b
+---@param a perigee.value
+---@param b perigee.value
+---@return perigee.array|number
+function array:where(a, b) end
+
+---arguments below each other; also stack{ a, b, ... }
+---@param e perigee.value
+---@param ... perigee.value
+---@return perigee.expr
+function peri.stack(e, ...) end
+
+---arguments below each other; also stack{ a, b, ... }
+---@param ... perigee.value
+---@return perigee.expr
+function expr:stack(...) end
+
+---arguments below each other; also stack{ a, b, ... }
+---@param ... perigee.value
+---@return perigee.array|number
+function array:stack(...) end
+
+---the same entries, row by row, in another shape
+---@param e perigee.value
+---@param rows integer|integer[]
+---@param cols? integer
+---@return perigee.expr
+function peri.reshape(e, rows, cols) end
+
+---the same entries, row by row, in another shape
+---@param rows integer|integer[]
+---@param cols? integer
+---@return perigee.expr
+function expr:reshape(rows, cols) end
+
+---the same entries, row by row, in another shape
+---@param rows integer|integer[]
+---@param cols? integer
+---@return perigee.array|number
+function array:reshape(rows, cols) end
+
+---e with a name, to be found and replaced
+---@param e perigee.value
+---@param name string
+---@return perigee.expr
+function peri.mark(e, name) end
+
+---e with a name, to be found and replaced
+---@param name string
+---@return perigee.expr
+function expr:mark(name) end
+
+---e with a name, to be found and replaced
+---@param name string
+---@return perigee.array|number
+function array:mark(name) end
+
+---entries (rows of a matrix) first .. last
+---@param e perigee.value
+---@param first integer
+---@param last integer
+---@return perigee.expr
+function peri.slice(e, first, last) end
+
+---entries (rows of a matrix) first .. last
+---@param first integer
+---@param last integer
+---@return perigee.expr
+function expr:slice(first, last) end
+
+---entries (rows of a matrix) first .. last
+---@param first integer
+---@param last integer
+---@return perigee.array|number
+function array:slice(first, last) end
+
+---number of rows
+---@param e perigee.value
+---@return integer
+function peri.rows(e) end
+
+---number of rows
+---@return integer
+function expr:rows() end
+
+---number of rows
+---@return integer
+function array:rows() end
+
+---number of columns
+---@param e perigee.value
+---@return integer
+function peri.cols(e) end
+
+---number of columns
+---@return integer
+function expr:cols() end
+
+---number of columns
+---@return integer
+function array:cols() end
+
+---e <= b
+---@param e perigee.value
+---@param b perigee.value
+---@return perigee.constraint
+function peri.le(e, b) end
+
+---e <= b
+---@param b perigee.value
+---@return perigee.constraint
+function expr:le(b) end
+
+---e <= b
+---@param b perigee.value
+---@return perigee.constraint
+function array:le(b) end
+
+---e >= b
+---@param e perigee.value
+---@param b perigee.value
+---@return perigee.constraint
+function peri.ge(e, b) end
+
+---e >= b
+---@param b perigee.value
+---@return perigee.constraint
+function expr:ge(b) end
+
+---e >= b
+---@param b perigee.value
+---@return perigee.constraint
+function array:ge(b) end
+
+---e == b
+---@param e perigee.value
+---@param b perigee.value
+---@return perigee.constraint
+function peri.eq(e, b) end
+
+---e == b
+---@param b perigee.value
+---@return perigee.constraint
+function expr:eq(b) end
+
+---e == b
+---@param b perigee.value
+---@return perigee.constraint
+function array:eq(b) end
+
+---e <= b <= c: in the middle is what is bounded
+---@param e perigee.value
+---@param b perigee.value
+---@param c perigee.value
+---@return perigee.constraint
+function peri.between(e, b, c) end
+
+---e <= b <= c: in the middle is what is bounded
+---@param b perigee.value
+---@param c perigee.value
+---@return perigee.constraint
+function expr:between(b, c) end
+
+---e <= b <= c: in the middle is what is bounded
+---@param b perigee.value
+---@param c perigee.value
+---@return perigee.constraint
+function array:between(b, c) end
+
+---derivative of a scalar, shaped as x
+---@param e perigee.value
+---@param x perigee.expr
+---@return perigee.expr
+function peri.grad(e, x) end
+
+---derivative of a scalar, shaped as x
+---@param x perigee.expr
+---@return perigee.expr
+function expr:grad(x) end
+
+---derivative of a scalar, shaped as x
+---@param x perigee.expr
+---@return perigee.array|number
+function array:grad(x) end
+
+---entries of e by entries of x
+---@param e perigee.value
+---@param x perigee.expr
+---@return perigee.expr
+function peri.jacobian(e, x) end
+
+---entries of e by entries of x
+---@param x perigee.expr
+---@return perigee.expr
+function expr:jacobian(x) end
+
+---entries of e by entries of x
+---@param x perigee.expr
+---@return perigee.array|number
+function array:jacobian(x) end
+
+---second derivatives of a scalar
+---@param e perigee.value
+---@param x perigee.expr
+---@return perigee.expr
+function peri.hessian(e, x) end
+
+---second derivatives of a scalar
+---@param x perigee.expr
+---@return perigee.expr
+function expr:hessian(x) end
+
+---second derivatives of a scalar
+---@param x perigee.expr
+---@return perigee.array|number
+function array:hessian(x) end
+
+---e with nodes replaced everywhere
+---@param e perigee.value
+---@param by table<perigee.expr, perigee.value>
+---@return perigee.expr
+function peri.substitute(e, by) end
+
+---e with nodes replaced everywhere
+---@param by table<perigee.expr, perigee.value>
+---@return perigee.expr
+function expr:substitute(by) end
+
+---e with nodes replaced everywhere
+---@param by table<perigee.expr, perigee.value>
+---@return perigee.array|number
+function array:substitute(by) end
+
+---value at the start point, or with variables set
+---@param e perigee.value
+---@param at? table<perigee.expr, number|number[]|perigee.array>
+---@return number|perigee.array
+function peri.value(e, at) end
+
+---value at the start point, or with variables set
+---@param at? table<perigee.expr, number|number[]|perigee.array>
+---@return number|perigee.array
+function expr:value(at) end
+
+---value at the start point, or with variables set
+---@param at? table<perigee.expr, number|number[]|perigee.array>
+---@return number|perigee.array
+function array:value(at) end
+
+---New data for a parameter, between solves.
+---@param value number|number[]|perigee.array
+function expr:set(value) end
+
+---Lists of numbers, nested for a matrix.
+---@return table
+function array:totable() end
+
+---Stored entries.
+---@return integer
+function array:nnz() end
+
+---A vector of n entries; f is called once, with an index that stands for 1 .. n.
+---@param n integer
+---@param f fun(i: integer): perigee.value
+---@return perigee.expr
+function peri.map(n, f) end
+
+---A Lua function of an array as a scalar expression without derivatives.
+---@param fn fun(x: perigee.array): number
+---@param x perigee.expr
+---@return perigee.expr
+function peri.blackbox(fn, x) end
+
+---@param name string?
+---@return perigee.model
+function peri.model(name) end
+
+---@param numbers number[]|number[][]|perigee.array
+---@return perigee.array
+function peri.array(numbers) end
+
+---@param rows integer|integer[]
+---@param cols integer?
+---@return perigee.array
+function peri.zeros(rows, cols) end
+
+---@param rows integer|integer[]
+---@param cols integer?
+---@return perigee.array
+function peri.ones(rows, cols) end
+
+---@param n integer
+---@return perigee.array
+function peri.eye(n) end
+
+---@param first number
+---@param last number
+---@param n integer
+---@return perigee.array
+function peri.linspace(first, last, n) end
+
+---@param entries { rows: integer, cols: integer, i: integer[], j: integer[], v: number[] }
+---@return perigee.array
+function peri.sparse(entries) end
+
+---Random numbers from a seeded stream: with a seed always the same, without one the next of the script's own.
+peri.random = {}
+
+---@param opts { n: integer?, rows: integer?, cols: integer?, seed: integer?, mean: number?, sd: number? }
+---@return perigee.array
+function peri.random.normal(opts) end
+
+---@param opts { n: integer?, rows: integer?, cols: integer?, seed: integer?, lower: number?, upper: number? }
+---@return perigee.array
+function peri.random.uniform(opts) end
+
+---lower (1 where absent) .. upper, both included
+---@param opts { n: integer?, rows: integer?, cols: integer?, seed: integer?, lower: integer?, upper: integer }
+---@return perigee.array
+function peri.random.integers(opts) end
+
+---The seed of the calls without one.
+---@param seed integer
+function peri.random.seed(seed) end
+
+---The engine's memory, for tests.
+peri.debug = {}
+
+---@return integer bytes, integer peak, integer blocks
+function peri.debug.memory() end
+
+function peri.debug.forget() end
+
+---@param k integer
+---@param persistent boolean?
+function peri.debug.fail_at(k, persistent) end
+
+---@class perigee.var_options
+---@field lower number|number[]|perigee.array|nil
+---@field upper number|number[]|perigee.array|nil
+---@field start number|number[]|perigee.array|nil
+---@field integer boolean?
+---@field binary boolean?
+
+---@param name string
+---@param shape integer|integer[]|nil nothing: a scalar
+---@param opts perigee.var_options?
+---@return perigee.expr
+function model:var(name, shape, opts) end
+
+---@param name string
+---@param value number|number[]|perigee.array
+---@return perigee.expr
+function model:param(name, value) end
+
+---@param e perigee.value
+function model:minimize(e) end
+
+---@param e perigee.value
+function model:maximize(e) end
+
+---An optional name, then constraints and lists of them.
+---@param ... string|perigee.constraint|boolean|table
+---@return perigee.handle
+function model:subject_to(...) end
+
+---@param solver string? the engine picks where absent
+---@param options { tolerance: number?, iterations: integer?, time_limit: number?, seed: integer?, callback: (fun(row: perigee.row): boolean?), warm_start: perigee.solution? }?
+---@return perigee.solution
+function model:solve(solver, options) end
+
+function model:close() end
+
+---@param e perigee.expr
+---@return number|perigee.array
+function solution:value(e) end
+
+---Derivative of the optimal objective with respect to the right-hand side.
+---@param handle perigee.handle
+---@return number|perigee.array
+function solution:dual(handle) end
+
+---Multipliers of a variable's bounds.
+---@param x perigee.expr
+---@return number|perigee.array
+function solution:reduced_cost(x) end
+
+---@return string
+function solution:json() end
+
+---The JSON text in a file.
+---@param path string
+function solution:save(path) end
+
+---The history as a picture by gnuplot: .svg, .png or .pdf.
+---@param path string
+---@return boolean made, string? missing
+function solution:plot(path) end
+
+---Solve again from here.
+---@param solver string?
+---@param options table?
+---@return perigee.solution
+function solution:warm_start(solver, options) end
+
+return peri
