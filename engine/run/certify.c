@@ -247,6 +247,9 @@ static double outside(const nlp *p, int64_t i, double c)
     return c < p->cl[i] ? p->cl[i] - c : c > p->cu[i] ? p->cu[i] - c : 0;
 }
 
+/* Violations up to this share of the largest are taken for none. */
+static const double NEARLY = 1e-4;
+
 /* Fits multipliers of the satisfied rows and of the bounds to the gradient of the violation sum_i w_i(violation_i) with
  * weights of the violated rows fixed, and returns what is left, relative to that gradient's largest row entry. */
 static peri_status slope(state *s, const double *x, bool squared, double *out)
@@ -264,9 +267,10 @@ static peri_status slope(state *s, const double *x, bool squared, double *out)
     double *w = arena_array(&s->memory, (size_t)p->m, sizeof *w);
     if (w == NULL)
         return FAIL_NOMEM(p->ctx);
+    f.active = fmax(1e-5, NEARLY * worst); /* a row that is outside by little is on its side */
     for (int64_t i = 0; i < p->m; i++) {
         const double v = outside(p, i, s->c[i]) / worst;
-        const bool violated = fabs(v) > 1e-4;
+        const bool violated = fabs(v) > NEARLY;
         w[i] = !violated ? 0 : squared ? v : v > 0 ? 1 : -1;
         f.row[i] = !violated;
     }
@@ -301,6 +305,39 @@ peri_status certify_violation(nlp *p, const double *x, double *out)
         status = slope(&s, x, true, &squared);
     if (status == PERI_OK)
         *out = fmin(plain, squared);
+    arena_release(&s.memory);
+    return status;
+}
+
+/* ---- feasible as far as rounding allows ---------------------------------------------------------------------------------------------------- */
+
+static peri_status relative_residual(state *s, const double *x, double *out)
+{
+    const nlp *p = s->p;
+    const peri_pattern *a = &s->pattern;
+    double *size = arena_array(&s->memory, (size_t)p->m, sizeof *size);
+    if (size == NULL)
+        return FAIL_NOMEM(p->ctx);
+    *out = 0;
+    for (int64_t j = 0; j < p->n; j++) {
+        const double scale = fmax(1, fabs(x[j]));
+        raise_to(out, (p->xl[j] - x[j]) / scale);
+        raise_to(out, (x[j] - p->xu[j]) / scale);
+        for (int64_t k = a->start[j]; k < a->start[j + 1]; k++)
+            size[a->index[k]] += fabs(s->jac[k] * x[j]);
+    }
+    for (int64_t i = 0; i < p->m; i++)
+        raise_to(out, fabs(outside(p, i, s->c[i])) / fmax(1, size[i]));
+    return PERI_OK;
+}
+
+peri_status certify_relative(nlp *p, const double *x, double *out)
+{
+    state s;
+    *out = INFINITY;
+    peri_status status = evaluate(&s, p, x);
+    if (status == PERI_OK && s.derivatives)
+        status = relative_residual(&s, x, out);
     arena_release(&s.memory);
     return status;
 }

@@ -35,22 +35,23 @@ void estimate_bounds(const nlp *p, const double *x, double *residual, double *z)
  * --------------------------------------------------------------------------------------------------------------------------
  */
 
-static bool is_on(double value, double side)
+static bool is_on(double value, double side, double active)
 {
-    return isfinite(side) && fabs(value - side) <= ACTIVE * (1 + fabs(side));
+    return isfinite(side) && fabs(value - side) <= active * (1 + fabs(side));
 }
 
 /* 1: the lower side, -1: the upper, 0: both or equal (any sign), 2: on neither */
-static int side_of(const nlp *p, int64_t i, double c)
+static int side_of(const estimate_fit *f, int64_t i)
 {
-    const bool lower = is_on(c, p->cl[i]), upper = is_on(c, p->cu[i]);
+    const double active = f->active > 0 ? f->active : ACTIVE;
+    const bool lower = is_on(f->c[i], f->p->cl[i], active), upper = is_on(f->c[i], f->p->cu[i], active);
     return lower && upper ? 0 : lower ? 1 : upper ? -1 : 2;
 }
 
 /* Variables on a bound take up any residual of the right sign: they are left out of the fit. */
 static bool is_free(const nlp *p, const double *x, int64_t j)
 {
-    return p->xl[j] < p->xu[j] && !is_on(x[j], p->xl[j]) && !is_on(x[j], p->xu[j]);
+    return p->xl[j] < p->xu[j] && !is_on(x[j], p->xl[j], ACTIVE) && !is_on(x[j], p->xu[j], ACTIVE);
 }
 
 typedef struct {
@@ -151,7 +152,7 @@ static bool drop_wrong(const fit *t)
         if (t->length[i] > 0)
             most = fmax(most, fabs(t->f->y[i]));
     for (int64_t i = 0; i < p->m; i++) {
-        const int side = side_of(p, i, t->f->c[i]);
+        const int side = side_of(t->f, i);
         if (!(t->length[i] > 0) || side == 0 || t->f->y[i] * side >= 0)
             continue;
         any = any || t->f->y[i] * side < -1e-12 * most;
@@ -195,7 +196,7 @@ peri_status estimate_rows(estimate_fit *f)
     for (int64_t j = 0; j < f->p->n; j++)
         t.is_free[j] = is_free(f->p, f->x, j);
     for (int64_t i = 0; i < f->p->m; i++)
-        f->row[i] = f->row[i] && side_of(f->p, i, f->c[i]) != 2;
+        f->row[i] = f->row[i] && side_of(f, i) != 2;
     for (int k = 0; k < ROUNDS; k++) {
         const int64_t rows = set_lengths(&t);
         if (rows > 0)

@@ -59,6 +59,7 @@ typedef struct {
     double *residual;   /* [n] in: g; out: g - J'u - z */
     double *y, *z;      /* [m] in: 0 for rows to be fitted; out: fitted values; [n] out */
     unsigned char *row; /* [m] which rows may have a multiplier: those on a side, of the sign of that side */
+    double active;      /* a row is on a side up to this distance, relative to 1 + |side|; 0: 1e-5 */
 } estimate_fit;
 
 peri_status estimate_rows(estimate_fit *f);

@@ -102,7 +102,7 @@ static void contradict(const outcome_evidence *e, double threshold, char *messag
 
 static bool is_unbounded(const outcome_evidence *e, double threshold)
 {
-    const bool feasible = e->certificate.primal <= threshold * fmax(1, e->largest_x);
+    const bool feasible = e->relative <= threshold;
     const bool away = e->objective <= -FAR || (e->largest_x >= FAR && e->objective < 0);
     return e->why == PERI_WHY_UNBOUNDED && feasible && away;
 }

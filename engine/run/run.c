@@ -268,7 +268,8 @@ static peri_status conclude(peri_run *run)
                           .tolerance = run->limits.tolerance,
                           .traits = run->traits,
                           .flags = run->plugin->flags,
-                          .violation_slope = NAN};
+                          .violation_slope = NAN,
+                          .relative = NAN};
     TRY(take_point(run));
     TRY(certify(p, s->x, s->y, s->z, &s->certificate));
     peri_status status = nlp_f(p, s->x, &f);
@@ -281,6 +282,8 @@ static peri_status conclude(peri_run *run)
     e.largest_x = largest(p->n, s->x);
     if (run->why != PERI_WHY_CONTINUE && s->certificate.primal > outcome_threshold(e.tolerance))
         TRY(certify_violation(p, s->x, &e.violation_slope));
+    if (run->why == PERI_WHY_UNBOUNDED)
+        TRY(certify_relative(p, s->x, &e.relative));
     s->objective = run->model->maximize ? -f : f;
     s->why = run->why;
     s->outcome = outcome_from(&e, s->message, sizeof s->message);

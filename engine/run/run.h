@@ -48,6 +48,11 @@ peri_status certify_estimate(nlp *p, const double *x, const double *y, double *y
  * violated, or it cannot be told.
  */
 peri_status certify_violation(nlp *p, const double *x, double *slope);
+/*
+ * certify_relative - the largest violation of a bound or constraint, relative to max(1, what is added up in it: |x_j| of a bound,
+ * sum_j |d c_i / d x_j| |x_j| of a row). At points far away rounding alone violates a constraint in the model's units. INFINITY: undefined.
+ */
+peri_status certify_relative(nlp *p, const double *x, double *violation);
 
 /* outcome_from - the status that the evidence supports (outcome.c); message: one line where the claim is not what came out, or "" */
 typedef struct {
@@ -59,6 +64,7 @@ typedef struct {
     double objective;        /* of the minimization, at the point */
     double largest_x;        /* largest |x_j| */
     double violation_slope;  /* certify_violation at the point; NaN where not asked for */
+    double relative;         /* certify_relative at the point; NaN where not asked for: only a claim of unboundedness needs it */
     uint64_t traits, flags;  /* of the problem; of the solver's plugin table */
 } outcome_evidence;
 peri_outcome outcome_from(const outcome_evidence *e, char *message, size_t size);

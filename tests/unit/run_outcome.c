@@ -54,6 +54,7 @@ static const row ROWS[] = {
     {"unbounded, slowly falling", PERI_WHY_UNBOUNDED, NOT, 0, 1, NAN, -30, 1e13, GENERAL, 0, PERI_UNBOUNDED, false},
     {"claims unbounded, the objective is not low", PERI_WHY_UNBOUNDED, NOT, 0, 1, NAN, -10, 3, GENERAL, 0,
      PERI_FEASIBLE, true},
+    {"unbounded, violated by rounding", PERI_WHY_UNBOUNDED, NOT, 1e-3, 1, NAN, -1e12, 1e12, GENERAL, 0, PERI_UNBOUNDED, false},
     {"claims unbounded, the point is infeasible", PERI_WHY_UNBOUNDED, NOT, 1e9, 1e9, 0.5, -1e12, 1e12, GENERAL, 0,
      PERI_NUMERICAL_ERROR, true},
     {"iteration limit", PERI_WHY_CONTINUE, PERI_ITERATION_LIMIT, 0, 1e-3, NAN, 1, 1, CONVEX, 0, PERI_ITERATION_LIMIT,
@@ -85,6 +86,7 @@ static void test_table(void)
                                     .objective = r->objective,
                                     .largest_x = r->largest_x,
                                     .violation_slope = r->slope,
+                                    .relative = r->primal / fmax(1, fabs(r->largest_x)),
                                     .traits = r->traits,
                                     .flags = r->flags};
         const peri_outcome got = outcome_from(&e, message, sizeof message);
