@@ -579,7 +579,7 @@ static const peri_plugin TRUST_NCG = {
     .needs = {PERI_NEEDS_GRADIENT | PERI_NEEDS_HESSIAN},
     .refuses = {PERI_REFUSES_CONSTRAINTS | PERI_REFUSES_INTEGER | PERI_REFUSES_NONSMOOTH},
     .flags = PERI_FLAG_AUTOMATIC,
-    .rank = 45,
+    .rank = 60,
 };
 
 static const peri_plugin *const ALL[] = {&TRUST_NCG, NULL};
