@@ -168,12 +168,13 @@ static int l_blackbox(lua_State *L)
         describe(L, 2, text, sizeof text);
         raise(L, "blackbox: %s is not an expression%s", text, x.frame != 0 ? " outside peri.map" : "");
     }
+    peri_model *m = model_or_scratch(L, x.model);
     lua_getiuservalue(L, 2, UV_PARENT);
     blackbox *b = new_blackbox(L, 3, 1);
     b->rows = x.rows;
     b->cols = x.cols;
     const peri_function fn = {"blackbox", b, blackbox_value, NULL};
-    check_status(L, peri_expr_call(x.model->obj, &fn, x.node, &out));
+    check_status(L, peri_expr_call(m, &fn, x.node, &out));
     return push_node(L, x.model, 2, out, false);
 }
 

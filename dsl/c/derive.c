@@ -26,7 +26,8 @@ static int derivative(lua_State *L, const char *what,
     }
     check_expr(L, 2, what, &a[1]);
     common_model(L, 2, a);
-    check_status(L, derive(a[1].model->obj, node_of(L, a[1].model->obj, &a[0]), a[1].node, &out));
+    peri_model *m = model_or_scratch(L, a[1].model);
+    check_status(L, derive(m, node_of(L, m, &a[0]), a[1].node, &out));
     return push_node(L, a[1].model, 2, out, false);
 }
 
@@ -75,7 +76,7 @@ static int l_substitute(lua_State *L)
     check_table(L, 2, "substitute");
     const int64_t n = count_pairs(L, 2);
     peri_expr *from = temporary(L, (size_t)n, sizeof *from), *to = temporary(L, (size_t)n, sizeof *to), out;
-    peri_model *m = e.model->obj;
+    peri_model *m = model_or_scratch(L, e.model);
     int64_t k = 0;
     lua_pushnil(L);
     while (k < n && lua_next(L, 2)) {

@@ -148,7 +148,8 @@ static int integer_index(lua_State *L, const operand *a, int64_t at)
     if (a->kind == OPERAND_ARRAY)
         return array_integer(L, a, at);
     const bool entry = by_entry(a);
-    check_status(L, peri_expr_range(a->model->obj, a->node, 1, entry ? 1 : a->cols, entry ? at : at * a->cols, 1, &e));
+    peri_model *m = model_or_scratch(L, a->model);
+    check_status(L, peri_expr_range(m, a->node, 1, entry ? 1 : a->cols, entry ? at : at * a->cols, 1, &e));
     return push_node(L, a->model, a->at, e, !entry);
 }
 

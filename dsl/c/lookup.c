@@ -81,17 +81,18 @@ static int expressions(lua_State *L, int list, const dsl_frame *f)
     lua_rawgeti(L, list, at + 1);
     const int witness = lua_gettop(L);
     check_operand(L, witness, "peri.map", &a[0]);
+    peri_model *m = model_or_scratch(L, a[0].model);
     for (int64_t k = 0; k < f->total; k++) {
         lua_rawgeti(L, list, k + 1);
         check_operand(L, -1, "peri.map", &a[1]);
         if (a[1].rows != 1 || a[1].cols != 1 || a[1].frame != 0)
             raise(L, "peri.map: a table of expressions that is looked up by the index must hold scalars");
         common_model(L, 2, a);
-        node[index[k]] = node_of(L, a[0].model->obj, &a[1]);
+        node[index[k]] = node_of(L, m, &a[1]);
         lua_pop(L, 1);
     }
-    check_status(L, peri_expr_stack(a[0].model->obj, n, node, &out));
-    check_status(L, peri_expr_gather(a[0].model->obj, out, f->total, 1, index, &out));
+    check_status(L, peri_expr_stack(m, n, node, &out));
+    check_status(L, peri_expr_gather(m, out, f->total, 1, index, &out));
     return push_lifted(L, a[0].model, witness, out, f->id, 1, 1, false);
 }
 

@@ -40,6 +40,8 @@ static int l_model(lua_State *L)
 static int l_close(lua_State *L)
 {
     dsl_model_ud *m = lua_touserdata(L, 1);
+    if (m->busy > 0)
+        return 0; /* a callback's attempt; close() says so */
     peri_model *obj = m->obj;
     m->obj = NULL;
     peri_model_free(obj);
@@ -53,6 +55,8 @@ static int l_close_method(lua_State *L)
         describe(L, 1, text, sizeof text);
         raise(L, "close: %s is not a model", text);
     }
+    if (((const dsl_model_ud *)lua_touserdata(L, 1))->busy > 0)
+        (void)check_model(L, 1); /* raises */
     return l_close(L);
 }
 
@@ -235,7 +239,7 @@ static int l_set(lua_State *L)
         shape_text(rows, cols, given, sizeof given);
         raise(L, "%s cannot be set to a %s", text, given);
     }
-    check_status(L, peri_model_set_param(p.model->obj, p.node, rows * cols, value));
+    check_status(L, peri_model_set_param(model_or_scratch(L, p.model), p.node, rows * cols, value));
     return 0;
 }
 

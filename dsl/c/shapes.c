@@ -88,7 +88,7 @@ static int l_mark(lua_State *L)
         raise(L, "mark: %s is not an expression%s", text, a.frame != 0 ? " outside peri.map" : "");
     }
     peri_expr node;
-    check_status(L, peri_expr_mark(a.model->obj, a.node, lua_tostring(L, 2), &node));
+    check_status(L, peri_expr_mark(model_or_scratch(L, a.model), a.node, lua_tostring(L, 2), &node));
     return push_node(L, a.model, 1, node, a.row);
 }
 

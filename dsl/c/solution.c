@@ -53,6 +53,8 @@ static int value_of(lua_State *L, dsl_solution *sol, int i)
     double *out = room(L, e.rows, e.cols, &number);
     call_enter(&call, L, sol->model, 0);
     call_finish(L, &call, peri_solution_value(sol->obj, e.node, out));
+    if (out != &number)
+        ((dsl_array *)lua_touserdata(L, -1))->row = e.row;
     return done(L, out, &number);
 }
 
