@@ -33,4 +33,7 @@ PERI_API int luaopen_perigee(lua_State *L);
 peri_model *dsl_to_model(lua_State *L, int i);
 peri_solution *dsl_to_solution(lua_State *L, int i);
 
+/* At the end of a script: raises the error for a comparison that was never passed to subject_to. Call it under lua_pcall. */
+void dsl_check_unused(lua_State *L);
+
 #endif

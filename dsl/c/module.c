@@ -193,6 +193,22 @@ int luaopen_perigee(lua_State *L)
 
 /* ---- for hosts --------------------------------------------------------------------------------------------------- */
 
+static int check_unused(lua_State *L)
+{
+    pending_check(L);
+    return 0;
+}
+
+void dsl_check_unused(lua_State *L)
+{
+    if (lua_getfield(L, LUA_REGISTRYINDEX, "perigee.state") != LUA_TUSERDATA) {
+        lua_pop(L, 1);
+        return; /* the script has not used the binding */
+    }
+    lua_pushcclosure(L, check_unused, 1);
+    lua_call(L, 0, 0);
+}
+
 /* The userdata of that type; told by the metatable, without a jump. */
 static void *object(lua_State *L, int i, dsl_type type)
 {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* cmd_run.c - `perigee run SCRIPT [ARGS]`: a script with its words, from its first line to its exit status. */
 #include "cli.h"
+#include "../c/host.h"
 
 #include <lauxlib.h>
 #include <string.h>
@@ -14,6 +15,7 @@ static int run_script(lua_State *L)
     for (int i = 1; i < a->n_words; i++)
         lua_pushstring(L, a->words[i]);
     lua_call(L, a->n_words - 1, 0);
+    dsl_check_unused(L);
     return 0;
 }
 
