@@ -133,8 +133,27 @@ static int64_t list_values(const peri_solution *s, peri_expr *node, const double
     return n;
 }
 
+/* The commonest question, for a variable or some of its entries, costs no walk through the graph. */
+static bool entries_of_variable(const peri_solution *s, peri_expr e, double *out)
+{
+    const expr_graph *g = s->model->g;
+    if (e < 0 || e >= g->nodes.n)
+        return false;
+    const expr_node *node = expr_at(g, e);
+    const bool is_gather = node->op == PERI_OP_GATHER;
+    const model_var *v = model_find_var(s->model, is_gather ? node->arg[0] : e);
+    const int64_t begin = v != NULL ? v->offset - s->model->vars.at[0].offset : 0;
+    if (v == NULL || begin + v->size > s->n)
+        return false;
+    for (int64_t k = 0; k < expr_size(g, e); k++)
+        out[k] = s->x[begin + (is_gather ? expr_gather_at(g, node, k) : k)];
+    return true;
+}
+
 peri_status peri_solution_value(peri_solution *s, peri_expr e, double *out)
 {
+    if (entries_of_variable(s, e, out))
+        return PERI_OK;
     const size_t most = (size_t)(s->model->vars.n + s->model->params.n);
     mem *a = &s->ctx->mem;
     peri_expr *node = mem_array(a, most, sizeof *node);

@@ -23,6 +23,8 @@ t.is_close(sol:dual(sum), -2 * excess, 1e-5, 1e-6, "a multiplier is the derivati
 t.is_close(sol:dual(fixed), 2 * (c - 2), 1e-5, 1e-6, "of an equality too")
 t.all_close(sol:reduced_cost(x), { 0, 0, 0 }, 0, 1e-5, "no bound is active")
 t.is_close(sol:value(x[1] * x[2]), (3 - excess) * (-1 - excess), 1e-6, 0, "the value of an expression")
+t.all_close(sol[x[{ 3, 1 }]], { sol[x][3], sol[x][1] }, 0, 0, "the value of some entries")
+t.all_close(sol[x:slice(2, 3)], { sol[x][2], sol[x][3] }, 0, 0, "and of a slice")
 t.is_close(sol[x:t()][2], sol[x][2], 0, 0, "the value of a row has entries")
 t.is_close(sol[x[1] + 1], 4 - excess, 1e-6, 0, "in brackets as well")
 t.is(sol.iterations > 0 and math.type(sol.iterations), "integer", "iterations")
