@@ -61,9 +61,9 @@ pass $? "a C host is built outside the tree" || say "$(cat err)"
 export LD_LIBRARY_PATH="$root/lib"
 try ./host descent
 ended 0 "and runs"
-is "$(cat out)" "locally_optimal descent 1.0000 -2.0000" "with that plugin" || say "$(cat err)"
+is "$(cat out)" "optimal descent 1.0000 -2.0000" "with that plugin" || say "$(cat err)"
 try ./host lbfgs
-is "$(cat out)" "locally_optimal lbfgs 1.0000 -2.0000" "and with one of the engine's" || say "$(cat err)"
+is "$(cat out)" "optimal lbfgs 1.0000 -2.0000" "and with one of the engine's" || say "$(cat err)"
 unset LD_LIBRARY_PATH
 
 # ---- plain Lua
