@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* derive.c - derivatives, substitution and values of expressions. */
 #include "internal.h"
-#include <string.h>
 
 /* The plain expression at stack index i. */
 static void check_expr(lua_State *L, int i, const char *what, operand *a)

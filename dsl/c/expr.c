@@ -5,8 +5,6 @@
  */
 #include "internal.h"
 #include <math.h>
-#include <stdio.h>
-#include <string.h>
 
 /* ---- operators --------------------------------------------------------------------------------------------------- */
 

@@ -6,7 +6,6 @@
  */
 #include "internal.h"
 #include <math.h>
-#include <string.h>
 
 typedef struct {
     uint32_t frame;

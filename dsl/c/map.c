@@ -5,7 +5,6 @@
  * the index is ours to answer; both are undone however f ends.
  */
 #include "internal.h"
-#include <string.h>
 
 /* ---- tables that f can see --------------------------------------------------------------------------------------- */
 

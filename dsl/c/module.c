@@ -5,7 +5,6 @@
  * they define is first used.
  */
 #include "internal.h"
-#include <stdio.h>
 #include <string.h>
 
 /* Adds functions with the state (first upvalue here) as their first upvalue to the table on the top. */

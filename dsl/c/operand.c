@@ -6,7 +6,6 @@
  */
 #include "internal.h"
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 /* ---- reading ----------------------------------------------------------------------------------------------------- */

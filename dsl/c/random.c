@@ -7,7 +7,6 @@
 #include "internal.h"
 #include <math.h>
 #include <stdio.h>
-#include <string.h>
 
 typedef struct {
     uint64_t seed, counter; /* entry k is the draw at counter + k */

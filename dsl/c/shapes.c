@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* shapes.c - stack, reshape and mark: operations of the engine that have a constructor of their own. */
 #include "internal.h"
-#include <string.h>
 
 /* stack(a, b, ...) and stack{ a, b, ... }: the arguments, from stack index 1 on */
 static int spread_list(lua_State *L)

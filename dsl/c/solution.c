@@ -5,7 +5,6 @@
  */
 #include "internal.h"
 #include <errno.h>
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
