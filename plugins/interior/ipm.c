@@ -13,11 +13,11 @@
 
 const peri_host *peri_host_table;
 
-static const char *const barriers[] = {"monotone", "adaptive", NULL};
+static const char *const barriers[] = {"monotone", "adaptive", "switching", NULL};
 static const char *const forms[] = {"auto", "augmented", "condensed", NULL};
 
 static const peri_option option_list[] = {
-    PERI_ENUM("barrier", ipm_options, barrier, IPM_MONOTONE, barriers, "how the barrier parameter falls"),
+    PERI_ENUM("barrier", ipm_options, barrier, IPM_SWITCHING, barriers, "how the barrier parameter falls"),
     PERI_REAL("barrier_start", ipm_options, barrier_start, 0.1, 1e-12, 1e6, "objective",
               "barrier parameter at the start, in units of the scaled objective"),
     PERI_REAL("barrier_decrease", ipm_options, barrier_decrease, 0.2, 1e-6, 0.99, "1",
@@ -342,7 +342,8 @@ static const char page[] =
     "\n"
     "Option barrier: `monotone` lowers mu when the barrier problem is solved to ten mu (WB 7); `adaptive` chooses it in each iteration\n"
     "as the minimiser of a quality function of the coming step, and falls back to the monotone rule while progress is poor\n"
-    "(Nocedal, Waechter, Waltz 2009, section 4). Option kkt: see the family's README for measurements.\n"
+    "(Nocedal, Waechter, Waltz 2009, section 4); `switching` is monotone, and turns adaptive where the watchdog's trial steps have\n"
+    "failed, until that makes no progress. Option kkt: see the family's README for measurements.\n"
     "\n"
     "Warm start: multipliers are taken over, mu starts at the residual of the new problem's conditions there (at most warm_barrier),\n"
     "and the start point is moved away from its bounds by no more than that and warm_push.\n"

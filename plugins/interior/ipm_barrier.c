@@ -368,7 +368,7 @@ void ipm_update_barrier(ipm_state *s, ipm_phase *p, bool force, bool *at_floor)
         *at_floor = force;
         return;
     }
-    if (s->opt.barrier == IPM_ADAPTIVE && !p->restoration)
+    if ((s->opt.barrier == IPM_ADAPTIVE || p->free_barrier) && !p->restoration)
         update_adaptive(s, p, force, at_floor);
     else
         decrease_monotone(s, p, force, at_floor);

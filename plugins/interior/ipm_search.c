@@ -335,11 +335,16 @@ static void start_watchdog(ipm_phase *p, double alpha_max)
     memcpy(p->kept_rw, p->rw, (size_t)p->n * sizeof *p->rw);
 }
 
-/* Back to where the watchdog started, with the direction of then; the factors are of another point, so no corrections. */
+/* ipm_stop_watchdog - back to where it started, with the direction of then; the factors are of another point, so no corrections. The
+ * switching strategy takes its failure for a sign that mu does not fit. */
 peri_status ipm_stop_watchdog(ipm_state *s, peri_run *run, ipm_phase *p)
 {
     p->in_watchdog = false;
     p->shortened = 0;
+    if (s->opt.barrier == IPM_SWITCHING && !p->restoration) {
+        p->free_barrier = true;
+        p->n_progress = 0;
+    }
     copy_point(p, &p->at, &p->kept_at);
     copy_point(p, &p->step, &p->kept_step);
     memcpy(p->rw, p->kept_rw, (size_t)p->n * sizeof *p->rw);
