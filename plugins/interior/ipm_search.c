@@ -278,7 +278,7 @@ static void move_multipliers(ipm_phase *p, double alpha, double alpha_dual)
 static void relax_forced_bounds(const ipm_state *s, ipm_phase *p)
 {
     const ipm_problem *q = &s->problem;
-    const double relax = 0.1 * fmin(s->limits->tolerance, 1e-6), large = 1e5;
+    const double relax = 0.1 * fmin(s->limits->tolerance, 1e-6), large = 1e8;
     for (int64_t k = 0; k < p->n_lower && p->has_lower[k] < q->n; k++) {
         const int64_t j = p->has_lower[k];
         if (p->at.zl[j] > large && p->at.w[j] - p->lower[j] < relax && p->lower[j] >= ipm_model_lower(q, j))
