@@ -54,7 +54,7 @@ static const peri_option OPTION_LIST[] = {
     PERI_REAL("pivot", options, pivot, 1e-6, 0, 0.5, "1",
               "relative pivot threshold; larger is more stable and fills in more"),
     PERI_REAL("pivot_most", options, pivot_most, 0.1, 0, 0.5, "1", "largest threshold when more pivoting is asked for"),
-    PERI_REAL("singular", options, singular, 1e-14, 0, 1e-3, "1",
+    PERI_REAL("singular", options, singular, 1e-15, 0, 1e-3, "1",
               "pivots up to this, relative to the scaled matrix, are zero"),
     PERI_INT("memory", options, memory, 50, 5, 100000, "%",
              "working space beyond the estimate; grows by itself when too small"),
