@@ -212,6 +212,10 @@ static peri_status factor_with_inertia(ipm_state *s, peri_run *run, ipm_phase *p
         if (v == RIGHT && ++s->n_jac_singular >= 3)
             s->jac_degenerate = true;
     }
+    if (v == SINGULAR && s->kkt.condensed) { /* 1 / E may be too large for the rest of the matrix to be seen beside it */
+        p->delta_c *= 1e3;
+        TRY(try_factor(s, p, &v));
+    }
     while (v != RIGHT && raise_delta(p)) {
         if (peri_should_stop(run))
             break;
