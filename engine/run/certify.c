@@ -286,6 +286,8 @@ static peri_status slope(state *s, const double *x, bool squared, double *out)
     for (int64_t j = 0; j < p->n; j++)
         if (p->xl[j] < p->xu[j] && (f.z[j] < 0 || f.z[j] > 0)) /* what a bound takes counts by the way left to it */
             raise_to(&left, fabs(f.z[j]) * fabs(x[j] - (f.z[j] > 0 ? p->xl[j] : p->xu[j])));
+    /* Where the rows' own gradients vanish there is no direction left: no slope to speak of on the way that the violation asks for. */
+    scale = fmax(scale, 1e-6 * worst / fmax(1, largest(p->n, x)));
     *out = scale > 0 ? left / scale : 0;
     return PERI_OK;
 }

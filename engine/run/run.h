@@ -44,8 +44,8 @@ peri_status certify(nlp *p, const double *x, const double *y, const double *z, p
 peri_status certify_estimate(nlp *p, const double *x, const double *y, double *y_out, double *z_out);
 /*
  * certify_violation - evidence of (local) infeasibility: how far x is from a stationary point of the constraints' violation, measured by its sum
- * and by the sum of squares, the smaller of the two; relative to the largest Jacobian entry of the violated rows. INFINITY: no row is
- * violated, or it cannot be told.
+ * and by the sum of squares, the smaller of the two; relative to the largest Jacobian entry of the violated rows, or to a millionth of
+ * what it would take to remove the violation within a move of the point's size. INFINITY: no row is violated, or it cannot be told.
  */
 peri_status certify_violation(nlp *p, const double *x, double *slope);
 /*
