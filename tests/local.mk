@@ -139,6 +139,7 @@ lua_tests = \
 	tests/lua/dsl_memory.lua \
 	tests/lua/dsl_meta.lua \
 	tests/lua/dsl_solve.lua \
+	tests/lua/ipm.lua \
 	tests/lua/outcomes.lua \
 	tests/lua/power.lua
 TESTS += $(lua_tests)
