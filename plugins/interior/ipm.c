@@ -251,7 +251,7 @@ static peri_status recover_main(ipm_state *s, peri_run *run, ipm_move move, peri
     ipm_phase *p = &s->main;
     if (move == IPM_AT_LIMIT)
         return give_up(s, run, PERI_WHY_STALLED, next);
-    if (ipm_leave_free_barrier(s, p))
+    if (ipm_leave_free_barrier(s, p) || ipm_kkt_switch(s))
         return PERI_OK;
     if (p->m > 0 && ipm_norm_inf(p->m, p->h) > 1e-2 * s->limits->tolerance)
         return ipm_restore_begin(s, run);
@@ -267,7 +267,7 @@ static peri_status recover_restoration(ipm_state *s, peri_run *run, ipm_move mov
         const bool is_violated = ipm_violation(s) > acceptable_level(s);
         return give_up(s, run, is_stationary && is_violated ? PERI_WHY_INFEASIBLE : PERI_WHY_STALLED, next);
     }
-    s->n_stuck++;
+    s->n_stuck += !ipm_kkt_switch(s);
     return ipm_restore_again(s, run);
 }
 

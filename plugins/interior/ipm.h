@@ -54,6 +54,7 @@ typedef struct {
 
 typedef struct {
     peri_factor *factor;               /* NULL where there is nothing to solve */
+    peri_factor *pivoting;             /* waits to take over where factor does not pivot; else NULL */
     bool condensed, pivots;            /* pivots: no regularisation of the rows is needed for the factors to exist */
     bool counts;                       /* the last factorisation told its inertia */
     int64_t dim, nnz, n_kept;          /* n_kept rows stay in the matrix */
@@ -161,6 +162,7 @@ double ipm_violation(const ipm_state *s);
 
 /* ipm_kkt.c */
 peri_status ipm_kkt_open(ipm_state *s, peri_run *run);
+bool ipm_kkt_switch(ipm_state *s);
 peri_status ipm_kkt_factor(ipm_state *s, const double *diag_w, const double *diag_row, bool with_hess, double delta_w,
                            double delta_c, peri_inertia *inertia);
 peri_status ipm_kkt_solve(ipm_state *s, const double *rw, const double *ry, double *dw, double *dy);

@@ -12,7 +12,7 @@
 /* delta_w: smallest, first, largest; its growth after the first success, before it, its decrease (WB table in section 3.1) */
 static const double DELTA_MIN = 1e-20, DELTA_FIRST = 1e-4, DELTA_MAX = 1e40;
 static const double DELTA_GROWTH = 8.0, DELTA_FIRST_GROWTH = 100.0, DELTA_SHRINK = 1.0 / 3.0;
-static const double RATIO_GOOD = 1e-10, RATIO_BAD = 1e-5, RATIO_WANTED = 1e-14;
+static const double RATIO_GOOD = 1e-10, RATIO_BAD = 1e-5, RATIO_SWITCH = 1e-8, RATIO_WANTED = 1e-14;
 
 /* ---- right-hand sides ---------------------------------------------------------------------------------------------------- */
 
@@ -82,9 +82,20 @@ static const double *row_diagonal(const ipm_state *s, ipm_phase *p, double delta
     return p->ty;
 }
 
+/* The rows' regularisation of WB algorithm IC, step IC-3. */
+static double row_regularization(const ipm_phase *p)
+{
+    return 1e-8 * pow(p->mu, 0.25);
+}
+
+/*
+ * A solver that does not pivot gets regularised rows; the residual below does not know of that, so that the refinement goes for the
+ * solution of the system as it is, and shows where it cannot.
+ */
 static peri_status factor(ipm_state *s, ipm_phase *p, bool with_hess, peri_inertia *inertia)
 {
-    return ipm_kkt_factor(s, p->sigma, row_diagonal(s, p, p->delta_w), with_hess, p->delta_w, p->delta_c, inertia);
+    const double delta_c = s->kkt.pivots ? p->delta_c : fmax(p->delta_c, row_regularization(p));
+    return ipm_kkt_factor(s, p->sigma, row_diagonal(s, p, p->delta_w), with_hess, p->delta_w, delta_c, inertia);
 }
 
 /* One solve without refinement. Restoration: dp = (dy + rp) / a_p, dn = (rn - dy) / a_n. ew, ey may be rw, ry. */
@@ -170,7 +181,9 @@ static peri_status try_factor(ipm_state *s, ipm_phase *p, verdict *out)
 {
     const ipm_kkt *kkt = &s->kkt;
     peri_inertia inertia;
-    const peri_status e = factor(s, p, true, &inertia);
+    peri_status e = factor(s, p, true, &inertia);
+    if (e == PERI_E_NUMERIC && kkt->n_kept > 0 && ipm_kkt_switch(s))
+        e = factor(s, p, true, &inertia);
     if (e != PERI_OK && e != PERI_E_NUMERIC)
         return e;
     s->kkt.counts = e != PERI_OK || inertia.negative >= 0;
@@ -181,12 +194,6 @@ static peri_status try_factor(ipm_state *s, ipm_phase *p, verdict *out)
     else
         *out = inertia.negative < kkt->n_kept ? SINGULAR : WRONG; /* too few: rows depend on each other */
     return PERI_OK;
-}
-
-/* The rows' regularisation of WB algorithm IC, step IC-3. */
-static double row_regularization(const ipm_phase *p)
-{
-    return 1e-8 * pow(p->mu, 0.25);
 }
 
 /* Raise delta_w as algorithm IC does;  ret false: there is no end to it */
@@ -204,7 +211,7 @@ static peri_status factor_with_inertia(ipm_state *s, peri_run *run, ipm_phase *p
 {
     verdict v;
     p->delta_w = 0.0;
-    p->delta_c = s->jac_degenerate || !s->kkt.pivots ? row_regularization(p) : 0.0;
+    p->delta_c = s->jac_degenerate ? row_regularization(p) : 0.0;
     TRY(try_factor(s, p, &v));
     if (v == SINGULAR && p->delta_c == 0.0 && s->problem.m > 0) {
         p->delta_c = row_regularization(p);
@@ -216,9 +223,11 @@ static peri_status factor_with_inertia(ipm_state *s, peri_run *run, ipm_phase *p
         p->delta_c *= 1e3;
         TRY(try_factor(s, p, &v));
     }
-    while (v != RIGHT && raise_delta(p)) {
+    for (int raised = 0; v != RIGHT && raise_delta(p); raised++) {
         if (peri_should_stop(run))
             break;
+        if (raised == 2 && ipm_kkt_switch(s)) /* the signs of factors that do not pivot may deceive */
+            p->delta_w = 0.0;
         TRY(try_factor(s, p, &v));
     }
     if (v == RIGHT && p->delta_w > 0.0)
@@ -250,6 +259,12 @@ static peri_status solve_or_regularize(ipm_state *s, peri_run *run, ipm_phase *p
             TRY(ipm_solve_refined(s, p, p->rw, p->ry, p->step.w, p->step.y, &ratio));
             if (ratio <= RATIO_BAD && (s->kkt.counts || has_curvature(s, p)))
                 break;
+            if (ratio > RATIO_SWITCH && ipm_kkt_switch(s)) {
+                TRY(factor_with_inertia(s, run, p, found));
+                if (!*found)
+                    return PERI_OK;
+                continue;
+            }
             if (ratio > RATIO_BAD && s->n_factor_failures < 20 && peri_factor_strengthen(s->kkt.factor) == PERI_OK) {
                 s->n_factor_failures++;
                 TRY(try_factor(s, p, &v));
@@ -308,7 +323,7 @@ peri_status ipm_least_squares_multipliers(ipm_state *s, peri_run *run, ipm_phase
     }
     memset(p->ry, 0, (size_t)p->m * sizeof *p->ry);
     p->delta_w = 0.0;
-    p->delta_c = s->jac_degenerate || !s->kkt.pivots ? 1e-8 : 0.0;
+    p->delta_c = s->jac_degenerate ? 1e-8 : 0.0;
     peri_status e = factor(s, p, false, &inertia);
     if (p->delta_c == 0.0 && (e == PERI_E_NUMERIC || (e == PERI_OK && inertia.zero > 0))) {
         p->delta_c = 1e-8; /* rows depend on each other */

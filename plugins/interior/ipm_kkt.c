@@ -167,16 +167,43 @@ static void choose_form(ipm_state *s, int64_t *mark, int64_t *list, int64_t *fir
         *first_block = count;
 }
 
-/* Without kept rows the matrix must be positive definite, and a Cholesky factorisation tells whether it is. */
+/* The solver that pivots, for when the first one that does not is at its end; none where the user or the installation has no other. */
+static peri_status open_pivoting(ipm_kkt *kkt, peri_run *run, const peri_pattern *pattern)
+{
+    const peri_status e = peri_factor_open(run, "", pattern, PERI_FLAG_INDEFINITE, &kkt->pivoting);
+    if (e == PERI_E_UNSUPPORTED || e == PERI_E_PLUGIN)
+        kkt->pivoting = NULL;
+    else
+        TRY(e);
+    if (kkt->pivoting != NULL && strcmp(peri_factor_name(kkt->pivoting), peri_factor_name(kkt->factor)) == 0) {
+        peri_factor_close(kkt->pivoting);
+        kkt->pivoting = NULL;
+    }
+    return PERI_OK;
+}
+
+/* With regularised rows the matrix has factors without pivoting, which are several times as fast (the family's README). */
 static peri_status open_factor(ipm_kkt *kkt, peri_run *run)
 {
     if (kkt->dim == 0)
         return PERI_OK;
     const peri_pattern pattern = {kkt->dim, kkt->dim, kkt->nnz, kkt->start, kkt->index};
-    const uint64_t needs = kkt->n_kept == 0 ? PERI_FLAG_DEFINITE : PERI_FLAG_INDEFINITE;
+    const uint64_t needs = kkt->n_kept == 0 ? PERI_FLAG_DEFINITE : PERI_FLAG_QUASIDEFINITE;
     TRY(peri_factor_open(run, "", &pattern, needs, &kkt->factor));
-    kkt->pivots = kkt->n_kept == 0 || (peri_factor_flags(kkt->factor) & PERI_FLAG_INDEFINITE) != 0;
-    return PERI_OK;
+    kkt->pivots = (peri_factor_flags(kkt->factor) & PERI_FLAG_INDEFINITE) != 0;
+    return kkt->pivots ? PERI_OK : open_pivoting(kkt, run, &pattern);
+}
+
+/* ipm_kkt_switch - from now on the solver that pivots;  ret false: it is in use already, or there is none */
+bool ipm_kkt_switch(ipm_state *s)
+{
+    ipm_kkt *kkt = &s->kkt;
+    if (kkt->pivoting == NULL)
+        return false;
+    kkt->factor = kkt->pivoting;
+    kkt->pivoting = NULL;
+    kkt->pivots = true;
+    return true;
 }
 
 peri_status ipm_kkt_open(ipm_state *s, peri_run *run)

@@ -325,8 +325,9 @@ static void copy_point(const ipm_phase *p, ipm_point *to, const ipm_point *from)
     memcpy(to->zu, from->zu, (size_t)p->n * sizeof *to->zu);
 }
 
-static void start_watchdog(ipm_phase *p, double alpha_max)
+static void start_watchdog(ipm_state *s, ipm_phase *p, double alpha_max)
 {
+    (void)ipm_kkt_switch(s); /* steps may be short for being inaccurate */
     p->in_watchdog = true;
     p->watchdog_trials = 0;
     p->ref_alpha = alpha_max;
@@ -386,7 +387,7 @@ static peri_status take_tiny_step(ipm_state *s, peri_run *run, ipm_phase *p, dou
 static peri_status search_steps(ipm_state *s, peri_run *run, ipm_phase *p, double alpha_max, double *alpha, bool *accepted)
 {
     if (!p->in_watchdog && s->opt.watchdog > 0 && p->shortened >= s->opt.watchdog)
-        start_watchdog(p, alpha_max);
+        start_watchdog(s, p, alpha_max);
     if (p->in_watchdog)
         return search_in_watchdog(s, run, p, alpha_max, alpha, accepted);
     TRY(backtrack(s, run, p, alpha_max, false, alpha, accepted));
