@@ -126,6 +126,7 @@ shell_tests = \
 	tests/command/signals.sh \
 	tests/install/install.sh \
 	tests/install/start.sh
+TESTS += $(shell_tests)
 EXTRA_DIST += $(shell_tests) tests/tap/tap.sh tests/tap/json.lua tests/install/descent.c tests/install/host.c
 
 lua_tests = \
@@ -139,8 +140,11 @@ lua_tests = \
 	tests/lua/dsl_memory.lua \
 	tests/lua/dsl_meta.lua \
 	tests/lua/dsl_solve.lua \
+	tests/lua/examples.lua \
 	tests/lua/ipm.lua \
+	tests/lua/libsvm_fit.lua \
 	tests/lua/outcomes.lua \
-	tests/lua/power.lua
+	tests/lua/power.lua \
+	tests/lua/test_functions.lua
 TESTS += $(lua_tests)
 EXTRA_DIST += $(lua_tests) tests/tap/expected.lua

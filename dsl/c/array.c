@@ -14,7 +14,7 @@
 static void check_size(lua_State *L, int64_t rows, int64_t cols)
 {
     if (rows < 1 || cols < 1 || rows > INT32_MAX / cols)
-        raise(L, "array: %lld x %lld is not a possible shape", (long long)rows, (long long)cols);
+        dsl_raise(L, "array: %lld x %lld is not a possible shape", (long long)rows, (long long)cols);
 }
 
 dsl_array *array_new(lua_State *L, int64_t rows, int64_t cols)
@@ -141,7 +141,7 @@ static noreturn void raise_write(lua_State *L, const char *why)
 {
     char text[200];
     describe(L, 1, text, sizeof text);
-    raise(L, "%s: %s", text, why);
+    dsl_raise(L, "%s: %s", text, why);
 }
 
 static void write_row(lua_State *L, dsl_array *a, int64_t i)
@@ -167,12 +167,12 @@ int l_newindex(lua_State *L)
     const int64_t n = a->row ? a->cols : a->rows;
     if (lua_type(L, 2) == LUA_TSTRING) {
         describe(L, 1, text, sizeof text);
-        raise(L, "%s: \"%s\" is not an index", text, lua_tostring(L, 2));
+        dsl_raise(L, "%s: \"%s\" is not an index", text, lua_tostring(L, 2));
     }
     const int64_t i = check_integer(L, 2, "array: the index");
     if (i < 1 || i > n) {
         describe(L, 1, text, sizeof text);
-        raise(L, "%s: %s %lld is outside 1 .. %lld", text, entry ? "index" : "row", (long long)i, (long long)n);
+        dsl_raise(L, "%s: %s %lld is outside 1 .. %lld", text, entry ? "index" : "row", (long long)i, (long long)n);
     }
     if (!entry) {
         write_row(L, a, i - 1);
@@ -181,7 +181,7 @@ int l_newindex(lua_State *L)
     if (lua_type(L, 3) != LUA_TNUMBER || isnan(lua_tonumber(L, 3))) {
         describe(L, 1, text, sizeof text);
         describe(L, 3, value, sizeof value);
-        raise(L, "%s: an entry must be a number, not %s", text, value);
+        dsl_raise(L, "%s: an entry must be a number, not %s", text, value);
     }
     a->data[i - 1] = lua_tonumber(L, 3);
     return 0;
@@ -217,7 +217,7 @@ static const dsl_array *check_array(lua_State *L, const char *what)
     if (a != NULL)
         return a;
     describe(L, 1, text, sizeof text);
-    raise(L, "%s: %s is not an array", what, text);
+    dsl_raise(L, "%s: %s is not an array", what, text);
 }
 
 static void push_row(lua_State *L, const dsl_array *a, int64_t i)

@@ -19,7 +19,7 @@ static double take_number(lua_State *L, const char *what, int64_t i, int64_t j)
         else
             snprintf(place, sizeof place, "[%lld]", (long long)i);
         describe(L, -1, text, sizeof text);
-        raise(L, "%s: entry %s is %s, not a number", what, place, text);
+        dsl_raise(L, "%s: entry %s is %s, not a number", what, place, text);
     }
     lua_pop(L, 1);
     return value;
@@ -33,10 +33,10 @@ static void take_row(lua_State *L, dsl_array *out, int64_t i, const char *what)
     const int64_t n = row != NULL ? row->rows * row->cols : lua_istable(L, -1) ? (int64_t)lua_rawlen(L, -1) : -1;
     if (n < 0) {
         describe(L, -1, text, sizeof text);
-        raise(L, "%s: row %lld is %s, the first row is a table", what, (long long)i + 1, text);
+        dsl_raise(L, "%s: row %lld is %s, the first row is a table", what, (long long)i + 1, text);
     }
     if (n != out->cols)
-        raise(L, "%s: row %lld has %lld entries, the first has %lld", what, (long long)i + 1, (long long)n,
+        dsl_raise(L, "%s: row %lld has %lld entries, the first has %lld", what, (long long)i + 1, (long long)n,
               (long long)out->cols);
     for (int64_t j = 0; j < n; j++) {
         if (row != NULL) {
@@ -56,7 +56,7 @@ dsl_array *array_from_table(lua_State *L, int i, const char *what)
     const int64_t rows = (int64_t)lua_rawlen(L, i);
     int64_t cols = 1;
     if (rows == 0)
-        raise(L, "%s: the table is empty", what);
+        dsl_raise(L, "%s: the table is empty", what);
     lua_rawgeti(L, i, 1);
     const dsl_array *first = to_array(L, -1);
     const bool nested = first != NULL || lua_istable(L, -1);
@@ -64,7 +64,7 @@ dsl_array *array_from_table(lua_State *L, int i, const char *what)
         cols = first != NULL ? first->rows * first->cols : (int64_t)lua_rawlen(L, -1);
     lua_pop(L, 1);
     if (cols == 0)
-        raise(L, "%s: row 1 is empty", what);
+        dsl_raise(L, "%s: row 1 is empty", what);
     dsl_array *out = array_new(L, rows, cols);
     for (int64_t k = 0; k < rows; k++) {
         lua_rawgeti(L, i, k + 1);
@@ -100,7 +100,7 @@ const double *read_numbers(lua_State *L, int i, const char *what, int64_t *rows,
     }
     if (a == NULL) {
         describe(L, i, text, sizeof text);
-        raise(L, "%s must be a number, a table of numbers or an array, not %s", what, text);
+        dsl_raise(L, "%s must be a number, a table of numbers or an array, not %s", what, text);
     }
     *rows = a->rows;
     *cols = a->cols;
@@ -113,7 +113,7 @@ static int64_t check_length(lua_State *L, int i, const char *what)
 {
     const int64_t n = check_integer(L, i, what);
     if (n < 1)
-        raise(L, "%s must be at least 1, not %lld", what, (long long)n);
+        dsl_raise(L, "%s must be at least 1, not %lld", what, (long long)n);
     return n;
 }
 
@@ -126,7 +126,7 @@ void read_shape(lua_State *L, int first, const char *what, int64_t *rows, int64_
     if (lua_istable(L, first)) {
         const size_t n = lua_rawlen(L, first);
         if (n < 1 || n > 2)
-            raise(L, "%s: a shape is n or { rows, columns }", what);
+            dsl_raise(L, "%s: a shape is n or { rows, columns }", what);
         lua_rawgeti(L, first, 1);
         lua_rawgeti(L, first, n == 2 ? 2 : 1);
         *rows = check_length(L, -2, text);
@@ -145,7 +145,7 @@ static int l_array(lua_State *L)
 {
     int64_t rows, cols;
     if (lua_gettop(L) != 1)
-        raise(L, "array: one table of numbers, or of rows of numbers, is needed");
+        dsl_raise(L, "array: one table of numbers, or of rows of numbers, is needed");
     const double *from = read_numbers(L, 1, "array", &rows, &cols);
     dsl_array *out = array_new(L, rows, cols);
     memcpy(out->data, from, (size_t)(rows * cols) * sizeof *from);
@@ -191,7 +191,7 @@ static double check_finite(lua_State *L, int i, const char *what)
     if (lua_type(L, i) == LUA_TNUMBER && isfinite(lua_tonumber(L, i)))
         return lua_tonumber(L, i);
     describe(L, i, text, sizeof text);
-    raise(L, "%s must be a finite number, not %s", what, text);
+    dsl_raise(L, "%s must be a finite number, not %s", what, text);
 }
 
 static int l_linspace(lua_State *L)
@@ -235,7 +235,7 @@ static int64_t field_size(lua_State *L, const char *key)
 static void check_place(lua_State *L, const char *key, int64_t k, double value, int64_t n)
 {
     if (!(value >= 1 && value <= (double)n) || floor(value) < value)
-        raise(L, "sparse: %s[%lld] is %.14g, not an integer in 1 .. %lld", key, (long long)k + 1, value, (long long)n);
+        dsl_raise(L, "sparse: %s[%lld] is %.14g, not an integer in 1 .. %lld", key, (long long)k + 1, value, (long long)n);
 }
 
 /* Entries in the order given, a row at a time. */
@@ -262,13 +262,13 @@ static int l_sparse(lua_State *L)
     int64_t n[3];
     lua_settop(L, 1);
     if (!lua_istable(L, 1))
-        raise(L, "sparse: a table { rows =, cols =, i =, j =, v = } is needed");
+        dsl_raise(L, "sparse: a table { rows =, cols =, i =, j =, v = } is needed");
     check_options(L, 1, "sparse", names);
     const int64_t rows = field_size(L, "rows"), cols = field_size(L, "cols");
     const double *i = field_numbers(L, "i", &n[0]), *j = field_numbers(L, "j", &n[1]),
                  *v = field_numbers(L, "v", &n[2]);
     if (n[0] != n[1] || n[0] != n[2])
-        raise(L, "sparse: i, j and v have %lld, %lld and %lld entries", (long long)n[0], (long long)n[1],
+        dsl_raise(L, "sparse: i, j and v have %lld, %lld and %lld entries", (long long)n[0], (long long)n[1],
               (long long)n[2]);
     for (int64_t k = 0; k < n[0]; k++) {
         check_place(L, "i", k, i[k], rows);

@@ -37,7 +37,7 @@ void *box_new(lua_State *L, dsl_type type, size_t size, int user_values)
 void *temporary(lua_State *L, size_t count, size_t size)
 {
     if (size != 0 && count > (SIZE_MAX / 2) / size)
-        raise(L, "out of memory");
+        dsl_raise(L, "out of memory");
     void *block = lua_newuserdatauv(L, count * size + 1, 0);
     memset(block, 0, count * size + 1);
     return block;
@@ -49,13 +49,13 @@ dsl_model_ud *check_model(lua_State *L, int i)
     char text[160];
     if (type_of(L, s, i) != TYPE_MODEL) {
         describe(L, i, text, sizeof text);
-        raise(L, "%s is not a model; methods are called as m:method(...)", text);
+        dsl_raise(L, "%s is not a model; methods are called as m:method(...)", text);
     }
     dsl_model_ud *m = lua_touserdata(L, i);
     if (m->obj == NULL)
-        raise(L, "model \"%s\" is closed", m->name);
+        dsl_raise(L, "model \"%s\" is closed", m->name);
     if (m->busy > 0)
-        raise(L, "model \"%s\" is being evaluated: a callback cannot work on it", m->name);
+        dsl_raise(L, "model \"%s\" is being evaluated: a callback cannot work on it", m->name);
     return m;
 }
 
@@ -65,11 +65,11 @@ dsl_solution *check_solution(lua_State *L, int i)
     char text[160];
     if (type_of(L, s, i) != TYPE_SOLUTION) {
         describe(L, i, text, sizeof text);
-        raise(L, "%s is not a solution; methods are called as sol:method(...)", text);
+        dsl_raise(L, "%s is not a solution; methods are called as sol:method(...)", text);
     }
     dsl_solution *sol = lua_touserdata(L, i);
     if (sol->obj == NULL)
-        raise(L, "this solution is closed");
+        dsl_raise(L, "this solution is closed");
     return sol;
 }
 

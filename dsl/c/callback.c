@@ -59,7 +59,7 @@ static int protected_value(lua_State *L)
     lua_call(L, 1, 1);
     if (lua_type(L, -1) != LUA_TNUMBER) {
         describe(L, -1, text, sizeof text);
-        raise(L, "blackbox: the function must return a number, not %s", text);
+        dsl_raise(L, "blackbox: the function must return a number, not %s", text);
     }
     b->value = lua_tonumber(L, -1);
     return 0;
@@ -162,11 +162,11 @@ static int l_blackbox(lua_State *L)
     lua_settop(L, 2);
     if (!lua_isfunction(L, 1)) {
         describe(L, 1, text, sizeof text);
-        raise(L, "blackbox: a function of an array is needed, not %s", text);
+        dsl_raise(L, "blackbox: a function of an array is needed, not %s", text);
     }
     if (!read_operand(L, 2, &x) || x.kind != OPERAND_EXPR || x.frame != 0) {
         describe(L, 2, text, sizeof text);
-        raise(L, "blackbox: %s is not an expression%s", text, x.frame != 0 ? " outside peri.map" : "");
+        dsl_raise(L, "blackbox: %s is not an expression%s", text, x.frame != 0 ? " outside peri.map" : "");
     }
     peri_model *m = model_or_scratch(L, x.model);
     lua_getiuservalue(L, 2, UV_PARENT);

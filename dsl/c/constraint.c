@@ -30,12 +30,12 @@ static int compare(lua_State *L, int kind, const char *what, int n)
     char where[sizeof((dsl_constraint *)0)->where], text[200];
     operand a;
     if (lua_gettop(L) != n)
-        raise(L, "%s takes %d arguments, not %d", what, n, lua_gettop(L));
+        dsl_raise(L, "%s takes %d arguments, not %d", what, n, lua_gettop(L));
     for (int k = 1; k <= n; k++) {
         if (read_operand(L, k, &a) && a.frame == 0)
             continue;
         describe(L, k, text, sizeof text);
-        raise(L, "%s: %s is not a number, an array or an expression%s", what, text,
+        dsl_raise(L, "%s: %s is not a number, an array or an expression%s", what, text,
               a.frame != 0 ? " outside peri.map: compare the whole map instead" : "");
     }
     user_line(L, where, sizeof where);
@@ -84,7 +84,7 @@ static int l_constraint_tostring(lua_State *L)
 
 static int l_compare_constraints(lua_State *L)
 {
-    raise(L, "a constraint cannot be compared; for lo <= e <= hi write peri.between(lo, e, hi)");
+    dsl_raise(L, "a constraint cannot be compared; for lo <= e <= hi write peri.between(lo, e, hi)");
 }
 
 /* ---- the queue --------------------------------------------------------------------------------------------------- */
@@ -146,12 +146,12 @@ static int l_boolean_compare(lua_State *L)
 {
     if (state_of(L)->pending > 0) {
         pending_clear(L);
-        raise(L, "a comparison cannot be chained; for lo <= e <= hi write peri.between(lo, e, hi)");
+        dsl_raise(L, "a comparison cannot be chained; for lo <= e <= hi write peri.between(lo, e, hi)");
     }
     const char *a = luaL_typename(L, 1), *b = luaL_typename(L, 2);
     if (strcmp(a, b) == 0)
-        raise(L, "attempt to compare two %s values", a);
-    raise(L, "attempt to compare %s with %s", a, b);
+        dsl_raise(L, "attempt to compare two %s values", a);
+    dsl_raise(L, "attempt to compare %s with %s", a, b);
 }
 
 /* Only where nobody else has given booleans a metatable. */
@@ -186,12 +186,12 @@ static noreturn void raise_no_constraint(lua_State *L, int i)
     char text[200];
     pending_clear(L);
     if (lua_isboolean(L, i) && !lua_toboolean(L, i))
-        raise(L, "subject_to: false is not a constraint; an equality is a:eq(b), because Lua's == compares the objects "
+        dsl_raise(L, "subject_to: false is not a constraint; an equality is a:eq(b), because Lua's == compares the objects "
                  "themselves");
     if (lua_isboolean(L, i))
-        raise(L, "subject_to: true is not a constraint; there is no comparison of expressions that belongs to it");
+        dsl_raise(L, "subject_to: true is not a constraint; there is no comparison of expressions that belongs to it");
     describe(L, i, text, sizeof text);
-    raise(L, "subject_to: %s is not a constraint; write a <= b, a >= b, a:eq(b) or peri.between(lo, e, hi)", text);
+    dsl_raise(L, "subject_to: %s is not a constraint; write a <= b, a >= b, a:eq(b) or peri.between(lo, e, hi)", text);
 }
 
 static void collect(lua_State *L, gathering *g, int i, int depth)
@@ -211,7 +211,7 @@ static void collect(lua_State *L, gathering *g, int i, int depth)
             return;
         lua_pop(L, 2);
         if (n == 0)
-            raise(L, "subject_to: a table of constraints must be a list");
+            dsl_raise(L, "subject_to: a table of constraints must be a list");
         for (lua_Integer k = 1; k <= n; k++) {
             lua_rawgeti(L, i, k);
             collect(L, g, lua_gettop(L), depth + 1);
@@ -248,7 +248,7 @@ static peri_expr subtract(lua_State *L, peri_model *m, operand *a, operand *b)
     if (!fit) {
         describe(L, a->at, x, sizeof x);
         describe(L, b->at, y, sizeof y);
-        raise(L, "%s and %s cannot be compared", x, y);
+        dsl_raise(L, "%s and %s cannot be compared", x, y);
     }
     check_status(L, peri_expr_op(m, PERI_OP_SUB, 2, pair, &out));
     return out;
@@ -337,7 +337,7 @@ static void add_between(lua_State *L, const adding *to, operand *lo, operand *e,
     const int64_t rows = to->part->rows, cols = to->part->cols;
     to->part->block2 = add_pair(L, to, CONSTRAINT_LE, e, hi);
     if (rows != to->part->rows || cols != to->part->cols)
-        raise(L, "between: both sides must give the same number of rows");
+        dsl_raise(L, "between: both sides must give the same number of rows");
 }
 
 /* The constraint at stack index i, into to->part. Its operands and what is made of them stay on the stack above. */
@@ -371,7 +371,7 @@ static dsl_model_ud *constrained_model(lua_State *L)
     if (m == NULL || m->obj == NULL || m->busy > 0 || s->frame != NULL)
         pending_clear(L);
     if (s->frame != NULL)
-        raise(L, "subject_to cannot be called inside the function of a peri.map; constrain the whole map instead");
+        dsl_raise(L, "subject_to cannot be called inside the function of a peri.map; constrain the whole map instead");
     return check_model(L, 1);
 }
 
@@ -393,7 +393,7 @@ int subject_to(lua_State *L)
     check_queue_used(L, g.used);
     pending_clear(L);
     if (g.n == 0)
-        raise(L, "subject_to: no constraint was given");
+        dsl_raise(L, "subject_to: no constraint was given");
     dsl_handle *h = box_new(L, TYPE_HANDLE, sizeof *h + (size_t)g.n * sizeof h->part[0], 1);
     lua_pushvalue(L, 1);
     lua_setiuservalue(L, -2, UV_PARENT);
@@ -416,7 +416,7 @@ static int l_handle_index(lua_State *L)
     const dsl_handle *h = lua_touserdata(L, 1);
     const int64_t k = check_integer(L, 2, "handle: the index");
     if (k < 1 || k > h->n)
-        raise(L, "handle: index %lld is outside 1 .. %lld", (long long)k, (long long)h->n);
+        dsl_raise(L, "handle: index %lld is outside 1 .. %lld", (long long)k, (long long)h->n);
     dsl_handle *one = box_new(L, TYPE_HANDLE, sizeof *one + sizeof one->part[0], 1);
     lua_getiuservalue(L, 1, UV_PARENT);
     lua_setiuservalue(L, -2, UV_PARENT);

@@ -9,7 +9,7 @@ static void check_expr(lua_State *L, int i, const char *what, operand *a)
     if (read_operand(L, i, a) && a->kind == OPERAND_EXPR && a->frame == 0)
         return;
     describe(L, i, text, sizeof text);
-    raise(L, "%s: %s is not an expression%s", what, text, a->frame != 0 ? " outside peri.map" : "");
+    dsl_raise(L, "%s: %s is not an expression%s", what, text, a->frame != 0 ? " outside peri.map" : "");
 }
 
 static int derivative(lua_State *L, const char *what,
@@ -21,7 +21,7 @@ static int derivative(lua_State *L, const char *what,
     lua_settop(L, 2);
     if (!read_operand(L, 1, &a[0]) || a[0].frame != 0) {
         describe(L, 1, text, sizeof text);
-        raise(L, "%s: %s is not an expression%s", what, text, a[0].frame != 0 ? " outside peri.map" : "");
+        dsl_raise(L, "%s: %s is not an expression%s", what, text, a[0].frame != 0 ? " outside peri.map" : "");
     }
     check_expr(L, 2, what, &a[1]);
     common_model(L, 2, a);
@@ -64,7 +64,7 @@ static void check_table(lua_State *L, int i, const char *what)
     if (lua_istable(L, i))
         return;
     describe(L, i, text, sizeof text);
-    raise(L, "%s: a table { [x] = ... } is needed, not %s", what, text);
+    dsl_raise(L, "%s: a table { [x] = ... } is needed, not %s", what, text);
 }
 
 static int l_substitute(lua_State *L)
@@ -83,7 +83,7 @@ static int l_substitute(lua_State *L)
         check_expr(L, -1, "substitute", &pair[0]);
         check_operand(L, -2, "substitute", &pair[1]);
         if (pair[0].model != e.model || pair[1].frame != 0)
-            raise(L, "substitute: all expressions must be of model \"%s\" and outside peri.map", e.model->name);
+            dsl_raise(L, "substitute: all expressions must be of model \"%s\" and outside peri.map", e.model->name);
         common_model(L, 2, pair);
         from[k] = pair[0].node;
         to[k] = node_of(L, m, &pair[1]);
@@ -129,10 +129,10 @@ static void read_setting(lua_State *L, const operand *e, const operand *var, con
     const int64_t size = var->rows * var->cols;
     const double *from = read_numbers(L, lua_gettop(L) - 1, "value", &rows, &cols);
     if (var->model != e->model)
-        raise(L, "value: all expressions must be of model \"%s\"", e->model->name);
+        dsl_raise(L, "value: all expressions must be of model \"%s\"", e->model->name);
     if (rows * cols != size && rows * cols != 1) {
         describe(L, var->at, text, sizeof text);
-        raise(L, "value: %lld numbers for %s", (long long)(rows * cols), text);
+        dsl_raise(L, "value: %lld numbers for %s", (long long)(rows * cols), text);
     }
     if (rows * cols == size) {
         *value = from;

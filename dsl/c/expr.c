@@ -13,7 +13,7 @@ static noreturn void raise_operands(lua_State *L, const char *verb)
     char x[200], y[200];
     describe(L, 1, x, sizeof x);
     describe(L, 2, y, sizeof y);
-    raise(L, "%s and %s cannot be %s", x, y, verb);
+    dsl_raise(L, "%s and %s cannot be %s", x, y, verb);
 }
 
 static int arithmetic(lua_State *L, peri_op op, const char *verb)
@@ -133,7 +133,7 @@ static bool traced(lua_State *L, int i)
 static void refuse_traced(lua_State *L)
 {
     if (traced(L, 1) || traced(L, 2))
-        raise(L, "peri.map traces its function once: a condition on its index is not possible there (use peri.where, "
+        dsl_raise(L, "peri.map traces its function once: a condition on its index is not possible there (use peri.where, "
                  "or a plain loop)");
 }
 
@@ -158,7 +158,7 @@ static int l_lt(lua_State *L)
     char x[200], y[200];
     describe(L, 1, x, sizeof x);
     describe(L, 2, y, sizeof y);
-    raise(L, "%s < %s: strict inequalities are not constraints; use <= or >=", x, y);
+    dsl_raise(L, "%s < %s: strict inequalities are not constraints; use <= or >=", x, y);
 }
 
 static int l_eq(lua_State *L)
@@ -168,7 +168,7 @@ static int l_eq(lua_State *L)
     refuse_traced(L);
     describe(L, 1, x, sizeof x);
     describe(L, 2, y, sizeof y);
-    raise(L, "%s == %s: Lua's == cannot make a constraint; use a:eq(b)", x, y);
+    dsl_raise(L, "%s == %s: Lua's == cannot make a constraint; use a:eq(b)", x, y);
 }
 
 /* ---- text -------------------------------------------------------------------------------------------------------- */
@@ -197,7 +197,7 @@ static int l_concat(lua_State *L)
     char text[200];
     const int i = lua_type(L, 1) == LUA_TUSERDATA ? 1 : 2;
     describe(L, i, text, sizeof text);
-    raise(L, "%s cannot be joined to a string: use tostring(e) or e:value()", text);
+    dsl_raise(L, "%s cannot be joined to a string: use tostring(e) or e:value()", text);
 }
 
 /* ---- functions and methods --------------------------------------------------------------------------------------- */
@@ -235,16 +235,16 @@ static int l_operation(lua_State *L)
                        : f->op == PERI_OP_MIN && given == 2 ? " (min2 compares two)"
                                                             : "";
     if (given > f->args)
-        raise(L, "%s takes %d argument%s, not %d%s", f->name, f->args, f->args == 1 ? "" : "s", given, hint);
+        dsl_raise(L, "%s takes %d argument%s, not %d%s", f->name, f->args, f->args == 1 ? "" : "s", given, hint);
     lua_settop(L, f->args);
     for (int k = 0; k < f->args; k++) {
         if (read_operand(L, k + 1, &a[k]))
             continue;
         describe(L, k + 1, text, sizeof text);
         if (k == 0)
-            raise(L, "%s: %s is not a number, an array or an expression; write peri.%s(e) or e:%s()", f->name, text,
+            dsl_raise(L, "%s: %s is not a number, an array or an expression; write peri.%s(e) or e:%s()", f->name, text,
                   f->name, f->name);
-        raise(L, "%s: argument %d is %s, not a number, an array or an expression", f->name, k + 1, text);
+        dsl_raise(L, "%s: argument %d is %s, not a number, an array or an expression", f->name, k + 1, text);
     }
     return apply(L, f->op, f->args, a);
 }

@@ -47,7 +47,7 @@ static noreturn void raise_text(lua_State *L, const char *where, const char *tex
         lua_error(L); /* does not return */
 }
 
-void raise(lua_State *L, const char *format, ...)
+void dsl_raise(lua_State *L, const char *format, ...)
 {
     char where[LUA_IDSIZE + 16], text[1200];
     va_list args;
@@ -72,7 +72,7 @@ void raise_engine(lua_State *L, const dsl_state *s)
 {
     char text[1100];
     snprintf(text, sizeof text, "%s", peri_error(s->ctx));
-    raise(L, "%s", text);
+    dsl_raise(L, "%s", text);
 }
 
 void check_status(lua_State *L, peri_status status)
@@ -294,7 +294,7 @@ void raise_unknown(lua_State *L, int table, const char *what, const char *word)
         lua_pop(L, 1);
     }
     as_question(best, near, question, sizeof question);
-    raise(L, "%s has no \"%.60s\"%s", what, word, question);
+    dsl_raise(L, "%s has no \"%.60s\"%s", what, word, question);
 }
 
 void check_options(lua_State *L, int i, const char *what, const char *const *names)
@@ -312,8 +312,8 @@ void check_options(lua_State *L, int i, const char *what, const char *const *nam
             if (names[k] != NULL)
                 continue;
             nearest(key, names, question, sizeof question);
-            raise(L, "%s: unknown option \"%.60s\"%s", what, key, question);
+            dsl_raise(L, "%s: unknown option \"%.60s\"%s", what, key, question);
         }
-        raise(L, "%s: options are named, as in { %s = ... }", what, names[0]);
+        dsl_raise(L, "%s: options are named, as in { %s = ... }", what, names[0]);
     }
 }

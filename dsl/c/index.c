@@ -23,7 +23,7 @@ static noreturn void raise_outside(lua_State *L, const operand *a, double index)
 {
     char text[200];
     describe(L, a->at, text, sizeof text);
-    raise(L, "%s: %s %.14g is outside 1 .. %lld", text, by_entry(a) ? "index" : "row", index, (long long)length_of(a));
+    dsl_raise(L, "%s: %s %.14g is outside 1 .. %lld", text, by_entry(a) ? "index" : "row", index, (long long)length_of(a));
 }
 
 static noreturn void raise_key(lua_State *L, const operand *a, int key)
@@ -35,7 +35,7 @@ static noreturn void raise_key(lua_State *L, const operand *a, int key)
     if (lua_type(L, key) == LUA_TNIL && state_of(L)->frame != NULL)
         hint = " (inside peri.map, look-up tables made in the function itself are not seen: make them outside, or as "
                "arrays)";
-    raise(L, "%s: an index must be an integer or a list of integers, not %s%s", text, what, hint);
+    dsl_raise(L, "%s: an index must be an integer or a list of integers, not %s%s", text, what, hint);
 }
 
 /* A whole number in 1 .. the length, as an offset from 0. */
@@ -45,13 +45,13 @@ static int64_t offset_of(lua_State *L, const operand *a, double index)
     if (!(index >= 1 && index <= (double)length_of(a))) {
         if (isnan(index)) {
             describe(L, a->at, text, sizeof text);
-            raise(L, "%s: the index is NaN", text);
+            dsl_raise(L, "%s: the index is NaN", text);
         }
         raise_outside(L, a, index);
     }
     if (floor(index) < index) {
         describe(L, a->at, text, sizeof text);
-        raise(L, "%s: index %.14g is not whole", text, index);
+        dsl_raise(L, "%s: index %.14g is not whole", text, index);
     }
     return (int64_t)index - 1;
 }
@@ -158,7 +158,7 @@ static noreturn void raise_instance(lua_State *L, const operand *a, double index
 {
     char text[200];
     describe(L, a->at, text, sizeof text);
-    raise(L, "%s: %s %.14g, for index %lld of peri.map, is outside 1 .. %lld", text, by_entry(a) ? "index" : "row",
+    dsl_raise(L, "%s: %s %.14g, for index %lld of peri.map, is outside 1 .. %lld", text, by_entry(a) ? "index" : "row",
           index, (long long)(k % f->n) + 1, (long long)length_of(a));
 }
 
@@ -210,13 +210,13 @@ static int list_index(lua_State *L, const operand *a, int key)
     if (list == NULL) {
         if (lua_rawlen(L, key) == 0) {
             describe(L, a->at, text, sizeof text);
-            raise(L, "%s: the list of indices is empty", text);
+            dsl_raise(L, "%s: the list of indices is empty", text);
         }
         list = array_from_table(L, key, "list of indices");
     }
     if (list->nnz >= 0 || (list->rows != 1 && list->cols != 1)) {
         describe(L, a->at, text, sizeof text);
-        raise(L, "%s: a list of indices must be a vector", text);
+        dsl_raise(L, "%s: a list of indices must be a vector", text);
     }
     const int64_t n = list->rows * list->cols;
     int64_t *index = temporary(L, (size_t)n, sizeof *index);
@@ -236,7 +236,7 @@ int l_slice(lua_State *L)
     const int64_t lo = offset_of(L, &a, (double)first), hi = offset_of(L, &a, (double)last);
     if (hi < lo) {
         describe(L, 1, text, sizeof text);
-        raise(L, "%s: slice(%lld, %lld) is empty", text, (long long)first, (long long)last);
+        dsl_raise(L, "%s: slice(%lld, %lld) is empty", text, (long long)first, (long long)last);
     }
     int64_t *index = temporary(L, (size_t)(hi - lo + 1), sizeof *index);
     for (int64_t k = lo; k <= hi; k++)

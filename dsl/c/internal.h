@@ -150,7 +150,7 @@ JUMPS dsl_state *state_push(lua_State *L, bool *fresh); /* from the registry, ma
 
 /* ---- fault.c: errors with the user's line ------------------------------------------------------------------------ */
 
-JUMPS noreturn void raise(lua_State *L, const char *format, ...) __attribute__((format(printf, 2, 3)));
+JUMPS noreturn void dsl_raise(lua_State *L, const char *format, ...) __attribute__((format(printf, 2, 3)));
 JUMPS noreturn void raise_at(lua_State *L, const char *where, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 JUMPS noreturn void raise_engine(lua_State *L, const dsl_state *s); /* the engine's last message */

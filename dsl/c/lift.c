@@ -132,7 +132,7 @@ lift_value lift_stack(lua_State *L, const lift_ctx *c, int64_t n, const lift_val
     peri_expr *line = temporary(L, (size_t)n, sizeof *line);
     for (int64_t k = 0; k < n; k++) {
         if (args[k].cols != r.cols)
-            raise(L, "stack: argument %lld has %lld columns, the first has %lld", (long long)k + 1,
+            dsl_raise(L, "stack: argument %lld has %lld columns, the first has %lld", (long long)k + 1,
                   (long long)args[k].cols, (long long)r.cols);
         const lift_value v = lift_all(L, c, args[k]);
         check_status(L, peri_expr_reshape(c->m, v.node, total * v.rows * v.cols, 1, &line[k]));
@@ -310,14 +310,14 @@ static lift_value matmul(lua_State *L, const lift_ctx *c, lift_value a, lift_val
 
 static noreturn void raise_not_offered(lua_State *L, peri_op op)
 {
-    raise(L, "%s is not offered for a value that depends on the index of a peri.map; use a plain loop",
+    dsl_raise(L, "%s is not offered for a value that depends on the index of a peri.map; use a plain loop",
           peri_op_name(op));
 }
 
 static lift_value square_needed(lua_State *L, peri_op op, lift_value v)
 {
     if (v.rows != v.cols)
-        raise(L, "%s: needs a square matrix, not %lld x %lld", peri_op_name(op), (long long)v.rows, (long long)v.cols);
+        dsl_raise(L, "%s: needs a square matrix, not %lld x %lld", peri_op_name(op), (long long)v.rows, (long long)v.cols);
     return v;
 }
 
@@ -325,7 +325,7 @@ static lift_value softmax(lua_State *L, const lift_ctx *c, lift_value v)
 {
     lift_value top;
     if (v.rows != 1 && v.cols != 1)
-        raise(L, "softmax: needs a vector, not %lld x %lld", (long long)v.rows, (long long)v.cols);
+        dsl_raise(L, "softmax: needs a vector, not %lld x %lld", (long long)v.rows, (long long)v.cols);
     v = shifted_exp(L, c, v, &top);
     return binary(L, c, PERI_OP_DIV, v, sum(L, c, v));
 }

@@ -29,7 +29,7 @@ static int numbers(lua_State *L, int list, const dsl_frame *f)
         lua_rawgeti(L, list, k + 1);
         a->data[k] = lua_tonumber(L, -1);
         if (isnan(a->data[k]))
-            raise(L, "peri.map: the table's entry for index %lld is NaN", (long long)(k % f->n) + 1);
+            dsl_raise(L, "peri.map: the table's entry for index %lld is NaN", (long long)(k % f->n) + 1);
         lua_pop(L, 1);
     }
     as_index(L, a, f);
@@ -85,7 +85,7 @@ static int expressions(lua_State *L, int list, const dsl_frame *f)
         lua_rawgeti(L, list, k + 1);
         check_operand(L, -1, "peri.map", &a[1]);
         if (a[1].rows != 1 || a[1].cols != 1 || a[1].frame != 0)
-            raise(L, "peri.map: a table of expressions that is looked up by the index must hold scalars");
+            dsl_raise(L, "peri.map: a table of expressions that is looked up by the index must hold scalars");
         common_model(L, 2, a);
         node[index[k]] = node_of(L, m, &a[1]);
         lua_pop(L, 1);
@@ -128,7 +128,7 @@ static int from_list(lua_State *L, const dsl_frame *f, const char *what)
         return items(L, list, f);
     if (count[KIND_NUMBER] + count[KIND_EXPR] == f->total)
         return expressions(L, list, f);
-    raise(L,
+    dsl_raise(L,
           "peri.map: %s is not a number, an expression or a table for every index; what depends on a condition needs a "
           "plain loop",
           what);
@@ -136,7 +136,7 @@ static int from_list(lua_State *L, const dsl_frame *f, const char *what)
 
 static noreturn void raise_missing(lua_State *L, double at, const dsl_frame *f, int64_t k)
 {
-    raise(L, "peri.map: a table that is looked up by the index has no entry %.14g (for index %lld)", at,
+    dsl_raise(L, "peri.map: a table that is looked up by the index has no entry %.14g (for index %lld)", at,
           (long long)(k % f->n) + 1);
 }
 
@@ -172,7 +172,7 @@ static int item_key(lua_State *L, const item *it, const dsl_frame *f)
         lua_pushvalue(L, 2);
         if (lua_rawget(L, -2) == LUA_TNIL) {
             if (lua_type(L, 2) == LUA_TSTRING)
-                raise(L, "peri.map: the table for index %lld has no field \"%s\"", (long long)(k % f->n) + 1,
+                dsl_raise(L, "peri.map: the table for index %lld has no field \"%s\"", (long long)(k % f->n) + 1,
                       lua_tostring(L, 2));
             raise_missing(L, lua_tonumber(L, 2), f, k);
         }
@@ -210,7 +210,7 @@ static int l_item_index(lua_State *L)
     if (lua_type(L, 2) == LUA_TSTRING || lua_type(L, 2) == LUA_TNUMBER)
         return item_key(L, it, f);
     describe(L, 2, text, sizeof text);
-    raise(L, "peri.map: a table looked up by the index cannot be indexed by %s", text);
+    dsl_raise(L, "peri.map: a table looked up by the index cannot be indexed by %s", text);
 }
 
 static int l_item_len(lua_State *L)
@@ -221,7 +221,7 @@ static int l_item_len(lua_State *L)
     for (int64_t k = 0; k < it->n; k++) {
         lua_rawgeti(L, -1, k + 1);
         if (k > 0 && lua_rawlen(L, -1) != n)
-            raise(L, "peri.map: the tables looked up by the index have different lengths; use a plain loop");
+            dsl_raise(L, "peri.map: the tables looked up by the index have different lengths; use a plain loop");
         n = lua_rawlen(L, -1);
         lua_pop(L, 1);
     }

@@ -127,11 +127,11 @@ static void finish(lua_State *L, const dsl_frame *f)
     char text[200], shape[64];
     if (!read_operand(L, -1, &a)) {
         describe(L, -1, text, sizeof text);
-        raise(L, "peri.map: the function must return a number or a scalar expression, not %s", text);
+        dsl_raise(L, "peri.map: the function must return a number or a scalar expression, not %s", text);
     }
     if (a.rows != 1 || a.cols != 1) {
         shape_text(a.rows, a.cols, shape, sizeof shape);
-        raise(L, "peri.map: the function must return a scalar for each index, not a %s", shape);
+        dsl_raise(L, "peri.map: the function must return a scalar for each index, not a %s", shape);
     }
     const lift_ctx c = {model_or_scratch(L, a.model), f, state_of(L)};
     const lift_value v = lift_all(L, &c, lift_read(L, &c, &a));
@@ -155,7 +155,7 @@ static int trace(lua_State *L)
     push_index(L, f);
     lua_call(L, 1, 1);
     if (lua_isnil(L, -1))
-        raise(L, "peri.map: the function returned nothing");
+        dsl_raise(L, "peri.map: the function returned nothing");
     finish(L, f);
     return 1;
 }
@@ -167,7 +167,7 @@ static int64_t read_count(lua_State *L)
     if (type_of(L, state_of(L), 1) == TYPE_INDEX && read_operand(L, 1, &a)) {
         for (int64_t k = 1; k < a.array->rows; k++)
             if (a.array->data[k] > a.array->data[0] || a.array->data[k] < a.array->data[0])
-                raise(L, "peri.map: an inner map needs the same number of entries for every index; use a plain loop");
+                dsl_raise(L, "peri.map: an inner map needs the same number of entries for every index; use a plain loop");
         lua_pushnumber(L, a.array->data[0]);
         lua_replace(L, 1);
     }
@@ -175,7 +175,7 @@ static int64_t read_count(lua_State *L)
     if (n >= 1 && n <= INT32_MAX)
         return n;
     describe(L, 1, text, sizeof text);
-    raise(L, "peri.map: the number of entries must be at least 1, not %s", text);
+    dsl_raise(L, "peri.map: the number of entries must be at least 1, not %s", text);
 }
 
 static int l_map(lua_State *L)
@@ -186,11 +186,11 @@ static int l_map(lua_State *L)
     const int64_t n = read_count(L);
     if (!lua_isfunction(L, 2)) {
         describe(L, 2, text, sizeof text);
-        raise(L, "peri.map: a function of the index is needed, not %s", text);
+        dsl_raise(L, "peri.map: a function of the index is needed, not %s", text);
     }
     dsl_frame f = {s->frame, s->last_frame % 0x7ffffffe + 1, n, n * (s->frame != NULL ? s->frame->total : 1)};
     if (f.total > INT32_MAX)
-        raise(L, "peri.map: %lld instances in all are too many", (long long)f.total);
+        dsl_raise(L, "peri.map: %lld instances in all are too many", (long long)f.total);
     walk w = {0};
     lua_newtable(L); /* 3: the marked tables */
     lua_pushvalue(L, lua_upvalueindex(1));

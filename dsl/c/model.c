@@ -11,13 +11,13 @@ static const char *check_name(lua_State *L, int i, const char *what)
     if (lua_type(L, i) == LUA_TSTRING && lua_rawlen(L, i) > 0)
         return lua_tostring(L, i);
     describe(L, i, text, sizeof text);
-    raise(L, "%s: a name is needed, not %s", what, lua_type(L, i) == LUA_TSTRING ? "an empty string" : text);
+    dsl_raise(L, "%s: a name is needed, not %s", what, lua_type(L, i) == LUA_TSTRING ? "an empty string" : text);
 }
 
 static void refuse_in_map(lua_State *L, const char *what)
 {
     if (state_of(L)->frame != NULL)
-        raise(L, "%s cannot be called inside the function of a peri.map, which runs only once", what);
+        dsl_raise(L, "%s cannot be called inside the function of a peri.map, which runs only once", what);
 }
 
 /* ---- life -------------------------------------------------------------------------------------------------------- */
@@ -32,7 +32,7 @@ static int l_model(lua_State *L)
     snprintf(m->name, sizeof m->name, "%s", name);
     m->obj = peri_model_new(s->ctx, name);
     if (m->obj == NULL)
-        raise(L, "out of memory");
+        dsl_raise(L, "out of memory");
     return 1;
 }
 
@@ -53,7 +53,7 @@ static int l_close_method(lua_State *L)
     char text[200];
     if (type_of(L, state_of(L), 1) != TYPE_MODEL) {
         describe(L, 1, text, sizeof text);
-        raise(L, "close: %s is not a model", text);
+        dsl_raise(L, "close: %s is not a model", text);
     }
     if (((const dsl_model_ud *)lua_touserdata(L, 1))->busy > 0)
         (void)check_model(L, 1); /* raises */
@@ -84,7 +84,7 @@ static int l_index(lua_State *L)
     snprintf(text, sizeof text, "model \"%s\"", m->name);
     if (lua_type(L, 2) == LUA_TSTRING)
         raise_unknown(L, -1, text, lua_tostring(L, 2));
-    raise(L, "%s: its methods have names", text);
+    dsl_raise(L, "%s: its methods have names", text);
 }
 
 /* ---- variables --------------------------------------------------------------------------------------------------- */
@@ -104,7 +104,7 @@ static bool flag(lua_State *L, const char *name, const char *key)
     lua_getfield(L, 4, key);
     if (!lua_isnil(L, -1) && !lua_isboolean(L, -1)) {
         describe(L, -1, text, sizeof text);
-        raise(L, "%s: %s must be true or false, not %s", name, key, text);
+        dsl_raise(L, "%s: %s must be true or false, not %s", name, key, text);
     }
     const bool on = lua_toboolean(L, -1);
     lua_pop(L, 1);
@@ -125,7 +125,7 @@ static var_options read_options(lua_State *L, const char *name, int64_t size)
         o.value[k] = read_numbers(L, lua_gettop(L), what, &rows, &cols);
         o.n[k] = rows * cols;
         if (o.n[k] != 1 && o.n[k] != size)
-            raise(L, "%s: %lld %s for %lld entr%s", name, (long long)o.n[k], words[k], (long long)size,
+            dsl_raise(L, "%s: %lld %s for %lld entr%s", name, (long long)o.n[k], words[k], (long long)size,
                   size == 1 ? "y" : "ies");
     }
     return o;
@@ -165,12 +165,12 @@ static void check_var_options(lua_State *L, const char *name)
     char what[160], text[200];
     if (!lua_istable(L, 4)) {
         describe(L, 4, text, sizeof text);
-        raise(L, "variable \"%s\": options must be a table, not %s", name, text);
+        dsl_raise(L, "variable \"%s\": options must be a table, not %s", name, text);
     }
     snprintf(what, sizeof what, "variable \"%.100s\"", name);
     check_options(L, 4, what, names);
     if (lua_getfield(L, 4, "manifold") != LUA_TNIL)
-        raise(L, "%s: manifolds are not offered yet", what);
+        dsl_raise(L, "%s: manifolds are not offered yet", what);
     lua_pop(L, 1);
 }
 
@@ -231,13 +231,13 @@ static int l_set(lua_State *L)
     lua_settop(L, 2);
     if (!read_operand(L, 1, &p) || p.kind != OPERAND_EXPR || p.frame != 0) {
         describe(L, 1, text, sizeof text);
-        raise(L, "set: %s is not a parameter", text);
+        dsl_raise(L, "set: %s is not a parameter", text);
     }
     describe(L, 1, text, sizeof text);
     const double *value = read_numbers(L, 2, text, &rows, &cols);
     if (rows * cols != 1 && (rows != p.rows || cols != p.cols)) {
         shape_text(rows, cols, given, sizeof given);
-        raise(L, "%s cannot be set to a %s", text, given);
+        dsl_raise(L, "%s cannot be set to a %s", text, given);
     }
     check_status(L, peri_model_set_param(model_or_scratch(L, p.model), p.node, rows * cols, value));
     return 0;
@@ -254,15 +254,15 @@ static int objective(lua_State *L, const char *what, peri_status (*set)(peri_mod
     refuse_in_map(L, what);
     pending_check(L);
     if (lua_istable(L, 2))
-        raise(L, "%s: several objectives are not offered yet; give one scalar expression", what);
+        dsl_raise(L, "%s: several objectives are not offered yet; give one scalar expression", what);
     check_operand(L, 2, what, &f);
     if (f.kind == OPERAND_EXPR && f.model != m) {
         describe(L, 2, text, sizeof text);
-        raise(L, "%s: %s belongs to model \"%s\", not to model \"%s\"", what, text, f.model->name, m->name);
+        dsl_raise(L, "%s: %s belongs to model \"%s\", not to model \"%s\"", what, text, f.model->name, m->name);
     }
     if (f.rows != 1 || f.cols != 1) {
         describe(L, 2, text, sizeof text);
-        raise(L, "%s: %s is not a scalar", what, text);
+        dsl_raise(L, "%s: %s is not a scalar", what, text);
     }
     check_status(L, set(m->obj, node_of(L, m->obj, &f)));
     return 0;

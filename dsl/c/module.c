@@ -44,7 +44,7 @@ static int l_module_index(lua_State *L)
     lua_settop(L, 2);
     if (lua_type(L, 2) != LUA_TSTRING) {
         describe(L, 2, text, sizeof text);
-        raise(L, "perigee: %s is not a name", text);
+        dsl_raise(L, "perigee: %s is not a name", text);
     }
     const char *name = lua_tostring(L, 2);
     if (strspn(name, "abcdefghijklmnopqrstuvwxyz_0123456789") == strlen(name) && load_part(L, name)) {

@@ -19,7 +19,7 @@ static void read_expr(lua_State *L, int i, operand *a)
     a->frame = e->frame;
     a->row = e->row;
     if (e->model->obj == NULL)
-        raise(L, "model \"%s\" is closed: its expressions are gone", e->model->name);
+        dsl_raise(L, "model \"%s\" is closed: its expressions are gone", e->model->name);
     if (e->frame != 0) {
         a->rows = e->rows;
         a->cols = e->cols;
@@ -75,7 +75,7 @@ void check_operand(lua_State *L, int i, const char *what, operand *a)
     if (read_operand(L, i, a))
         return;
     describe(L, i, text, sizeof text);
-    raise(L, "%s: %s is not a number, an array or an expression", what, text);
+    dsl_raise(L, "%s: %s is not a number, an array or an expression", what, text);
 }
 
 int64_t check_integer(lua_State *L, int i, const char *what)
@@ -86,7 +86,7 @@ int64_t check_integer(lua_State *L, int i, const char *what)
     if (fits && lua_type(L, i) == LUA_TNUMBER)
         return value;
     describe(L, i, text, sizeof text);
-    raise(L, "%s must be an integer, not %s", what, text);
+    dsl_raise(L, "%s must be an integer, not %s", what, text);
 }
 
 /* ---- which model, which frame ------------------------------------------------------------------------------------ */
@@ -103,7 +103,7 @@ dsl_model_ud *common_model(lua_State *L, int n, const operand *a)
         else if (a[k].model != first->model) {
             describe(L, first->at, x, sizeof x);
             describe(L, a[k].at, y, sizeof y);
-            raise(L, "%s belongs to model \"%s\" and %s to model \"%s\": they cannot be combined", x,
+            dsl_raise(L, "%s belongs to model \"%s\" and %s to model \"%s\": they cannot be combined", x,
                   first->model->name, y, a[k].model->name);
         }
     }
@@ -116,7 +116,7 @@ dsl_frame *frame_of(lua_State *L, uint32_t id)
     while (f != NULL && f->id != id)
         f = f->up;
     if (f == NULL)
-        raise(L, "peri.map: a value that depends on the index is used after its peri.map has ended");
+        dsl_raise(L, "peri.map: a value that depends on the index is used after its peri.map has ended");
     return f;
 }
 
@@ -139,7 +139,7 @@ peri_model *model_or_scratch(lua_State *L, dsl_model_ud *model)
 {
     dsl_state *s = state_of(L);
     if (model != NULL && model->busy > 0)
-        raise(L, "model \"%s\" is being evaluated: a callback cannot work on its expressions", model->name);
+        dsl_raise(L, "model \"%s\" is being evaluated: a callback cannot work on its expressions", model->name);
     if (model != NULL)
         return model->obj;
     if (s->scratch != NULL && s->scratch_load > SCRATCH_LIMIT) {
@@ -150,7 +150,7 @@ peri_model *model_or_scratch(lua_State *L, dsl_model_ud *model)
         s->scratch_load = 0;
         s->scratch = peri_model_new(s->ctx, "arrays");
         if (s->scratch == NULL)
-            raise(L, "out of memory");
+            dsl_raise(L, "out of memory");
     }
     s->scratch_load += SCRATCH_STEP; /* a cost of each operation, so that the graph stays small */
     return s->scratch;
@@ -353,13 +353,13 @@ static noreturn void raise_shapes(lua_State *L, peri_op op, const operand *a)
     describe(L, a[0].at, x, sizeof x);
     describe(L, a[1].at, y, sizeof y);
     if (op == PERI_OP_MATMUL)
-        raise(L, "%s and %s cannot be multiplied: %lld column%s and %lld row%s", x, y, (long long)a[0].cols,
+        dsl_raise(L, "%s and %s cannot be multiplied: %lld column%s and %lld row%s", x, y, (long long)a[0].cols,
               a[0].cols == 1 ? "" : "s", (long long)a[1].rows, a[1].rows == 1 ? "" : "s");
     if (verb_of(op) != NULL)
-        raise(L, "%s and %s cannot be %s", x, y, verb_of(op));
+        dsl_raise(L, "%s and %s cannot be %s", x, y, verb_of(op));
     if (op == PERI_OP_DOT)
-        raise(L, "dot: %s and %s have different numbers of entries", x, y);
-    raise(L, "%s: %s and %s do not fit", peri_op_name(op), x, y);
+        dsl_raise(L, "dot: %s and %s have different numbers of entries", x, y);
+    dsl_raise(L, "%s: %s and %s do not fit", peri_op_name(op), x, y);
 }
 
 static bool fits(int64_t a, int64_t b)

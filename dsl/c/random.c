@@ -25,7 +25,7 @@ static double number_option(lua_State *L, const char *what, const char *key, dou
     const double value = lua_tonumber(L, -1);
     if (lua_type(L, -1) != LUA_TNUMBER || !isfinite(value)) {
         describe(L, -1, text, sizeof text);
-        raise(L, "%s: %s must be a finite number, not %s", what, key, text);
+        dsl_raise(L, "%s: %s must be a finite number, not %s", what, key, text);
     }
     lua_pop(L, 1);
     return value;
@@ -51,14 +51,14 @@ static stream read_stream(lua_State *L, const char *what, const char *const *nam
     char text[200];
     if (!lua_istable(L, 1)) {
         describe(L, 1, text, sizeof text);
-        raise(L, "%s: a table { n = ... } or { rows =, cols = } is needed, not %s", what, text);
+        dsl_raise(L, "%s: a table { n = ... } or { rows =, cols = } is needed, not %s", what, text);
     }
     lua_settop(L, 1);
     check_options(L, 1, what, names);
     const int64_t n = integer_option(L, what, "n", 0);
     stream r = {.rows = integer_option(L, what, "rows", n), .cols = integer_option(L, what, "cols", 1)};
     if (r.rows < 1 || r.cols < 1 || (n != 0 && n != r.rows))
-        raise(L, "%s: n, or rows and cols, must be given and at least 1", what);
+        dsl_raise(L, "%s: n, or rows and cols, must be given and at least 1", what);
     if (lua_getfield(L, 1, "seed") != LUA_TNIL) {
         r.seed = (uint64_t)integer_option(L, what, "seed", 0);
     } else {
@@ -84,7 +84,7 @@ static int l_normal(lua_State *L)
     const stream r = read_stream(L, "random.normal", names);
     const double mean = number_option(L, "random.normal", "mean", 0), sd = number_option(L, "random.normal", "sd", 1);
     if (sd < 0)
-        raise(L, "random.normal: sd must not be negative, not %.14g", sd);
+        dsl_raise(L, "random.normal: sd must not be negative, not %.14g", sd);
     double *x = entries(L);
     for (int64_t k = 0; k < r.rows * r.cols; k++)
         x[k] = mean + sd * peri_draw_normal(r.seed, STREAM, r.counter + (uint64_t)k);
@@ -98,7 +98,7 @@ static int l_uniform(lua_State *L)
     const double lo = number_option(L, "random.uniform", "lower", 0),
                  up = number_option(L, "random.uniform", "upper", 1);
     if (lo > up)
-        raise(L, "random.uniform: lower %.14g is above upper %.14g", lo, up);
+        dsl_raise(L, "random.uniform: lower %.14g is above upper %.14g", lo, up);
     double *x = entries(L);
     for (int64_t k = 0; k < r.rows * r.cols; k++)
         x[k] = lo + (up - lo) * peri_draw_uniform(r.seed, STREAM, r.counter + (uint64_t)k);
@@ -114,7 +114,7 @@ static int l_integers(lua_State *L)
                   up = integer_option(L, "random.integers", "upper", 0);
     const int64_t most = INT64_C(1) << 53; /* integers that doubles hold */
     if (lo > up || lo < -most || up > most)
-        raise(L, "random.integers: lower (1 where absent) and upper must give a range, not %lld .. %lld", (long long)lo,
+        dsl_raise(L, "random.integers: lower (1 where absent) and upper must give a range, not %lld .. %lld", (long long)lo,
               (long long)up);
     double *x = entries(L);
     for (int64_t k = 0; k < r.rows * r.cols; k++)

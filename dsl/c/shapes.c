@@ -30,7 +30,7 @@ static int l_stack(lua_State *L)
     const int n = spread_list(L);
     int at = 0;
     if (n < 1)
-        raise(L, "stack: nothing to stack");
+        dsl_raise(L, "stack: nothing to stack");
     luaL_checkstack(L, 20, "stack: too many arguments");
     operand *a = temporary(L, (size_t)n, sizeof *a);
     for (int k = 0; k < n; k++) {
@@ -60,7 +60,7 @@ static int l_reshape(lua_State *L)
     if (rows * cols != a.rows * a.cols) {
         describe(L, 1, text, sizeof text);
         shape_text(rows, cols, shape, sizeof shape);
-        raise(L, "%s cannot be reshaped to a %s", text, shape);
+        dsl_raise(L, "%s cannot be reshaped to a %s", text, shape);
     }
     peri_model *m = model_or_scratch(L, a.model);
     peri_expr node;
@@ -80,11 +80,11 @@ static int l_mark(lua_State *L)
     check_operand(L, 1, "mark", &a);
     if (lua_type(L, 2) != LUA_TSTRING) {
         describe(L, 2, text, sizeof text);
-        raise(L, "mark: the name must be a string, not %s", text);
+        dsl_raise(L, "mark: the name must be a string, not %s", text);
     }
     if (a.kind != OPERAND_EXPR || a.frame != 0) {
         describe(L, 1, text, sizeof text);
-        raise(L, "mark: %s is not an expression%s", text, a.frame != 0 ? " outside peri.map" : "");
+        dsl_raise(L, "mark: %s is not an expression%s", text, a.frame != 0 ? " outside peri.map" : "");
     }
     peri_expr node;
     check_status(L, peri_expr_mark(model_or_scratch(L, a.model), a.node, lua_tostring(L, 2), &node));

@@ -28,11 +28,11 @@ static void check_own_expr(lua_State *L, const dsl_solution *sol, int i, const c
     char text[200];
     if (!read_operand(L, i, e) || e->kind != OPERAND_EXPR || e->frame != 0) {
         describe(L, i, text, sizeof text);
-        raise(L, "%s: %s is not an expression", what, text);
+        dsl_raise(L, "%s: %s is not an expression", what, text);
     }
     if (e->model != sol->model) {
         describe(L, i, text, sizeof text);
-        raise(L, "%s: %s belongs to model \"%s\", the solution to model \"%s\"", what, text, e->model->name,
+        dsl_raise(L, "%s: %s belongs to model \"%s\", the solution to model \"%s\"", what, text, e->model->name,
               sol->model->name);
     }
 }
@@ -87,12 +87,12 @@ static int l_dual(lua_State *L)
     lua_settop(L, 2);
     if (type_of(L, state_of(L), 2) != TYPE_HANDLE) {
         describe(L, 2, text, sizeof text);
-        raise(L, "dual: %s is not what subject_to returned", text);
+        dsl_raise(L, "dual: %s is not what subject_to returned", text);
     }
     const dsl_handle *h = lua_touserdata(L, 2);
     lua_getiuservalue(L, 2, UV_PARENT);
     if (lua_touserdata(L, -1) != sol->model)
-        raise(L, "dual: the constraint is not of model \"%s\"", sol->model->name);
+        dsl_raise(L, "dual: the constraint is not of model \"%s\"", sol->model->name);
     int64_t rows = 0, at = 0;
     for (int64_t k = 0; k < h->n; k++)
         rows += h->part[k].rows * h->part[k].cols;
@@ -115,7 +115,7 @@ static int l_reduced_cost(lua_State *L)
     check_own_expr(L, sol, 2, "reduced_cost", &x);
     if (peri_expr_get_op(model_or_scratch(L, sol->model), x.node) != PERI_OP_INPUT) {
         describe(L, 2, text, sizeof text);
-        raise(L, "reduced_cost: %s is not a variable", text);
+        dsl_raise(L, "reduced_cost: %s is not a variable", text);
     }
     double *out = room(L, x.rows, x.cols, &number);
     check_status(L, peri_solution_reduced_cost(sol->obj, x.node, out));
@@ -156,7 +156,7 @@ static int l_save(lua_State *L)
     lua_settop(L, 2);
     if (lua_type(L, 2) != LUA_TSTRING) {
         describe(L, 2, text, sizeof text);
-        raise(L, "save: a file's path is needed, not %s", text);
+        dsl_raise(L, "save: a file's path is needed, not %s", text);
     }
     push_text(L, state_of(L)->ctx, make_json, sol->obj);
     const size_t length = lua_rawlen(L, -1);
@@ -171,7 +171,7 @@ static int l_save(lua_State *L)
         ok = false;
     }
     if (!ok)
-        raise(L, "save: cannot write %s: %s", path, strerror(why));
+        dsl_raise(L, "save: cannot write %s: %s", path, strerror(why));
     return 0;
 }
 

@@ -15,11 +15,11 @@ static const peri_solution *read_warm_start(lua_State *L, int i, const dsl_model
     char text[200];
     if (type_of(L, state_of(L), i) != TYPE_SOLUTION) {
         describe(L, i, text, sizeof text);
-        raise(L, "solve: warm_start must be a solution, not %s", text);
+        dsl_raise(L, "solve: warm_start must be a solution, not %s", text);
     }
     const dsl_solution *sol = check_solution(L, i);
     if (sol->model != m)
-        raise(L, "solve: warm_start is a solution of model \"%s\"", sol->model->name);
+        dsl_raise(L, "solve: warm_start is a solution of model \"%s\"", sol->model->name);
     return sol->obj;
 }
 
@@ -28,12 +28,12 @@ static void read_setting(lua_State *L, settings *s, const dsl_model_ud *m)
 {
     char text[200];
     if (lua_type(L, -2) != LUA_TSTRING)
-        raise(L, "solve: options are named, as in { tolerance = 1e-8 }");
+        dsl_raise(L, "solve: options are named, as in { tolerance = 1e-8 }");
     const char *key = lua_tostring(L, -2);
     if (strcmp(key, "callback") == 0) {
         if (!lua_isfunction(L, -1)) {
             describe(L, -1, text, sizeof text);
-            raise(L, "solve: callback must be a function of the iteration's row, not %s", text);
+            dsl_raise(L, "solve: callback must be a function of the iteration's row, not %s", text);
         }
         s->callback = lua_gettop(L);
         return;
@@ -55,7 +55,7 @@ static void read_setting(lua_State *L, settings *s, const dsl_model_ud *m)
         o->text = lua_tostring(L, -1);
     } else {
         describe(L, -1, text, sizeof text);
-        raise(L, "solve: option \"%.60s\" must be a number, a string or a boolean, not %s", key, text);
+        dsl_raise(L, "solve: option \"%.60s\" must be a number, a string or a boolean, not %s", key, text);
     }
 }
 
@@ -92,11 +92,11 @@ static void read_arguments(lua_State *L)
         lua_rotate(L, 2, 1);
     if (!lua_isnil(L, 2) && lua_type(L, 2) != LUA_TSTRING) {
         describe(L, 2, text, sizeof text);
-        raise(L, "solve: the solver's name must be a string, not %s", text);
+        dsl_raise(L, "solve: the solver's name must be a string, not %s", text);
     }
     if (!lua_isnil(L, 3) && !lua_istable(L, 3)) {
         describe(L, 3, text, sizeof text);
-        raise(L, "solve: options must be a table, not %s", text);
+        dsl_raise(L, "solve: options must be a table, not %s", text);
     }
 }
 
@@ -107,7 +107,7 @@ static int l_solve(lua_State *L)
     dsl_call call;
     dsl_model_ud *m = check_model(L, 1);
     if (s->frame != NULL)
-        raise(L, "m:solve cannot be called inside the function of a peri.map");
+        dsl_raise(L, "m:solve cannot be called inside the function of a peri.map");
     pending_check(L);
     read_arguments(L);
     collector_hint(L, s);

@@ -81,7 +81,7 @@ lua "is JSON and holds that kind only" '
 for name in ipm lbfgs trust-ncg; do
     try "$perigee" show "$name"
     ended 0 "show $name"
-    has out "tolerance|[a-z_]+ +.*default" "has its options"
+    has out "^  [a-z_]+ = " "has its options"
     try "$perigee" show "$name" --json
     lua "and as JSON" 'local p = json.file(arg[1]) assert(p.name == arg[2] and #p.options > 0)' - "$work/out" "$name"
 done

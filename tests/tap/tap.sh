@@ -77,7 +77,7 @@ lua() # NAME CODE ARGS... - a test in Lua: its last value must be true
 {
     local name=$1 code=$2 said
     shift 2
-    said=$("${LUA:-lua5.4}" -e "local json = require 'json' $code" "$@" 2>&1 </dev/null)
+    said=$(LUA_PATH="$source/tests/tap/?.lua;;" "${LUA:-lua5.4}" -e "local json = require 'json' $code" "$@" 2>&1 </dev/null)
     pass $? "$name" || say "$said"
 }
 
