@@ -12,7 +12,7 @@
 /* delta_w: smallest, first, largest; its growth after the first success, before it, its decrease (WB table in section 3.1) */
 static const double DELTA_MIN = 1e-20, DELTA_FIRST = 1e-4, DELTA_MAX = 1e40;
 static const double DELTA_GROWTH = 8.0, DELTA_FIRST_GROWTH = 100.0, DELTA_SHRINK = 1.0 / 3.0;
-static const double RATIO_GOOD = 1e-10, RATIO_BAD = 1e-5, RATIO_SWITCH = 1e-8, RATIO_WANTED = 1e-14;
+static const double RATIO_GOOD = 1e-10, RATIO_BAD = 1e-5, RATIO_SWITCH = 1e-10, RATIO_WANTED = 1e-14;
 
 /* ---- right-hand sides ---------------------------------------------------------------------------------------------------- */
 
@@ -257,14 +257,14 @@ static peri_status solve_or_regularize(ipm_state *s, peri_run *run, ipm_phase *p
     for (;;) {
         if (v == RIGHT) {
             TRY(ipm_solve_refined(s, p, p->rw, p->ry, p->step.w, p->step.y, &ratio));
-            if (ratio <= RATIO_BAD && (s->kkt.counts || has_curvature(s, p)))
-                break;
             if (ratio > RATIO_SWITCH && ipm_kkt_switch(s)) {
                 TRY(factor_with_inertia(s, run, p, found));
                 if (!*found)
                     return PERI_OK;
                 continue;
             }
+            if (ratio <= RATIO_BAD && (s->kkt.counts || has_curvature(s, p)))
+                break;
             if (ratio > RATIO_BAD && s->n_factor_failures < 20 && peri_factor_strengthen(s->kkt.factor) == PERI_OK) {
                 s->n_factor_failures++;
                 TRY(try_factor(s, p, &v));

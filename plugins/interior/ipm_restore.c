@@ -111,6 +111,12 @@ peri_status ipm_restore_again(ipm_state *s, peri_run *run)
     return evaluate_all(s, run);
 }
 
+/* Each time again the restoration must do better, so that an infeasible problem soon shows where its violation is smallest. */
+static double wanted_reduction(const ipm_state *s)
+{
+    return fmax(WANTED_REDUCTION * pow(0.3, (double)(s->restorations - 1)), 1e-4);
+}
+
 /*
  * ipm_restore_finished - may the main phase go on from the restoration's iterate?
  *   out  main.trial_f, main.trial_h hold f and h there; trial_f is NaN where f is undefined
@@ -126,7 +132,7 @@ peri_status ipm_restore_finished(ipm_state *s, peri_run *run, bool *finished)
     TRY(e);
     const double theta = ipm_norm1(p->m, p->trial_h);
     const double phi = ipm_barrier_value(p, p->trial_f, s->resto.at.w);
-    *finished = theta <= WANTED_REDUCTION * s->entry_theta && ipm_filter_accepts(p, theta, phi);
+    *finished = theta <= wanted_reduction(s) * s->entry_theta && ipm_filter_accepts(p, theta, phi);
     return PERI_OK;
 }
 
