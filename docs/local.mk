@@ -2,6 +2,7 @@
 # docs/local.mk - pages and examples, distributed as they are; tests/lua/docs.lua and tests/lua/examples.lua run them.
 
 docs = \
+	docs/architecture.md \
 	docs/guide/1-first-steps.md \
 	docs/guide/2-variables-and-expressions.md \
 	docs/guide/3-constraints-and-objectives.md \
