@@ -11,22 +11,23 @@
 #include <perigee/plugin.h>
 #include <string.h>
 
-/* Four doubles side by side; memory need not be aligned for it. */
-typedef double local_four __attribute__((vector_size(32)));
-typedef double local_four_unaligned __attribute__((vector_size(32), aligned(8), may_alias));
-#define LOCAL_LOAD(v, k) (*(const local_four_unaligned *)((v) + (k)))
-#define LOCAL_SUM(v)     (((v)[0] + (v)[1]) + ((v)[2] + (v)[3]))
+/* Two doubles side by side, the width that every processor of the family has; memory need not be aligned for it. */
+typedef double local_two __attribute__((vector_size(16)));
+typedef double local_two_unaligned __attribute__((vector_size(16), aligned(8), may_alias));
+#define LOCAL_LOAD(v, k) (*(const local_two_unaligned *)((v) + (k)))
 
 PERI_MAYBE_UNUSED static double local_dot(int64_t n, const double *a, const double *b)
 {
-    local_four s = {0}, t = {0};
+    local_two s0 = {0}, s1 = {0}, s2 = {0}, s3 = {0};
     int64_t k = 0;
     for (; k + 8 <= n; k += 8) {
-        s += LOCAL_LOAD(a, k) * LOCAL_LOAD(b, k);
-        t += LOCAL_LOAD(a, k + 4) * LOCAL_LOAD(b, k + 4);
+        s0 += LOCAL_LOAD(a, k) * LOCAL_LOAD(b, k);
+        s1 += LOCAL_LOAD(a, k + 2) * LOCAL_LOAD(b, k + 2);
+        s2 += LOCAL_LOAD(a, k + 4) * LOCAL_LOAD(b, k + 4);
+        s3 += LOCAL_LOAD(a, k + 6) * LOCAL_LOAD(b, k + 6);
     }
-    s += t;
-    double sum = LOCAL_SUM(s);
+    s0 = (s0 + s1) + (s2 + s3);
+    double sum = s0[0] + s0[1];
     for (; k < n; k++)
         sum += a[k] * b[k];
     return sum;

@@ -6,8 +6,9 @@
  */
 #include "pairs.h"
 
-/* Entries at a time: a block of each vector stays in the first-level cache while the pairs' blocks stream by. */
-enum { BLOCK = 512 };
+/* Entries at a time: long enough that each column is read ahead by the processor, short enough that the blocks of the
+ * vectors stay in cache while those of the columns stream by. Measured. */
+enum { BLOCK = 2048 };
 
 peri_status pairs_init(pairs *p, peri_run *run, int64_t n, int64_t most)
 {
@@ -47,24 +48,56 @@ void pairs_clear(pairs *p)
 
 /* ---- the pass over the memory ------------------------------------------------------------------------------------ */
 
-/* out[k] += a'b_k */
-static void three_dots(int64_t n, const double *a, const double *b0, const double *b1, const double *b2, double *out)
+/* s[k] += s'b_k, y[k] += y'b_k for two vectors b: two columns at a time keep more of the memory's lines under way. */
+static void dots_of_two(int64_t n, const double *s, const double *y, const double *b0, const double *b1, double *s_out,
+                        double *y_out)
 {
-    local_four s0 = {0}, s1 = {0}, s2 = {0};
+    local_two s0 = {0}, s1 = {0}, y0 = {0}, y1 = {0};
     int64_t k = 0;
-    for (; k + 4 <= n; k += 4) {
-        const local_four v = LOCAL_LOAD(a, k);
-        s0 += v * LOCAL_LOAD(b0, k);
-        s1 += v * LOCAL_LOAD(b1, k);
-        s2 += v * LOCAL_LOAD(b2, k);
+    for (; k + 2 <= n; k += 2) {
+        const local_two u = LOCAL_LOAD(b0, k), v = LOCAL_LOAD(b1, k);
+        s0 += LOCAL_LOAD(s, k) * u;
+        s1 += LOCAL_LOAD(s, k) * v;
+        y0 += LOCAL_LOAD(y, k) * u;
+        y1 += LOCAL_LOAD(y, k) * v;
     }
-    out[0] += LOCAL_SUM(s0);
-    out[1] += LOCAL_SUM(s1);
-    out[2] += LOCAL_SUM(s2);
+    s_out[0] += s0[0] + s0[1];
+    s_out[1] += s1[0] + s1[1];
+    y_out[0] += y0[0] + y0[1];
+    y_out[1] += y1[0] + y1[1];
     for (; k < n; k++) {
-        out[0] += a[k] * b0[k];
-        out[1] += a[k] * b1[k];
-        out[2] += a[k] * b2[k];
+        s_out[0] += s[k] * b0[k];
+        s_out[1] += s[k] * b1[k];
+        y_out[0] += y[k] * b0[k];
+        y_out[1] += y[k] * b1[k];
+    }
+}
+
+static void dots_of_four(int64_t n, const double *const *x, const double *b0, const double *b1, double *const *out)
+{
+    const double *const x0 = x[0], *const x1 = x[1], *const x2 = x[2], *const x3 = x[3];
+    local_two p0 = {0}, p1 = {0}, p2 = {0}, p3 = {0}, q0 = {0}, q1 = {0}, q2 = {0}, q3 = {0};
+    int64_t k = 0;
+    for (; k + 2 <= n; k += 2) {
+        const local_two u = LOCAL_LOAD(b0, k), v = LOCAL_LOAD(b1, k);
+        p0 += LOCAL_LOAD(x0, k) * u;
+        q0 += LOCAL_LOAD(x0, k) * v;
+        p1 += LOCAL_LOAD(x1, k) * u;
+        q1 += LOCAL_LOAD(x1, k) * v;
+        p2 += LOCAL_LOAD(x2, k) * u;
+        q2 += LOCAL_LOAD(x2, k) * v;
+        p3 += LOCAL_LOAD(x3, k) * u;
+        q3 += LOCAL_LOAD(x3, k) * v;
+    }
+    const local_two p[] = {p0, p1, p2, p3}, q[] = {q0, q1, q2, q3};
+    for (int c = 0; c < 4; c++) {
+        double last[2] = {0, 0};
+        for (int64_t i = k; i < n; i++) {
+            last[0] += x[c][i] * b0[i];
+            last[1] += x[c][i] * b1[i];
+        }
+        out[c][0] += p[c][0] + p[c][1] + last[0];
+        out[c][1] += q[c][0] + q[c][1] + last[1];
     }
 }
 
@@ -106,8 +139,8 @@ static void place(pairs *p, int64_t i, const pairs_products *v)
 {
     const int64_t side = p->most + 1, k = p->count;
     p->ss[i * side + k] = p->ss[k * side + i] = v->s[0];
-    p->sy[i * side + k] = v->s[1];
     p->sy[k * side + i] = v->y[0];
+    p->sy[i * side + k] = v->s[1]; /* last: for i = k, y[0] may not have been summed */
     p->yy[i * side + k] = p->yy[k * side + i] = v->y[1];
     p->sd[i] = v->s[2];
     p->yd[i] = v->y[2];
@@ -134,6 +167,29 @@ static bool keep(pairs *p)
     return true;
 }
 
+/* The free column's y where there is no new pair: its products are then not used. */
+static void products_with_y_and_d(pairs *p, int64_t columns, int64_t at, int64_t n, const double *d)
+{
+    const double *y = p->y[p->count] + at;
+    int64_t i = 0;
+    for (; i + 2 <= columns; i += 2) {
+        const double *const x[] = {p->s[i] + at, p->y[i] + at, p->s[i + 1] + at, p->y[i + 1] + at};
+        double *const out[] = {p->sums[i].s + 1, p->sums[i].y + 1, p->sums[i + 1].s + 1, p->sums[i + 1].y + 1};
+        dots_of_four(n, x, y, d, out);
+    }
+    if (i < columns)
+        dots_of_two(n, p->s[i] + at, p->y[i] + at, y, d, p->sums[i].s + 1, p->sums[i].y + 1);
+}
+
+static void products_with_s(pairs *p, int64_t columns, int64_t at, int64_t n)
+{
+    const double *s = p->s[p->count] + at;
+    for (int64_t i = 0; i < columns; i++) { /* the blocks are still in cache */
+        p->sums[i].s[0] += local_dot(n, p->s[i] + at, s);
+        p->sums[i].y[0] += local_dot(n, p->y[i] + at, s);
+    }
+}
+
 bool pairs_update(pairs *p, const local_box *box, bool fresh, const double *x, const double *g, const double *x_old,
                   const double *g_old, double *d, double *dd)
 {
@@ -150,10 +206,11 @@ bool pairs_update(pairs *p, const local_box *box, bool fresh, const double *x, c
             subtract(n, x + at, x_old + at, s + at);
             subtract(n, g + at, g_old + at, y + at);
         }
-        for (int64_t i = 0; i < columns; i++) {
-            three_dots(n, p->s[i] + at, s + at, y + at, d + at, sums[i].s);
-            three_dots(n, p->y[i] + at, s + at, y + at, d + at, sums[i].y);
-        }
+        products_with_y_and_d(p, columns, at, n, d + at);
+        if (box->bounded && fresh)
+            products_with_s(p, columns, at, n);
+        else if (fresh) /* the reduced matrix of all variables needs no other */
+            sums[p->count].s[0] += local_dot(n, s + at, s + at);
     }
     for (int64_t i = 0; i < columns && fresh; i++)
         place(p, i, &sums[i]);
@@ -201,10 +258,40 @@ void pairs_row(const pairs *p, int64_t i, double *w)
     }
 }
 
-static void add_two(int64_t n, double a, const double *x, double b, const double *y, double *v)
+/* v += a[0] x0 + a[1] x1 */
+static void add_two(int64_t n, const double *a, const double *x0, const double *x1, double *v)
 {
-    for (int64_t k = 0; k < n; k++)
-        v[k] += a * x[k] + b * y[k];
+    int64_t k = 0;
+    for (; k + 2 <= n; k += 2)
+        *(local_two_unaligned *)(v + k) += a[0] * LOCAL_LOAD(x0, k) + a[1] * LOCAL_LOAD(x1, k);
+    for (; k < n; k++)
+        v[k] += a[0] * x0[k] + a[1] * x1[k];
+}
+
+static void add_four(int64_t n, const double *a, const double *const *x, double *v)
+{
+    const double *const x0 = x[0], *const x1 = x[1], *const x2 = x[2], *const x3 = x[3];
+    int64_t k = 0;
+    for (; k + 2 <= n; k += 2)
+        *(local_two_unaligned *)(v + k) += (a[0] * LOCAL_LOAD(x0, k) + a[1] * LOCAL_LOAD(x1, k)) +
+                                           (a[2] * LOCAL_LOAD(x2, k) + a[3] * LOCAL_LOAD(x3, k));
+    for (; k < n; k++)
+        v[k] += (a[0] * x0[k] + a[1] * x1[k]) + (a[2] * x2[k] + a[3] * x3[k]);
+}
+
+/* v += W z over n entries from `at`, pairs' scalings in z */
+static void add_columns(const pairs *p, int64_t at, int64_t n, const double *z, double *v)
+{
+    int64_t i = 0;
+    for (; i + 2 <= p->count; i += 2) {
+        const double a[] = {z[i], z[p->count + i], z[i + 1], z[p->count + i + 1]};
+        const double *const x[] = {p->y[i] + at, p->s[i] + at, p->y[i + 1] + at, p->s[i + 1] + at};
+        add_four(n, a, x, v);
+    }
+    if (i < p->count) {
+        const double a[] = {z[i], z[p->count + i]};
+        add_two(n, a, p->y[i] + at, p->s[i] + at, v);
+    }
 }
 
 void pairs_combine(const pairs *p, double a, double *z, double *v)
@@ -217,8 +304,7 @@ void pairs_combine(const pairs *p, double a, double *z, double *v)
         const int64_t n = p->n - at < BLOCK ? p->n - at : BLOCK;
         for (int64_t k = at; k < at + n; k++)
             v[k] *= a;
-        for (int64_t i = 0; i < p->count; i++)
-            add_two(n, z[i], p->y[i] + at, z[p->count + i], p->s[i] + at, v + at);
+        add_columns(p, at, n, z, v + at);
     }
 }
 
@@ -354,7 +440,7 @@ static bool complement(pairs *p)
 static void sum_free(pairs *p, const unsigned char *is_free, int64_t n_free)
 {
     const size_t bytes = (size_t)((p->most + 1) * (p->most + 1)) * sizeof(double);
-    if (is_free == NULL || n_free == p->n) {
+    if (n_free == p->n) {
         memcpy(p->part_ss, p->ss, bytes);
         memcpy(p->part_sy, p->sy, bytes);
         memcpy(p->part_yy, p->yy, bytes);
@@ -380,18 +466,33 @@ static double gram_entry(const pairs *p, int64_t i, int64_t j)
     return p->theta * unit * (i < c ? p->part_sy[b * side + a] : p->part_sy[a * side + b]);
 }
 
+/* K - W'W / theta over all variables: S'S cancels, and so does the part of S'Y below its diagonal. */
+static void fill_whole(const pairs *p, double *k)
+{
+    const int64_t c = p->count, side = p->most + 1, n = 2 * c;
+    for (int64_t i = 0; i < c; i++)
+        for (int64_t j = 0; j < c; j++) {
+            const double unit = p->unit[i] * p->unit[j];
+            k[i * n + j] = (i == j ? -1 : 0) - unit * p->yy[i * side + j] / p->theta;
+            k[(c + i) * n + c + j] = 0;
+            k[(c + i) * n + j] = i <= j ? -unit * p->sy[i * side + j] : 0;
+            k[j * n + c + i] = k[(c + i) * n + j];
+        }
+}
+
 bool pairs_reduce(pairs *p, const unsigned char *is_free, int64_t n_free)
 {
     const int64_t n = 2 * p->count;
-    sum_free(p, is_free, n_free);
-    fill_middle(p, p->part);
-    for (int64_t i = 0; i < n; i++)
+    const bool whole = is_free == NULL || n_free == p->n;
+    if (is_free != NULL)
+        sum_free(p, is_free, n_free);
+    if (whole)
+        fill_whole(p, p->part);
+    else
+        fill_middle(p, p->part);
+    for (int64_t i = 0; i < n && !whole; i++)
         for (int64_t j = 0; j < n; j++)
             p->part[i * n + j] -= gram_entry(p, i, j) / p->theta;
-    if (is_free == NULL || n_free == p->n) /* exactly zero then */
-        for (int64_t i = p->count; i < n; i++)
-            for (int64_t j = p->count; j < n; j++)
-                p->part[i * n + j] = 0;
     return lu_factor(n, p->part, p->part_pivot);
 }
 

@@ -611,7 +611,7 @@ static const classical CLASSICAL[] = {
     {"Brown badly scaled", 2, 3, brown_scaled, 2, {1, 1}, {120, 120}, 1e-9},
     {"helical valley", 3, 3, helical, 3, {-1, 0, 0}, {60, 60}, 1e-13},
     {"Dixon-Price", 50, 50, dixon_price, 1, {1}, {1000, 200}, 1e-9},
-    {"boundary value", 50, 50, boundary_value, 1, {-0.1}, {3000, 60}, 1e-9},
+    {"boundary value", 50, 50, boundary_value, 1, {-0.1}, {4500, 60}, 1e-9},
 };
 
 static void test_classical(const peri_plugin *plugin, int which)
