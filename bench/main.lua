@@ -62,7 +62,8 @@ local function power(path)
   local reference, name
   if pcall(function()
     local other = peri.power.acopf(case):solve("ipopt", { tolerance = 1e-6 })
-    reference, name = other.times.total, ("Ipopt, %d iterations, %s"):format(other.evaluations.gradient, other.status)
+    reference, name = other.times.total, ("Ipopt, %d iterations, kkt %.0e"):format(other.evaluations.gradient,
+      other.certificate.kkt)
   end) == false then reference, name = nil, nil end
   row("opf_solve", ("1354pegase: ipm, %d iterations, %s, kkt %.0e"):format(sol.iterations, sol.status,
     sol.certificate.kkt), t.total, reference, name)

@@ -2,16 +2,39 @@
 /* shapes.c - stack, reshape and mark: operations of the engine that have a constructor of their own. */
 #include "internal.h"
 
+enum { PIECE = 100000 }; /* values that Lua's stack takes at once without trouble */
+
+static int l_stack(lua_State *L);
+
+/* The list at stack index 1 in pieces that are stacked for themselves, in a list of their own that takes its place. */
+static void shorten_list(lua_State *L, lua_Integer n)
+{
+    lua_createtable(L, (int)((n + PIECE - 1) / PIECE), 0);
+    luaL_checkstack(L, PIECE + 20, "stack: too many arguments");
+    for (lua_Integer from = 1, piece = 1; from <= n; from += PIECE, piece++) {
+        const lua_Integer to = from + PIECE - 1 < n ? from + PIECE - 1 : n;
+        lua_pushvalue(L, lua_upvalueindex(1)); /* the state, as every function of the binding has it */
+        lua_pushcclosure(L, l_stack, 1);
+        for (lua_Integer k = from; k <= to; k++)
+            lua_rawgeti(L, 1, k);
+        lua_call(L, (int)(to - from + 1), 1);
+        lua_rawseti(L, 2, piece);
+    }
+    lua_remove(L, 1);
+}
+
 /* stack(a, b, ...) and stack{ a, b, ... }: the arguments, from stack index 1 on */
 static int spread_list(lua_State *L)
 {
-    if (lua_gettop(L) == 1 && lua_istable(L, 1)) {
-        const lua_Integer n = (lua_Integer)lua_rawlen(L, 1);
-        luaL_checkstack(L, (int)(n < 1000000 ? n + 20 : 1000000), "stack: too many arguments");
-        for (lua_Integer k = 1; k <= n; k++)
-            lua_rawgeti(L, 1, k);
-        lua_remove(L, 1);
-    }
+    if (lua_gettop(L) != 1 || !lua_istable(L, 1))
+        return lua_gettop(L);
+    while ((lua_Integer)lua_rawlen(L, 1) > PIECE)
+        shorten_list(L, (lua_Integer)lua_rawlen(L, 1));
+    const lua_Integer n = (lua_Integer)lua_rawlen(L, 1);
+    luaL_checkstack(L, (int)n + 20, "stack: too many arguments");
+    for (lua_Integer k = 1; k <= n; k++)
+        lua_rawgeti(L, 1, k);
+    lua_remove(L, 1);
     return lua_gettop(L);
 }
 

@@ -273,4 +273,14 @@ t.is(tostring((1 - x[1])^2), "(1 - x[1])^2", "text of an expression")
 t.is(tostring(m), 'model "expressions"', "text of a model")
 t.is(m.name, "expressions", "name of a model")
 
+do -- more than Lua's own stack holds
+  local list = {}
+  for i = 1, 1100000 do list[i] = i % 7 end
+  local long = peri.stack(list)
+  t.is(#long, 1100000, "stack takes lists longer than Lua's stack")
+  t.is(long[1000001], 1000001.0 % 7, "in order")
+  list[1000001] = "x"
+  t.raises(function() return peri.stack(list) end, 'stack: "x" (a string) is not a number', "and looks at each")
+end
+
 t.done()
