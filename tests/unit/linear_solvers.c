@@ -544,12 +544,124 @@ static void check_cholmod_change(const peri_plugin *p)
     free_matrix(&a);
 }
 
+/* ---- matrices of the SuiteSparse collection, where the data is -----------------------------------------------------
+ */
+
+/* Coordinate entries as they stand in the file: put(a, row + at, col + at2). False: not there. */
+static bool read_matrix(const char *name, matrix *a, int64_t order, int64_t row_at, int64_t col_at)
+{
+    char path[1024], line[256];
+    const char *source = getenv("PERIGEE_SOURCE");
+    long rows = 0, cols = 0, count = 0;
+    snprintf(path, sizeof path, "%s/../shared/data/suitesparse-mtx/%s.mtx", source != NULL ? source : ".", name);
+    FILE *file = fopen(path, "r");
+    if (file == NULL)
+        return false;
+    while (fgets(line, sizeof line, file) != NULL && line[0] == '%')
+        continue;
+    if (sscanf(line, "%ld %ld %ld", &rows, &cols, &count) != 3) {
+        fclose(file);
+        return false;
+    }
+    new_matrix(a, order);
+    for (long k = 0; k < count && fgets(line, sizeof line, file) != NULL; k++) {
+        long i, j;
+        double v = 1; /* a pattern has no value */
+        if (sscanf(line, "%ld %ld %lf", &i, &j, &v) >= 2)
+            put(a, i - 1 + row_at, j - 1 + col_at, v);
+    }
+    fclose(file);
+    return true;
+}
+
+/* Eigenvalues below the shift, by another solver's factorisation. */
+static int64_t count_below(const peri_plugin *p, const matrix *a)
+{
+    solver s;
+    peri_inertia inertia = {-1, -1, -1};
+    begin(&s, p);
+    const bool done = analyse(&s, a) == PERI_OK && s.ops->factor(s.state, &s.run, a->val, &inertia) == PERI_OK;
+    end(&s);
+    return done ? inertia.negative : -1;
+}
+
+static void check_stiffness(const peri_plugin *const *all, const char *name, int64_t n, double shift)
+{
+    matrix a;
+    if (!read_matrix(name, &a, n, 0, 0)) {
+        skip(1, "no file %s", name);
+        return;
+    }
+    compress(&a);
+    for (int k = 0; k < 3; k++)
+        check(all[k], &a, 0, name);
+    for (int64_t i = 0; i < n; i++)
+        a.dense[i * n + i] -= shift;
+    compress(&a);
+    const int64_t below = count_below(all[0], &a);
+    ok(below > 0 && below < n, "%s has %lld eigenvalues below %g", name, (long long)below, shift);
+    check(all[1], &a, below, "shifted");
+    free_matrix(&a);
+}
+
+/* [I A; A' 0] of a matrix with independent columns; [0 A; A' 0] of a regular one. */
+static void check_augmented(const peri_plugin *const *all, const char *name, int64_t rows, int64_t cols,
+                            double identity)
+{
+    matrix a;
+    if (!read_matrix(name, &a, rows + cols, 0, rows)) {
+        skip(1, "no file %s", name);
+        return;
+    }
+    for (int64_t i = 0; i < rows; i++)
+        put(&a, i, i, identity);
+    compress(&a);
+    for (int k = 0; k < 2; k++)
+        check(all[k], &a, cols, name);
+    free_matrix(&a);
+}
+
+/* The Laplacian of a mesh plus the identity. */
+static void check_mesh(const peri_plugin *const *all, const char *name, int64_t n)
+{
+    matrix a;
+    if (!read_matrix(name, &a, n, 0, 0)) {
+        skip(1, "no file %s", name);
+        return;
+    }
+    for (int64_t i = 0; i < n; i++) {
+        double degree = 1;
+        for (int64_t j = 0; j < n; j++)
+            if (i != j && a.dense[i * n + j] > 0)
+                degree += 1;
+        put(&a, i, i, degree);
+    }
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t j = 0; j < i; j++)
+            if (a.dense[i * n + j] > 0)
+                put(&a, i, j, -1);
+    compress(&a);
+    for (int k = 1; k < 3; k++)
+        check(all[k], &a, 0, name);
+    free_matrix(&a);
+}
+
+static void check_collection(const peri_plugin *const *all)
+{
+    check_stiffness(all, "bcsstk01", 48, 1e6);
+    check_stiffness(all, "bcsstk02", 66, 1e3);
+    check_augmented(all, "ash219", 219, 85, 1);
+    check_augmented(all, "west0067", 67, 67, 0);
+    check_mesh(all, "jagmesh7", 1138);
+}
+
 int main(void)
 {
     const char *const names[] = {"lapack", "mumps", "cholmod"};
+    const peri_plugin *all[3];
     plan_later();
     for (int k = 0; k < 3; k++) {
-        const peri_plugin *p = load(names[k]);
+        const peri_plugin *p = all[k] = load(names[k]);
         if (!ok(p != NULL && p->kind == PERI_KIND_LINEAR_SOLVER, "%s is a linear solver", names[k]))
             continue;
         check_definite(p);
@@ -570,5 +682,7 @@ int main(void)
             check_cholmod_change(p);
         }
     }
+    if (all[0] != NULL && all[1] != NULL && all[2] != NULL)
+        check_collection(all);
     return tap_done();
 }
