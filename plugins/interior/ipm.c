@@ -64,6 +64,14 @@ static peri_status derivatives_at_new_point(ipm_state *s, peri_run *run, ipm_pha
     }
 }
 
+/* Where rows depend on each other at one point, a step in their multipliers is as long as delta_c is small: estimate them anew. */
+static peri_status tame_multipliers(ipm_state *s, peri_run *run, ipm_phase *p)
+{
+    if (p->restoration || p->in_watchdog || !(p->delta_c > 0.0) || !(ipm_norm_inf(p->m, p->at.y) > 1e6))
+        return PERI_OK;
+    return ipm_least_squares_multipliers(s, run, p);
+}
+
 static peri_status iterate(ipm_state *s, peri_run *run, ipm_phase *p, ipm_move *move)
 {
     const bool is_stuck = p->tiny && p->tiny_before;
@@ -87,7 +95,7 @@ static peri_status iterate(ipm_state *s, peri_run *run, ipm_phase *p, ipm_move *
         TRY(derivatives_at_new_point(s, run, p));
     if (*move == IPM_MOVED_ALL)
         *move = IPM_MOVED;
-    return PERI_OK;
+    return *move == IPM_MOVED ? tame_multipliers(s, run, p) : PERI_OK;
 }
 
 /* ---- ends ---------------------------------------------------------------------------------------------------------------------- */

@@ -142,6 +142,25 @@ typedef enum {
     IPM_INTERRUPTED
 } ipm_move;
 
+/* The larger of two finite numbers: without a call of the mathematical library in every loop. */
+PERI_INLINE double ipm_max(double a, double b)
+{
+    return a < b ? b : a;
+}
+
+/* Distances to the bounds; rounding may make them vanish, then the smallest that the bound's size allows. */
+PERI_INLINE double ipm_slack_lower(const ipm_phase *p, const double *w, int64_t j)
+{
+    const double slack = w[j] - p->lower[j], smallest = 2e-16 * (1.0 + (p->lower[j] < 0.0 ? -p->lower[j] : p->lower[j]));
+    return ipm_max(slack, smallest);
+}
+
+PERI_INLINE double ipm_slack_upper(const ipm_phase *p, const double *w, int64_t j)
+{
+    const double slack = p->upper[j] - w[j], smallest = 2e-16 * (1.0 + (p->upper[j] < 0.0 ? -p->upper[j] : p->upper[j]));
+    return ipm_max(slack, smallest);
+}
+
 /* ipm_problem.c */
 peri_status ipm_problem_open(ipm_state *s, peri_run *run);
 peri_status ipm_phase_open(ipm_state *s, peri_run *run, ipm_phase *p, bool restoration);
@@ -176,8 +195,6 @@ void ipm_bound_directions(ipm_phase *p, double mu, const double *dw, double *dzl
 peri_status ipm_least_squares_multipliers(ipm_state *s, peri_run *run, ipm_phase *p);
 
 /* ipm_barrier.c */
-double ipm_slack_lower(const ipm_phase *p, const double *w, int64_t j);
-double ipm_slack_upper(const ipm_phase *p, const double *w, int64_t j);
 double ipm_error(const ipm_phase *p, double mu);
 double ipm_system_error(const ipm_phase *p);
 double ipm_barrier_value(const ipm_phase *p, double f, const double *w);

@@ -13,17 +13,6 @@ static const double ERROR_PER_MU = 10.0;     /* kappa_epsilon of WB 6 */
 static const double MEAN_MULTIPLIER = 100.0; /* s_max of WB 5 */
 static const double DAMPING = 1e-5;          /* kappa_d, see ipm_direction.c */
 
-/* Distances to the bounds; rounding may make them vanish, then the smallest that the bound's size allows. */
-double ipm_slack_lower(const ipm_phase *p, const double *w, int64_t j)
-{
-    return fmax(w[j] - p->lower[j], 2e-16 * fmax(1.0, fabs(p->lower[j])));
-}
-
-double ipm_slack_upper(const ipm_phase *p, const double *w, int64_t j)
-{
-    return fmax(p->upper[j] - w[j], 2e-16 * fmax(1.0, fabs(p->upper[j])));
-}
-
 /* WB 3b with the damping of section 3.7 */
 double ipm_barrier_value(const ipm_phase *p, double f, const double *w)
 {
@@ -52,9 +41,9 @@ static errors measure(const ipm_phase *p, double mu)
 {
     errors e = {0.0, 0.0, 0.0, 0.0, 0.0, 0.0, INFINITY};
     for (int64_t j = 0; j < p->n; j++)
-        e.dual = fmax(e.dual, fabs(p->grad[j] + p->jty[j] - p->at.zl[j] + p->at.zu[j]));
+        e.dual = ipm_max(e.dual, fabs(p->grad[j] + p->jty[j] - p->at.zl[j] + p->at.zu[j]));
     for (int64_t i = 0; i < p->m; i++) {
-        e.primal = fmax(e.primal, fabs(p->h[i]));
+        e.primal = ipm_max(e.primal, fabs(p->h[i]));
         e.sum_y += fabs(p->at.y[i]);
     }
     for (int64_t k = 0; k < p->n_lower + p->n_upper; k++) {
@@ -62,7 +51,7 @@ static errors measure(const ipm_phase *p, double mu)
         const int64_t j = is_lower ? p->has_lower[k] : p->has_upper[k - p->n_lower];
         const double z = is_lower ? p->at.zl[j] : p->at.zu[j];
         const double product = z * (is_lower ? ipm_slack_lower(p, p->at.w, j) : ipm_slack_upper(p, p->at.w, j));
-        e.complementarity = fmax(e.complementarity, fabs(product - mu));
+        e.complementarity = ipm_max(e.complementarity, fabs(product - mu));
         e.sum_z += z;
         e.sum_products += product;
         e.smallest_product = fmin(e.smallest_product, product);
@@ -363,12 +352,7 @@ void ipm_update_barrier(ipm_state *s, ipm_phase *p, bool force, bool *at_floor)
     *at_floor = false;
     if (p->in_watchdog)
         return;
-    if (p->n_lower + p->n_upper == 0) {
-        ipm_set_barrier(s, p, floor_of(s, p));
-        *at_floor = force;
-        return;
-    }
-    if ((s->opt.barrier == IPM_ADAPTIVE || p->free_barrier) && !p->restoration)
+    if ((s->opt.barrier == IPM_ADAPTIVE || p->free_barrier) && !p->restoration && p->n_lower + p->n_upper > 0)
         update_adaptive(s, p, force, at_floor);
     else
         decrease_monotone(s, p, force, at_floor);

@@ -10,9 +10,9 @@
 #include <string.h>
 
 /* delta_w: smallest, first, largest; its growth after the first success, before it, its decrease (WB table in section 3.1) */
-static const double DELTA_MIN = 1e-20, DELTA_FIRST = 1e-4, DELTA_MAX = 1e40;
+static const double DELTA_MIN = 1e-20, DELTA_FIRST = 1e-4, DELTA_MAX = 1e20;
 static const double DELTA_GROWTH = 8.0, DELTA_FIRST_GROWTH = 100.0, DELTA_SHRINK = 1.0 / 3.0;
-static const double RATIO_GOOD = 1e-10, RATIO_BAD = 1e-5, RATIO_SWITCH = 1e-10, RATIO_WANTED = 1e-14;
+static const double RATIO_GOOD = 1e-10, RATIO_BAD = 1e-5, RATIO_SWITCH = 1e-10, RATIO_WANTED = 1e-12;
 
 /* ---- right-hand sides ---------------------------------------------------------------------------------------------------- */
 
@@ -121,20 +121,22 @@ static double residual(ipm_state *s, ipm_phase *p, const double *rw, const doubl
     ipm_jac_mul_t(s, p, dy, p->ew);
     ipm_jac_mul(s, p, dw, p->ey);
     ipm_hess_mul_add(&s->problem, dw, p->ew);
-    double error = 0.0, solution = 0.0, right = 0.0;
+    double error = 0.0, solution = 0.0, right = 0.0, sum = 0.0; /* sum: a NaN does not show in the others */
     for (int64_t j = 0; j < p->n; j++) {
         p->ew[j] = rw[j] - p->ew[j] - (p->sigma[j] + p->delta_w) * dw[j];
-        error = fmax(error, fabs(p->ew[j]));
-        solution = fmax(solution, fabs(dw[j]));
-        right = fmax(right, fabs(rw[j]));
+        error = ipm_max(error, fabs(p->ew[j]));
+        solution = ipm_max(solution, fabs(dw[j]));
+        right = ipm_max(right, fabs(rw[j]));
+        sum += fabs(dw[j]) + fabs(p->ew[j]);
     }
     for (int64_t i = 0; i < p->m; i++) {
         p->ey[i] = ry[i] - p->ey[i] + p->delta_c * dy[i];
-        error = fmax(error, fabs(p->ey[i]));
-        solution = fmax(solution, fabs(dy[i]));
-        right = fmax(right, fabs(ry[i]));
+        error = ipm_max(error, fabs(p->ey[i]));
+        solution = ipm_max(solution, fabs(dy[i]));
+        right = ipm_max(right, fabs(ry[i]));
+        sum += fabs(dy[i]) + fabs(p->ey[i]);
     }
-    if (!isfinite(error) || !isfinite(solution))
+    if (!isfinite(sum))
         return INFINITY;
     return error > 0.0 ? error / (fmin(solution, 1e6 * right) + right) : 0.0;
 }
@@ -293,7 +295,7 @@ peri_status ipm_direction(ipm_state *s, peri_run *run, ipm_phase *p, ipm_move *m
     TRY(ipm_eval_hessian(s, run, p));
     set_sigma(s, p);
     TRY(factor_with_inertia(s, run, p, &found));
-    if (found && p->free_barrier && !p->in_watchdog)
+    if (found && p->free_barrier && !p->in_watchdog && p->n_lower + p->n_upper > 0)
         TRY(ipm_probe_barrier(s, p));
     ipm_right_hand_side(s, p, p->mu);
     if (found)

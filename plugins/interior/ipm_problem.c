@@ -356,13 +356,13 @@ typedef struct {
 /* One variable or row: value, its sides, its multiplier. */
 static void add_side(residuals *r, double value, double lower, double upper, double multiplier)
 {
-    r->primal = fmax(r->primal, fmax(lower - value, value - upper));
+    r->primal = ipm_max(r->primal, ipm_max(lower - value, value - upper));
     r->sum += fabs(multiplier);
     const double side = multiplier >= 0.0 ? lower : upper;
     if (isinf(side))
-        r->dual = fmax(r->dual, fabs(multiplier));
+        r->dual = ipm_max(r->dual, fabs(multiplier));
     else
-        r->complementarity = fmax(r->complementarity, fabs(multiplier * (value - side)));
+        r->complementarity = ipm_max(r->complementarity, fabs(multiplier * (value - side)));
 }
 
 /* What the multipliers of the rows leave of the objective's gradient: column j of the model. */
@@ -384,9 +384,9 @@ static void measure(ipm_state *s)
     residuals r = {0.0, 0.0, 0.0, 0.0, 0.0};
     for (int64_t j = 0; j < q->n_model; j++) {
         const double rest = gradient_rest(q, j);
-        r.largest_gradient = fmax(r.largest_gradient, fabs(q->g[j]));
+        r.largest_gradient = ipm_max(r.largest_gradient, fabs(q->g[j]));
         if (q->xl[j] < q->xu[j])
-            r.dual = fmax(r.dual, fabs(rest - q->z_out[j]));
+            r.dual = ipm_max(r.dual, fabs(rest - q->z_out[j]));
         else
             q->z_out[j] = rest;
         add_side(&r, q->x[j], q->xl[j], q->xu[j], q->z_out[j]);
@@ -396,13 +396,13 @@ static void measure(ipm_state *s)
         add_side(&r, q->c[c], q->cl[c], q->cu[c], q->y_out[c]);
     }
     const double count = (double)(q->n_model + q->m_model);
-    const double scale = fmax(1.0, fmax(r.largest_gradient, count > 0.0 ? r.sum / count : 0.0));
+    const double scale = ipm_max(1.0, ipm_max(r.largest_gradient, count > 0.0 ? r.sum / count : 0.0));
     s->certificate.primal = r.primal;
     s->certificate.dual = r.dual / scale;
     s->certificate.complementarity = r.complementarity / scale;
     s->certificate.scale = scale;
-    s->certificate.strict = fmax(r.dual, r.complementarity) / fmax(1.0, r.largest_gradient);
-    s->certificate.kkt = fmax(r.primal, fmax(s->certificate.dual, s->certificate.complementarity));
+    s->certificate.strict = ipm_max(r.dual, r.complementarity) / ipm_max(1.0, r.largest_gradient);
+    s->certificate.kkt = ipm_max(r.primal, ipm_max(s->certificate.dual, s->certificate.complementarity));
 }
 
 /* ipm_certify - the certificate at the main iterate, with y_out and z_out as they are reported */

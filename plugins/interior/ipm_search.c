@@ -159,7 +159,7 @@ static void set_reference(const ipm_state *s, ipm_phase *p)
     for (int64_t j = 0; j < p->n; j++) /* rw = -(grad phi + (grad h) y) */
         p->ref_slope -= (p->rw[j] + p->jty[j]) * p->step.w[j];
     if (p->theta_max == 0.0) {
-        p->theta_max = 1e4 * fmax(1.0, p->ref_theta);
+        p->theta_max = 1e3 * fmax(1.0, p->ref_theta); /* a tenth of WB's: fewer excursions from degenerate starts */
         p->theta_min = 1e-4 * fmax(1.0, p->ref_theta);
     }
 }
