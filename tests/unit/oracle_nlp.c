@@ -82,7 +82,7 @@ static void test_constraints(peri_context *ctx)
 static void test_sense(peri_context *ctx)
 {
     const double x[1] = {3};
-    double f, g;
+    double f = NAN, g = NAN;
     nlp *p;
     text_model t = text_new(ctx, 1, NULL);
     text_maximize(&t, "4*x1-x1^2");

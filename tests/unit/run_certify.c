@@ -134,7 +134,7 @@ static void test_signs(peri_context *ctx)
     const double x[2] = {2, 2}, two[2] = {-1, 5};
     nlp *p;
     peri_certificate c;
-    double y, z[2];
+    double y = NAN, z[2];
     text_model t = text_new(ctx, 2, NULL);
     text_minimize(&t, "(x1-1)^2+(x2-1)^2");
     text_constrain(&t, "c", -INFINITY, "x1+x2", 4); /* active at x, but the objective falls inwards */
@@ -255,7 +255,7 @@ static void test_large(peri_context *ctx)
         text_constrain(&t, "row", c - slack, text, INFINITY);
     }
     for (int i = 0; i < N; i++) {
-        peri_expr g, xi, args[2];
+        peri_expr g, xi = PERI_NO_EXPR, args[2];
         ok(peri_expr_number(t.m, grad[i], &g) == PERI_OK && peri_expr_range(t.m, t.x, 1, 1, i, 1, &xi) == PERI_OK,
            "a term");
         args[0] = g;
@@ -265,7 +265,7 @@ static void test_large(peri_context *ctx)
         args[1] = g;
         ok(peri_expr_op(t.m, PERI_OP_ADD, 2, args, &sum) == PERI_OK, "added");
     }
-    nlp *p;
+    nlp *p = NULL;
     peri_certificate c;
     ok(peri_model_minimize(t.m, sum) == PERI_OK && nlp_of(t.m, &p) == PERI_OK, "a larger problem");
     ok(certify_estimate(p, x, NULL, y, z) == PERI_OK && all_close(N, y, y_want, 1e-8, 1e-8, "its multipliers"),
