@@ -5,6 +5,7 @@
  */
 #include "model/internal.h"
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 static peri_status check_new_name(peri_model *m, const char *what, const char *name)
@@ -92,55 +93,43 @@ static void assign(double *to, int64_t size, int64_t n, const double *value)
         to[k] = value[n == 1 ? 0 : k];
 }
 
+/* Values for all entries of x: no NaN, and not the infinity of sign `refused` (0: neither). Moved in one go: a failure changes nothing. */
+static peri_status set_values(peri_model *m, peri_expr x, const char *what, int refused, int64_t n, const double *value, double *all)
+{
+    const model_var *v;
+    char name[128], whats[64];
+    TRY(find_var(m, x, what, &v));
+    snprintf(whats, sizeof whats, "%ss", what);
+    TRY(model_check_count(m, v->name, whats, n, v->size));
+    TRY(check_nan(m, v, what, n, value));
+    for (int64_t k = 0; k < n; k++)
+        if (isinf(value[k]) && (refused == 0 || (refused > 0) == (value[k] > 0))) {
+            model_entry_name(m, v, k, name, sizeof name);
+            return FAIL(m->ctx, PERI_E_ARGUMENT, "%s: %s is %s", name, what,
+                        refused == 0 ? "infinite" : refused > 0 ? "+infinity" : "-infinity");
+        }
+    assign(entries_of(m, all, v), v->size, n, value);
+    return PERI_OK;
+}
+
 /* Crossed bounds are found by model_validate: a pair is often moved one side after the other. */
 peri_status peri_model_set_lower(peri_model *m, peri_expr x, int64_t n, const double *value)
 {
-    const model_var *v;
-    char name[128];
-    TRY(find_var(m, x, "lower bound", &v));
-    TRY(model_check_count(m, v->name, "lower bounds", n, v->size));
-    TRY(check_nan(m, v, "lower bound", n, value));
-    for (int64_t k = 0; k < n; k++)
-        if (value[k] > 0 && isinf(value[k])) {
-            model_entry_name(m, v, k, name, sizeof name);
-            return FAIL(m->ctx, PERI_E_ARGUMENT, "%s: lower bound is +infinity", name);
-        }
-    assign(entries_of(m, m->lower.at, v), v->size, n, value);
+    TRY(set_values(m, x, "lower bound", 1, n, value, m->lower.at));
     m->data++;
     return PERI_OK;
 }
 
 peri_status peri_model_set_upper(peri_model *m, peri_expr x, int64_t n, const double *value)
 {
-    const model_var *v;
-    char name[128];
-    TRY(find_var(m, x, "upper bound", &v));
-    TRY(model_check_count(m, v->name, "upper bounds", n, v->size));
-    TRY(check_nan(m, v, "upper bound", n, value));
-    for (int64_t k = 0; k < n; k++)
-        if (value[k] < 0 && isinf(value[k])) {
-            model_entry_name(m, v, k, name, sizeof name);
-            return FAIL(m->ctx, PERI_E_ARGUMENT, "%s: upper bound is -infinity", name);
-        }
-    assign(entries_of(m, m->upper.at, v), v->size, n, value);
+    TRY(set_values(m, x, "upper bound", -1, n, value, m->upper.at));
     m->data++;
     return PERI_OK;
 }
 
 peri_status peri_model_set_start(peri_model *m, peri_expr x, int64_t n, const double *value)
 {
-    const model_var *v;
-    char name[128];
-    TRY(find_var(m, x, "start value", &v));
-    TRY(model_check_count(m, v->name, "start values", n, v->size));
-    TRY(check_nan(m, v, "start value", n, value));
-    for (int64_t k = 0; k < n; k++)
-        if (isinf(value[k])) {
-            model_entry_name(m, v, k, name, sizeof name);
-            return FAIL(m->ctx, PERI_E_ARGUMENT, "%s: start value is infinite", name);
-        }
-    assign(entries_of(m, m->start.at, v), v->size, n, value);
-    return PERI_OK;
+    return set_values(m, x, "start value", 0, n, value, m->start.at);
 }
 
 peri_status peri_model_set_integer(peri_model *m, peri_expr x)
