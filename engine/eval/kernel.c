@@ -4,6 +4,7 @@
  * read last. Invariant: an operation that is not cheap is part of its reader's tile only when nothing else reads it, so that it is computed once.
  */
 #include "eval/plan.h"
+#include <stdlib.h>
 #include <string.h>
 
 enum { FORM_NONE, FORM_REG, FORM_ARRAY, FORM_CELL };
@@ -20,8 +21,9 @@ typedef struct {
     bool stays; /* the destination does not move with the block: indexed, strided, or partial sums */
 } instruction;
 
-/* >= 0: a node; otherwise operand number -1 - ref of `extra` */
+/* >= 0: a node; <= NEGATED: the constant node NEGATED - ref with the other sign; otherwise operand number -1 - ref of `extra` */
 typedef int32_t ref;
+enum { NEGATED = -(1 << 30) };
 
 typedef struct {
     int32_t code, imm, n;
@@ -112,6 +114,9 @@ static bool is_ready(const kernel *k, ref r)
 static peri_status operand_of(kernel *k, ref r, operand *out)
 {
     const eval_compiler *c = k->c;
+    double value;
+    if (r <= NEGATED && expr_constant_value(c->g, NEGATED - r, &value))
+        return cell_of(k, (struct scalar){true, -value, {BASE_NONE, 0, NULL}}, out);
     if (r < 0) {
         *out = k->extra.at[-1 - r];
         return PERI_OK;
@@ -168,12 +173,22 @@ typedef struct {
     ref a, b;
 } pair;
 
+/* -(x c) is x times -c. */
+static pair opened_sign(const kernel *k, ref a)
+{
+    const expr_node *node = expr_at(k->c->g, a);
+    double value;
+    if (node->op == PERI_OP_MUL && is_absorbed(k, a) && expr_constant_value(k->c->g, node->arg[1], &value) && node->arg[1] < -NEGATED)
+        return (pair){EVAL_MUL, eval_arg(k->c, node->arg[0]), NEGATED - node->arg[1]};
+    return (pair){EVAL_MUL, a, k->minus_one};
+}
+
 static pair opened(const kernel *k, ref r)
 {
     const expr_node *node = expr_at(k->c->g, r);
     const ref a = eval_arg(k->c, node->arg[0]);
     switch (node->op) {
-    case PERI_OP_NEG: return (pair){EVAL_MUL, a, k->minus_one};
+    case PERI_OP_NEG: return opened_sign(k, a);
     case PERI_OP_SQUARE: return (pair){EVAL_MUL, a, a};
     case PERI_OP_ADD: return (pair){EVAL_ADD, a, eval_arg(k->c, node->arg[1])};
     case PERI_OP_SUB: return (pair){EVAL_SUB, a, eval_arg(k->c, node->arg[1])};
@@ -648,6 +663,40 @@ static peri_status finish_zeros(kernel *k)
     return PERI_OK;
 }
 
+enum { LARGE = 1 << 15, MOST_STREAMS = 8 }; /* numbers of all streams together: beyond that they come from far away */
+
+static bool near_one(int64_t n, const eval_place *known, const eval_place *p)
+{
+    for (int64_t j = 0; j < n; j++)
+        if (known[j].base == p->base && known[j].fixed == p->fixed && llabs(known[j].offset - p->offset) < EVAL_BLOCK_UNIT)
+            return true;
+    return false;
+}
+
+static peri_status finish_streams(kernel *k)
+{
+    eval_kernel *out = k->out;
+    eval_place known[MOST_STREAMS];
+    int64_t n = 0;
+    for (int64_t j = 0; j < k->code.n; j++) {
+        const instruction *i = &k->code.at[j];
+        const operand *const list[6] = {&i->dst, &i->dst2, &i->p[0], &i->p[1], &i->p[2], &i->p[3]};
+        const bool random = i->stays || i->code == EVAL_LOAD_LIST || i->code == EVAL_LOAD_STRIDED;
+        for (int q = random ? 6 : 0; q < 6 && n < MOST_STREAMS; q++)
+            if (list[q]->form == FORM_ARRAY && !near_one(n, known, &list[q]->place))
+                known[n++] = list[q]->place;
+    }
+    if (n * k->n < LARGE)
+        return PERI_OK;
+    out->streams = arena_array(&k->c->program->data, (size_t)n, sizeof *out->streams);
+    if (out->streams == NULL)
+        return nomem(k);
+    out->n_streams = n;
+    for (int64_t j = 0; j < n; j++)
+        TRY(eval_point(k->c, &out->streams[j], known[j]));
+    return PERI_OK;
+}
+
 static peri_status emit_sinks(kernel *k, int64_t n, const eval_sink *sinks)
 {
     operand minus_one;
@@ -667,6 +716,7 @@ static peri_status finish(kernel *k)
     TRY(finish_cells(k));
     TRY(finish_sums(k));
     TRY(finish_zeros(k));
+    TRY(finish_streams(k));
     return finish_code(k);
 }
 

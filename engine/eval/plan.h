@@ -32,6 +32,8 @@ typedef struct {
     struct eval_cell { double *cell; const double *from; } *cells; /* scalars to be spread before it starts */
     struct eval_acc { double *lanes; double *out; int32_t op; } *accs;
     struct eval_zero { double *at; int64_t n; } *zeros;            /* filled with 0 before it starts */
+    int64_t n_streams;             /* arrays too large for the cache: the next block of each is fetched while one is worked on; else 0 */
+    const double **streams;
     double bytes;                                                  /* read and written outside of registers, an estimate */
 } eval_kernel;
 

@@ -44,7 +44,7 @@ static void finish_sum(const struct eval_acc *s)
     *s->out = s->lanes[0];
 }
 
-static void run_kernel(const eval_kernel *k)
+static void start_kernel(const eval_kernel *k)
 {
     for (int64_t j = 0; j < k->n_zeros; j++)
         memset(k->zeros[j].at, 0, (size_t)k->zeros[j].n * sizeof *k->zeros[j].at);
@@ -54,11 +54,31 @@ static void run_kernel(const eval_kernel *k)
     for (int64_t j = 0; j < k->n_accs; j++)
         for (int l = 0; l < EVAL_LANES; l++)
             k->accs[j].lanes[l] = first_partial(k->accs[j].op);
-    const eval_ins *const end = k->ins + k->n_ins;
+}
+
+enum { CACHE_LINE = 8 }; /* numbers */
+
+/* Part j of n_ins of what the block that starts at `at` will read and write: the processor's own prefetching does not look across blocks. */
+static void fetch(const eval_kernel *k, int64_t at, int64_t j)
+{
+    const int64_t lines = k->block / CACHE_LINE, from = j * lines / k->n_ins, to = (j + 1) * lines / k->n_ins;
+    if (at + k->block > k->n)
+        return;
+    for (int64_t s = 0; s < k->n_streams; s++)
+        for (int64_t line = from; line < to; line++)
+            __builtin_prefetch(k->streams[s] + at + line * CACHE_LINE);
+}
+
+static void run_kernel(const eval_kernel *k)
+{
+    start_kernel(k);
     for (int64_t at = 0; at < k->n; at += k->block) {
         const int64_t n = k->n - at < k->block ? k->n - at : k->block;
-        for (const eval_ins *i = k->ins; i < end; i++)
-            i->fn(i, at, n);
+        for (int64_t j = 0; j < k->n_ins; j++) {
+            if (k->n_streams > 0)
+                fetch(k, at + k->block, j);
+            k->ins[j].fn(&k->ins[j], at, n);
+        }
     }
     for (int64_t j = 0; j < k->n_accs; j++)
         finish_sum(&k->accs[j]);
