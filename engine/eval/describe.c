@@ -31,7 +31,7 @@ static const char *code_name(int code)
     }
     if (code < PERI_OP_COUNT)
         return peri_op_name((peri_op)code);
-    return code < EVAL_T1 ? "sum" : code < EVAL_T2 ? "1 operation" : code < EVAL_T3 ? "2 operations" : "3 operations";
+    return code < EVAL_T1 ? "sum" : code < EVAL_T2 ? "operation" : code < EVAL_T3 ? "pair of operations" : "triple of operations";
 }
 
 /* Contiguous reads and writes of arrays outside of registers. */
@@ -58,11 +58,11 @@ static void describe_kernel(const eval_kernel *k, text_buffer *t)
             same += count[++code];
         if (same == 0)
             continue;
-        text_add(t, "%s%d %s", separator, (int)same, code_name(code));
+        text_add(t, "%s%d x %s", separator, (int)same, code_name(code));
         separator = ", ";
     }
     if (contiguous(k) > 0)
-        text_add(t, "%s%lld contiguous", separator, (long long)contiguous(k));
+        text_add(t, "%s%lld contiguous operands", separator, (long long)contiguous(k));
     text_add(t, "\n");
 }
 
