@@ -11,9 +11,12 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Up to this many unknowns a dense factorisation is at least as fast as a sparse one: its arithmetic costs less than
- * the sparse code's bookkeeping. Measured with KKT matrices of random problems; see plugins/linear/README.md. */
-enum { DENSE_UNKNOWNS = 48 };
+/*
+ * Up to DENSE_PIVOTED unknowns a dense factorisation with pivoting is faster than a sparse one with pivoting. Without
+ * pivoting the sparse one is always faster, but up to DENSE_SMALL unknowns by microseconds, for which the stability of
+ * pivoting is worth more. Measured: plugins/linear/README.md.
+ */
+enum { DENSE_SMALL = 48, DENSE_PIVOTED = 200 };
 
 struct peri_factor {
     peri_run *run;
@@ -66,10 +69,10 @@ static peri_status told(peri_factor *f, peri_status status)
 /* ---- which plugin ------------------------------------------------------------------------------------------------ */
 
 /* Dense solvers first for small systems, last for all others; then by rank. */
-static int64_t preference(const registry_entry *e, int64_t n)
+static int64_t preference(const registry_entry *e, uint64_t needs, int64_t n)
 {
     const int64_t dense = e->flags & PERI_FLAG_DENSE ? INT64_C(1) << 40 : 0;
-    return e->rank + (n <= DENSE_UNKNOWNS ? dense : -dense);
+    return e->rank + (n <= (needs & PERI_FLAG_INDEFINITE ? DENSE_PIVOTED : DENSE_SMALL) ? dense : -dense);
 }
 
 /* The best entry that is worse than `after` (NULL: the best of all), ties in the registry's order; NULL: none. */
@@ -83,8 +86,8 @@ static registry_entry *candidate(registry *r, uint64_t needs, int64_t n, const r
             seen = true;
         if (e == after || e->kind != PERI_KIND_LINEAR_SOLVER || (e->flags & needs) != needs)
             continue;
-        const int64_t value = preference(e, n), limit = after != NULL ? preference(after, n) : INT64_MAX;
-        if ((value < limit || (value == limit && seen)) && (best == NULL || value > preference(best, n)))
+        const int64_t value = preference(e, needs, n), limit = after != NULL ? preference(after, needs, n) : INT64_MAX;
+        if ((value < limit || (value == limit && seen)) && (best == NULL || value > preference(best, needs, n)))
             best = e;
     }
     return best;

@@ -172,7 +172,7 @@ static const char PAGE[] =
     "singular.\n"
     "\n"
     "Work n^3/3, memory 8 n^2 bytes: for systems of up to some hundred unknowns, or dense ones. The engine chooses it "
-    "for very\n"
+    "for\n"
     "small systems. It has no iterative refinement of its own; the pivoting is stable and cannot be strengthened.";
 
 static const peri_linear_solver_ops OPS = {.analyse = analyse, .factor = factor, .solve = solve};

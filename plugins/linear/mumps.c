@@ -5,6 +5,7 @@
  * and scaling look at them). Invariant: `id` is a live instance exactly while `alive`; nothing of MUMPS prints.
  */
 #include <dmumps_c.h>
+#include <float.h>
 #include <limits.h>
 #include <math.h>
 #include <perigee/plugin.h>
@@ -45,6 +46,9 @@ typedef struct {
 static const char *const ORDERINGS[] = {"automatic", "amd", "amf", "scotch", "pord", "qamd", NULL};
 static const int ORDERING_CODES[] = {7, 0, 2, 3, 4, 6};
 static const char *const SCALINGS[] = {"automatic", "none", "diagonal", "iterative", "thorough", NULL};
+
+enum { SCALE_AUTOMATIC, SCALE_NONE, SCALE_DIAGONAL, SCALE_ITERATIVE, SCALE_THOROUGH };
+
 static const int SCALING_CODES[] = {77, 0, 1, 7, 8};
 
 static const peri_option OPTION_LIST[] = {
@@ -122,12 +126,16 @@ static void set_controls(state *s)
     id->ICNTL(12) = s->opt.matching ? 0 : 1;
     id->ICNTL(7) = ORDERING_CODES[s->opt.ordering];
     id->ICNTL(8) = SCALING_CODES[s->opt.scaling];
+    /* With matching, the automatic scaling would be that of the first values for all later ones. */
+    if (s->opt.matching && s->opt.scaling == SCALE_AUTOMATIC)
+        id->ICNTL(8) = SCALING_CODES[SCALE_ITERATIVE];
     id->ICNTL(10) = (MUMPS_INT)s->opt.refinement;
     id->ICNTL(13) = 1; /* the root too by this code: it counts the negative pivots */
     id->ICNTL(14) = (MUMPS_INT)s->opt.memory;
     id->ICNTL(24) = 1; /* find null pivots */
     id->CNTL(1) = s->opt.pivot;
-    id->CNTL(3) = s->opt.singular;
+    /* Negative: absolute. Relative to the norm of a matrix that is not scaled it would say nothing. */
+    id->CNTL(3) = s->opt.scaling == SCALE_NONE ? -DBL_MIN : s->opt.singular;
 }
 
 static peri_status analyse(void *self, peri_run *run, const void *opt, const peri_pattern *pattern)
@@ -252,7 +260,8 @@ static const char PAGE[] =
     "inside the\n"
     "fronts and delayed pivots, by MUMPS in its sequential build. Any symmetric matrix; the inertia is exact up to "
     "rounding.\n"
-    "A pivot not larger than \"singular\" (relative to the scaled matrix) counts as zero, and the matrix as singular.\n"
+    "A pivot not larger than \"singular\" (relative to the scaled matrix) counts as zero, and the matrix as singular;\n"
+    "without scaling, exact zeros alone do.\n"
     "\n"
     "\"pivot\" is the relative threshold u of partial pivoting: 1e-6 is fast and mostly enough, as the interior point "
     "method checks\n"
