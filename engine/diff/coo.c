@@ -162,6 +162,36 @@ typedef struct {
     expr_id factor; /* [n] entries, or a scalar; -1: 1 */
 } linear_map;
 
+/* Entries that take each source once at the most, by source: the values are then read as they are, not permuted. */
+static peri_status in_source_order(coo_builder *b, int64_t n_sources, coo_group *group, int32_t *pick, int32_t *which)
+{
+    const int64_t n = group->n;
+    int32_t *at = mem_array(b->g->m, (size_t)n_sources, sizeof *at); /* 1 + the entry that takes a source; 0: none */
+    int32_t *copy = mem_array(b->g->m, (size_t)n, 3 * sizeof *copy);
+    bool once = at != NULL && copy != NULL;
+    const peri_status status = once ? PERI_OK : FAIL_NOMEM(b->g->ctx);
+    for (int64_t k = 0; k < n && once; k++) {
+        once = at[pick[k]] == 0;
+        at[pick[k]] = (int32_t)k + 1;
+        copy[3 * k] = group->row[k];
+        copy[3 * k + 1] = group->col[k];
+        copy[3 * k + 2] = which[k];
+    }
+    int64_t kept = 0;
+    for (int64_t j = 0; j < n_sources && once; j++) {
+        const int64_t k = (int64_t)at[j] - 1;
+        if (k < 0)
+            continue;
+        group->row[kept] = copy[3 * k];
+        group->col[kept] = copy[3 * k + 1];
+        which[kept] = copy[3 * k + 2];
+        pick[kept++] = (int32_t)j;
+    }
+    mem_array_free(b->g->m, at);
+    mem_array_free(b->g->m, copy);
+    return status;
+}
+
 static peri_status map_group(coo_builder *b, expr_id e, const coo_group *from, int64_t rows, const linear_map *map)
 {
     expr_graph *g = b->g;
@@ -174,6 +204,7 @@ static peri_status map_group(coo_builder *b, expr_id e, const coo_group *from, i
         return PERI_OK;
     coo_group *group;
     const coo_group old = *from; /* new_group may move the array */
+    const int64_t from_n = old.n;
     TRY(new_group(b, e, n, &group));
     int32_t *pick = arena_array(&b->data, (size_t)n, sizeof *pick);
     int32_t *which = arena_array(&b->data, (size_t)n, sizeof *which);
@@ -187,6 +218,7 @@ static peri_status map_group(coo_builder *b, expr_id e, const coo_group *from, i
             which[at] = (int32_t)k;
             pick[at++] = sorted.order[p];
         }
+    TRY(in_source_order(b, from_n, group, pick, which));
     TRY(coo_pick(g, old.value, n, pick, &group->value));
     if (map->factor < 0)
         return PERI_OK;

@@ -248,6 +248,85 @@ static peri_status roll_scatter(roller *r, const expr_node *node, expr_id *out)
     return status;
 }
 
+/* x[col] times the entries, in order of column: entry k of *order. */
+static peri_status picked_times(expr_graph *to, const expr_const *s, expr_id x, const int32_t *order, expr_id *out)
+{
+    int32_t *col = mem_array(to->m, (size_t)s->nnz, sizeof *col);
+    double *data = mem_array(to->m, (size_t)s->nnz, sizeof *data);
+    expr_id factor;
+    peri_status status = col != NULL && data != NULL ? PERI_OK : FAIL_NOMEM(to->ctx);
+    for (int64_t k = 0; k < s->nnz && status == PERI_OK; k++) {
+        col[k] = s->col[order[k]];
+        data[k] = s->data[order[k]];
+    }
+    if (status == PERI_OK)
+        status = expr_gather_list(to, x, s->nnz, 1, s->nnz, col, out);
+    if (status == PERI_OK)
+        status = expr_dense(to, s->nnz, 1, data, &factor);
+    if (status == PERI_OK)
+        status = expr_binary(to, PERI_OP_MUL, *out, factor, out);
+    mem_array_free(to->m, col);
+    mem_array_free(to->m, data);
+    return status;
+}
+
+/* Is there one entry a row? order: the entries as they are. Otherwise, one at the most a column? order: by column; row: of each in that order. */
+static bool one_per_row(const expr_const *s, int32_t *order, int32_t *row)
+{
+    for (int32_t i = 0; i < s->rows; i++) {
+        if (s->row_start[i + 1] - s->row_start[i] != 1)
+            return false;
+        order[i] = row[i] = i;
+    }
+    return true;
+}
+
+static bool one_per_column(const expr_const *s, int32_t *at, int32_t *order, int32_t *row)
+{
+    int32_t kept = 0;
+    for (int32_t i = 0; i < s->rows; i++)
+        for (int32_t k = s->row_start[i]; k < s->row_start[i + 1]; k++) {
+            if (at[2 * s->col[k]] != 0)
+                return false;
+            at[2 * s->col[k]] = k + 1;
+            at[2 * s->col[k] + 1] = i;
+        }
+    for (int32_t j = 0; j < s->cols; j++)
+        if (at[2 * j] != 0) {
+            order[kept] = at[2 * j] - 1;
+            row[kept++] = at[2 * j + 1];
+        }
+    return true;
+}
+
+/* The product of an incidence matrix and a vector is a gather, or a scatter: part of the kernels around it. *out = -1: another matrix. */
+static peri_status roll_incidence(roller *r, expr_id a, expr_id x, expr_id *out)
+{
+    expr_graph *to = r->to;
+    *out = -1;
+    if (expr_at(to, a)->op != PERI_OP_CONST || expr_size(to, a) == 1 || expr_at(to, x)->cols != 1)
+        return PERI_OK;
+    const expr_const s = to->consts.at[expr_at(to, a)->ref];
+    if (s.col == NULL || s.nnz == 0)
+        return PERI_OK;
+    int32_t *at = mem_array(to->m, 2 * (size_t)s.cols, sizeof *at);
+    const size_t most = (size_t)(s.nnz > s.rows ? s.nnz : s.rows);
+    int32_t *order = mem_array(to->m, most, sizeof *order), *row = mem_array(to->m, most, sizeof *row);
+    peri_status status = at != NULL && order != NULL && row != NULL ? PERI_OK : FAIL_NOMEM(to->ctx);
+    const int32_t *const lists[1] = {row};
+    if (status == PERI_OK && one_per_row(&s, order, row)) {
+        status = picked_times(to, &s, x, order, out);
+    } else if (status == PERI_OK && one_per_column(&s, at, order, row)) {
+        status = picked_times(to, &s, x, order, out);
+        if (status == PERI_OK)
+            status = expr_scatter_sum(to, s.rows, 1, 1, out, lists, out);
+    }
+    mem_array_free(to->m, at);
+    mem_array_free(to->m, order);
+    mem_array_free(to->m, row);
+    return status;
+}
+
 static peri_status roll_array(roller *r, expr_id e)
 {
     expr_graph *to = r->to, *from = r->from;
@@ -280,6 +359,9 @@ static peri_status roll_array(roller *r, expr_id e)
     case PERI_OP_CALLGRAD:
         TRY(expr_call(to, &from->calls.at[node.ref], args[0], out));
         return expr_callgrad(to, *out, out);
+    case PERI_OP_MATMUL:
+        TRY(roll_incidence(r, args[0], args[1], out));
+        return *out >= 0 ? PERI_OK : expr_op(to, PERI_OP_MATMUL, n, args, out);
     default:
         return expr_op(to, (peri_op)node.op, n, args, out);
     }

@@ -92,14 +92,14 @@ static peri_status sort_sinks(eval_compiler *c, eval_sink **sorted, int64_t **st
         return FAIL_NOMEM(c->g->ctx);
     int32_t top = 0;
     for (int64_t k = 0; k < c->sinks.n; k++) {
-        (*start)[c->sinks.at[k].kernel + 2]++;
+        (*start)[c->sinks.at[k].kernel + 2] += c->sinks.at[k].kind != SINK_NONE;
         top = c->sinks.at[k].rank > top ? c->sinks.at[k].rank : top;
     }
     for (int64_t k = 0; k < c->groups.n; k++)
         (*start)[k + 2] += (*start)[k + 1];
     for (int32_t rank = 0; rank <= top; rank++)
         for (int64_t k = 0; k < c->sinks.n; k++)
-            if (c->sinks.at[k].rank == rank)
+            if (c->sinks.at[k].rank == rank && c->sinks.at[k].kind != SINK_NONE)
                 (*sorted)[(*start)[c->sinks.at[k].kernel + 1]++] = c->sinks.at[k];
     return PERI_OK;
 }

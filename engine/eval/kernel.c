@@ -509,7 +509,7 @@ static peri_status allocate(kernel *k)
 
 /* ---- the finished kernel -------------------------------------------------------------------------------------------------------------------------- */
 
-enum { CACHE = 3072, SHORTEST_BLOCK = 64, REGISTER_GAP = 8 }; /* numbers; the gap keeps registers from sharing cache sets */
+enum { CACHE = 4096, SHORTEST_BLOCK = 64, REGISTER_GAP = 8 }; /* numbers; the gap keeps registers from sharing cache sets */
 
 static void choose_block(kernel *k)
 {
@@ -658,6 +658,7 @@ static peri_status finish_zeros(kernel *k)
         return nomem(k);
     for (int64_t j = 0; j < group->zeros.n; j++) {
         k->out->zeros[j].n = group->zeros.at[j].n;
+        k->out->zeros[j].from = group->zeros.at[j].from;
         TRY(eval_point(c, &k->out->zeros[j].at, group->zeros.at[j].place));
     }
     return PERI_OK;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * levels.c - which node is computed when: kinds, levels, and the kernels that VALUEs belong to. A VALUE first gets the lowest level that its
- * arguments allow; one that only later kernels of its size read moves there, so that it need not be stored.
+ * arguments allow, then the highest that its readers allow, so that it need not be stored; unless more would be stored for that.
  */
 #include "eval/plan.h"
 #include <string.h>
@@ -155,37 +155,85 @@ static void find_levels(eval_compiler *c)
 
 /* ---- later levels for what only later kernels read ------------------------------------------------------------------------------ */
 
-/* Moving e pays unless it makes more than one other value be stored for it. */
-static bool pays(const eval_compiler *c, expr_id e)
+/* As late as its readers allow; what leaves the kernels stays. first_use: levels + 1, 0: not used yet */
+static void sink_all(eval_compiler *c, int32_t *first_use)
 {
-    const expr_id *args;
-    const int32_t n = expr_args(c->g, e, &args);
-    int shared = 0;
-    for (int32_t k = 0; k < n; k++) {
-        const expr_id a = eval_arg(c, args[k]);
-        shared += is_inside(c, e, a) && (c->uses[a] > 1 || (c->flags[a] & FLAG_OUTSIDE));
-    }
-    return shared <= 1;
-}
-
-static peri_status sink_values(eval_compiler *c)
-{
-    int32_t *first_use = arena_array(&c->data, (size_t)c->top + 1, sizeof *first_use);
-    if (first_use == NULL)
-        return FAIL_NOMEM(c->g->ctx);
     for (expr_id e = c->top; e >= 0; e--) {
         const expr_id *args;
         if (c->kind[e] != KIND_VALUE)
             continue;
-        if (!(c->flags[e] & (FLAG_OUTSIDE | FLAG_DEMAND)) && first_use[e] - 1 > c->level[e] && pays(c, e))
+        if (!(c->flags[e] & (FLAG_OUTSIDE | FLAG_DEMAND)) && first_use[e] - 1 > c->level[e])
             c->level[e] = first_use[e] - 1;
         const int32_t n = expr_args(c->g, e, &args);
-        for (int32_t k = 0; k < n; k++) { /* levels + 1; 0: not used yet */
+        for (int32_t k = 0; k < n; k++) {
             const expr_id a = eval_arg(c, args[k]);
             if (is_inside(c, e, a) && (first_use[a] == 0 || first_use[a] > c->level[e] + 1))
                 first_use[a] = c->level[e] + 1;
         }
     }
+}
+
+/* later[a]: how many VALUEs of later levels read a, for which it has to be stored */
+static void count_later(const eval_compiler *c, int32_t *later)
+{
+    for (expr_id e = 0; e <= c->top; e++) {
+        const expr_id *args;
+        if (c->kind[e] != KIND_VALUE)
+            continue;
+        const int32_t n = expr_args(c->g, e, &args);
+        for (int32_t k = 0; k < n; k++) {
+            const expr_id a = eval_arg(c, args[k]);
+            later[a] += is_inside(c, e, a) && c->level[a] < c->level[e];
+        }
+    }
+}
+
+/* The lowest level at which e could be, and how many arguments are stored for it alone. */
+static int32_t lowest_level(const eval_compiler *c, expr_id e, const int32_t *later, int32_t *alone)
+{
+    const expr_id *args;
+    const int32_t n = expr_args(c->g, e, &args);
+    int32_t level = 0;
+    *alone = 0;
+    for (int32_t k = 0; k < n; k++) {
+        const expr_id a = eval_arg(c, args[k]);
+        const int32_t at = is_inside(c, e, a) ? c->level[a] : c->level[a] + 1;
+        level = at > level ? at : level;
+        *alone += is_inside(c, e, a) && c->level[a] < c->level[e] && later[a] == 1 && !(c->flags[a] & FLAG_DEMAND) &&
+                  !(k > 0 && eval_arg(c, args[k - 1]) == a);
+    }
+    return level;
+}
+
+/* Where two stored arguments serve one VALUE, it is better computed early and stored itself. */
+static void raise_some(eval_compiler *c, int32_t *later)
+{
+    for (expr_id e = 0; e <= c->top; e++) {
+        const expr_id *args;
+        int32_t alone;
+        if (c->kind[e] != KIND_VALUE || (c->flags[e] & FLAG_OUTSIDE))
+            continue;
+        const int32_t level = lowest_level(c, e, later, &alone), n = expr_args(c->g, e, &args);
+        if (alone < 2 || level >= c->level[e])
+            continue;
+        for (int32_t k = 0; k < n; k++) {
+            const expr_id a = eval_arg(c, args[k]);
+            later[a] -= is_inside(c, e, a) && c->level[a] < c->level[e] && c->level[a] >= level;
+        }
+        c->level[e] = level;
+        later[e] = c->uses[e]; /* its readers stay where they are */
+    }
+}
+
+static peri_status sink_values(eval_compiler *c)
+{
+    int32_t *first_use = arena_array(&c->data, (size_t)c->top + 1, sizeof *first_use);
+    int32_t *later = arena_array(&c->data, (size_t)c->top + 1, sizeof *later);
+    if (first_use == NULL || later == NULL)
+        return FAIL_NOMEM(c->g->ctx);
+    sink_all(c, first_use);
+    count_later(c, later);
+    raise_some(c, later);
     return PERI_OK;
 }
 

@@ -31,7 +31,7 @@ typedef struct {
     int64_t n_cells, n_accs, n_zeros, n_regs;
     struct eval_cell { double *cell; const double *from; } *cells; /* scalars to be spread before it starts */
     struct eval_acc { double *lanes; double *out; int32_t op; } *accs;
-    struct eval_zero { double *at; int64_t n; } *zeros;            /* filled with 0 before it starts */
+    struct eval_zero { double *at; int64_t n; const double *from; } *zeros; /* filled before it starts: from constants, or with 0 */
     int64_t n_streams;             /* arrays too large for the cache: the next block of each is fetched while one is worked on; else 0 */
     const double **streams;
     double bytes;                                                  /* read and written outside of registers, an estimate */
@@ -78,7 +78,7 @@ struct eval_program {
 enum { KIND_SOURCE = 1, KIND_VALUE, KIND_VIEW, KIND_STACK, KIND_SCATTER, KIND_REDUCED, KIND_ARRAY };
 enum { FLAG_NEED = 1, FLAG_DEMAND = 2, FLAG_OUTSIDE = 4 }; /* needed; in memory; used by other than VALUEs of its size */
 
-enum { SINK_STORE, SINK_REDUCE, SINK_SCATTER };
+enum { SINK_STORE, SINK_REDUCE, SINK_SCATTER, SINK_NONE };
 typedef struct {
     int32_t kind, kernel;
     expr_id value;
@@ -94,7 +94,7 @@ typedef struct {
 typedef struct {
     int64_t size;
     int32_t level, order; /* order: position in the program's kernels */
-    VEC(struct eval_zero_range { eval_place place; int64_t n; }) zeros;
+    VEC(struct eval_zero_range { eval_place place; int64_t n; const double *from; }) zeros;
 } eval_group;
 
 typedef struct {

@@ -46,8 +46,13 @@ static void finish_sum(const struct eval_acc *s)
 
 static void start_kernel(const eval_kernel *k)
 {
-    for (int64_t j = 0; j < k->n_zeros; j++)
-        memset(k->zeros[j].at, 0, (size_t)k->zeros[j].n * sizeof *k->zeros[j].at);
+    for (int64_t j = 0; j < k->n_zeros; j++) {
+        const size_t bytes = (size_t)k->zeros[j].n * sizeof *k->zeros[j].at;
+        if (k->zeros[j].from != NULL)
+            memcpy(k->zeros[j].at, k->zeros[j].from, bytes);
+        else
+            memset(k->zeros[j].at, 0, bytes);
+    }
     for (int64_t j = 0; j < k->n_cells; j++)
         for (int l = 0; l < EVAL_LANES && k->cells[j].from != NULL; l++)
             k->cells[j].cell[l] = *k->cells[j].from;

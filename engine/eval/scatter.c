@@ -3,7 +3,7 @@
  * scatter.c - sums of scatters: which argument may store because it is the first to reach its places, which must add, and what has to be zero
  * beforehand. Kernels run one after the other, and within a kernel all sinks work block by block. So an argument stores when no earlier kernel reaches
  * its places, it reaches none twice, and the other arguments of its kernel either never reach them, or only after it: all are arithmetic
- * sequences with one stride and it is the one furthest ahead.
+ * sequences with one stride and it is the one furthest ahead. Constant arguments are an image that is copied before.
  */
 #include "eval/plan.h"
 #include <string.h>
@@ -102,7 +102,7 @@ static peri_status zero_rest(eval_compiler *c, expr_id e, eval_group *first, con
         end[ranges++] = j + 1;
     }
     for (int64_t r = 0; r < ranges; r++) {
-        struct eval_zero_range range = {c->place[e], end[r] - begin[r]};
+        struct eval_zero_range range = {c->place[e], end[r] - begin[r], NULL};
         range.place.offset += begin[r];
         if (!vec_push(c->m, &first->zeros, range))
             return FAIL_NOMEM(c->g->ctx);
@@ -110,21 +110,78 @@ static peri_status zero_rest(eval_compiler *c, expr_id e, eval_group *first, con
     return PERI_OK;
 }
 
+/* ---- constants -------------------------------------------------------------------------------------------------------------- */
+
+static bool is_constant(const eval_compiler *c, const eval_sink *s)
+{
+    double value;
+    return expr_at(c->g, s->value)->op == PERI_OP_CONST || expr_constant_value(c->g, s->value, &value);
+}
+
+static void add_to_image(const eval_compiler *c, const eval_sink *s, double *image)
+{
+    const expr_list *list = list_of(c, s);
+    double value = 0;
+    const bool same = expr_constant_value(c->g, s->value, &value);
+    for (int64_t i = 0; i < list->n; i++)
+        image[list->at[i]] += same ? value : expr_const_data(c->g, s->value)[i];
+}
+
+/* Constants are summed up now, when they are more than a few: the scatter starts from a copy. Removes their sinks. */
+static peri_status make_image(eval_compiler *c, expr_id e, int64_t n, eval_sink **sinks, bool *made)
+{
+    const int64_t size = eval_size(c, e);
+    int64_t entries = 0;
+    for (int64_t k = 0; k < n; k++)
+        entries += is_constant(c, sinks[k]) ? list_of(c, sinks[k])->n : 0;
+    *made = 4 * entries > size;
+    if (!*made)
+        return PERI_OK;
+    struct eval_zero_range range = {c->place[e], size, NULL};
+    double *image = arena_array(&c->program->data, (size_t)size, sizeof *image);
+    range.from = image;
+    if (image == NULL || !vec_push(c->m, &c->groups.at[sinks[0]->kernel].zeros, range))
+        return FAIL_NOMEM(c->g->ctx);
+    for (int64_t k = 0; k < n; k++)
+        if (is_constant(c, sinks[k])) {
+            add_to_image(c, sinks[k], image);
+            sinks[k]->kind = SINK_NONE;
+        }
+    return PERI_OK;
+}
+
+/* The others may store where no constant is. */
+static int64_t drop_constants(const eval_compiler *c, int64_t n, eval_sink **sinks, unsigned char *touched)
+{
+    int64_t kept = 0;
+    for (int64_t k = 0; k < n; k++) {
+        const expr_list *list = list_of(c, sinks[k]);
+        for (int64_t i = 0; i < list->n && sinks[k]->kind == SINK_NONE; i++)
+            touched[list->at[i]] = 255;
+        if (sinks[k]->kind != SINK_NONE)
+            sinks[kept++] = sinks[k];
+    }
+    return kept;
+}
+
 static peri_status plan_node(eval_compiler *c, expr_id e, int64_t n, eval_sink **sinks)
 {
     const size_t size = (size_t)eval_size(c, e);
     unsigned char *touched = mem_array(c->m, size, 1), *stored = mem_array(c->m, size, 1);
     peri_status status = touched != NULL && stored != NULL ? PERI_OK : FAIL_NOMEM(c->g->ctx);
-    int64_t begin = 0;
-    while (status == PERI_OK && begin < n) {
-        int64_t end = begin;
+    eval_group *first = &c->groups.at[sinks[0]->kernel];
+    bool image = false;
+    if (status == PERI_OK)
+        status = make_image(c, e, n, sinks, &image);
+    if (status == PERI_OK && image)
+        n = drop_constants(c, n, sinks, touched);
+    for (int64_t begin = 0, end = 0; status == PERI_OK && begin < n; begin = end) {
         while (end < n && sinks[end]->kernel == sinks[begin]->kernel)
             find_stride(c, sinks[end++]);
         plan_kernel(c, end - begin, sinks + begin, touched, stored);
-        begin = end;
     }
-    if (status == PERI_OK)
-        status = zero_rest(c, e, &c->groups.at[sinks[0]->kernel], stored);
+    if (status == PERI_OK && !image)
+        status = zero_rest(c, e, first, stored);
     mem_array_free(c->m, touched);
     mem_array_free(c->m, stored);
     return status;

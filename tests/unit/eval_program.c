@@ -4,6 +4,7 @@
  * their failures; outputs in parts of the caller's arrays; out of memory at every allocation; what a program says of itself.
  */
 #include "base/context.h"
+#include "diff/diff.h"
 #include "eval/program.h"
 #include "tap/tap.h"
 #include <math.h>
@@ -176,6 +177,99 @@ static void test_running_sums(int64_t n)
     fixture_release(&f);
 }
 
+/* ---- incidence matrices: diff_roll makes gathers and scatters of their products ------------------------------------------------ */
+
+/* kind 0: one entry a row; 1: one a column, some columns empty; 2: a permutation; 3: none of these */
+static expr_id incidence(fixture *f, int64_t rows, int64_t cols, int kind)
+{
+    int64_t *start = calloc((size_t)rows + 1, sizeof *start), *col = calloc((size_t)(rows + cols), sizeof *col), nnz = 0;
+    double *data = calloc((size_t)(rows + cols), sizeof *data);
+    expr_id s;
+    for (int64_t i = 0; i < rows; i++) {
+        if (kind == 0 || kind == 2)
+            col[nnz++] = kind == 2 ? (i * 3 + 1) % cols : (i * i + 2) % cols;
+        for (int64_t j = i; kind == 1 && j < cols; j += rows)
+            if (j % 5 != 4)
+                col[nnz++] = j;
+        for (int64_t j = 0; kind == 3 && j < i % 3; j++)
+            col[nnz++] = (i / 2 + j) % cols;
+        start[i + 1] = nnz;
+    }
+    for (int64_t k = 0; k < nnz; k++)
+        data[k] = uniform(-2, 2);
+    check(expr_sparse(f->g, rows, cols, nnz, start, col, data, &s));
+    free(start);
+    free(col);
+    free(data);
+    return s;
+}
+
+static void test_incidence(int64_t rows, int64_t cols, int kind)
+{
+    fixture f;
+    diff_sparse jac;
+    expr_id rolled, x;
+    fixture_init(&f, cols);
+    const expr_id e = two(&f, PERI_OP_MATMUL, incidence(&f, rows, cols, kind), one(&f, PERI_OP_SIN, f.x));
+    expr_graph *to = expr_graph_new(f.ctx);
+    double *want = calloc((size_t)rows, sizeof *want), *got = calloc((size_t)rows, sizeof *got);
+    double *entries = calloc((size_t)(rows + cols), sizeof *entries), *product = calloc((size_t)rows, sizeof *product);
+    const double *const inputs[EXPR_IN_COUNT] = {[EXPR_IN_X] = f.in};
+    double *const outputs[2] = {got, entries};
+    eval_program *p;
+    check(expr_interpret(f.g, 1, &e, inputs, &want));
+    check(diff_roll(f.g, 1, &e, to, &rolled));
+    check(expr_input(to, EXPR_IN_X, 0, cols, 1, &x));
+    check(diff_jacobian(to, rolled, 0, cols, &jac));
+    const eval_output wanted[2] = {{rolled, 0, 0}, {jac.values, 1, 0}};
+    check(eval_compile(to, 2, wanted, &p));
+    eval_stats stats;
+    eval_get_stats(p, &stats);
+    is_int(stats.array_calls, kind == 3, "array calls for an incidence matrix of kind %d, %lld x %lld", kind, (long long)rows, (long long)cols);
+    check(eval_run(p, inputs, outputs));
+    all_close(rows, got, want, 1e-14, 1e-14, "its product");
+    for (int64_t j = 0; j < cols; j++) /* J diag(1 / cos x) sin x = A sin x */
+        for (int64_t k = jac.start[j]; k < jac.start[j + 1]; k++)
+            product[jac.index[k]] += entries[k] / cos(f.in[j]) * sin(f.in[j]);
+    all_close(rows, product, want, 1e-13, 1e-13, "and Jacobian");
+    eval_free(p);
+    diff_sparse_free(to, &jac);
+    expr_graph_free(to);
+    free(want);
+    free(got);
+    free(entries);
+    free(product);
+    fixture_release(&f);
+}
+
+/* ---- scatters of constants ----------------------------------------------------------------------------------------------------------- */
+
+static void test_constant_scatter(int64_t n, bool also_variable)
+{
+    fixture f;
+    fixture_init(&f, n);
+    double *data = calloc((size_t)n, sizeof *data);
+    int32_t *even = calloc((size_t)n, sizeof *even), *third = calloc((size_t)n, sizeof *third);
+    expr_id constant, same, e;
+    for (int64_t k = 0; k < n; k++) {
+        data[k] = uniform(-1, 1);
+        even[k] = (int32_t)(2 * k);
+        third[k] = (int32_t)(3 * k % (2 * n));
+    }
+    check(expr_dense(f.g, n, 1, data, &constant));
+    check(expr_full(f.g, n, 1, 2.5, &same));
+    const expr_id args[4] = {constant, one(&f, PERI_OP_EXP, f.x), same, one(&f, PERI_OP_SIN, f.x)};
+    const int32_t *const lists[4] = {even, third, third, even};
+    const expr_id fixed[2] = {constant, same};
+    const int32_t *const fixed_lists[2] = {even, third};
+    check(also_variable ? expr_scatter_sum(f.g, 2 * n, 1, 4, args, lists, &e) : expr_scatter_sum(f.g, 2 * n, 1, 2, fixed, fixed_lists, &e));
+    against_interpreter(&f, e, 1e-14, also_variable ? "scatter of constants and others" : "scatter of constants only", n);
+    free(data);
+    free(even);
+    free(third);
+    fixture_release(&f);
+}
+
 /* ---- foreign functions --------------------------------------------------------------------------------------------------------------- */
 
 static int sum_of_squares(void *ud, int64_t n, const double *x, double *out)
@@ -311,6 +405,15 @@ int main(void)
         test_square(sizes[k]);
         test_sparse(sizes[k]);
         test_running_sums(sizes[k]);
+    }
+    for (int kind = 0; kind < 4; kind++) {
+        test_incidence(40, 40, kind);
+        test_incidence(31, 77, kind == 2 ? 1 : kind);
+        test_incidence(100, 13, kind == 2 ? 0 : kind == 1 ? 3 : kind);
+    }
+    for (int64_t n = 1; n < 1000; n = 7 * n + 1) {
+        test_constant_scatter(n, true);
+        test_constant_scatter(n, false);
     }
     test_calls();
     test_outputs();
