@@ -249,6 +249,11 @@ static int32_t terms_of(const roller *r, expr_id e)
     return e >= 0 && (r->flags[e] & ROLL_SCALAR) ? r->terms[e] : 1;
 }
 
+static bool is_sum(int op)
+{
+    return op == PERI_OP_ADD || op == PERI_OP_SUB || op == PERI_OP_NEG;
+}
+
 /* Is this part split further? Long sums are, and the short beginning of one: what was added up before it became long. The differences that a user wrote
  * as terms are left whole, so that what cancels in a term still does. */
 static bool is_split(const roller *r, const struct part *top, expr_id head)
@@ -256,8 +261,7 @@ static bool is_split(const roller *r, const struct part *top, expr_id head)
     const int op = expr_at(r->from, top->e)->op;
     if (top->e == head || roll_is_chain(r, top->e))
         return true;
-    return top->spine && (r->flags[top->e] & (ROLL_SCALAR | ROLL_MATERIAL)) == ROLL_SCALAR &&
-           (op == PERI_OP_ADD || op == PERI_OP_SUB || op == PERI_OP_NEG);
+    return top->spine && (r->flags[top->e] & (ROLL_SCALAR | ROLL_MATERIAL)) == ROLL_SCALAR && is_sum(op);
 }
 
 /* The terms of the long sum that ends at `head`. */
@@ -457,11 +461,39 @@ static peri_status build_all(grouper *p)
 {
     for (int64_t k = 0; k < p->groups.n; k++) {
         group *q = p->groups.at[k];
+        if (q->n == 0)
+            continue;
         TRY(build_vector(p, q));
         for (int64_t i = 0; i < q->node.n; i++) {
             p->r->image[q->node.at[i]] = q->vector;
             p->r->place[q->node.at[i]] = (int32_t)i;
         }
+    }
+    return PERI_OK;
+}
+
+/* A form with few instances that is a sum: its terms may be common where the whole is not, as the rows of a network's balances are. */
+static bool is_rare_sum(const roller *r, const group *q)
+{
+    return !q->terms && q->n > 0 && q->n < ROLL_RARE && is_sum(expr_at(r->from, q->node.at[0])->op) && r->terms[q->node.at[0]] > 1;
+}
+
+/* Where rare sums come in many forms, they are added up from their terms; heads and constant have room for all. */
+static peri_status split_rare(grouper *p, expr_id *heads, double *constant, int64_t *n_heads)
+{
+    const int64_t n = p->groups.n;
+    int64_t rare = 0;
+    for (int64_t k = 0; k < n; k++)
+        rare += is_rare_sum(p->r, p->groups.at[k]);
+    for (int64_t k = 0; k < n && rare > ROLL_FORMS; k++) {
+        group *q = p->groups.at[k];
+        if (!is_rare_sum(p->r, q))
+            continue;
+        for (int64_t i = 0; i < q->n; i++) {
+            TRY(add_sum(p, q->node.at[i], (int32_t)*n_heads, &constant[*n_heads]));
+            heads[(*n_heads)++] = q->node.at[i];
+        }
+        q->n = q->node.n = 0;
     }
     return PERI_OK;
 }
@@ -485,6 +517,8 @@ peri_status roll_group(roller *r, int64_t n, const expr_id *scalars)
             status = add_plain(&p, scalars[k]);
         }
     }
+    if (status == PERI_OK)
+        status = split_rare(&p, heads, constant, &n_heads);
     if (status == PERI_OK)
         status = build_all(&p);
     if (status == PERI_OK)
