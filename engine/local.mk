@@ -59,6 +59,7 @@ engine_sources = \
 	engine/expr/interp.c \
 	engine/expr/node.c \
 	engine/expr/node.h \
+	engine/expr/part.c \
 	engine/expr/print.c \
 	engine/expr/scalar.c \
 	engine/expr/substitute.c \
@@ -87,6 +88,7 @@ engine_sources = \
 	engine/diff/group.c \
 	engine/diff/hessian.c \
 	engine/diff/internal.h \
+	engine/diff/local.c \
 	engine/diff/partial.c \
 	engine/diff/roll.c \
 	engine/diff/roll.h \

@@ -46,11 +46,10 @@ void diff_sweep_mark(diff_sweep *s, int64_t n_wrt, const expr_id *wrt)
     }
 }
 
-peri_status diff_sweep_init(diff_sweep *s, expr_graph *g, bool local, int64_t n_roots, const expr_id *roots)
+peri_status diff_sweep_init(diff_sweep *s, expr_graph *g, int64_t n_roots, const expr_id *roots)
 {
     memset(s, 0, sizeof *s);
     s->g = g;
-    s->local = local;
     s->top = -1;
     arena_init(&s->data, g->m);
     for (int64_t k = 0; k < n_roots; k++)
@@ -80,7 +79,7 @@ peri_status diff_sweep_add(diff_sweep *s, expr_id to, expr_id value)
     expr_graph *g = s->g;
     if (!s->depends[to] || diff_is_zero(g, value))
         return PERI_OK;
-    if (!s->local && expr_size(g, to) == 1 && expr_size(g, value) > 1)
+    if (expr_size(g, to) == 1 && expr_size(g, value) > 1)
         TRY(expr_unary(g, PERI_OP_SUM, value, &value));
     if (s->sum[to] >= 0)
         return expr_binary(g, PERI_OP_ADD, s->sum[to], value, &s->sum[to]);
@@ -138,14 +137,12 @@ static peri_status scattered(diff_sweep *s, expr_id e, expr_id *out)
     return expr_scatter_sum(s->g, expr_at(s->g, e)->rows, expr_at(s->g, e)->cols, kept, args, lists, out);
 }
 
-/* The whole adjoint of e, shaped as e; -1: none. In local sweeps it may have the instances' shape, or be a scalar. */
+/* The whole adjoint of e, shaped as e; -1: none. */
 peri_status diff_sweep_total(diff_sweep *s, expr_id e, expr_id *out)
 {
     expr_graph *g = s->g;
     expr_id part;
     *out = s->sum[e];
-    if (s->local)
-        return PERI_OK;
     if (*out >= 0)
         TRY(expr_broadcast(g, *out, expr_at(g, e)->rows, expr_at(g, e)->cols, out));
     if (s->first[e] < 0)
@@ -440,7 +437,7 @@ peri_status diff_adjoint(expr_graph *g, int64_t n_roots, const expr_id *roots, c
                          const expr_id *wrt, expr_id *out)
 {
     diff_sweep s;
-    peri_status status = diff_sweep_init(&s, g, false, n_roots, roots);
+    peri_status status = diff_sweep_init(&s, g, n_roots, roots);
     if (status == PERI_OK)
         status = run_sweep(&s, n_roots, roots, seeds, n_wrt, wrt);
     for (int64_t k = 0; k < n_wrt && status == PERI_OK; k++) {
@@ -448,19 +445,6 @@ peri_status diff_adjoint(expr_graph *g, int64_t n_roots, const expr_id *roots, c
         if (status == PERI_OK && out[k] < 0)
             status = expr_full(g, expr_at(g, wrt[k])->rows, expr_at(g, wrt[k])->cols, 0, &out[k]);
     }
-    diff_sweep_release(&s);
-    return status;
-}
-
-peri_status diff_adjoint_local(expr_graph *g, int64_t n_roots, const expr_id *roots, const expr_id *seeds, int64_t n_wrt,
-                               const expr_id *wrt, expr_id *out)
-{
-    diff_sweep s;
-    peri_status status = diff_sweep_init(&s, g, true, n_roots, roots);
-    if (status == PERI_OK)
-        status = run_sweep(&s, n_roots, roots, seeds, n_wrt, wrt);
-    for (int64_t k = 0; k < n_wrt && status == PERI_OK; k++)
-        out[k] = wrt[k] <= s.top ? s.sum[wrt[k]] : -1;
     diff_sweep_release(&s);
     return status;
 }

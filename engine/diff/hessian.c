@@ -446,7 +446,7 @@ peri_status diff_hessian(expr_graph *g, expr_id root, int64_t x0, int64_t n, int
     out->values = PERI_NO_EXPR;
     peri_status status = coo_init(&b.coo, g, root, x0, n, 8 * limit + 1000000);
     if (status == PERI_OK)
-        status = diff_sweep_init(&b.sweep, g, false, 1, &root);
+        status = diff_sweep_init(&b.sweep, g, 1, &root);
     else
         b.sweep.g = g;
     if (status == PERI_OK)

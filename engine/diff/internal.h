@@ -19,7 +19,6 @@ typedef struct {
 typedef struct {
     expr_graph *g;
     expr_id top;            /* nodes above it are new and never visited */
-    bool local;             /* scalars' adjoints are kept by instance */
     unsigned char *depends; /* [top + 1] */
     unsigned char *leaf;    /* [top + 1] */
     expr_id *sum;           /* [top + 1] sum of the contributions so far, -1: none */
@@ -28,7 +27,7 @@ typedef struct {
     arena data;
 } diff_sweep;
 
-peri_status diff_sweep_init(diff_sweep *s, expr_graph *g, bool local, int64_t n_roots, const expr_id *roots);
+peri_status diff_sweep_init(diff_sweep *s, expr_graph *g, int64_t n_roots, const expr_id *roots);
 void diff_sweep_release(diff_sweep *s);
 void diff_sweep_mark(diff_sweep *s, int64_t n_wrt, const expr_id *wrt);
 peri_status diff_sweep_add(diff_sweep *s, expr_id to, expr_id value);
@@ -36,8 +35,9 @@ peri_status diff_sweep_total(diff_sweep *s, expr_id e, expr_id *out); /* the who
 peri_status diff_sweep_back(diff_sweep *s, expr_id e, expr_id adj);  /* to e's arguments */
 
 /*
- * adjoint.c: as diff_adjoint, entry by entry: every node between roots and wrt is elementwise over one set of instances, and scalars' adjoints are not
- * summed over the instances. out[k]: the instances' shape or a scalar (the same for all); PERI_NO_EXPR where independent.
+ * local.c: as diff_adjoint, entry by entry: every node between roots and wrt is elementwise over one set of instances, and scalars' adjoints are not
+ * summed over the instances. out[k]: the instances' shape or a scalar (the same for all); PERI_NO_EXPR where independent. Takes time for the nodes
+ * between, not for the graph.
  */
 peri_status diff_adjoint_local(expr_graph *g, int64_t n_roots, const expr_id *roots, const expr_id *seeds, int64_t n_wrt,
                                const expr_id *wrt, expr_id *out);

@@ -11,9 +11,6 @@ peri_status expr_intern_list(expr_graph *g, expr_node node, int64_t n, int64_t l
 peri_status expr_intern_const(expr_graph *g, expr_const value, int64_t *ref); /* data copied */
 peri_status expr_intern_list_data(expr_graph *g, int64_t n, const int32_t *index, int64_t *ref);
 
-/* substitute.c */
-peri_status expr_image(expr_graph *g, expr_id e, const expr_id *image, expr_id *out);  /* on its arguments' images */
-
 /* fold.c */
 bool expr_is_const(const expr_graph *g, expr_id e);   /* CONST, or a broadcast of a scalar CONST */
 bool expr_is_sparse(const expr_graph *g, expr_id e);  /* CONST with compressed rows */

@@ -50,23 +50,32 @@ peri_status expr_remake(expr_graph *g, expr_id e, const expr_id *args, expr_id *
     }
 }
 
-/* Replaces the arguments of e by their images; the node itself where none changed. */
-peri_status expr_image(expr_graph *g, expr_id e, const expr_id *image, expr_id *out)
+typedef struct {
+    expr_part part;
+    expr_id *image; /* [part.nodes.n] */
+} image_map;
+
+static expr_id image_of(const image_map *map, expr_id e)
+{
+    const int64_t at = expr_part_at(&map->part, e);
+    return at < 0 ? e : map->image[at];
+}
+
+/* The node with its arguments' images; itself where none changed. */
+static peri_status rebuilt(expr_graph *g, const image_map *map, expr_id e, expr_id *out)
 {
     const expr_id *list;
     expr_id few[3], *args = few;
     const int32_t n = expr_args(g, e, &list);
-    bool same = true;
-    for (int32_t k = 0; k < n; k++)
-        same = same && image[list[k]] == list[k];
-    *out = e;
-    if (same)
-        return PERI_OK;
     if (n > 3 && (args = mem_array(g->m, (size_t)n, sizeof *args)) == NULL)
         return FAIL_NOMEM(g->ctx);
-    for (int32_t k = 0; k < n; k++)
-        args[k] = image[list[k]];
-    const peri_status status = expr_remake(g, e, args, out);
+    bool same = true;
+    for (int32_t k = 0; k < n; k++) {
+        args[k] = image_of(map, list[k]);
+        same = same && args[k] == list[k];
+    }
+    *out = e;
+    const peri_status status = same ? PERI_OK : expr_remake(g, e, args, out);
     if (args != few)
         mem_array_free(g->m, args);
     return status;
@@ -81,35 +90,46 @@ static peri_status check_pair(expr_graph *g, expr_id from, expr_id to)
     return PERI_OK;
 }
 
-/* A part of a replaced input (x[3] when x is replaced): a gather of an INPUT that lies within it is found by its source. */
+/* Nodes before the first replaced one cannot contain any. */
+static bool can_contain(const expr_graph *g, expr_id e, const void *ud)
+{
+    (void)g;
+    return e > *(const expr_id *)ud;
+}
+
+static peri_status make_images(image_map *map, expr_graph *g, int64_t n, const expr_id *from, const expr_id *to)
+{
+    const int64_t size = map->part.nodes.n;
+    map->image = mem_array(g->m, (size_t)size, sizeof *map->image);
+    if (map->image == NULL)
+        return FAIL_NOMEM(g->ctx);
+    for (int64_t k = 0; k < size; k++)
+        map->image[k] = PERI_NO_EXPR;
+    for (int64_t k = n; k-- > 0;) { /* the first of equal ones counts */
+        const int64_t at = expr_part_at(&map->part, from[k]);
+        if (at >= 0)
+            map->image[at] = to[k];
+    }
+    for (int64_t k = 0; k < size; k++)
+        if (map->image[k] == PERI_NO_EXPR)
+            TRY(rebuilt(g, map, map->part.nodes.at[k], &map->image[k]));
+    return PERI_OK;
+}
+
 peri_status expr_substitute(expr_graph *g, int64_t n_roots, const expr_id *roots, int64_t n, const expr_id *from,
                             const expr_id *to, expr_id *out)
 {
-    expr_id top = -1;
-    for (int64_t k = 0; k < n_roots; k++)
-        top = roots[k] > top ? roots[k] : top;
-    for (int64_t k = 0; k < n; k++)
+    image_map map = {.image = NULL};
+    expr_id lowest = INT32_MAX;
+    for (int64_t k = 0; k < n; k++) {
         TRY(check_pair(g, from[k], to[k]));
-    unsigned char *reach = mem_array(g->m, (size_t)top + 1, 1);
-    expr_id *image = mem_array(g->m, (size_t)top + 1, sizeof *image);
-    peri_status status = reach != NULL && image != NULL ? PERI_OK : FAIL_NOMEM(g->ctx);
-    if (status == PERI_OK)
-        expr_reach(g, n_roots, roots, reach);
-    for (expr_id e = 0; e <= top && status == PERI_OK; e++) {
-        image[e] = e;
-        if (!reach[e])
-            continue;
-        int64_t k = 0;
-        while (k < n && from[k] != e)
-            k++;
-        if (k < n)
-            image[e] = to[k];
-        else
-            status = expr_image(g, e, image, &image[e]);
+        lowest = from[k] < lowest ? from[k] : lowest;
     }
+    TRY(expr_part_make(&map.part, g, n_roots, roots, can_contain, &lowest));
+    const peri_status status = make_images(&map, g, n, from, to);
     for (int64_t k = 0; k < n_roots && status == PERI_OK; k++)
-        out[k] = image[roots[k]];
-    mem_array_free(g->m, reach);
-    mem_array_free(g->m, image);
+        out[k] = image_of(&map, roots[k]);
+    mem_array_free(g->m, map.image);
+    expr_part_release(&map.part);
     return status;
 }
