@@ -389,11 +389,11 @@ static peri_status scalar_node(coo_builder *b, expr_id e, const expr_node *node)
     return map_linear(b, e, node->arg[0], &map);
 }
 
-/* Marks the nodes that e is made of entry by entry; collects those where that ends. */
-static peri_status find_leaves(coo_builder *b, expr_id e, expr_id **leaves, int64_t *n_leaves)
+/* Where e stops being made entry by entry: the leaves, by number in their list. */
+static peri_status find_leaves(coo_builder *b, expr_id e, hash_map *leaves, expr_id_list *list)
 {
     expr_graph *g = b->g;
-    VEC(expr_id) todo = {0}, found = {0};
+    expr_id_list todo = {0};
     hash_map seen;
     hash_init(&seen, g->m);
     bool ok = vec_push(g->m, &todo, e) && hash_put(&seen, (uint64_t)e, 0);
@@ -410,16 +410,10 @@ static peri_status find_leaves(coo_builder *b, expr_id e, expr_id **leaves, int6
             if (expr_is_elementwise(expr_at(g, a)->op) && expr_size(g, a) == size)
                 ok = ok && vec_push(g->m, &todo, a);
             else
-                ok = ok && vec_push(g->m, &found, a);
+                ok = ok && hash_put(leaves, (uint64_t)a, list->n) && vec_push(g->m, list, a);
         }
     }
-    *n_leaves = found.n;
-    *leaves = arena_array(&b->data, (size_t)found.n, sizeof **leaves);
-    ok = ok && *leaves != NULL;
-    if (ok && found.n > 0)
-        memcpy(*leaves, found.at, (size_t)found.n * sizeof **leaves);
     vec_free(g->m, &todo);
-    vec_free(g->m, &found);
     hash_release(&seen);
     return ok ? PERI_OK : FAIL_NOMEM(g->ctx);
 }
@@ -440,25 +434,38 @@ static peri_status chain(coo_builder *b, expr_id e, expr_id leaf, expr_id d)
     return map_linear(b, e, leaf, &map);
 }
 
+static peri_status chain_all(coo_builder *b, expr_id e, const expr_id_list *leaves, const diff_found_list *found)
+{
+    for (int64_t k = 0; k < found->n; k++) {
+        const struct coo *below;
+        const expr_id leaf = leaves->at[found->at[k].leaf];
+        if (diff_is_zero(b->g, found->at[k].adjoint))
+            continue;
+        TRY(coo_jacobian(b, leaf, &below));
+        TRY(chain(b, e, leaf, found->at[k].adjoint));
+    }
+    return PERI_OK;
+}
+
 static peri_status elementwise(coo_builder *b, expr_id e)
 {
     expr_graph *g = b->g;
-    expr_id *leaves, *d, one;
-    int64_t n;
-    TRY(find_leaves(b, e, &leaves, &n));
-    d = arena_array(&b->data, (size_t)n, sizeof *d);
-    if (d == NULL)
-        return FAIL_NOMEM(g->ctx);
-    TRY(expr_number(g, 1, &one));
-    TRY(diff_adjoint_local(g, 1, &e, &one, n, leaves, d));
-    for (int64_t k = 0; k < n; k++) {
-        const struct coo *below;
-        if (d[k] < 0 || diff_is_zero(g, d[k]))
-            continue;
-        TRY(coo_jacobian(b, leaves[k], &below));
-        TRY(chain(b, e, leaves[k], d[k]));
-    }
-    return PERI_OK;
+    hash_map leaves;
+    expr_id_list list = {0};
+    diff_found_list found = {0};
+    expr_id one;
+    hash_init(&leaves, g->m);
+    peri_status status = find_leaves(b, e, &leaves, &list);
+    if (status == PERI_OK)
+        status = expr_number(g, 1, &one);
+    if (status == PERI_OK)
+        status = diff_adjoint_local(g, 1, &e, &one, &leaves, 0, &found);
+    if (status == PERI_OK)
+        status = chain_all(b, e, &list, &found);
+    hash_release(&leaves);
+    vec_free(g->m, &list);
+    vec_free(g->m, &found);
+    return status;
 }
 
 /* ---- the rules together ---------------------------------------------------------------------------------------------------------------------- */

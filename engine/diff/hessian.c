@@ -8,6 +8,7 @@
  * is a few columns of second partial derivatives, one a pair of leaves, as nodes; du/dx are the groups of coo.c. Linear nodes have no inner Hessian.
  */
 #include "diff/internal.h"
+#include <stdlib.h>
 #include <string.h>
 
 /* weight w [n] (or a scalar) times u_a[row_a] u_b[row_b]: one pair of leaves of a stage */
@@ -20,7 +21,10 @@ typedef struct {
 typedef struct {
     coo_builder coo;
     diff_sweep sweep;
-    int32_t *level; /* [top + 1] */
+    int32_t *level;       /* [top + 1] */
+    int64_t *level_start; /* [levels + 1] nodes of a level that depend on the variables: by_level[level_start[l] .. level_start[l + 1]), descending */
+    expr_id *by_level;
+    unsigned char *mark;  /* [top + 1] in the stage at hand: 1 part of it, 2 a leaf; else 0 */
     VEC(pair) pairs;
     VEC(coo_group) groups; /* of the Hessian: row >= col */
 } builder;
@@ -55,6 +59,12 @@ static bool has_adjoint(const builder *b, expr_id e)
     return b->sweep.sum[e] >= 0 || b->sweep.first[e] >= 0;
 }
 
+static int ascending(const void *a, const void *b)
+{
+    const expr_id x = *(const expr_id *)a, y = *(const expr_id *)b;
+    return (x > y) - (x < y);
+}
+
 /* A leaf of the stage: read by it and not of it. */
 static bool is_leaf_of(const builder *b, expr_id e, expr_id arg)
 {
@@ -62,15 +72,26 @@ static bool is_leaf_of(const builder *b, expr_id e, expr_id arg)
 }
 
 typedef struct {
-    VEC(expr_id) outs, seeds, leaves;
+    expr_id_list outs, seeds, leaves, seen; /* seen: what is marked */
     int64_t size, rows, cols;
+    hash_map number; /* leaf, behind its mark where it has one -> place in leaves */
 } stage;
 
 static void stage_release(builder *b, stage *s)
 {
+    for (int64_t k = 0; k < s->seen.n; k++)
+        b->mark[s->seen.at[k]] = 0;
     vec_free(b->coo.g->m, &s->outs);
     vec_free(b->coo.g->m, &s->seeds);
     vec_free(b->coo.g->m, &s->leaves);
+    vec_free(b->coo.g->m, &s->seen);
+    hash_release(&s->number);
+}
+
+static peri_status mark_node(builder *b, stage *s, expr_id e, unsigned char mark)
+{
+    b->mark[e] = mark;
+    return vec_push(b->coo.g->m, &s->seen, e) ? PERI_OK : FAIL_NOMEM(b->coo.g->ctx);
 }
 
 /* The adjoint of an output, closed to differentiation; a spread scalar as the scalar it is. */
@@ -88,24 +109,24 @@ static peri_status closed_adjoint(builder *b, expr_id e, expr_id *out)
  * In ascending order: a leaf depends on earlier ones only, so that what is differentiated with respect to a leaf and all later ones is not
  * differentiated through a leaf that is missing there.
  */
-static peri_status find_leaves(builder *b, stage *s, unsigned char *seen)
+static peri_status find_leaves(builder *b, stage *s)
 {
     expr_graph *g = b->coo.g;
-    for (expr_id e = b->sweep.top; e >= 0; e--) {
-        if (seen[e] != 1)
-            continue;
-        const expr_id *args;
-        const int32_t n = expr_args(g, e, &args);
+    for (int64_t i = 0; i < s->seen.n; i++) { /* the list is the queue */
+        const expr_id e = s->seen.at[i], *args;
+        const int32_t n = b->mark[e] == 1 ? expr_args(g, e, &args) : 0;
         for (int32_t k = 0; k < n; k++) {
             const expr_id a = args[k];
-            if (!b->coo.depends[a] || seen[a])
+            if (!b->coo.depends[a] || b->mark[a] != 0)
                 continue;
-            seen[a] = is_leaf_of(b, e, a) ? 2 : 1;
+            const bool leaf = is_leaf_of(b, e, a);
+            TRY(mark_node(b, s, a, leaf ? 2 : 1));
+            if (leaf && !vec_push(g->m, &s->leaves, a))
+                return FAIL_NOMEM(g->ctx);
         }
     }
-    for (expr_id e = 0; e <= b->sweep.top; e++)
-        if (seen[e] == 2 && !vec_push(g->m, &s->leaves, e))
-            return FAIL_NOMEM(g->ctx);
+    if (s->leaves.n > 1)
+        qsort(s->leaves.at, (size_t)s->leaves.n, sizeof *s->leaves.at, ascending);
     return PERI_OK;
 }
 
@@ -119,66 +140,56 @@ static peri_status veil(builder *b, stage *s, expr_id *veiled, bool *any)
     *any = false;
     for (int64_t k = 0; k < s->leaves.n; k++) {
         veiled[k] = s->leaves.at[k];
-        if (!expr_is_elementwise(expr_at(g, veiled[k])->op))
-            continue;
-        TRY(expr_mark(g, s->leaves.at[k], "leaf", &veiled[k]));
-        *any = true;
+        if (expr_is_elementwise(expr_at(g, veiled[k])->op)) {
+            TRY(expr_mark(g, s->leaves.at[k], "leaf", &veiled[k]));
+            *any = true;
+        }
+        if (!hash_put(&s->number, (uint64_t)veiled[k], k))
+            return FAIL_NOMEM(g->ctx);
     }
     return *any ? expr_substitute(g, s->outs.n, s->outs.at, s->leaves.n, s->leaves.at, veiled, s->outs.at) : PERI_OK;
 }
 
-static peri_status unveiled(builder *b, const stage *s, const expr_id *veiled, int64_t n, expr_id *nodes)
+static peri_status unveil(builder *b, const stage *s, const expr_id *veiled, diff_found_list *found)
 {
     expr_graph *g = b->coo.g;
-    expr_id *some = mem_array(g->m, (size_t)n, sizeof *some);
-    if (some == NULL)
+    expr_id *node = mem_array(g->m, (size_t)found->n, sizeof *node);
+    if (node == NULL)
         return FAIL_NOMEM(g->ctx);
-    int64_t used = 0;
-    for (int64_t k = 0; k < n; k++)
-        if (nodes[k] >= 0)
-            some[used++] = nodes[k];
-    const peri_status status = expr_substitute(g, used, some, s->leaves.n, veiled, s->leaves.at, some);
-    used = 0;
-    for (int64_t k = 0; k < n && status == PERI_OK; k++)
-        if (nodes[k] >= 0)
-            nodes[k] = some[used++];
-    mem_array_free(g->m, some);
+    for (int64_t k = 0; k < found->n; k++)
+        node[k] = found->at[k].adjoint;
+    const peri_status status = expr_substitute(g, found->n, node, s->leaves.n, veiled, s->leaves.at, node);
+    for (int64_t k = 0; k < found->n && status == PERI_OK; k++)
+        found->at[k].adjoint = node[k];
+    mem_array_free(g->m, node);
     return status;
 }
 
-/* Second partial derivatives of the stage: from each leaf's gradient, those with respect to the leaves not before it. */
-static peri_status second_partials(builder *b, stage *s, const expr_id *veiled, bool any, const expr_id *gradient, expr_id *second)
+/* Second partial derivatives of the stage: from a leaf's gradient, those with respect to it and to the leaves after it. */
+static peri_status second_partials(builder *b, stage *s, const expr_id *veiled, bool any, const diff_found *gradient, diff_found_list *second)
 {
     expr_graph *g = b->coo.g;
     expr_id one;
     TRY(expr_number(g, 1, &one));
-    for (int64_t i = 0; i < s->leaves.n; i++) {
-        if (gradient[i] < 0)
-            continue;
-        TRY(diff_adjoint_local(g, 1, &gradient[i], &one, s->leaves.n - i, veiled + i, second));
-        if (any)
-            TRY(unveiled(b, s, veiled, s->leaves.n - i, second));
-        for (int64_t j = i; j < s->leaves.n; j++) {
-            const expr_id w = second[j - i];
-            if (w < 0 || diff_is_zero(g, w))
-                continue;
-            const pair p = {w, s->leaves.at[i], s->leaves.at[j], s->size, NULL, NULL};
-            if (!vec_push(g->m, &b->pairs, p))
-                return FAIL_NOMEM(g->ctx);
-        }
+    TRY(diff_adjoint_local(g, 1, &gradient->adjoint, &one, &s->number, gradient->leaf, second));
+    if (any)
+        TRY(unveil(b, s, veiled, second));
+    for (int64_t k = 0; k < second->n; k++) {
+        const expr_id w = second->at[k].adjoint;
+        const pair p = {w, s->leaves.at[gradient->leaf], s->leaves.at[second->at[k].leaf], s->size, NULL, NULL};
+        if (!diff_is_zero(g, w) && !vec_push(g->m, &b->pairs, p))
+            return FAIL_NOMEM(g->ctx);
     }
     return PERI_OK;
 }
 
-static peri_status pass_down(builder *b, stage *s, const expr_id *gradient)
+static peri_status pass_down(builder *b, stage *s, const diff_found_list *gradient)
 {
     expr_graph *g = b->coo.g;
-    for (int64_t k = 0; k < s->leaves.n; k++) {
+    for (int64_t k = 0; k < gradient->n; k++) {
         expr_id part;
-        if (gradient[k] < 0)
-            continue;
-        TRY(expr_broadcast(g, gradient[k], s->rows, s->cols, &part)); /* each instance contributes */
-        TRY(diff_sweep_add(&b->sweep, s->leaves.at[k], part));
+        TRY(expr_broadcast(g, gradient->at[k].adjoint, s->rows, s->cols, &part)); /* each instance contributes */
+        TRY(diff_sweep_add(&b->sweep, s->leaves.at[gradient->at[k].leaf], part));
     }
     return PERI_OK;
 }
@@ -186,50 +197,50 @@ static peri_status pass_down(builder *b, stage *s, const expr_id *gradient)
 static peri_status differentiate_stage(builder *b, stage *s)
 {
     expr_graph *g = b->coo.g;
-    const size_t n = (size_t)s->leaves.n;
-    expr_id *gradient = mem_array(g->m, n, sizeof *gradient), *second = mem_array(g->m, n, sizeof *second);
-    expr_id *veiled = mem_array(g->m, n, sizeof *veiled);
+    expr_id *veiled = mem_array(g->m, (size_t)s->leaves.n, sizeof *veiled);
+    diff_found_list gradient = {0}, second = {0};
     bool any = false;
-    peri_status status = gradient != NULL && second != NULL && veiled != NULL ? PERI_OK : FAIL_NOMEM(g->ctx);
+    peri_status status = veiled != NULL ? veil(b, s, veiled, &any) : FAIL_NOMEM(g->ctx);
     if (status == PERI_OK)
-        status = veil(b, s, veiled, &any);
-    if (status == PERI_OK)
-        status = diff_adjoint_local(g, s->outs.n, s->outs.at, s->seeds.at, s->leaves.n, veiled, gradient);
-    if (status == PERI_OK)
-        status = second_partials(b, s, veiled, any, gradient, second);
+        status = diff_adjoint_local(g, s->outs.n, s->outs.at, s->seeds.at, &s->number, 0, &gradient);
+    for (int64_t k = 0; k < gradient.n && status == PERI_OK; k++)
+        status = second_partials(b, s, veiled, any, &gradient.at[k], &second);
     if (status == PERI_OK && any)
-        status = unveiled(b, s, veiled, s->leaves.n, gradient);
+        status = unveil(b, s, veiled, &gradient);
     if (status == PERI_OK)
-        status = pass_down(b, s, gradient);
-    mem_array_free(g->m, gradient);
-    mem_array_free(g->m, second);
+        status = pass_down(b, s, &gradient);
     mem_array_free(g->m, veiled);
+    vec_free(g->m, &gradient);
+    vec_free(g->m, &second);
     return status;
 }
 
-/* The stage of all elementwise nodes of this level with the size of `first` and an adjoint from outside. */
-static peri_status run_stage(builder *b, expr_id first, unsigned char *done)
+/* The stage of all elementwise nodes of a level with the size of the one at `from` and an adjoint from outside. */
+static peri_status run_stage(builder *b, int64_t from, int64_t end, unsigned char *done)
 {
     expr_graph *g = b->coo.g;
+    const expr_id first = b->by_level[from];
     stage s = {.size = expr_size(g, first), .rows = expr_at(g, first)->rows, .cols = expr_at(g, first)->cols};
-    unsigned char *seen = mem_array(g->m, (size_t)b->sweep.top + 1, 1);
-    peri_status status = seen != NULL ? PERI_OK : FAIL_NOMEM(g->ctx);
-    for (expr_id e = first; e >= 0 && status == PERI_OK; e--) {
+    hash_init(&s.number, g->m);
+    peri_status status = PERI_OK;
+    for (int64_t k = from; k < end && status == PERI_OK; k++) {
+        const expr_id e = b->by_level[k];
         expr_id seed;
-        if (!expr_is_elementwise(expr_at(g, e)->op) || b->level[e] != b->level[first] || !b->coo.depends[e] ||
-            !has_adjoint(b, e) || expr_at(g, e)->rows != s.rows || expr_at(g, e)->cols != s.cols)
+        if (done[e] || !expr_is_elementwise(expr_at(g, e)->op) || !has_adjoint(b, e) || expr_at(g, e)->rows != s.rows ||
+            expr_at(g, e)->cols != s.cols)
             continue;
-        done[e] = seen[e] = 1;
-        status = closed_adjoint(b, e, &seed);
+        done[e] = 1;
+        status = mark_node(b, &s, e, 1);
+        if (status == PERI_OK)
+            status = closed_adjoint(b, e, &seed);
         if (status == PERI_OK && (!vec_push(g->m, &s.outs, e) || !vec_push(g->m, &s.seeds, seed)))
             status = FAIL_NOMEM(g->ctx);
     }
     if (status == PERI_OK)
-        status = find_leaves(b, &s, seen);
+        status = find_leaves(b, &s);
     if (status == PERI_OK)
         status = differentiate_stage(b, &s);
     stage_release(b, &s);
-    mem_array_free(g->m, seen);
     return status;
 }
 
@@ -285,13 +296,41 @@ static peri_status pass_other(builder *b, expr_id e)
 static peri_status run_level(builder *b, int32_t level, unsigned char *done)
 {
     const expr_graph *g = b->coo.g;
-    for (expr_id e = b->sweep.top; e >= 0; e--)
-        if (b->level[e] == level && b->coo.depends[e] && has_adjoint(b, e) && !expr_is_elementwise(expr_at(g, e)->op) &&
-            !coo_is_direct(g, e))
+    const int64_t begin = b->level_start[level], end = b->level_start[level + 1];
+    for (int64_t k = begin; k < end; k++) {
+        const expr_id e = b->by_level[k];
+        if (has_adjoint(b, e) && !expr_is_elementwise(expr_at(g, e)->op) && !coo_is_direct(g, e))
             TRY(pass_other(b, e));
-    for (expr_id e = b->sweep.top; e >= 0; e--)
-        if (b->level[e] == level && b->coo.depends[e] && has_adjoint(b, e) && expr_is_elementwise(expr_at(g, e)->op) && !done[e])
-            TRY(run_stage(b, e, done));
+    }
+    for (int64_t k = begin; k < end; k++) {
+        const expr_id e = b->by_level[k];
+        if (has_adjoint(b, e) && expr_is_elementwise(expr_at(g, e)->op) && !done[e])
+            TRY(run_stage(b, k, end, done));
+    }
+    return PERI_OK;
+}
+
+/* by_level and level_start; *levels their number */
+static peri_status sort_levels(builder *b, expr_id root, int32_t *levels)
+{
+    int64_t n = 0;
+    *levels = 1;
+    for (expr_id e = 0; e <= root; e++) {
+        *levels = b->level[e] + 1 > *levels ? b->level[e] + 1 : *levels;
+        n += b->coo.depends[e];
+    }
+    b->level_start = arena_array(&b->coo.data, (size_t)*levels + 2, sizeof *b->level_start);
+    b->by_level = arena_array(&b->coo.data, (size_t)n, sizeof *b->by_level);
+    if (b->level_start == NULL || b->by_level == NULL)
+        return FAIL_NOMEM(b->coo.g->ctx);
+    for (expr_id e = 0; e <= root; e++)
+        if (b->coo.depends[e])
+            b->level_start[b->level[e] + 2]++;
+    for (int32_t l = 0; l < *levels; l++)
+        b->level_start[l + 2] += b->level_start[l + 1];
+    for (expr_id e = root; e >= 0; e--)
+        if (b->coo.depends[e])
+            b->by_level[b->level_start[b->level[e] + 1]++] = e;
     return PERI_OK;
 }
 
@@ -423,15 +462,15 @@ static peri_status build(builder *b, expr_id root, int64_t x0, int64_t n)
     TRY(expr_number(g, 1, &one));
     diff_sweep_mark(&b->sweep, 1, &x);
     b->level = arena_array(&b->coo.data, (size_t)root + 1, sizeof *b->level);
+    b->mark = arena_array(&b->coo.data, (size_t)root + 1, 1);
     unsigned char *done = arena_array(&b->coo.data, (size_t)root + 1, 1);
-    if (b->level == NULL || done == NULL)
+    if (b->level == NULL || b->mark == NULL || done == NULL)
         return FAIL_NOMEM(g->ctx);
     find_levels(b);
+    int32_t levels;
+    TRY(sort_levels(b, root, &levels));
     TRY(diff_sweep_add(&b->sweep, root, one));
-    int32_t top = 0;
-    for (expr_id e = 0; e <= root; e++)
-        top = b->level[e] > top ? b->level[e] : top;
-    for (int32_t level = top; level >= 0; level--)
+    for (int32_t level = levels; level-- > 0;)
         TRY(run_level(b, level, done));
     for (int64_t k = 0; k < b->pairs.n; k++)
         TRY(expand(b, &b->pairs.at[k]));

@@ -35,12 +35,18 @@ peri_status diff_sweep_total(diff_sweep *s, expr_id e, expr_id *out); /* the who
 peri_status diff_sweep_back(diff_sweep *s, expr_id e, expr_id adj);  /* to e's arguments */
 
 /*
- * local.c: as diff_adjoint, entry by entry: every node between roots and wrt is elementwise over one set of instances, and scalars' adjoints are not
- * summed over the instances. out[k]: the instances' shape or a scalar (the same for all); PERI_NO_EXPR where independent. Takes time for the nodes
- * between, not for the graph.
+ * local.c: as diff_adjoint, entry by entry: every node between roots and leaves is elementwise over one set of instances, and scalars' adjoints are not
+ * summed over the instances. Takes time for the nodes between, not for the graph or for all leaves.
+ *   in   leaves  node -> its number; leaves with a number below `least` count as constants
+ *   out  found   the leaves that the roots depend on, by number ascending, with their adjoints: the instances' shape or a scalar (the same for all)
  */
-peri_status diff_adjoint_local(expr_graph *g, int64_t n_roots, const expr_id *roots, const expr_id *seeds, int64_t n_wrt,
-                               const expr_id *wrt, expr_id *out);
+typedef struct {
+    int64_t leaf;
+    expr_id adjoint;
+} diff_found;
+typedef VEC(diff_found) diff_found_list;
+peri_status diff_adjoint_local(expr_graph *g, int64_t n_roots, const expr_id *roots, const expr_id *seeds, const hash_map *leaves,
+                               int64_t least, diff_found_list *found);
 bool diff_is_zero(const expr_graph *g, expr_id e);
 peri_status diff_unsupported(expr_graph *g, expr_id e, const char *what);
 /* Gradient of a scalar node (MAX, MIN, LOGDET, CALL) with respect to its argument, shaped as the argument, times seed. */

@@ -14,6 +14,7 @@
 #include "base/hash.h"
 
 typedef int32_t expr_id; /* = peri_expr */
+typedef VEC(expr_id) expr_id_list;
 
 /* Input classes: INPUT nodes are ranges [offset, offset + size) of one of these arrays. */
 enum {
