@@ -505,37 +505,53 @@ static peri_status make(coo_builder *b, expr_id e)
 }
 
 /* Nodes whose Jacobian e needs first, all of smaller number: marked in one downward sweep, then made upwards. */
+/* Nodes whose Jacobians are made from those of their arguments, and are not yet. */
+static bool is_open(const expr_graph *g, expr_id e, const void *builder)
+{
+    const coo_builder *b = builder;
+    return b->depends[e] && !b->jac[e].done && !coo_is_direct(g, e);
+}
+
+/* need[k] of part's node k, its last being e: 1 its Jacobian, 2 it is inside an elementwise chain and only passed through */
+static void find_needs(const coo_builder *b, const expr_part *part, unsigned char *need)
+{
+    const expr_graph *g = b->g;
+    need[part->nodes.n - 1] = 1;
+    for (int64_t k = part->nodes.n; k-- > 0;) {
+        const expr_id e = part->nodes.at[k];
+        const expr_id *args;
+        const int32_t n = need[k] && is_open(g, e, b) ? expr_args(g, e, &args) : 0;
+        for (int32_t i = 0; i < n; i++) {
+            const expr_id a = args[i];
+            const bool inside = expr_is_elementwise(expr_at(g, e)->op) && expr_is_elementwise(expr_at(g, a)->op) &&
+                                expr_size(g, a) == expr_size(g, e);
+            const int64_t at = expr_part_at(part, a);
+            need[at] = (unsigned char)(need[at] | (b->depends[a] ? inside ? 2 : 1 : 0));
+        }
+    }
+}
+
 peri_status coo_jacobian(coo_builder *b, expr_id e, const struct coo **out)
 {
     expr_graph *g = b->g;
+    expr_part part;
     *out = &b->jac[e];
     if (b->jac[e].done || !b->depends[e])
         return PERI_OK;
-    unsigned char *need = mem_array(g->m, (size_t)e + 1, 1);
-    if (need == NULL)
-        return FAIL_NOMEM(g->ctx);
-    need[e] = 1;
-    for (expr_id k = e; k >= 0; k--) {
-        if (!need[k] || b->jac[k].done || coo_is_direct(g, k))
-            continue;
-        const bool elementwise_node = expr_is_elementwise(expr_at(g, k)->op);
-        const expr_id *args;
-        const int32_t n = expr_args(g, k, &args);
-        for (int32_t i = 0; i < n; i++) { /* 2: inside an elementwise chain, only passed through */
-            const expr_id a = args[i];
-            if (!b->depends[a])
-                continue;
-            const bool inside = elementwise_node && expr_is_elementwise(expr_at(g, a)->op) && expr_size(g, a) == expr_size(g, k);
-            need[a] = (unsigned char)(need[a] | (inside ? 2 : 1));
+    TRY(expr_part_make(&part, g, 1, &e, is_open, b));
+    unsigned char *need = mem_array(g->m, (size_t)part.nodes.n, 1);
+    peri_status status = need != NULL ? PERI_OK : FAIL_NOMEM(g->ctx);
+    if (status == PERI_OK)
+        find_needs(b, &part, need);
+    for (int64_t k = 0; k < part.nodes.n && status == PERI_OK; k++) {
+        const expr_id node = part.nodes.at[k];
+        if ((need[k] & 1) && !b->jac[node].done) {
+            status = make(b, node);
+            b->jac[node].done = true;
         }
     }
-    peri_status status = PERI_OK;
-    for (expr_id k = 0; k <= e && status == PERI_OK; k++)
-        if ((need[k] & 1) && !b->jac[k].done) {
-            status = make(b, k);
-            b->jac[k].done = true;
-        }
     mem_array_free(g->m, need);
+    expr_part_release(&part);
     return status;
 }
 

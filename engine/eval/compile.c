@@ -4,6 +4,7 @@
  * on the caller's arrays.
  */
 #include "eval/plan.h"
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- pointers ------------------------------------------------------------------------------------------------------------------ */
@@ -83,24 +84,35 @@ static peri_status order_steps(eval_compiler *c)
     return PERI_OK;
 }
 
+static int by_kernel_and_rank(const void *a, const void *b)
+{
+    const eval_sink *x = *(eval_sink *const *)a, *y = *(eval_sink *const *)b;
+    if (x->kernel != y->kernel)
+        return x->kernel < y->kernel ? -1 : 1;
+    if (x->rank != y->rank)
+        return x->rank < y->rank ? -1 : 1;
+    return (x > y) - (x < y); /* as they came */
+}
+
 /* Sinks by kernel and rank; the order of the others is kept. */
 static peri_status sort_sinks(eval_compiler *c, eval_sink **sorted, int64_t **start)
 {
+    eval_sink **order = arena_array(&c->data, (size_t)c->sinks.n, sizeof *order);
     *sorted = arena_array(&c->data, (size_t)c->sinks.n, sizeof **sorted);
-    *start = arena_array(&c->data, (size_t)c->groups.n + 2, sizeof **start);
-    if (*sorted == NULL || *start == NULL)
+    *start = arena_array(&c->data, (size_t)c->groups.n + 1, sizeof **start);
+    if (order == NULL || *sorted == NULL || *start == NULL)
         return FAIL_NOMEM(c->g->ctx);
-    int32_t top = 0;
-    for (int64_t k = 0; k < c->sinks.n; k++) {
-        (*start)[c->sinks.at[k].kernel + 2] += c->sinks.at[k].kind != SINK_NONE;
-        top = c->sinks.at[k].rank > top ? c->sinks.at[k].rank : top;
+    int64_t n = 0;
+    for (int64_t k = 0; k < c->sinks.n; k++)
+        if (c->sinks.at[k].kind != SINK_NONE)
+            order[n++] = &c->sinks.at[k];
+    qsort(order, (size_t)n, sizeof *order, by_kernel_and_rank);
+    for (int64_t k = 0; k < n; k++) {
+        (*sorted)[k] = *order[k];
+        (*start)[order[k]->kernel + 1]++;
     }
     for (int64_t k = 0; k < c->groups.n; k++)
-        (*start)[k + 2] += (*start)[k + 1];
-    for (int32_t rank = 0; rank <= top; rank++)
-        for (int64_t k = 0; k < c->sinks.n; k++)
-            if (c->sinks.at[k].rank == rank && c->sinks.at[k].kind != SINK_NONE)
-                (*sorted)[(*start)[c->sinks.at[k].kernel + 1]++] = c->sinks.at[k];
+        (*start)[k + 1] += (*start)[k];
     return PERI_OK;
 }
 

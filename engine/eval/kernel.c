@@ -45,6 +45,7 @@ typedef struct {
     VEC(operand) extra;
     VEC(frame) stack;
     VEC(struct scalar { bool constant; double value; eval_place place; }) cells;
+    hash_map cell_number; /* hash of a scalar -> its cell; equal hashes are chained by trying hash + 1 */
     VEC(const eval_sink *) sums;
     int32_t n_regs;
     ref minus_one; /* 0: not made yet */
@@ -62,9 +63,18 @@ static bool same_place(const eval_place *a, const eval_place *b)
     return a->base == b->base && a->offset == b->offset && a->fixed == b->fixed;
 }
 
+static uint64_t scalar_hash(const struct scalar *s)
+{
+    uint64_t bits;
+    memcpy(&bits, &s->value, sizeof bits);
+    return s->constant ? hash_join(1, bits) : hash_join(hash_join((uint64_t)s->place.base, (uint64_t)s->place.offset), (uint64_t)(uintptr_t)s->place.fixed);
+}
+
 static peri_status cell_of(kernel *k, struct scalar s, operand *out)
 {
-    for (int64_t i = 0; i < k->cells.n; i++) {
+    int64_t i;
+    uint64_t h = scalar_hash(&s);
+    for (; hash_get(&k->cell_number, h, &i); h++) {
         const struct scalar *old = &k->cells.at[i];
         const bool same = s.constant ? memcmp(&old->value, &s.value, sizeof s.value) == 0 : same_place(&old->place, &s.place);
         if (old->constant == s.constant && same) {
@@ -72,7 +82,7 @@ static peri_status cell_of(kernel *k, struct scalar s, operand *out)
             return PERI_OK;
         }
     }
-    if (!vec_push(k->c->m, &k->cells, s))
+    if (!vec_push(k->c->m, &k->cells, s) || !hash_put(&k->cell_number, h, k->cells.n - 1))
         return nomem(k);
     *out = (operand){FORM_CELL, (int32_t)(k->cells.n - 1), {BASE_NONE, 0, NULL}};
     return PERI_OK;
@@ -724,6 +734,7 @@ static peri_status finish(kernel *k)
 peri_status eval_compile_kernel(eval_compiler *c, int32_t group, int64_t n_sinks, const eval_sink *sinks, eval_kernel *out)
 {
     kernel k = {.c = c, .group = group, .n = c->groups.at[group].size, .stamp = (int64_t)group + 1, .out = out};
+    hash_init(&k.cell_number, c->m);
     out->n = k.n;
     out->level = c->groups.at[group].level;
     peri_status status = emit_sinks(&k, n_sinks, sinks);
@@ -733,6 +744,7 @@ peri_status eval_compile_kernel(eval_compiler *c, int32_t group, int64_t n_sinks
     vec_free(c->m, &k.extra);
     vec_free(c->m, &k.stack);
     vec_free(c->m, &k.cells);
+    hash_release(&k.cell_number);
     vec_free(c->m, &k.sums);
     return status;
 }

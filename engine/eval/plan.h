@@ -89,6 +89,7 @@ typedef struct {
     bool affine;      /* SCATTER: to first + i stride */
     int32_t first, stride;
     int32_t rank;     /* order among the kernel's sinks */
+    int32_t order;    /* SCATTER: of its kernel among all */
 } eval_sink;
 
 typedef struct {

@@ -6,6 +6,7 @@
  * sequences with one stride and it is the one furthest ahead. Constant arguments are an image that is copied before.
  */
 #include "eval/plan.h"
+#include <stdlib.h>
 #include <string.h>
 
 static const expr_list *list_of(const eval_compiler *c, const eval_sink *s)
@@ -56,18 +57,25 @@ static int64_t leading(int64_t n, eval_sink *const *sinks)
     return best;
 }
 
-/* Sequences that are further ahead come first in the kernel, so that the one that stores is the very first at a place. */
-static void rank_sinks(int64_t n, eval_sink *const *sinks)
+static int further_ahead(const void *a, const void *b)
 {
-    for (int64_t k = 0; k < n; k++) {
-        sinks[k]->rank = 1;
-        for (int64_t i = 0; i < n; i++)
-            sinks[k]->rank += sinks[i]->affine && sinks[k]->affine &&
-                              (sinks[i]->first > sinks[k]->first || (sinks[i]->first == sinks[k]->first && i < k));
-    }
+    const eval_sink *x = *(eval_sink *const *)a, *y = *(eval_sink *const *)b;
+    if (x->affine != y->affine)
+        return x->affine ? -1 : 1;
+    if (x->affine && x->first != y->first)
+        return x->first > y->first ? -1 : 1;
+    return (x->arg > y->arg) - (x->arg < y->arg);
 }
 
-static void plan_kernel(const eval_compiler *c, int64_t n, eval_sink *const *sinks, unsigned char *touched, unsigned char *stored)
+/* Sequences that are further ahead come first in the kernel, so that the one that stores is the very first at a place. Reorders the sinks. */
+static void rank_sinks(int64_t n, eval_sink **sinks)
+{
+    qsort(sinks, (size_t)n, sizeof *sinks, further_ahead);
+    for (int64_t k = 0; k < n; k++)
+        sinks[k]->rank = sinks[k]->affine ? (int32_t)k + 1 : 1;
+}
+
+static void plan_kernel(const eval_compiler *c, int64_t n, eval_sink **sinks, unsigned char *touched, unsigned char *stored)
 {
     count_touches(c, n, sinks, touched);
     const int64_t lead = leading(n, sinks);
@@ -187,22 +195,19 @@ static peri_status plan_node(eval_compiler *c, expr_id e, int64_t n, eval_sink *
     return status;
 }
 
-static bool is_before(const eval_compiler *c, const eval_sink *a, const eval_sink *b)
+static int by_kernel(const void *a, const void *b)
 {
-    const int32_t x = c->groups.at[a->kernel].order, y = c->groups.at[b->kernel].order;
-    return x < y || (x == y && a->arg < b->arg);
+    const eval_sink *x = *(eval_sink *const *)a, *y = *(eval_sink *const *)b;
+    if (x->order != y->order)
+        return x->order < y->order ? -1 : 1;
+    return (x->arg > y->arg) - (x->arg < y->arg);
 }
 
-/* Insertion sort by kernel: arguments are few, and mostly in order. */
 static void sort_by_kernel(const eval_compiler *c, int64_t n, eval_sink **sinks)
 {
-    for (int64_t i = 1; i < n; i++) {
-        eval_sink *const s = sinks[i];
-        int64_t k = i;
-        for (; k > 0 && is_before(c, s, sinks[k - 1]); k--)
-            sinks[k] = sinks[k - 1];
-        sinks[k] = s;
-    }
+    for (int64_t k = 0; k < n; k++)
+        sinks[k]->order = c->groups.at[sinks[k]->kernel].order;
+    qsort(sinks, (size_t)n, sizeof *sinks, by_kernel);
 }
 
 peri_status eval_plan_scatters(eval_compiler *c)
