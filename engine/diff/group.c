@@ -457,12 +457,78 @@ static void grouper_release(grouper *p)
     hash_release(&p->by_form);
 }
 
-static peri_status build_all(grouper *p)
+/* The first leaf that is not the same in all instances; -1: none, or it ascends already. */
+static int32_t disordered_leaf(const group *q)
+{
+    for (int32_t leaf = 0; leaf < q->entries; leaf++) {
+        const int32_t *first = q->index.at + leaf;
+        bool same = true, ascends = true;
+        for (int64_t i = 1; i < q->n; i++) {
+            same = same && first[i * q->entries] == *first;
+            ascends = ascends && first[i * q->entries] >= first[(i - 1) * q->entries];
+        }
+        if (!same)
+            return ascends ? -1 : leaf;
+    }
+    return -1;
+}
+
+/* order[i]: the instance with the i-th smallest index in this leaf; equal ones keep their order. Counting sort; start [largest index + 2], 0. */
+static void order_by(const group *q, int32_t leaf, int64_t *start, int64_t *order)
+{
+    int32_t top = 0;
+    for (int64_t i = 0; i < q->n; i++) {
+        const int32_t at = q->index.at[i * q->entries + leaf];
+        start[at + 1]++;
+        top = at > top ? at : top;
+    }
+    for (int32_t k = 0; k < top; k++)
+        start[k + 1] += start[k];
+    for (int64_t i = 0; i < q->n; i++)
+        order[start[q->index.at[i * q->entries + leaf]]++] = i;
+}
+
+static void permute(int64_t n, size_t width, const int64_t *order, void *data, void *copy)
+{
+    if (n > 0 && width > 0)
+        memcpy(copy, data, (size_t)n * width);
+    for (int64_t i = 0; i < n && width > 0; i++)
+        memcpy((char *)data + (size_t)i * width, (const char *)copy + (size_t)order[i] * width, width);
+}
+
+/* The terms of a single sum in ascending order of what they read: runs of neighbours are then read, and their derivatives written, as such. */
+static peri_status sort_terms(grouper *p, group *q)
+{
+    const int32_t leaf = disordered_leaf(q);
+    int32_t top = 0;
+    if (leaf < 0)
+        return PERI_OK;
+    for (int64_t i = 0; i < q->n; i++)
+        top = q->index.at[i * q->entries + leaf] > top ? q->index.at[i * q->entries + leaf] : top;
+    const size_t widest = sizeof(double) * (size_t)(q->datas > q->entries ? q->datas : q->entries);
+    int64_t *start = mem_array(p->m, (size_t)top + 2, sizeof *start), *order = mem_array(p->m, (size_t)q->n, sizeof *order);
+    void *copy = mem_array(p->m, (size_t)q->n, widest);
+    const peri_status status = start != NULL && order != NULL && copy != NULL ? PERI_OK : nomem(p);
+    if (status == PERI_OK) {
+        order_by(q, leaf, start, order);
+        permute(q->n, (size_t)q->entries * sizeof *q->index.at, order, q->index.at, copy);
+        permute(q->n, (size_t)q->datas * sizeof *q->data.at, order, q->data.at, copy);
+        permute(q->n, sizeof *q->factor.at, order, q->factor.at, copy);
+    }
+    mem_array_free(p->m, start);
+    mem_array_free(p->m, order);
+    mem_array_free(p->m, copy);
+    return status;
+}
+
+static peri_status build_all(grouper *p, bool one_sum_only)
 {
     for (int64_t k = 0; k < p->groups.n; k++) {
         group *q = p->groups.at[k];
         if (q->n == 0)
             continue;
+        if (q->terms && one_sum_only) /* the segments are all the same */
+            TRY(sort_terms(p, q));
         TRY(build_vector(p, q));
         for (int64_t i = 0; i < q->node.n; i++) {
             p->r->image[q->node.at[i]] = q->vector;
@@ -520,7 +586,7 @@ peri_status roll_group(roller *r, int64_t n, const expr_id *scalars)
     if (status == PERI_OK)
         status = split_rare(&p, heads, constant, &n_heads);
     if (status == PERI_OK)
-        status = build_all(&p);
+        status = build_all(&p, n_heads == 1);
     if (status == PERI_OK)
         status = build_sums(&p, n_heads, heads, constant);
     mem_array_free(p.m, heads);

@@ -35,6 +35,9 @@ void eval_free(eval_program *program);
  */
 peri_status eval_run(eval_program *program, const double *const inputs[EXPR_IN_COUNT], double *const *outputs);
 
+/* No entry of v [n] is infinite or NaN: one pass, as fast as it can be read. */
+bool eval_is_finite(int64_t n, const double *v);
+
 /* What a program consists of, for `explain`. */
 typedef struct {
     int64_t kernels, instructions, instances; /* fused kernels; their instructions; instances of all kernels */

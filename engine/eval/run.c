@@ -100,3 +100,15 @@ peri_status eval_run(eval_program *p, const double *const inputs[EXPR_IN_COUNT],
     }
     return PERI_OK;
 }
+
+/* The sum of 0 v[k]: 0, or NaN when an entry is not finite. */
+bool eval_is_finite(int64_t n, const double *v)
+{
+    const double zero[EVAL_LANES] = {0};
+    double lanes[EVAL_LANES] = {0}, sum = 0;
+    const eval_ins ins = {.dst = lanes, .p = {v, zero}, .flags = 1u << 0 | 1u << 8}; /* v moves and steps */
+    eval_simd_now()->fn[EVAL_SUM_T1 + EVAL_MUL](&ins, 0, n);
+    for (int k = 0; k < EVAL_LANES; k++)
+        sum += lanes[k];
+    return isfinite(sum);
+}

@@ -385,6 +385,23 @@ static bool test_stacks(int64_t n)
     return good;
 }
 
+static bool test_finite(int64_t n)
+{
+    bool good = true;
+    double *v = calloc((size_t)n, sizeof *v);
+    for (int64_t k = 0; k < n; k++)
+        v[k] = k % 3 == 0 ? 1.7e308 : uniform(-1, 1);
+    good = good && eval_is_finite(n, v) && eval_is_finite(0, v);
+    for (int64_t k = 0; k < n; k += 1 + n / 50) {
+        const double old = v[k];
+        v[k] = k % 2 == 0 ? NAN : -INFINITY;
+        good = good && !eval_is_finite(n, v) && eval_is_finite(k, v);
+        v[k] = old;
+    }
+    free(v);
+    return good;
+}
+
 /* ---- random graphs -------------------------------------------------------------------------------------------------------------------------- */
 
 static expr_id pick(const expr_id *pool, int n)
@@ -435,10 +452,10 @@ int main(void)
 {
     static const char *const names[] = {"portable", "sse2", "avx2", "avx512"};
     diag("seed %llu", (unsigned long long)seed);
-    plan(4 * N_SIZES * 10);
+    plan(4 * N_SIZES * 11);
     for (int v = 0; v < 4; v++) {
         if (!eval_force_simd(names[v])) {
-            skip(N_SIZES * 10, "no %s here", names[v]);
+            skip(N_SIZES * 11, "no %s here", names[v]);
             continue;
         }
         is_text(eval_simd_name(), names[v], "forced");
@@ -454,6 +471,7 @@ int main(void)
             ok(test_reductions(n), "%s, %lld: reductions", names[v], (long long)n);
             ok(test_scatters(n), "%s, %lld: scatters", names[v], (long long)n);
             ok(test_stacks(n), "%s, %lld: stacks", names[v], (long long)n);
+            ok(test_finite(n), "%s, %lld: finite or not", names[v], (long long)n);
             ok(test_random(n, n > 500 ? 3 : 12), "%s, %lld: random graphs", names[v], (long long)n);
         }
     }
