@@ -9,7 +9,7 @@ local x = m:var("x", 4, { lower = 1, upper = 5, start = { 1, 5, 5, 1 } })
 local volume = m:param("volume", 25)
 
 m:minimize(x[1] * x[4] * (x[1] + x[2] + x[3]) + x[3])
-local product = m:subject_to("product", (x[1] * x[2] * x[3] * x[4]):ge(volume))
+local product = m:subject_to("product", x[1] * x[2] * x[3] * x[4] >= volume)
 local sphere = m:subject_to("sphere", x:dot(x):eq(40))
 
 local sol = m:solve("ipm", { tolerance = 1e-9 })

@@ -305,7 +305,13 @@ static int mirrored(int kind)
     return kind == CONSTRAINT_LE ? CONSTRAINT_GE : kind == CONSTRAINT_GE ? CONSTRAINT_LE : kind;
 }
 
-/* a <= b, a >= b, a == b */
+static bool has_variables(lua_State *L, peri_model *m, operand *a)
+{
+    return a->kind == OPERAND_EXPR && peri_expr_has_variables(m, node_of(L, m, a));
+}
+
+/* a <= b, a >= b, a == b. The side without variables counts as the right-hand side, wherever it was written: a >= b reaches us as
+ * b <= a, and the multiplier's sign must not depend on that. */
 static peri_constraint add_pair(lua_State *L, const adding *to, int kind, operand *a, operand *b)
 {
     const double zero = 0, *numbers = NULL;
@@ -314,6 +320,8 @@ static peri_constraint add_pair(lua_State *L, const adding *to, int kind, operan
         return add_sided(L, to, kind, a->node, n, numbers);
     if (b->kind == OPERAND_EXPR && (numbers = side(L, b, a, &n)) != NULL)
         return add_sided(L, to, mirrored(kind), b->node, n, numbers);
+    if (!has_variables(L, to->m->obj, a) && has_variables(L, to->m->obj, b))
+        return add_sided(L, to, mirrored(kind), subtract(L, to->m->obj, b, a), 1, &zero);
     return add_sided(L, to, kind, subtract(L, to->m->obj, a, b), 1, &zero);
 }
 

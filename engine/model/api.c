@@ -216,6 +216,28 @@ bool peri_expr_is_const(const peri_model *m, peri_expr e)
     return e >= 0 && e < m->g->nodes.n && (expr_at(m->g, e)->op == PERI_OP_CONST || expr_constant_value(m->g, e, &value));
 }
 
+bool peri_expr_has_variables(const peri_model *m, peri_expr e)
+{
+    enum { LOOKED_AT = 500 };
+    expr_id open[LOOKED_AT]; /* nodes [next, n) are still to be looked at */
+    int n = 0;
+    if (e < 0 || e >= m->g->nodes.n)
+        return false;
+    open[n++] = e;
+    for (int next = 0; next < n; next++) {
+        const expr_node *node = expr_at(m->g, open[next]);
+        if (node->op == PERI_OP_INPUT && node->class_ != EXPR_IN_PARAM)
+            return true;
+        const expr_id *args;
+        const int32_t count = expr_args(m->g, open[next], &args);
+        if (count > LOOKED_AT - n)
+            return true;
+        for (int32_t k = 0; k < count; k++)
+            open[n++] = args[k];
+    }
+    return false;
+}
+
 peri_op peri_expr_get_op(const peri_model *m, peri_expr e)
 {
     return e >= 0 && e < m->g->nodes.n ? (peri_op)expr_at(m->g, e)->op : PERI_OP_COUNT;

@@ -120,6 +120,22 @@ do -- a parameter as a side
   t.is_close(s[v], 3, 1e-5, 0, "set to another value between solves")
   t.is_close(s:dual(h), -4, 1e-4, 0, "its multiplier")
 end
+for name, compare in pairs { -- the optimum is limit^2, so its derivative is 4, however the constraint is written
+  ["v >= p"] = function(v, p) return v >= p end,
+  ["p <= v"] = function(v, p) return p <= v end,
+  ["v:ge(p)"] = function(v, p) return v:ge(p) end,
+  ["p:le(v)"] = function(v, p) return p:le(v) end,
+  ["v:eq(p)"] = function(v, p) return v:eq(p) end,
+  ["p:eq(v)"] = function(v, p) return p:eq(v) end,
+  ["3 v >= 3 p"] = function(v, p) return 3 * v >= 2 + 2 * p + p - 2 end,
+} do
+  local own = peri.model "side"
+  local v, limit = own:var("v", { start = 1 }), own:param("limit", 2)
+  own:minimize(v^2)
+  local h = own:subject_to(compare(v, limit))
+  local want = name:find "3" and 4 / 3 or 4
+  t.is_close(own:solve("ipm"):dual(h), want, 1e-4, 0, "the side of parameters is the right-hand side: " .. name)
+end
 do -- vectors and several constraints of one handle
   local own = peri.model "vectors"
   local v = own:var("v", 3)

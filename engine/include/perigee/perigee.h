@@ -149,6 +149,9 @@ PERI_MUST_CHECK PERI_API peri_status peri_expr_call(peri_model *m, const peri_fu
 
 PERI_API void peri_expr_shape(const peri_model *m, peri_expr e, int64_t *rows, int64_t *cols);
 PERI_API bool peri_expr_is_const(const peri_model *m, peri_expr e);
+/* peri_expr_has_variables - false where e is made of constants and parameters only. Looks at some hundred nodes at most and takes a
+ * larger expression to have variables. */
+PERI_API bool peri_expr_has_variables(const peri_model *m, peri_expr e);
 PERI_API peri_op peri_expr_get_op(const peri_model *m, peri_expr e);
 /* peri_expr_text - the expression in the DSL's notation, cut after about `limit` bytes; own: peri_free_text */
 PERI_MUST_CHECK PERI_API peri_status peri_expr_text(peri_model *m, peri_expr e, size_t limit, char **out);
