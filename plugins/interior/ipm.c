@@ -64,11 +64,14 @@ static peri_status derivatives_at_new_point(ipm_state *s, peri_run *run, ipm_pha
     }
 }
 
+enum { MOST_TAMED = 3 }; /* multipliers that come back are the problem's own */
+
 /* Where rows depend on each other at one point, a step in their multipliers is as long as delta_c is small: estimate them anew. */
 static peri_status tame_multipliers(ipm_state *s, peri_run *run, ipm_phase *p)
 {
-    if (p->restoration || p->in_watchdog || !(p->delta_c > 0.0) || !(ipm_norm_inf(p->m, p->at.y) > 1e6))
+    if (p->restoration || p->in_watchdog || !(p->delta_c > 0.0) || s->tamed >= MOST_TAMED || !(ipm_norm_inf(p->m, p->at.y) > 1e6))
         return PERI_OK;
+    s->tamed++;
     return ipm_least_squares_multipliers(s, run, p);
 }
 

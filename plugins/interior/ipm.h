@@ -131,6 +131,7 @@ typedef struct {
     int64_t n_acceptable, restorations, n_stuck, n_jac_singular, n_factor_failures, n_window, n_lenient;
     double window_phi;                 /* barrier function n_window iterations ago */
     bool jac_degenerate;
+    int tamed;             /* how often multipliers that ran away were estimated anew */
 } ipm_state;
 
 /* what an attempt to move ended with */
