@@ -279,7 +279,10 @@ static peri_status add_sum(grouper *p, expr_id head, int32_t segment, double *co
             const int32_t n0 = terms_of(r, node->arg[0]), n1 = node->arg[1] >= 0 ? terms_of(r, node->arg[1]) : 0;
             const struct part a = {node->arg[0], n0 > n1, node->op == PERI_OP_NEG ? -top.factor : top.factor};
             const struct part b = {node->arg[1], n1 > n0, node->op == PERI_OP_SUB ? -top.factor : top.factor};
-            if ((node->arg[1] >= 0 && !vec_push(p->m, &p->parts, b)) || !vec_push(p->m, &p->parts, a))
+            const bool b_first = n1 > n0; /* the longer side first: terms come in the order in which they were added */
+            const bool pushed = (b_first || node->arg[1] < 0 || vec_push(p->m, &p->parts, b)) && vec_push(p->m, &p->parts, a) &&
+                                (!b_first || vec_push(p->m, &p->parts, b));
+            if (!pushed)
                 return nomem(p);
             continue;
         }

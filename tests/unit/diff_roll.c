@@ -122,6 +122,38 @@ static void test_patterns(const fixture *f)
     is_grouped(f, one(f, PERI_OP_SUM, one(f, PERI_OP_SQUARE, sum)), 5, "a vector built entry by entry");
 }
 
+/* Gathers of the rolled sum that are not plain slices. */
+static int64_t scattered_reads(const fixture *f, expr_id root)
+{
+    expr_graph *to = expr_graph_new(f->ctx);
+    expr_id rolled;
+    int64_t n = -1;
+    if (to != NULL && diff_roll(f->m->g, 1, &root, to, &rolled) == PERI_OK) {
+        n = 0;
+        for (expr_id e = 0; e < to->nodes.n; e++) {
+            const expr_node *node = expr_at(to, e);
+            n += node->op == PERI_OP_GATHER && (int64_t)node->rows * node->cols > 1 && !((node->flags & EXPR_AFFINE) && node->stride == 1);
+        }
+    }
+    if (to != NULL)
+        expr_graph_free(to);
+    return n;
+}
+
+/* sum + a + b and sum + (a + b), with a and b of kinds that the builder puts on either side of the sum */
+static void test_order(const fixture *f)
+{
+    expr_id flat = number(f, 0), nested = number(f, 0);
+    for (int i = 0; i + 1 < N; i++) {
+        const expr_id a = two(f, PERI_OP_MUL, number(f, 100), one(f, PERI_OP_EXP, two(f, PERI_OP_SUB, at(f, i + 1), at(f, i))));
+        const expr_id b = one(f, PERI_OP_SQUARE, two(f, PERI_OP_SUB, number(f, 1), at(f, i)));
+        flat = two(f, PERI_OP_ADD, two(f, PERI_OP_ADD, flat, a), b);
+        nested = two(f, PERI_OP_ADD, nested, two(f, PERI_OP_ADD, a, b));
+    }
+    is_int(scattered_reads(f, flat), 0, "sum + a + b reads its variables in order");
+    is_int(scattered_reads(f, nested), 0, "and so does sum + (a + b)");
+}
+
 /* Everything that a solve does with expressions; the k-th allocation fails. */
 static peri_status whole(peri_context *ctx, int64_t fail_at)
 {
@@ -186,6 +218,7 @@ int main(void)
     f.m = peri_model_new(f.ctx, "repeated");
     ok(peri_model_var(f.m, "x", N, 1, &f.x) == PERI_OK, "a variable of %d entries", (int)N);
     test_patterns(&f);
+    test_order(&f);
     peri_model_free(f.m);
     peri_context_free(f.ctx);
     test_memory();
