@@ -69,6 +69,7 @@ typedef struct {
     const char *name;
     bool (*is_there)(void); /* on this processor */
     const eval_fn *fn;      /* [EVAL_CODES]; NULL: not compiled in */
+    void (*fetch)(const double *at, int64_t lines, bool writes); /* cache lines from `at` on, soon to be read, or written */
 } eval_simd;
 
 extern const eval_simd eval_portable, eval_sse2, eval_avx2, eval_avx512;

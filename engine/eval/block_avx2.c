@@ -38,6 +38,7 @@ static bool is_there(void)
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 }
 
+#define FETCH_TARGET __attribute__((target("prfchw"))) /* every processor with AVX2 takes it, as no operation if need be */
 #define NAME "avx2"
 #define TABLE eval_avx2
 #include "eval/block_kernels.h"
@@ -47,5 +48,5 @@ static bool is_there(void)
     return false;
 }
 
-const eval_simd eval_avx2 = {"avx2", is_there, NULL};
+const eval_simd eval_avx2 = {"avx2", is_there, NULL, NULL};
 #endif

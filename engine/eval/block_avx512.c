@@ -32,6 +32,7 @@ static bool is_there(void)
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq");
 }
 
+#define FETCH_TARGET __attribute__((target("prfchw"))) /* every processor with AVX2 takes it, as no operation if need be */
 #define NAME "avx512"
 #define TABLE eval_avx512
 #include "eval/block_kernels.h"
@@ -41,5 +42,5 @@ static bool is_there(void)
     return false;
 }
 
-const eval_simd eval_avx512 = {"avx512", is_there, NULL};
+const eval_simd eval_avx512 = {"avx512", is_there, NULL, NULL};
 #endif

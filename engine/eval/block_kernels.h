@@ -6,6 +6,7 @@
  *     root magnitude above is_nan pick negate_where
  *     MATH(name)      the vector mathematics function: exp, log, ...
  *     TABLE           the table's name
+ *     FETCH_TARGET    attribute of the function that fetches cache lines, or nothing
  * Invariant: entries outside [start, start + n) are neither read (but inside scalars' cells) nor written.
  */
 #include "eval/block.h"
@@ -454,4 +455,16 @@ static const eval_fn functions[EVAL_CODES] = {
     T4_ENTRIES(2, MUL),
 };
 
-const eval_simd TABLE = {NAME, is_there, functions};
+/* Lines that will be written are fetched for that: otherwise each is asked for twice. */
+FETCH_TARGET static void fetch(const double *at, int64_t lines, bool writes)
+{
+    enum { LINE = 8 };
+    if (writes)
+        for (int64_t k = 0; k < lines; k++)
+            __builtin_prefetch(at + k * LINE, 1);
+    else
+        for (int64_t k = 0; k < lines; k++)
+            __builtin_prefetch(at + k * LINE, 0);
+}
+
+const eval_simd TABLE = {NAME, is_there, functions, fetch};

@@ -38,6 +38,7 @@ static bool is_there(void)
     return true;
 }
 
+#define FETCH_TARGET
 #define NAME "portable"
 #define TABLE eval_portable
 #include "eval/block_kernels.h"

@@ -37,6 +37,7 @@ static bool is_there(void)
     return true;
 }
 
+#define FETCH_TARGET
 #define NAME "sse2"
 #define TABLE eval_sse2
 #include "eval/block_kernels.h"
@@ -46,5 +47,5 @@ static bool is_there(void)
     return false;
 }
 
-const eval_simd eval_sse2 = {"sse2", is_there, NULL};
+const eval_simd eval_sse2 = {"sse2", is_there, NULL, NULL};
 #endif

@@ -676,35 +676,51 @@ static peri_status finish_zeros(kernel *k)
 
 enum { LARGE = 1 << 15, MOST_STREAMS = 8 }; /* numbers of all streams together: beyond that they come from far away */
 
-static bool near_one(int64_t n, const eval_place *known, const eval_place *p)
+typedef struct {
+    int64_t n;
+    eval_place place[MOST_STREAMS];
+    bool writes[MOST_STREAMS];
+} stream_list;
+
+/* Arrays that differ by a few entries are one stream. */
+static void note_stream(stream_list *t, const operand *o, bool writes)
 {
-    for (int64_t j = 0; j < n; j++)
-        if (known[j].base == p->base && known[j].fixed == p->fixed && llabs(known[j].offset - p->offset) < EVAL_BLOCK_UNIT)
-            return true;
-    return false;
+    int64_t j = 0;
+    if (o->form != FORM_ARRAY)
+        return;
+    while (j < t->n && (t->place[j].base != o->place.base || t->place[j].fixed != o->place.fixed ||
+                        llabs(t->place[j].offset - o->place.offset) >= EVAL_BLOCK_UNIT))
+        j++;
+    if (j == MOST_STREAMS)
+        return;
+    t->writes[j] = writes || (j < t->n && t->writes[j]);
+    if (j == t->n)
+        t->place[t->n++] = o->place;
 }
 
 static peri_status finish_streams(kernel *k)
 {
     eval_kernel *out = k->out;
-    eval_place known[MOST_STREAMS];
-    int64_t n = 0;
+    stream_list t = {.n = 0};
     for (int64_t j = 0; j < k->code.n; j++) {
         const instruction *i = &k->code.at[j];
-        const operand *const list[6] = {&i->dst, &i->dst2, &i->p[0], &i->p[1], &i->p[2], &i->p[3]};
-        const bool random = i->stays || i->code == EVAL_LOAD_LIST || i->code == EVAL_LOAD_STRIDED;
-        for (int q = random ? 6 : 0; q < 6 && n < MOST_STREAMS; q++)
-            if (list[q]->form == FORM_ARRAY && !near_one(n, known, &list[q]->place))
-                known[n++] = list[q]->place;
+        if (!i->stays) {
+            note_stream(&t, &i->dst, true);
+            note_stream(&t, &i->dst2, true);
+        }
+        for (int q = 0; q < 4 && i->code != EVAL_LOAD_LIST && i->code != EVAL_LOAD_STRIDED; q++)
+            note_stream(&t, &i->p[q], false);
     }
-    if (n * k->n < LARGE)
+    if (t.n * k->n < LARGE)
         return PERI_OK;
-    out->streams = arena_array(&k->c->program->data, (size_t)n, sizeof *out->streams);
+    out->streams = arena_array(&k->c->program->data, (size_t)t.n, sizeof *out->streams);
     if (out->streams == NULL)
         return nomem(k);
-    out->n_streams = n;
-    for (int64_t j = 0; j < n; j++)
-        TRY(eval_point(k->c, &out->streams[j], known[j]));
+    out->n_streams = t.n;
+    for (int64_t j = 0; j < t.n; j++) {
+        out->streams[j].writes = t.writes[j];
+        TRY(eval_point(k->c, &out->streams[j].at, t.place[j]));
+    }
     return PERI_OK;
 }
 

@@ -33,7 +33,7 @@ typedef struct {
     struct eval_acc { double *lanes; double *out; int32_t op; } *accs;
     struct eval_zero { double *at; int64_t n; const double *from; } *zeros; /* filled before it starts: from constants, or with 0 */
     int64_t n_streams;             /* arrays too large for the cache: the next block of each is fetched while one is worked on; else 0 */
-    const double **streams;
+    struct eval_stream { const double *at; bool writes; } *streams;
     double bytes;                                                  /* read and written outside of registers, an estimate */
 } eval_kernel;
 

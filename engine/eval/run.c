@@ -64,24 +64,23 @@ static void start_kernel(const eval_kernel *k)
 enum { CACHE_LINE = 8 }; /* numbers */
 
 /* Part j of n_ins of what the block that starts at `at` will read and write: the processor's own prefetching does not look across blocks. */
-static void fetch(const eval_kernel *k, int64_t at, int64_t j)
+static void fetch(const eval_simd *simd, const eval_kernel *k, int64_t at, int64_t j)
 {
     const int64_t lines = k->block / CACHE_LINE, from = j * lines / k->n_ins, to = (j + 1) * lines / k->n_ins;
     if (at + k->block > k->n)
         return;
     for (int64_t s = 0; s < k->n_streams; s++)
-        for (int64_t line = from; line < to; line++)
-            __builtin_prefetch(k->streams[s] + at + line * CACHE_LINE);
+        simd->fetch(k->streams[s].at + at + from * CACHE_LINE, to - from, k->streams[s].writes);
 }
 
-static void run_kernel(const eval_kernel *k)
+static void run_kernel(const eval_simd *simd, const eval_kernel *k)
 {
     start_kernel(k);
     for (int64_t at = 0; at < k->n; at += k->block) {
         const int64_t n = k->n - at < k->block ? k->n - at : k->block;
         for (int64_t j = 0; j < k->n_ins; j++) {
             if (k->n_streams > 0)
-                fetch(k, at + k->block, j);
+                fetch(simd, k, at + k->block, j);
             k->ins[j].fn(&k->ins[j], at, n);
         }
     }
@@ -96,7 +95,7 @@ peri_status eval_run(eval_program *p, const double *const inputs[EXPR_IN_COUNT],
         if (p->steps[k].is_array)
             TRY(eval_run_array(p, &p->arrays[p->steps[k].at]));
         else
-            run_kernel(&p->kernels[p->steps[k].at]);
+            run_kernel(p->simd, &p->kernels[p->steps[k].at]);
     }
     return PERI_OK;
 }
