@@ -54,14 +54,15 @@ static const peri_option option_list[] = {
 /* Derivatives may be undefined where values are not (the root of 0): then back, half the way each time, towards the last iterate. */
 static peri_status derivatives_at_new_point(ipm_state *s, peri_run *run, ipm_phase *p)
 {
-    for (int k = 0;; k++) {
-        const peri_status e = ipm_eval_gradient(s, run, p);
-        if (e != PERI_E_DOMAIN || k == 30)
-            return e;
+    peri_status e = ipm_eval_gradient(s, run, p);
+    for (int k = 0; e == PERI_E_DOMAIN && k < 30; k++) {
         for (int64_t j = 0; j < p->n; j++)
             p->at.w[j] = 0.5 * (p->at.w[j] + p->trial.w[j]); /* trial holds the last iterate after a move */
-        TRY(ipm_eval_values(s, run, p, p->at.w, &p->f, p->h));
+        e = ipm_eval_values(s, run, p, p->at.w, &p->f, p->h);
+        if (e == PERI_OK)
+            e = ipm_eval_gradient(s, run, p);
     }
+    return e;
 }
 
 enum { MOST_TAMED = 3 }; /* multipliers that come back are the problem's own */

@@ -106,7 +106,7 @@ static void judge(const ipm_phase *p, double alpha, trial *t)
     t->is_accepted = false;
     t->by_filter = true;
     const double size = fmax(1.0, fabs(p->ref_phi) > 10.0 ? log10(fabs(p->ref_phi)) : 1.0);
-    if (t->phi > p->ref_phi && log10(t->phi - p->ref_phi) > LARGEST_INCREASE + size)
+    if (t->theta > 0.5 * p->ref_theta && t->phi > p->ref_phi && log10(t->phi - p->ref_phi) > LARGEST_INCREASE + size)
         return;
     if (is_switching(p, alpha) && p->ref_theta <= p->theta_min) {
         if (!has_armijo(p, alpha, t->phi))
@@ -126,6 +126,8 @@ static peri_status evaluate(ipm_state *s, peri_run *run, ipm_phase *p, double al
         p->trial.w[j] = p->at.w[j] + alpha * dw[j];
     *t = (trial){INFINITY, INFINITY, false, true};
     const peri_status e = ipm_eval_values(s, run, p, p->trial.w, &p->trial_f, p->trial_h);
+    if (e == PERI_E_DOMAIN)
+        p->trial_f = NAN; /* trial_h is of an earlier point */
     if (e == PERI_E_DOMAIN)
         return PERI_OK;
     TRY(e);

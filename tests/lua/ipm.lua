@@ -218,6 +218,40 @@ do
   if sol then solved(sol, 5055.011803, "hs107", 1e-6) end
 end
 
+do -- the objective is a row's variable: the first full step makes it feasible at the price of a far larger objective
+  local m = peri.model "objective by an equation"
+  local x = m:var("x", 3, { lower = 0, upper = 300 })
+  local cost = m:var "cost"
+  m:minimize(cost)
+  m:subject_to((cost - 50 * (x[1] + x[2])^2.5 - 70 * (x[2] + x[3])^2.5 - 10 * x[1] - 20 * x[3]):eq(0))
+  m:subject_to((x[1] + x[2] + x[3]):eq(600), (2 * x[1] + 2 * x[2] + 2 * x[3]):eq(1200), (x[1] - x[2]):eq(17))
+  local sol = m:solve("ipm")
+  local low, high = 158.5, 300 -- the rows leave x[1] free: x[2] = x[1] - 17, x[3] = 617 - 2 x[1]
+  while high - low > 1e-9 do
+    local mid = 0.5 * (low + high)
+    local slope = 250 * (2 * mid - 17)^1.5 - 175 * (600 - mid)^1.5 - 30
+    low, high = slope < 0 and mid or low, slope < 0 and high or mid
+  end
+  local want = 50 * (2 * low - 17)^2.5 + 70 * (600 - low)^2.5 + 10 * low + 20 * (617 - 2 * low)
+  solved(sol, want, "objective by an equation", 1e-6)
+  t.ok(sol.iterations <= 50, ("objective by an equation: %d iterations"):format(sol.iterations))
+end
+
+do -- a power below 1 ends where its variable does, and steps on trust may lead there
+  local m = peri.model "powers at their ends"
+  local area = m:var("area", 2, { lower = 0, upper = { 40, 20 } })
+  local heat = m:var("heat", { lower = 0, upper = 300 })
+  local cost = m:var "cost"
+  m:minimize(cost)
+  m:subject_to((600 * area[1] - area[1] * heat - 40 * heat):eq(-3000))
+  m:subject_to((cost - 30 * area[1]^0.6 - 35 * area[2]^0.6):eq(0), (500 * area[2] + 40 * heat):eq(12000))
+  local sol = m:solve("ipm")
+  local first, second = 35 * 18^0.6, 30 * 30^0.6 -- concave: an area is 0, and heat is 75 or 300
+  local want = math.abs(sol.objective - first) < math.abs(sol.objective - second) and first or second
+  t.ok(sol.status == "locally_optimal" or sol.status == "feasible", "powers at their ends: " .. sol.status)
+  t.is_close(sol.objective, want, 1e-6, 0, "powers at their ends: objective")
+end
+
 local function status(name, build, want)
   local m = peri.model(name)
   build(m)
