@@ -221,11 +221,25 @@ static peri_status accept_restoration(ipm_state *s, peri_run *run, peri_step *ne
     return peri_accept(run, s->problem.x, NULL, NULL, &row, next);
 }
 
+/* The restoration is at a stationary point with a violation left: on from there if it can, else that is the answer. */
+static peri_status judge_violated(ipm_state *s, peri_run *run, peri_step *next)
+{
+    bool moved, returned;
+    TRY(ipm_eval_main(s, run, s->resto.at.w, NULL, s->resto.trial_h)); /* the last trial point may have been another */
+    TRY(ipm_restore_further(s, run, &moved));
+    if (moved)
+        return PERI_OK;
+    TRY(ipm_restore_return(s, run, &returned));
+    if (returned)
+        TRY(accept_restoration(s, run, next));
+    return next->why == PERI_WHY_CONTINUE ? peri_finish(run, PERI_WHY_INFEASIBLE, next) : PERI_OK;
+}
+
 /* The restoration has converged: no way to less violation, or to a feasible point that the filter refuses. */
 static peri_status restoration_converged(ipm_state *s, peri_run *run, peri_step *next)
 {
     if (ipm_violation(s) > acceptable_level(s))
-        return peri_finish(run, PERI_WHY_INFEASIBLE, next);
+        return judge_violated(s, run, next);
     if (++s->n_stuck > 10 || isnan(s->main.trial_f))
         return give_up(s, run, PERI_WHY_STALLED, next);
     ipm_filter_reset(&s->main);
@@ -277,7 +291,7 @@ static peri_status recover_restoration(ipm_state *s, peri_run *run, ipm_move mov
     if (move == IPM_AT_LIMIT || s->n_stuck >= 10) {
         const bool is_stationary = ipm_error(&s->resto, s->resto.mu) <= 1e-4;
         const bool is_violated = ipm_violation(s) > acceptable_level(s);
-        return give_up(s, run, is_stationary && is_violated ? PERI_WHY_INFEASIBLE : PERI_WHY_STALLED, next);
+        return is_stationary && is_violated && isinf(s->best_kkt) ? judge_violated(s, run, next) : give_up(s, run, PERI_WHY_STALLED, next);
     }
     s->n_stuck += !ipm_kkt_switch(s);
     return ipm_restore_again(s, run);
@@ -346,7 +360,8 @@ static const char page[] =
     "Newton steps on the primal-dual equations (WB 9-14), with multiples of the identity added to the Hessian until the matrix\n"
     "has the inertia of a minimisation (WB algorithm IC), and accepts steps by a filter of violation and barrier function with\n"
     "second-order corrections (WB algorithm A). Where no step is acceptable, a restoration phase minimises the violation by the\n"
-    "same method until it can go on, or finds a point that no step nearby makes less violated.\n"
+    "same method until it can go on, or finds a point that no step nearby makes less violated; to such a point it must come back\n"
+    "from one nearby.\n"
     "\n"
     "It ends when the certificate's kkt, computed in the model's own units, is within the tolerance; when kkt stays within 100\n"
     "tolerances (at most 1e-6) for `acceptable` iterations; when the restoration converges to a violated point (infeasible); or\n"

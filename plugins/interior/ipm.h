@@ -125,10 +125,12 @@ typedef struct {
     ipm_certificate certificate;
     double *ref_w, *ref_d2;            /* [n] restoration: reference point, squared weights of the proximity term */
     double rho, zeta;                  /* restoration: penalty, weight of the proximity term */
+    double *unshaken_w;                /* [n] restoration: where it had converged before it was moved away */
+    double unshaken_violation;
     double entry_theta;                /* violation when the restoration started */
     ipm_point best;                    /* best point so far within the acceptable level */
     double best_kkt, start_f;          /* start_f: the model's objective at the start point */
-    int64_t n_acceptable, restorations, n_stuck, n_jac_singular, n_factor_failures, n_window, n_lenient;
+    int64_t n_acceptable, restorations, n_stuck, n_centres, n_shakes, n_jac_singular, n_factor_failures, n_window, n_lenient;
     double window_phi;                 /* barrier function n_window iterations ago */
     bool jac_degenerate;
     int tamed;             /* how often multipliers that ran away were estimated anew */
@@ -222,6 +224,8 @@ peri_status ipm_restore_begin(ipm_state *s, peri_run *run);
 peri_status ipm_restore_finished(ipm_state *s, peri_run *run, bool *finished);
 peri_status ipm_restore_end(ipm_state *s, peri_run *run);
 peri_status ipm_restore_again(ipm_state *s, peri_run *run);
+peri_status ipm_restore_further(ipm_state *s, peri_run *run, bool *moved);
+peri_status ipm_restore_return(ipm_state *s, peri_run *run, bool *returned);
 void ipm_restore_proximity(ipm_state *s, double mu);
 
 #endif

@@ -135,6 +135,7 @@ peri_status ipm_problem_open(ipm_state *s, peri_run *run)
     TRY(alloc_real(run, q->m_model, &q->weight));
     TRY(alloc_real(run, q->m_model, &q->y_out));
     TRY(alloc_real(run, q->n, &s->ref_w));
+    TRY(alloc_real(run, q->n, &s->unshaken_w));
     TRY(alloc_real(run, q->n, &s->ref_d2));
     return alloc_real(run, q->m, &q->row_scale);
 }

@@ -55,16 +55,24 @@ static void start_phase(ipm_phase *r)
     r->in_watchdog = r->tiny = r->tiny_before = r->free_barrier = false;
 }
 
+/* The centre w_R of the distance, and D_R. */
+static void set_centre(ipm_state *s, const double *w)
+{
+    for (int64_t j = 0; j < s->problem.n; j++) {
+        const double d = fmin(1.0, 1.0 / fabs(w[j]));
+        s->ref_w[j] = w[j];
+        s->ref_d2[j] = d * d;
+    }
+}
+
 static void set_problem(ipm_state *s)
 {
     const ipm_problem *q = &s->problem;
     const ipm_phase *p = &s->main;
     ipm_phase *r = &s->resto;
     s->rho = RHO;
+    set_centre(s, p->at.w);
     for (int64_t j = 0; j < q->n; j++) {
-        const double d = fmin(1.0, 1.0 / fabs(p->at.w[j]));
-        s->ref_w[j] = p->at.w[j];
-        s->ref_d2[j] = d * d;
         r->lower[j] = p->lower[j];
         r->upper[j] = p->upper[j];
         r->at.w[j] = p->at.w[j];
@@ -85,6 +93,7 @@ peri_status ipm_restore_begin(ipm_state *s, peri_run *run)
 {
     ipm_phase *p = &s->main, *r = &s->resto;
     s->restorations++;
+    s->n_centres = 0;
     s->active = r;
     s->entry_theta = ipm_norm1(p->m, p->h);
     ipm_filter_add(&p->filter, (1.0 - 1e-5) * s->entry_theta,
@@ -96,6 +105,81 @@ peri_status ipm_restore_begin(ipm_state *s, peri_run *run)
     split(s, r->mu);
     r->delta_w_last = 0.0;
     return evaluate_all(s, run);
+}
+
+/* How hard the distance to w_R holds the iterate, relative to the violation's weight. */
+static double pull(const ipm_state *s)
+{
+    double largest = 0.0;
+    for (int64_t j = 0; j < s->problem.n; j++)
+        largest = fmax(largest, s->zeta * s->ref_d2[j] * fabs(s->resto.at.w[j] - s->ref_w[j]));
+    return largest / s->rho;
+}
+
+/* Anew from the iterate, which becomes w_R. */
+static peri_status start_further(ipm_state *s, peri_run *run)
+{
+    ipm_phase *r = &s->resto;
+    set_centre(s, r->at.w);
+    TRY(ipm_eval_main(s, run, r->at.w, NULL, r->trial_h));
+    ipm_set_barrier(s, r, fmax(s->main.mu, ipm_norm_inf(s->problem.m, r->trial_h)));
+    return ipm_restore_again(s, run);
+}
+
+/* The iterate moved by up to a hundredth of its size in each variable, but at most half-way to its bounds. */
+static void shake(ipm_state *s)
+{
+    const ipm_phase *p = &s->main;
+    const double golden = 0.6180339887498949;
+    double *w = s->resto.at.w;
+    for (int64_t j = 0; j < s->problem.n_x; j++) {
+        const double u = fmod(golden * (double)(j + 1), 1.0), length = 0.01 * (2.0 * u - 1.0) * fmax(1.0, fabs(w[j]));
+        const double low = isfinite(p->lower[j]) ? -0.5 * (w[j] - p->lower[j]) : -INFINITY;
+        const double high = isfinite(p->upper[j]) ? 0.5 * (p->upper[j] - w[j]) : INFINITY;
+        w[j] += fmin(fmax(length, low), high);
+    }
+}
+
+/*
+ * ipm_restore_further - where the restoration has converged with a violation left. Was it the distance to w_R that held it there?
+ *   Then w_R moves to the iterate, ten times in a restoration at most; the distance is relative, so that each takes it further. Is it a
+ *   saddle point of the violation, or its maximum? Then it does not come back to it from a point nearby, which is tried once in a run.
+ *   out  moved  the restoration goes on
+ */
+peri_status ipm_restore_further(ipm_state *s, peri_run *run, bool *moved)
+{
+    ipm_phase *r = &s->resto;
+    const bool is_held = s->n_centres < 10 && pull(s) > 1e-8;
+    *moved = is_held || s->n_shakes == 0;
+    if (!*moved)
+        return PERI_OK;
+    s->n_centres += is_held;
+    s->n_shakes += !is_held;
+    if (is_held)
+        return start_further(s, run);
+    memcpy(s->unshaken_w, r->at.w, (size_t)s->problem.n * sizeof *s->unshaken_w);
+    s->unshaken_violation = ipm_violation(s);
+    shake(s);
+    const peri_status e = start_further(s, run);
+    if (e != PERI_E_DOMAIN)
+        return e;
+    *moved = false;
+    return PERI_OK;
+}
+
+/*
+ * ipm_restore_return - after the last of the restoration: to the point before the move where nothing better came of it
+ *   out  main.trial_f as ipm_restore_finished
+ */
+peri_status ipm_restore_return(ipm_state *s, peri_run *run, bool *returned)
+{
+    bool is_finished;
+    *returned = s->n_shakes > 0 && !(ipm_violation(s) < s->unshaken_violation);
+    if (!*returned)
+        return PERI_OK;
+    memcpy(s->resto.at.w, s->unshaken_w, (size_t)s->problem.n * sizeof *s->unshaken_w);
+    TRY(ipm_eval_main(s, run, s->resto.at.w, NULL, s->resto.trial_h));
+    return ipm_restore_finished(s, run, &is_finished);
 }
 
 /* ipm_restore_again - where the restoration's own line search fails: the best p, n for the present w, multipliers anew */

@@ -252,6 +252,29 @@ do -- a power below 1 ends where its variable does, and steps on trust may lead 
   t.is_close(sol.objective, want, 1e-6, 0, "powers at their ends: objective")
 end
 
+do -- feasible points are far away in a variable that does not count much at first
+  local m = peri.model "far from feasible"
+  local x = m:var("x", 4, { lower = 0, upper = 300 })
+  local share = m:var("share", 2, { lower = 0, upper = 1 })
+  local cost = m:var "cost"
+  m:minimize(cost)
+  m:subject_to((cost - 50 * (x[1] + x[2])^2.5 - 70 * (x[3] + x[4])^2.5 - 10 * x[1] - 20 * x[3]):eq(0))
+  m:subject_to((x[1] + x[3] - 120 * share[1]):eq(0), (x[2] + x[4] - 140 * share[2]):eq(0))
+  m:subject_to((2 * x[1] + 2 * x[3] - 240 * share[1]):eq(0), (share[1] + share[2]):eq(1), x[1] + x[4] <= 60)
+  local sol = m:solve("ipm")
+  if not t.ok(sol.status == "locally_optimal" and sol.certificate.kkt <= 1e-6, "far from feasible: solved") then
+    t.diag("%s, %s", sol.status, sol.message or "")
+  end
+end
+
+do -- the start is where the violation is largest, and stationary
+  local m = peri.model "outside of a circle, from its centre"
+  local x = m:var("x", 2)
+  m:minimize(x[1]^2 + 2 * x[2]^2)
+  m:subject_to(x[1]^2 + x[2]^2 >= 1)
+  solved(m:solve("ipm"), 1, "from the centre of a circle")
+end
+
 local function status(name, build, want)
   local m = peri.model(name)
   build(m)
