@@ -291,7 +291,8 @@ static peri_status recover_restoration(ipm_state *s, peri_run *run, ipm_move mov
     if (move == IPM_AT_LIMIT || s->n_stuck >= 10) {
         const bool is_stationary = ipm_error(&s->resto, s->resto.mu) <= 1e-4;
         const bool is_violated = ipm_violation(s) > acceptable_level(s);
-        return is_stationary && is_violated && isinf(s->best_kkt) ? judge_violated(s, run, next) : give_up(s, run, PERI_WHY_STALLED, next);
+        const bool is_judged = is_stationary && is_violated && isinf(s->best_kkt);
+        return is_judged ? judge_violated(s, run, next) : give_up(s, run, PERI_WHY_STALLED, next);
     }
     s->n_stuck += !ipm_kkt_switch(s);
     return ipm_restore_again(s, run);
@@ -360,8 +361,8 @@ static const char page[] =
     "Newton steps on the primal-dual equations (WB 9-14), with multiples of the identity added to the Hessian until the matrix\n"
     "has the inertia of a minimisation (WB algorithm IC), and accepts steps by a filter of violation and barrier function with\n"
     "second-order corrections (WB algorithm A). Where no step is acceptable, a restoration phase minimises the violation by the\n"
-    "same method until it can go on, or finds a point that no step nearby makes less violated; to such a point it must come back\n"
-    "from one nearby.\n"
+    "same method until it can go on, or finds a point that no step nearby makes less violated; to such a point it must come\n"
+    "back from one nearby.\n"
     "\n"
     "It ends when the certificate's kkt, computed in the model's own units, is within the tolerance; when kkt stays within 100\n"
     "tolerances (at most 1e-6) for `acceptable` iterations; when the restoration converges to a violated point (infeasible); or\n"

@@ -141,9 +141,10 @@ static void shake(ipm_state *s)
 }
 
 /*
- * ipm_restore_further - where the restoration has converged with a violation left. Was it the distance to w_R that held it there?
- *   Then w_R moves to the iterate, ten times in a restoration at most; the distance is relative, so that each takes it further. Is it a
- *   saddle point of the violation, or its maximum? Then it does not come back to it from a point nearby, which is tried once in a run.
+ * ipm_restore_further - where the restoration has converged with a violation left. Was it the distance to w_R that held it
+ *   there? Then w_R moves to the iterate, ten times in a restoration at most; the distance is relative, so that each takes it
+ *   further. Is it a saddle point of the violation, or its maximum? Then it does not come back to it from a point nearby,
+ *   which is tried once in a run.
  *   out  moved  the restoration goes on
  */
 peri_status ipm_restore_further(ipm_state *s, peri_run *run, bool *moved)

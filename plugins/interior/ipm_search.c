@@ -106,7 +106,8 @@ static void judge(const ipm_phase *p, double alpha, trial *t)
     t->is_accepted = false;
     t->by_filter = true;
     const double size = fmax(1.0, fabs(p->ref_phi) > 10.0 ? log10(fabs(p->ref_phi)) : 1.0);
-    if (t->theta > 0.5 * p->ref_theta && t->phi > p->ref_phi && log10(t->phi - p->ref_phi) > LARGEST_INCREASE + size)
+    const bool is_halved = t->theta <= 0.5 * p->ref_theta;
+    if (!is_halved && t->phi > p->ref_phi && log10(t->phi - p->ref_phi) > LARGEST_INCREASE + size)
         return;
     if (is_switching(p, alpha) && p->ref_theta <= p->theta_min) {
         if (!has_armijo(p, alpha, t->phi))
