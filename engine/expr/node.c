@@ -85,27 +85,48 @@ static bool node_equal(const expr_graph *g, const expr_node *a, const expr_node 
 }
 
 /*
- * A slot holds a node's number plus one below and its hash above, so that a look-up reads a node only when the hashes agree, and growing reads none: with
- * millions of nodes each read is a miss of the caches.
+ * A slot holds a node's number plus one below and its hash above, so that a look-up reads a node only when the hashes agree. Where a node goes follows
+ * from its newest argument (a gather's: its first index): what is built one after the other lies side by side, and a loop that builds millions of nodes
+ * stays in the caches. When the NEAR slots there are taken, the hash decides, and the next free slot.
  */
+enum { NEAR = 8 };
+
 static uint64_t slot_entry(uint32_t hash, int64_t id)
 {
     return (uint64_t)hash << 32 | (uint64_t)(id + 1);
 }
 
+static uint64_t near_slot(const expr_node *node, uint64_t hash)
+{
+    if (node->op == PERI_OP_CONST || node->op == PERI_OP_INPUT || has_list(node->op))
+        return hash >> 7;
+    if (node->op == PERI_OP_GATHER && (node->flags & EXPR_AFFINE))
+        return hash_mix((uint64_t)node->arg[0]) + (uint64_t)(uint32_t)node->first * NEAR;
+    const expr_id a = node->arg[0] > node->arg[1] ? node->arg[0] : node->arg[1];
+    const uint64_t newest = (uint64_t)(uint32_t)(a > node->arg[2] ? a : node->arg[2]);
+    return newest + newest / 2; /* a table is filled to two thirds */
+}
+
+/* Probe k of the node's slots in a table with this mask. */
+static uint64_t probe(uint64_t near, uint64_t hash, uint64_t k, uint64_t mask)
+{
+    return (k < NEAR ? near + k : hash + k - NEAR) & mask;
+}
+
 static bool table_grow(expr_graph *g)
 {
     const int64_t size = g->table_size == 0 ? FIRST_TABLE : 2 * g->table_size;
+    const uint64_t mask = (uint64_t)size - 1;
     uint64_t *table = mem_alloc(g->m, (size_t)size * sizeof *table);
     if (table == NULL)
         return false;
-    for (int64_t i = 0; i < g->table_size; i++) {
-        if (g->table[i] == 0)
-            continue;
-        uint64_t slot = (g->table[i] >> 32) & (uint64_t)(size - 1);
-        while (table[slot] != 0)
-            slot = (slot + 1) & (uint64_t)(size - 1);
-        table[slot] = g->table[i];
+    for (int64_t i = 0; i < g->nodes.n; i++) {
+        const expr_node *node = &g->nodes.at[i];
+        const uint64_t hash = node_hash(g, node), near = near_slot(node, hash);
+        uint64_t k = 0;
+        while (table[probe(near, hash, k, mask)] != 0)
+            k++;
+        table[probe(near, hash, k, mask)] = slot_entry((uint32_t)(hash >> 32), i);
     }
     mem_free(g->m, g->table, (size_t)g->table_size * sizeof *table);
     g->table = table;
@@ -117,12 +138,11 @@ peri_status expr_intern(expr_graph *g, const expr_node *node, expr_id *out)
 {
     if (3 * (g->nodes.n + 1) > 2 * g->table_size && !table_grow(g))
         return FAIL_NOMEM(g->ctx);
-    const uint64_t mask = (uint64_t)(g->table_size - 1);
-    const uint32_t hash = (uint32_t)(node_hash(g, node) >> 32);
-    uint64_t slot = hash & mask;
-    for (; g->table[slot] != 0; slot = (slot + 1) & mask) {
+    const uint64_t mask = (uint64_t)(g->table_size - 1), hash = node_hash(g, node), near = near_slot(node, hash);
+    uint64_t slot = probe(near, hash, 0, mask);
+    for (uint64_t k = 1; g->table[slot] != 0; slot = probe(near, hash, k++, mask)) {
         const expr_id old = (expr_id)((uint32_t)g->table[slot] - 1);
-        if ((uint32_t)(g->table[slot] >> 32) == hash && node_equal(g, &g->nodes.at[old], node)) {
+        if ((uint32_t)(g->table[slot] >> 32) == (uint32_t)(hash >> 32) && node_equal(g, &g->nodes.at[old], node)) {
             *out = old;
             return PERI_OK;
         }
@@ -132,7 +152,7 @@ peri_status expr_intern(expr_graph *g, const expr_node *node, expr_id *out)
     if (!vec_push(g->m, &g->nodes, *node))
         return FAIL_NOMEM(g->ctx);
     *out = (expr_id)(g->nodes.n - 1);
-    g->table[slot] = slot_entry(hash, *out);
+    g->table[slot] = slot_entry((uint32_t)(hash >> 32), *out);
     return PERI_OK;
 }
 
