@@ -101,7 +101,7 @@ typedef struct {
     ipm_filter filter;
     bool is_soft;                      /* in the soft restoration: no line search */
     int64_t soft;                      /* its steps since the last of the line search */
-    int64_t shortened, watchdog_trials, rejected_by_filter, filter_resets; /* counters of the line search */
+    int64_t shortened, watchdog_trials, rejected_by_filter, filter_resets, capped, ceiling_raises; /* counters of the line search */
     bool in_watchdog, tiny, tiny_before;
     double ref_theta, ref_phi, ref_slope, ref_alpha; /* what the line search compares with */
     bool free_barrier;                 /* adaptive strategy: mu chosen anew in each iteration */

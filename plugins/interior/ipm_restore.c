@@ -51,7 +51,7 @@ static void start_phase(ipm_phase *r)
     r->theta_max = 0.0;
     r->soft = 0;
     r->is_soft = false;
-    r->shortened = r->rejected_by_filter = r->filter_resets = 0;
+    r->shortened = r->rejected_by_filter = r->filter_resets = r->capped = r->ceiling_raises = 0;
     r->in_watchdog = r->tiny = r->tiny_before = r->free_barrier = false;
 }
 

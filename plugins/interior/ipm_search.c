@@ -99,11 +99,12 @@ static bool has_armijo(const ipm_phase *p, double alpha, double phi)
 typedef struct {
     double theta, phi;
     bool is_accepted, by_filter; /* by_filter: false where the filter alone refused it */
+    bool is_capped;              /* the filter's ceiling did */
 } trial;
 
 static void judge(const ipm_phase *p, double alpha, trial *t)
 {
-    t->is_accepted = false;
+    t->is_accepted = t->is_capped = false;
     t->by_filter = true;
     const double size = fmax(1.0, fabs(p->ref_phi) > 10.0 ? log10(fabs(p->ref_phi)) : 1.0);
     const bool is_halved = t->theta <= 0.5 * p->ref_theta;
@@ -118,6 +119,7 @@ static void judge(const ipm_phase *p, double alpha, trial *t)
     }
     t->by_filter = ipm_filter_accepts(p, t->theta, t->phi);
     t->is_accepted = t->by_filter;
+    t->is_capped = t->theta > p->theta_max;
 }
 
 /* Values at at.w + alpha * dw;  out t theta infinite where a function is undefined there */
@@ -125,7 +127,7 @@ static peri_status evaluate(ipm_state *s, peri_run *run, ipm_phase *p, double al
 {
     for (int64_t j = 0; j < p->n; j++)
         p->trial.w[j] = p->at.w[j] + alpha * dw[j];
-    *t = (trial){INFINITY, INFINITY, false, true};
+    *t = (trial){INFINITY, INFINITY, false, true, false};
     const peri_status e = ipm_eval_values(s, run, p, p->trial.w, &p->trial_f, p->trial_h);
     if (e == PERI_E_DOMAIN)
         p->trial_f = NAN; /* trial_h is of an earlier point */
@@ -201,6 +203,17 @@ static peri_status correct(ipm_state *s, peri_run *run, ipm_phase *p, double alp
 
 /* ---- the search ---------------------------------------------------------------------------------------------------------------------- */
 
+/* A ceiling on the violation that five searches in a row have met is too low; finitely often, for convergence. */
+static void raise_ceiling(ipm_phase *p, bool is_capped)
+{
+    p->capped = is_capped ? p->capped + 1 : 0;
+    if (p->capped < 5 || p->ceiling_raises == 5)
+        return;
+    p->ceiling_raises++;
+    p->capped = 0;
+    p->theta_max *= 10.0;
+}
+
 /*
  * Trial steps alpha_max, alpha_max / 2, ... until one is accepted or too small;  out alpha, accepted. In the watchdog's trial steps
  * only the first is tried, compared with where the watchdog started.
@@ -209,7 +222,7 @@ static peri_status backtrack(ipm_state *s, peri_run *run, ipm_phase *p, double a
                              bool *accepted)
 {
     const double smallest = p->in_watchdog ? alpha_max : smallest_step(p);
-    bool refused_by_filter = false;
+    bool refused_by_filter = false, is_capped = false;
     *accepted = false;
     p->tag = 0;
     for (double a = skip_first ? 0.5 * alpha_max : alpha_max; a >= smallest && a > 0.0; a *= 0.5) {
@@ -225,6 +238,7 @@ static peri_status backtrack(ipm_state *s, peri_run *run, ipm_phase *p, double a
                 TRY(correct(s, run, p, alpha_max, &t, alpha));
                 p->tag = t.is_accepted ? 'S' : 0;
             }
+            is_capped |= t.is_capped;
         }
         if (t.is_accepted) {
             const bool by_objective = is_switching(p, judged) && has_armijo(p, judged, t.phi);
@@ -242,6 +256,7 @@ static peri_status backtrack(ipm_state *s, peri_run *run, ipm_phase *p, double a
         if (peri_should_stop(run))
             break;
     }
+    raise_ceiling(p, is_capped);
     p->rejected_by_filter = refused_by_filter ? p->rejected_by_filter + 1 : 0;
     if (p->rejected_by_filter >= 5 && p->filter_resets < 5) { /* the filter stands in the way: forget it */
         p->filter_resets++;

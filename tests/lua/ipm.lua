@@ -252,18 +252,26 @@ do -- a power below 1 ends where its variable does, and steps on trust may lead 
   t.is_close(sol.objective, want, 1e-6, 0, "powers at their ends: objective")
 end
 
-do -- feasible points are far away in a variable that does not count much at first
-  local m = peri.model "far from feasible"
-  local x = m:var("x", 4, { lower = 0, upper = 300 })
-  local share = m:var("share", 2, { lower = 0, upper = 1 })
-  local cost = m:var "cost"
-  m:minimize(cost)
-  m:subject_to((cost - 50 * (x[1] + x[2])^2.5 - 70 * (x[3] + x[4])^2.5 - 10 * x[1] - 20 * x[3]):eq(0))
-  m:subject_to((x[1] + x[3] - 120 * share[1]):eq(0), (x[2] + x[4] - 140 * share[2]):eq(0))
-  m:subject_to((2 * x[1] + 2 * x[3] - 240 * share[1]):eq(0), (share[1] + share[2]):eq(1), x[1] + x[4] <= 60)
-  local sol = m:solve("ipm")
-  if not t.ok(sol.status == "locally_optimal" and sol.certificate.kkt <= 1e-6, "far from feasible: solved") then
-    t.diag("%s, %s", sol.status, sol.message or "")
+do -- feasible points are far away in a variable that does not count much at first, and the way there is curved
+  for _, cost_factor in ipairs { 50, 500 } do
+    local m = peri.model "far from feasible"
+    local x = m:var("x", 4, { lower = 0, upper = 300 })
+    local share = m:var("share", 2, { lower = 0, upper = 1 })
+    local cost = m:var "cost"
+    m:minimize(cost)
+    m:subject_to((cost - cost_factor * ((x[1] + x[2])^2.5 + 2 * (x[3] + x[4])^2.5) - 10 * x[1]):eq(0))
+    m:subject_to((x[1] + x[3] - 140 * share[1]):eq(0), (x[2] + x[4] - 180 * share[2]):eq(0))
+    m:subject_to((2 * x[1] + 2 * x[3] - 280 * share[1]):eq(0), (share[1] + share[2]):eq(1))
+    local sol = m:solve("ipm", { iterations = 1000 })
+    -- share[1] = 1 needs least of both; then cost is a function of x[1], with x[3] = 140 - x[1]
+    local low, high = 0, 140
+    while high - low > 1e-9 do
+      local mid = 0.5 * (low + high)
+      local slope = cost_factor * (2.5 * mid^1.5 - 5 * (140 - mid)^1.5) + 10
+      low, high = slope < 0 and mid or low, slope < 0 and high or mid
+    end
+    local want = cost_factor * (low^2.5 + 2 * (140 - low)^2.5) + 10 * low
+    solved(sol, want, ("far from feasible, %d"):format(cost_factor), 1e-6)
   end
 end
 
