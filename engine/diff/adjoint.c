@@ -81,6 +81,8 @@ peri_status diff_sweep_add(diff_sweep *s, expr_id to, expr_id value)
         return PERI_OK;
     if (expr_size(g, to) == 1 && expr_size(g, value) > 1)
         TRY(expr_unary(g, PERI_OP_SUM, value, &value));
+    if (s->sum[to] >= 0 && !s->leaf[to])
+        return diff_plus(g, s->sum[to], value, &s->sum[to]);
     if (s->sum[to] >= 0)
         return expr_binary(g, PERI_OP_ADD, s->sum[to], value, &s->sum[to]);
     s->sum[to] = value;

@@ -7,6 +7,8 @@
 
 /* partial.c: seed * d e / d argument k, for elementwise e; the size of e, or a scalar where it is the same for all entries */
 peri_status diff_partial(expr_graph *g, expr_id e, int k, expr_id seed, expr_id *out);
+/* a + b, of two adjoints of a node that partials are still taken of; what branches that are not taken contribute stays harmless */
+peri_status diff_plus(expr_graph *g, expr_id a, expr_id b, expr_id *out);
 
 /* adjoint.c: one reverse sweep, in the steps that the Hessian needs separately */
 typedef struct {

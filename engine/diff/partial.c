@@ -37,6 +37,100 @@ static peri_status times_of(expr_graph *g, expr_id seed, peri_op op, expr_id a, 
     return times(g, seed, *out, out);
 }
 
+/* ---- choices ---------------------------------------------------------------------------------------------------------------
+
+ * The derivative of a branch that is not taken may be undefined, and 0 times it is not 0. So a seed of a branch is made a choice, "inner where test > 0,
+ * else 0" or the other way round, and the choice stays the outermost operation: every rule here is linear in its seed, is applied to `inner`, and the
+ * result is chosen again.
+ */
+typedef struct {
+    expr_id test, inner;
+    bool positive;
+} choice;
+
+static bool is_choice(const expr_graph *g, expr_id e, choice *out)
+{
+    const expr_node *node = expr_at(g, e);
+    if (node->op == PERI_OP_GATHER && expr_size(g, node->arg[0]) == 1) /* a scalar, spread */
+        node = expr_at(g, node->arg[0]);
+    if (node->op != PERI_OP_WHERE)
+        return false;
+    out->positive = diff_is_zero(g, node->arg[2]);
+    out->test = node->arg[0];
+    out->inner = node->arg[out->positive ? 1 : 2];
+    return out->positive || diff_is_zero(g, node->arg[1]);
+}
+
+static peri_status choose(expr_graph *g, choice c, expr_id *out)
+{
+    expr_id zero;
+    TRY(expr_number(g, 0, &zero));
+    const expr_id args[3] = {c.test, c.positive ? c.inner : zero, c.positive ? zero : c.inner};
+    return expr_op(g, PERI_OP_WHERE, 3, args, out);
+}
+
+/* A test that is positive where c's inner is chosen. */
+static peri_status positive_test(expr_graph *g, choice c, expr_id *out)
+{
+    expr_id half;
+    *out = c.test;
+    if (c.positive)
+        return PERI_OK;
+    TRY(expr_number(g, 0.5, &half));
+    TRY(expr_unary(g, PERI_OP_STEP, c.test, out));
+    return expr_binary(g, PERI_OP_SUB, half, *out, out);
+}
+
+/* seed where `test` > 0, else 0; or the other way round. A choice of a choice is one of both tests. */
+static peri_status chosen(expr_graph *g, expr_id test, expr_id seed, bool when_positive, expr_id *out)
+{
+    choice c = {test, seed, when_positive}, before;
+    expr_id t;
+    if (is_choice(g, seed, &before)) {
+        TRY(positive_test(g, before, &t));
+        TRY(positive_test(g, c, &c.test));
+        TRY(expr_binary(g, PERI_OP_MIN2, t, c.test, &c.test));
+        c.inner = before.inner;
+        c.positive = true;
+    }
+    return choose(g, c, out);
+}
+
+peri_status diff_plus(expr_graph *g, expr_id a, expr_id b, expr_id *out)
+{
+    choice x, y, both = {.positive = true};
+    expr_id t;
+    if (!is_choice(g, a, &x) || !is_choice(g, b, &y) || (x.test == y.test && x.positive != y.positive))
+        return expr_binary(g, PERI_OP_ADD, a, b, out);
+    if (x.test == y.test) {
+        TRY(expr_binary(g, PERI_OP_ADD, x.inner, y.inner, &x.inner));
+        return choose(g, x, out);
+    }
+    TRY(positive_test(g, x, &t));
+    TRY(positive_test(g, y, &both.test));
+    TRY(expr_binary(g, PERI_OP_MAX2, t, both.test, &both.test));
+    TRY(expr_binary(g, PERI_OP_ADD, a, b, &both.inner));
+    return choose(g, both, out);
+}
+
+/* ---- the root of squares ---------------------------------------------------------------------------------------------------- */
+
+/* Squares, their sums and sums of those: roots of them are norms, whose derivative at 0 is taken as 0, the subgradient of least length. */
+static bool is_squares(const expr_graph *g, expr_id e, int depth)
+{
+    const expr_node *node = expr_at(g, e);
+    if (node->op == PERI_OP_ADD && depth < 8)
+        return is_squares(g, node->arg[0], depth + 1) && is_squares(g, node->arg[1], depth + 1);
+    return node->op == PERI_OP_SQUARE || (node->op == PERI_OP_SUM && depth < 8 && is_squares(g, node->arg[0], depth + 1));
+}
+
+static peri_status sqrt_partial(expr_graph *g, expr_id e, expr_id x, expr_id seed, expr_id *out)
+{
+    TRY(scaled(g, seed, 0.5, &seed));
+    TRY(over(g, seed, e, out));
+    return is_squares(g, x, 0) ? chosen(g, x, *out, true, out) : PERI_OK;
+}
+
 static peri_status unary_partial(expr_graph *g, peri_op op, expr_id e, expr_id x, expr_id seed, expr_id *out)
 {
     expr_id t;
@@ -52,8 +146,7 @@ static peri_status unary_partial(expr_graph *g, peri_op op, expr_id e, expr_id x
         TRY(times_of(g, seed, PERI_OP_SQUARE, e, out));
         return expr_unary(g, PERI_OP_NEG, *out, out);
     case PERI_OP_SQRT:
-        TRY(scaled(g, seed, 0.5, &t));
-        return over(g, t, e, out);
+        return sqrt_partial(g, e, x, seed, out);
     case PERI_OP_EXP:
         return times(g, seed, e, out);
     case PERI_OP_EXPM1:
@@ -125,16 +218,7 @@ static peri_status atan2_partial(expr_graph *g, const expr_id *arg, int k, expr_
     return k == 0 ? PERI_OK : expr_unary(g, PERI_OP_NEG, *out, out);
 }
 
-/* seed where `test` > 0, else 0; or the other way round */
-static peri_status chosen(expr_graph *g, expr_id test, expr_id seed, bool when_positive, expr_id *out)
-{
-    expr_id zero;
-    TRY(expr_number(g, 0, &zero));
-    const expr_id args[3] = {test, when_positive ? seed : zero, when_positive ? zero : seed};
-    return expr_op(g, PERI_OP_WHERE, 3, args, out);
-}
-
-peri_status diff_partial(expr_graph *g, expr_id e, int k, expr_id seed, expr_id *out)
+static peri_status partial(expr_graph *g, expr_id e, int k, expr_id seed, expr_id *out)
 {
     const expr_node node = *expr_at(g, e);
     const expr_id *arg = node.arg;
@@ -167,4 +251,13 @@ peri_status diff_partial(expr_graph *g, expr_id e, int k, expr_id seed, expr_id 
     default:
         return unary_partial(g, (peri_op)node.op, e, arg[0], seed, out);
     }
+}
+
+peri_status diff_partial(expr_graph *g, expr_id e, int k, expr_id seed, expr_id *out)
+{
+    choice c;
+    if (expr_at(g, e)->op == PERI_OP_WHERE || !is_choice(g, seed, &c))
+        return partial(g, e, k, seed, out);
+    TRY(partial(g, e, k, c.inner, out));
+    return chosen(g, c.test, *out, c.positive, out);
 }

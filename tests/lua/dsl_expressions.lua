@@ -268,6 +268,44 @@ do
   deep:close()
 end
 
+-- derivatives of branches that are not taken, and of norms at 0: never undefined
+do
+  local w = peri.model "branches"
+  local u = w:var("u")
+  local v = w:var("v", 3, { start = { -1, 0, 4 } })
+  local root = peri.sqrt(u)
+  local nested = peri.where(u, peri.where(u - 1, peri.sqrt(u - 1), 3 * u), peri.sqrt(-u))
+  local shared = peri.where(u - 2, root, u) + peri.where(u - 3, root * 2, u)
+  local cases = { -- expression, at, first and second derivative
+    { "a root", peri.where(u - 1, root, u * 2), -1, 2, 0 },
+    { "a root that is taken", peri.where(u - 1, root, u * 2), 4, 0.25, -1 / 32 },
+    { "a reciprocal", peri.where(u, 1 / u, 5 * u), 0, 5, 0 },
+    { "u log u", peri.where(u, u * peri.log(u), u^2), 0, 0, 2 },
+    { "an overflow", peri.where(u - 100, 0, peri.exp(u)), 1000, 0, 0 },
+    { "a branch in a branch, neither", nested, 0.5, 3, 0 },
+    { "a branch in a branch, the outer's else", nested, -4, -0.25, -1 / 32 },
+    { "a branch in a branch, the inner one", nested, 5, 0.25, -1 / 32 },
+    { "used twice", peri.where(u, root + root^3, 7 * u), -1, 7, 0 },
+    { "used under two tests, neither", shared, -1, 2, 0 },
+    { "used under two tests, one", shared, 2.25, 1 / 3 + 1, -0.125 / 1.5^3 * 2 },
+    { "a chain", peri.where(u - 2, peri.sin(root) * peri.log(u), u^3), -1, 3, -6 },
+    { "the root of a square", peri.sqrt(u^2), 0, 0, 0 },
+  }
+  for _, c in ipairs(cases) do
+    local name, e, at = c[1], c[2], { [u] = c[3] }
+    t.is_close(peri.grad(e, u):value(at), c[4], 1e-14, 1e-14, name .. ": first derivative")
+    t.is_close(peri.hessian(e, u):value(at), c[5], 1e-14, 1e-14, name .. ": second derivative")
+  end
+  local function gradient(e, at, want, name)
+    t.is(tostring(peri.grad(e, v):value(at)), want, name)
+  end
+  gradient(peri.where(v, peri.sqrt(v), v^2):sum(), nil, "{ -2, 0, 0.25 }", "entry by entry")
+  gradient(peri.where(v:sum() - 10, peri.sqrt(-v):sum() + peri.log(v[1]), v:dot(v)), nil, "{ -2, 0, 8 }", "one test for all")
+  gradient(v:norm2(), { [v] = 0 }, "{ 0, 0, 0 }", "norm2 at 0")
+  gradient(peri.sqrt(v[1]^2 + v[3]^2), { [v] = 0 }, "{ 0, 0, 0 }", "a distance of 0")
+  t.is(peri.hessian(v:norm2(), v):value { [v] = 0 }[1][1], 0.0, "second derivative of norm2 at 0")
+end
+
 -- text
 t.is(tostring((1 - x[1])^2), "(1 - x[1])^2", "text of an expression")
 t.is(tostring(m), 'model "expressions"', "text of a model")
