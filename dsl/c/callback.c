@@ -37,6 +37,7 @@ typedef struct {
     dsl_state *state;
     lua_State *main; /* where no call is under way: a host evaluates the model by itself */
     int64_t rows, cols;
+    bool list;
     /* of the evaluation under way */
     const double *x;
     double value;
@@ -52,7 +53,7 @@ static int protected_value(lua_State *L)
     lua_getiuservalue(L, -1, UV_PARENT);
     dsl_array *x = array_new(L, b->rows, b->cols);
     memcpy(x->data, b->x, (size_t)(b->rows * b->cols) * sizeof *b->x);
-    if (b->rows == 1 && b->cols == 1) {
+    if (b->rows == 1 && b->cols == 1 && !b->list) {
         lua_pop(L, 1);
         lua_pushnumber(L, b->x[0]);
     }
@@ -173,9 +174,10 @@ static int l_blackbox(lua_State *L)
     blackbox *b = new_blackbox(L, 3, 1);
     b->rows = x.rows;
     b->cols = x.cols;
+    b->list = x.list;
     const peri_function fn = {"blackbox", b, blackbox_value, NULL};
     check_status(L, peri_expr_call(m, &fn, x.node, &out));
-    return push_node(L, x.model, 2, out, false);
+    return push_node(L, x.model, 2, out, FORM_SCALAR);
 }
 
 /* ---- iterations -------------------------------------------------------------------------------------------------- */

@@ -365,6 +365,7 @@ static void add_constraint(lua_State *L, const adding *to, int i)
         raise_at(L, c->where, "subject_to: a constraint on model \"%s\" was given to model \"%s\"", model->name,
                  to->m->name);
     to->part->block2 = -1;
+    to->part->list = a[0].list || a[1].list || (n == 3 && a[2].list);
     if (n == 3)
         add_between(L, to, &a[0], &a[1], &a[2]);
     else

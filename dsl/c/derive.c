@@ -27,7 +27,7 @@ static int derivative(lua_State *L, const char *what,
     common_model(L, 2, a);
     peri_model *m = model_or_scratch(L, a[1].model);
     check_status(L, derive(m, node_of(L, m, &a[0]), a[1].node, &out));
-    return push_node(L, a[1].model, 2, out, false);
+    return push_node(L, a[1].model, 2, out, a[1].list ? FORM_LIST : FORM_SCALAR);
 }
 
 static int l_grad(lua_State *L)
@@ -98,7 +98,7 @@ static int l_substitute(lua_State *L)
         lua_pop(L, 2);
     }
     check_status(L, peri_expr_substitute(m, e.node, n, from, to, &out));
-    return push_node(L, e.model, 1, out, e.row);
+    return push_node(L, e.model, 1, out, (e.row ? FORM_ROW : 0) | (e.list ? FORM_LIST : 0));
 }
 
 /* ---- values ------------------------------------------------------------------------------------------------------ */
@@ -108,7 +108,7 @@ static int fill_value(lua_State *L, const operand *e, int64_t n, const peri_expr
 {
     dsl_call call;
     double number;
-    const bool scalar = e->rows == 1 && e->cols == 1;
+    const bool scalar = e->rows == 1 && e->cols == 1 && !e->list;
     dsl_array *out = NULL;
     if (!scalar) {
         out = array_new(L, e->rows, e->cols);

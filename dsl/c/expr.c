@@ -105,7 +105,7 @@ static int index_arithmetic(lua_State *L, bool modulo)
         const double quotient = floor(v[0] / v[1]);
         out->data[k] = modulo ? v[0] - quotient * v[1] : quotient;
     }
-    out->frame = frame->id & 0x7fffffff;
+    out->frame = frame->id & 0x3fffffff;
     out->item_rows = out->item_cols = 1;
     lua_getiuservalue(L, lua_upvalueindex(1), 1 + TYPE_INDEX);
     lua_setmetatable(L, -2);

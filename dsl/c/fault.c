@@ -152,6 +152,8 @@ static void describe_expr(lua_State *L, int i, char *text, size_t size)
     if (e->frame == 0)
         peri_expr_shape(e->model->obj, e->node, &rows, &cols);
     shape_text(rows, cols, shape, sizeof shape);
+    if (rows == 1 && cols == 1 && e->list)
+        snprintf(shape, sizeof shape, "vector 1");
     if (e->frame != 0) {
         char own[100] = "expression in peri.map";
         (void)script_name(L, i, own, sizeof own);
@@ -173,6 +175,8 @@ static void describe_array(lua_State *L, int i, char *text, size_t size)
     if (a->frame != 0)
         snprintf(name, sizeof name, "index");
     shape_text(a->frame != 0 ? a->item_rows : a->rows, a->frame != 0 ? a->item_cols : a->cols, shape, sizeof shape);
+    if (a->frame == 0 && a->rows == 1 && a->cols == 1)
+        snprintf(shape, sizeof shape, "vector 1");
     (void)script_name(L, i, name, sizeof name);
     snprintf(text, size, "%s (%s)", name, shape);
 }

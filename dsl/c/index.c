@@ -62,7 +62,7 @@ static int64_t offset_of(lua_State *L, const operand *a, double index)
 typedef struct {
     const dsl_frame *frame; /* NULL: plain */
     int64_t rows, cols;
-    bool row;
+    bool row, list;
 } target;
 
 static int64_t target_size(const target *t)
@@ -73,7 +73,7 @@ static int64_t target_size(const target *t)
 static int gather_array(lua_State *L, const operand *a, const target *t, const int64_t *index)
 {
     const int64_t size = target_size(t);
-    if (t->frame == NULL && size == 1) {
+    if (t->frame == NULL && size == 1 && !t->list) {
         lua_pushnumber(L, a->array->data[index[0]]);
         return 1;
     }
@@ -81,9 +81,9 @@ static int gather_array(lua_State *L, const operand *a, const target *t, const i
         array_new(L, t->frame != NULL ? t->frame->total : t->rows, t->frame != NULL ? t->rows * t->cols : t->cols);
     for (int64_t k = 0; k < size; k++)
         out->data[k] = a->array->data[index[k]];
-    out->row = t->row && t->cols > 1;
+    out->row = t->row && (t->cols > 1 || t->list);
     if (t->frame != NULL) {
-        out->frame = t->frame->id & 0x7fffffff;
+        out->frame = t->frame->id & 0x3fffffff;
         out->item_rows = (int32_t)t->rows;
         out->item_cols = (int32_t)t->cols;
         lua_getiuservalue(L, lua_upvalueindex(1), 1 + TYPE_INDEX);
@@ -100,7 +100,7 @@ static int gather(lua_State *L, const operand *a, const target *t, const int64_t
     peri_expr e = node_of(L, m, a);
     if (t->frame == NULL) {
         check_status(L, peri_expr_gather(m, e, t->rows, t->cols, index, &e));
-        return push_node(L, a->model, a->at, e, t->row);
+        return push_node(L, a->model, a->at, e, (t->row ? FORM_ROW : 0) | (t->list ? FORM_LIST : 0));
     }
     check_status(L, peri_expr_gather(m, e, t->frame->total, t->rows * t->cols, index, &e));
     return push_lifted(L, a->model, a->at, e, t->frame->id, t->rows, t->cols, t->row);
@@ -112,7 +112,7 @@ static int gather(lua_State *L, const operand *a, const target *t, const int64_t
 static int lifted_integer(lua_State *L, const operand *a, int64_t at)
 {
     const bool entry = by_entry(a);
-    const target t = {frame_of(L, a->frame), 1, entry ? 1 : a->cols, !entry};
+    const target t = {frame_of(L, a->frame), 1, entry ? 1 : a->cols, !entry, false};
     const int64_t size = t.cols, from = a->rows * a->cols, first = entry ? at : at * a->cols;
     int64_t *index = temporary(L, (size_t)(t.frame->total * size), sizeof *index);
     for (int64_t k = 0; k < t.frame->total; k++)
@@ -149,7 +149,7 @@ static int integer_index(lua_State *L, const operand *a, int64_t at)
     const bool entry = by_entry(a);
     peri_model *m = model_or_scratch(L, a->model);
     check_status(L, peri_expr_range(m, a->node, 1, entry ? 1 : a->cols, entry ? at : at * a->cols, 1, &e));
-    return push_node(L, a->model, a->at, e, !entry);
+    return push_node(L, a->model, a->at, e, entry ? FORM_SCALAR : FORM_ROW | FORM_LIST);
 }
 
 /* ---- an index of a peri.map -------------------------------------------------------------------------------------- */
@@ -166,7 +166,7 @@ static int lifted_index(lua_State *L, const operand *a, const operand *key)
 {
     const operand both[2] = {*a, *key};
     const bool entry = by_entry(a);
-    const target t = {common_frame(L, 2, both), 1, entry ? 1 : a->cols, !entry};
+    const target t = {common_frame(L, 2, both), 1, entry ? 1 : a->cols, !entry, false};
     const int64_t total = t.frame->total, key_share = total / frame_of(L, key->frame)->total;
     const int64_t share = a->frame != 0 ? total / frame_of(L, a->frame)->total : total;
     const int64_t size = t.cols, from = a->frame != 0 ? a->rows * a->cols : 0;
@@ -188,7 +188,7 @@ static int lifted_index(lua_State *L, const operand *a, const operand *key)
 static int gather_many(lua_State *L, const operand *a, int64_t n, const int64_t *list)
 {
     const bool entry = by_entry(a);
-    target t = {a->frame != 0 ? frame_of(L, a->frame) : NULL, n, entry ? 1 : a->cols, false};
+    target t = {a->frame != 0 ? frame_of(L, a->frame) : NULL, n, entry ? 1 : a->cols, false, true};
     if (a->row) {
         t.rows = 1;
         t.cols = n;

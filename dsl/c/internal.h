@@ -63,11 +63,12 @@ typedef struct dsl_frame {
     int64_t n, total; /* own count; instances: n times those of the frames above. The innermost index runs fastest */
 } dsl_frame;
 
-/* row: a 1 x c array that came from a row (X[i], v:t()), so that [j] is its entry j and not its row j */
+/* row: a 1 x c array that came from a row (X[i], v:t()), so that [j] is its entry j and not its row j
+ * list: no scalar though it has one entry, as a vector whose size happens to be 1; its value is an array */
 typedef struct {
     dsl_model_ud *model;
     peri_expr node;
-    unsigned row : 1, frame : 31; /* frame 0: plain */
+    unsigned row : 1, list : 1, frame : 30; /* frame 0: plain */
     int32_t rows, cols;           /* of one item; meaningful where frame > 0: node is then instances x (rows * cols) */
 } dsl_expr;
 
@@ -76,7 +77,7 @@ typedef struct {
     double *data;             /* [rows * cols], or [nnz] when sparse; in this block or in the array it is a view of */
     int64_t nnz;              /* -1: dense */
     int64_t *row_start, *col; /* sparse */
-    unsigned row : 1, frame : 31;
+    unsigned row : 1, frame : 30;
     int32_t item_rows, item_cols; /* where frame > 0: rows = instances, cols = item_rows * item_cols */
 } dsl_array;
 
@@ -95,6 +96,7 @@ typedef struct {
     struct dsl_part {
         peri_constraint block, block2;
         int64_t rows, cols;
+        bool list;
     } part[];
 } dsl_handle;
 
@@ -175,7 +177,7 @@ typedef struct {
     dsl_model_ud *model;
     peri_expr node;
     uint32_t frame;
-    bool row;
+    bool row, list;
     int64_t rows, cols; /* of an item where frame > 0 */
 } operand;
 
@@ -191,7 +193,8 @@ JUMPS bool apply_plain(lua_State *L, peri_op op);             /* of 1 and 2, the
 JUMPS bool index_plain(lua_State *L);
 /* Pushes node: an expression of model, or where model is NULL its value. `at`: index of an expression of the model, or
  * of it. */
-JUMPS int push_node(lua_State *L, dsl_model_ud *model, int at, peri_expr node, bool row);
+enum { FORM_ROW = 1, FORM_LIST = 2, FORM_SCALAR = 0 };
+JUMPS int push_node(lua_State *L, dsl_model_ud *model, int at, peri_expr node, unsigned form);
 JUMPS int push_lifted(lua_State *L, dsl_model_ud *model, int at, peri_expr node, uint32_t frame, int64_t rows,
                       int64_t cols, bool row);
 JUMPS void check_status(lua_State *L, peri_status status); /* raises the engine's message unless PERI_OK */

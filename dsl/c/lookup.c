@@ -16,7 +16,7 @@ typedef struct {
 
 static void as_index(lua_State *L, dsl_array *a, const dsl_frame *f)
 {
-    a->frame = f->id & 0x7fffffff;
+    a->frame = f->id & 0x3fffffff;
     a->item_rows = a->item_cols = 1;
     lua_getiuservalue(L, lua_upvalueindex(1), 1 + TYPE_INDEX);
     lua_setmetatable(L, -2);

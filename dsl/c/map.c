@@ -114,7 +114,7 @@ static void push_index(lua_State *L, const dsl_frame *f)
     dsl_array *a = array_new(L, f->total, 1);
     for (int64_t k = 0; k < f->total; k++)
         a->data[k] = (double)(k % f->n + 1);
-    a->frame = f->id & 0x7fffffff;
+    a->frame = f->id & 0x3fffffff;
     a->item_rows = a->item_cols = 1;
     lua_getiuservalue(L, lua_upvalueindex(1), 1 + TYPE_INDEX);
     lua_setmetatable(L, -2);
@@ -137,7 +137,7 @@ static void finish(lua_State *L, const dsl_frame *f)
     const lift_value v = lift_all(L, &c, lift_read(L, &c, &a));
     peri_expr node = v.node;
     if (f->up == NULL) {
-        push_node(L, a.model, a.at, node, false);
+        push_node(L, a.model, a.at, node, FORM_LIST);
         return;
     }
     check_status(L, peri_expr_reshape(c.m, node, f->up->total, f->n, &node));
@@ -188,7 +188,7 @@ static int l_map(lua_State *L)
         describe(L, 2, text, sizeof text);
         dsl_raise(L, "peri.map: a function of the index is needed, not %s", text);
     }
-    dsl_frame f = {s->frame, s->last_frame % 0x7ffffffe + 1, n, n * (s->frame != NULL ? s->frame->total : 1)};
+    dsl_frame f = {s->frame, s->last_frame % 0x3ffffffe + 1, n, n * (s->frame != NULL ? s->frame->total : 1)};
     if (f.total > INT32_MAX)
         dsl_raise(L, "peri.map: %lld instances in all are too many", (long long)f.total);
     walk w = {0};

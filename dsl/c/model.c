@@ -188,7 +188,8 @@ static int l_var(lua_State *L)
     if (lua_istable(L, 3) && lua_rawlen(L, 3) == 0 && lua_isnil(L, 4))
         lua_rotate(L, 3, 1);
     snprintf(what, sizeof what, "variable \"%.100s\"", name);
-    if (!lua_isnil(L, 3)) {
+    const bool shaped = !lua_isnil(L, 3);
+    if (shaped) {
         lua_pushvalue(L, 3);
         lua_pushnil(L);
         read_shape(L, 5, what, &rows, &cols);
@@ -202,7 +203,7 @@ static int l_var(lua_State *L)
     }
     check_status(L, peri_model_var(m->obj, name, rows, cols, &x));
     set_options(L, m->obj, x, &o);
-    return push_node(L, m, 1, x, false);
+    return push_node(L, m, 1, x, shaped ? FORM_LIST : FORM_SCALAR);
 }
 
 /* ---- parameters -------------------------------------------------------------------------------------------------- */
@@ -219,7 +220,7 @@ static int l_param(lua_State *L)
     snprintf(what, sizeof what, "parameter \"%.100s\": its value", name);
     const double *value = read_numbers(L, 3, what, &rows, &cols);
     check_status(L, peri_model_param(m->obj, name, rows, cols, rows * cols, value, &p));
-    return push_node(L, m, 1, p, false);
+    return push_node(L, m, 1, p, lua_type(L, 3) == LUA_TNUMBER ? FORM_SCALAR : FORM_LIST);
 }
 
 /* p:set(v) */

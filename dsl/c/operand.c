@@ -18,6 +18,7 @@ static void read_expr(lua_State *L, int i, operand *a)
     a->node = e->node;
     a->frame = e->frame;
     a->row = e->row;
+    a->list = e->list;
     if (e->model->obj == NULL)
         dsl_raise(L, "model \"%s\" is closed: its expressions are gone", e->model->name);
     if (e->frame != 0) {
@@ -34,6 +35,7 @@ static void read_array(dsl_array *array, operand *a)
     a->array = array;
     a->frame = array->frame;
     a->row = array->row;
+    a->list = true;
     a->rows = array->frame != 0 ? array->item_rows : array->rows;
     a->cols = array->frame != 0 ? array->item_cols : array->cols;
 }
@@ -219,6 +221,7 @@ bool apply_plain(lua_State *L, peri_op op)
     const dsl_state *s = state_of(L);
     peri_expr node[2];
     dsl_model_ud *model = NULL;
+    bool list[2] = {false, false};
     int at = 0;
     for (int k = 0; k < 2; k++) {
         const dsl_expr *e = lua_type(L, k + 1) == LUA_TNUMBER ? NULL : plain_expr(L, s, k + 1);
@@ -228,6 +231,7 @@ bool apply_plain(lua_State *L, peri_op op)
             return false;
         model = e->model;
         node[k] = e->node;
+        list[k] = e->list;
         at = at * 2 + k + 1; /* 1, 2 or, for both, 4 */
     }
     if (at == 0)
@@ -241,7 +245,9 @@ bool apply_plain(lua_State *L, peri_op op)
     if (peri_expr_op(model->obj, op, 2, node, &node[0]) != PERI_OK)
         return false;
     lua_getiuservalue(L, at == 4 ? 1 : at, UV_PARENT);
-    new_expr(L, model)->node = node[0];
+    dsl_expr *e = new_expr(L, model);
+    e->node = node[0];
+    e->list = list[0] || (list[1] && op != PERI_OP_MATMUL);
     return true;
 }
 
@@ -263,34 +269,35 @@ bool index_plain(lua_State *L)
     return true;
 }
 
-static void push_value(lua_State *L, peri_model *m, peri_expr node, bool row)
+static void push_value(lua_State *L, peri_model *m, peri_expr node, unsigned form)
 {
     int64_t rows, cols;
     double number;
     peri_expr_shape(m, node, &rows, &cols);
-    if (rows == 1 && cols == 1) {
+    if (rows == 1 && cols == 1 && (form & FORM_LIST) == 0) {
         check_status(L, peri_expr_value(m, node, 0, NULL, NULL, &number));
         lua_pushnumber(L, number);
         return;
     }
     dsl_array *a = array_new(L, rows, cols);
     state_of(L)->scratch_load += rows * cols;
-    a->row = row && rows == 1;
+    a->row = (form & FORM_ROW) != 0 && rows == 1;
     check_status(L, peri_expr_value(m, node, 0, NULL, NULL, a->data));
 }
 
-int push_node(lua_State *L, dsl_model_ud *model, int at, peri_expr node, bool row)
+int push_node(lua_State *L, dsl_model_ud *model, int at, peri_expr node, unsigned form)
 {
     int64_t rows, cols;
     if (model == NULL) {
-        push_value(L, state_of(L)->scratch, node, row);
+        push_value(L, state_of(L)->scratch, node, form);
         return 1;
     }
     dsl_expr *e = push_expr(L, model, at);
     e->node = node;
-    if (row) {
+    e->list = (form & FORM_LIST) != 0;
+    if ((form & FORM_ROW) != 0) {
         peri_expr_shape(model->obj, node, &rows, &cols);
-        e->row = rows == 1 && cols > 1;
+        e->row = rows == 1 && (cols > 1 || e->list);
     }
     return 1;
 }
@@ -303,7 +310,7 @@ static void push_index_value(lua_State *L, peri_model *m, peri_expr node, uint32
     dsl_array *a = array_new(L, total, size);
     lua_getiuservalue(L, lua_upvalueindex(1), 1 + TYPE_INDEX);
     lua_setmetatable(L, -2);
-    a->frame = frame & 0x7fffffff;
+    a->frame = frame & 0x3fffffff;
     a->item_rows = (int32_t)rows;
     a->item_cols = (int32_t)cols;
     a->row = row && rows == 1 && cols > 1;
@@ -320,7 +327,7 @@ int push_lifted(lua_State *L, dsl_model_ud *model, int at, peri_expr node, uint3
     }
     dsl_expr *e = push_expr(L, model, at);
     e->node = node;
-    e->frame = frame & 0x7fffffff;
+    e->frame = frame & 0x3fffffff;
     e->rows = (int32_t)rows;
     e->cols = (int32_t)cols;
     e->row = row && rows == 1 && cols > 1;
@@ -401,6 +408,29 @@ static int apply_lifted(lua_State *L, peri_op op, int n, operand *a, dsl_model_u
     return push_lifted(L, model, at, r.node, frame->id, r.rows, r.cols, row);
 }
 
+/* A result with one entry is a scalar where all operands are, and where the operation makes one number of many. */
+static bool gives_list(peri_op op, int n, const operand *a)
+{
+    switch (op) {
+    case PERI_OP_SUM:
+    case PERI_OP_MEAN:
+    case PERI_OP_MAX:
+    case PERI_OP_MIN:
+    case PERI_OP_DOT:
+    case PERI_OP_NORM1:
+    case PERI_OP_NORM2:
+    case PERI_OP_NORMINF:
+    case PERI_OP_LOGSUMEXP:
+    case PERI_OP_TRACE:
+    case PERI_OP_LOGDET:
+        return false;
+    case PERI_OP_MATMUL: /* of a row: the inner product */
+        return a[0].list && !a[0].row;
+    default:
+        return a[0].list || (n > 1 && a[1].list) || (n > 2 && a[2].list);
+    }
+}
+
 int apply(lua_State *L, peri_op op, int n, operand *a)
 {
     peri_expr node[3];
@@ -424,5 +454,5 @@ int apply(lua_State *L, peri_op op, int n, operand *a)
     for (int k = 0; k < n; k++)
         node[k] = node_of(L, m, &a[k]);
     check_status(L, peri_expr_op(m, op, n, node, &node[0]));
-    return push_node(L, model, at, node[0], row);
+    return push_node(L, model, at, node[0], (row ? FORM_ROW : 0) | (gives_list(op, n, a) ? FORM_LIST : 0));
 }

@@ -69,7 +69,7 @@ static int l_stack(lua_State *L)
     for (int k = 0; k < n; k++)
         node[k] = node_of(L, m, &a[k]);
     check_status(L, peri_expr_stack(m, n, node, &out));
-    return push_node(L, model, at, out, false);
+    return push_node(L, model, at, out, FORM_LIST);
 }
 
 static int l_reshape(lua_State *L)
@@ -92,7 +92,7 @@ static int l_reshape(lua_State *L)
         return push_lifted(L, a.model, 1, lift_read(L, &c, &a).node, a.frame, rows, cols, false);
     }
     check_status(L, peri_expr_reshape(m, node_of(L, m, &a), rows, cols, &node));
-    return push_node(L, a.model, 1, node, false);
+    return push_node(L, a.model, 1, node, FORM_LIST);
 }
 
 static int l_mark(lua_State *L)
@@ -111,7 +111,7 @@ static int l_mark(lua_State *L)
     }
     peri_expr node;
     check_status(L, peri_expr_mark(model_or_scratch(L, a.model), a.node, lua_tostring(L, 2), &node));
-    return push_node(L, a.model, 1, node, a.row);
+    return push_node(L, a.model, 1, node, (a.row ? FORM_ROW : 0) | (a.list ? FORM_LIST : 0));
 }
 
 const luaL_Reg expr_functions[] = {{"stack", l_stack}, {"reshape", l_reshape}, {"mark", l_mark}, {NULL, NULL}};

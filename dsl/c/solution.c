@@ -11,9 +11,9 @@
 /* ---- values and multipliers -------------------------------------------------------------------------------------- */
 
 /* A place for rows x cols numbers: an array on the stack, or for a scalar `number`. */
-static double *room(lua_State *L, int64_t rows, int64_t cols, double *number)
+static double *room(lua_State *L, int64_t rows, int64_t cols, bool list, double *number)
 {
-    return rows == 1 && cols == 1 ? number : array_new(L, rows, cols)->data;
+    return rows == 1 && cols == 1 && !list ? number : array_new(L, rows, cols)->data;
 }
 
 static int done(lua_State *L, const double *where, const double *number)
@@ -49,7 +49,7 @@ static int value_of(lua_State *L, dsl_solution *sol, int i)
     }
     check_own_expr(L, sol, i, "value", &e);
     (void)model_or_scratch(L, sol->model);
-    double *out = room(L, e.rows, e.cols, &number);
+    double *out = room(L, e.rows, e.cols, e.list, &number);
     call_enter(&call, L, sol->model, 0);
     call_finish(L, &call, peri_solution_value(sol->obj, e.node, out));
     if (out != &number)
@@ -97,7 +97,7 @@ static int l_dual(lua_State *L)
     for (int64_t k = 0; k < h->n; k++)
         rows += h->part[k].rows * h->part[k].cols;
     const bool one = h->n == 1;
-    double *out = room(L, one ? h->part[0].rows : rows, one ? h->part[0].cols : 1, &number);
+    double *out = room(L, one ? h->part[0].rows : rows, one ? h->part[0].cols : 1, !one || h->part[0].list, &number);
     for (int64_t k = 0; k < h->n; k++) {
         add_duals(L, sol, &h->part[k], out + at);
         at += h->part[k].rows * h->part[k].cols;
@@ -117,7 +117,7 @@ static int l_reduced_cost(lua_State *L)
         describe(L, 2, text, sizeof text);
         dsl_raise(L, "reduced_cost: %s is not a variable", text);
     }
-    double *out = room(L, x.rows, x.cols, &number);
+    double *out = room(L, x.rows, x.cols, x.list, &number);
     check_status(L, peri_solution_reduced_cost(sol->obj, x.node, out));
     return done(L, out, &number);
 }

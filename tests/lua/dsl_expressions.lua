@@ -306,6 +306,37 @@ do
   t.is(peri.hessian(v:norm2(), v):value { [v] = 0 }[1][1], 0.0, "second derivative of norm2 at 0")
 end
 
+-- vectors whose size happens to be 1 are vectors
+do
+  local one = peri.model "one"
+  local v = one:var("v", 1, { start = { 3 } })
+  local w = one:var("w", { lower = 2, start = 3 })
+  local a = peri.array { 5 }
+  one:minimize((v - 1):dot(v - 1) + w^2)
+  local rows, scalar = one:subject_to(v >= 2), one:subject_to(w >= 2)
+  local mapped = one:subject_to(peri.map(1, function(i) return v[i] end) <= 9)
+  local sol = one:solve("ipm")
+  local vectors = {
+    ["sol[x]"] = sol[v], dual = sol:dual(rows), ["a map's dual"] = sol:dual(mapped), reduced_cost = sol:reduced_cost(v),
+    value = v:value(), sum = (2 * v + w):value(), ["function"] = v:exp():value(), slice = v:slice(1, 1):value(),
+    gather = v[{ 1 }]:value(), map = peri.map(1, function(i) return v[i] end):value(), stack = peri.stack(w):value(),
+    grad = peri.grad(v:sum(), v):value(), product = (peri.array { { 2 } } % v):value(), transpose = v:t():value(),
+    reshape = v:reshape(1):value(), param = one:param("p", { 4 }):value(), array = a + 1, ["array times"] = 2 * a,
+    ["array's slice"] = a:slice(1, 1), matrix = one:var("M", { 1, 1 }):value(), substitute = v:substitute({ [v] = 2 }):value(),
+  }
+  for name, e in pairs(vectors) do
+    t.ok(type(e) == "userdata" and #e == 1 and type(e[1]) == "number", "a vector of 1: " .. name)
+  end
+  local scalars = {
+    ["sol[x]"] = sol[w], dual = sol:dual(scalar), reduced_cost = sol:reduced_cost(w), value = w:value(), entry = v[1]:value(),
+    sum = v:sum():value(), product = (v:t() % v):value(), dot = v:dot(v):value(), norm = v:norm2():value(),
+    grad = peri.grad(w^2, w):value(), param = one:param("q", 4):value(), ["array's sum"] = a:sum(), ["array's entry"] = a[1],
+    ["array's product"] = a:t() % a,
+  }
+  for name, e in pairs(scalars) do t.is(type(e), "number", "a scalar: " .. name) end
+  t.raises(function() return v[2] end, "v (vector 1): index 2 is outside 1 .. 1", "and messages say so")
+end
+
 -- text
 t.is(tostring((1 - x[1])^2), "(1 - x[1])^2", "text of an expression")
 t.is(tostring(m), 'model "expressions"', "text of a model")
