@@ -241,6 +241,11 @@ static int l_operation(lua_State *L)
         if (read_operand(L, k + 1, &a[k]))
             continue;
         describe(L, k + 1, text, sizeof text);
+        if (f->op == PERI_OP_WHERE && k == 0 && lua_isboolean(L, 1)) {
+            pending_clear(L);
+            dsl_raise(L, "where: a comparison is no condition; where(e, a, b) is a where e > 0 and b elsewhere, so x >= y is "
+                     "written x - y");
+        }
         if (k == 0)
             dsl_raise(L, "%s: %s is not a number, an array or an expression; write peri.%s(e) or e:%s()", f->name, text,
                   f->name, f->name);

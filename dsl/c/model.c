@@ -111,23 +111,57 @@ static bool flag(lua_State *L, const char *name, const char *key)
     return on;
 }
 
-static var_options read_options(lua_State *L, const char *name, int64_t size)
+static double value_at(const var_options *o, int kind, int64_t j, double absent)
+{
+    return o->value[kind] == NULL ? absent : o->value[kind][o->n[kind] == 1 ? 0 : j];
+}
+
+/* All that the engine would refuse once the variable is there. */
+static void check_values(lua_State *L, const char *name, const int64_t shape[2], const var_options *o)
+{
+    char entry[64] = "";
+    for (int64_t j = 0; j < shape[0] * shape[1]; j++) {
+        const double lower = value_at(o, LOWER, j, -HUGE_VAL), upper = value_at(o, UPPER, j, HUGE_VAL);
+        const bool low = isinf(lower) && lower > 0, high = isinf(upper) && upper < 0;
+        const bool nowhere = isinf(value_at(o, START, j, 0));
+        if (!(lower > upper) && !low && !high && !nowhere)
+            continue;
+        if (shape[1] > 1)
+            snprintf(entry, sizeof entry, "[%lld][%lld]", (long long)(j / shape[1]) + 1, (long long)(j % shape[1]) + 1);
+        else if (shape[0] > 1)
+            snprintf(entry, sizeof entry, "[%lld]", (long long)j + 1);
+        if (low || high)
+            dsl_raise(L, "%s%s: %s bound is %cinfinity", name, entry, low ? "lower" : "upper", low ? '+' : '-');
+        if (nowhere)
+            dsl_raise(L, "%s%s: start value is infinite", name, entry);
+        dsl_raise(L, "%s%s: lower bound %.14g is above upper bound %.14g", name, entry, lower, upper);
+    }
+}
+
+static var_options read_options(lua_State *L, const char *name, const int64_t shape[2])
 {
     static const char *const keys[KINDS] = {"lower", "upper", "start"};
     static const char *const words[KINDS] = {"lower bounds", "upper bounds", "start values"};
     var_options o = {.integer = flag(L, name, "integer"), .binary = flag(L, name, "binary")};
-    char what[160];
+    char what[160], wanted[64];
+    const int64_t size = shape[0] * shape[1];
     int64_t rows, cols;
+    shape_text(shape[0], shape[1], wanted, sizeof wanted);
     for (int k = 0; k < KINDS; k++) {
         if (lua_getfield(L, 4, keys[k]) == LUA_TNIL)
             continue;
         snprintf(what, sizeof what, "%.100s: %s", name, keys[k]);
-        o.value[k] = read_numbers(L, lua_gettop(L), what, &rows, &cols);
+        const int number = lua_gettop(L);
+        o.value[k] = read_numbers(L, number, what, &rows, &cols);
         o.n[k] = rows * cols;
-        if (o.n[k] != 1 && o.n[k] != size)
+        if (o.n[k] != size && lua_type(L, number) != LUA_TNUMBER)
             dsl_raise(L, "%s: %lld %s for %lld entr%s", name, (long long)o.n[k], words[k], (long long)size,
                   size == 1 ? "y" : "ies");
+        if (rows > 1 && cols > 1 && (rows != shape[0] || cols != shape[1]))
+            dsl_raise(L, "%s: %s as a matrix %lld x %lld for a %s", name, words[k], (long long)rows, (long long)cols,
+                  wanted);
     }
+    check_values(L, name, shape, &o);
     return o;
 }
 
@@ -197,7 +231,8 @@ static int l_var(lua_State *L)
     }
     if (!lua_isnil(L, 4)) {
         check_var_options(L, name);
-        o = read_options(L, name, rows * cols);
+        const int64_t shape[2] = {rows, cols};
+        o = read_options(L, name, shape);
         if (o.binary)
             cut_bounds(L, &o);
     }

@@ -344,6 +344,8 @@ static int l_index(lua_State *L)
 {
     dsl_solution *sol = check_solution(L, 1);
     lua_settop(L, 2);
+    if (lua_type(L, 2) == LUA_TNUMBER)
+        dsl_raise(L, "a solution has no entry %.14g; write sol[x] or sol:value(e)", lua_tonumber(L, 2));
     if (lua_type(L, 2) != LUA_TSTRING)
         return value_of(L, sol, 2);
     if (push_field(L, sol))

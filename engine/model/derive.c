@@ -17,14 +17,46 @@ static peri_status check_scalar(peri_model *m, const char *what, peri_expr e)
     return FAIL(m->ctx, PERI_E_SHAPE, "%s: %s is not a scalar", what, text);
 }
 
+/* *distinct: no two entries of the gather x are the same one. */
+static peri_status check_distinct(expr_graph *g, const expr_node *x, bool *distinct)
+{
+    const int64_t n = (int64_t)x->rows * x->cols;
+    unsigned char *seen = mem_array(g->m, (size_t)expr_size(g, x->arg[0]), 1);
+    if (seen == NULL)
+        return FAIL_NOMEM(g->ctx);
+    *distinct = true;
+    for (int64_t k = 0; k < n && *distinct; k++)
+        *distinct = ++seen[expr_gather_at(g, x, k)] == 1;
+    mem_array_free(g->m, seen);
+    return PERI_OK;
+}
+
+/* What has to be differentiated by for a derivative by x: x itself, or the input whose entries it selects. */
+static peri_status find_source(peri_model *m, expr_id x, expr_id *source)
+{
+    char text[128];
+    const expr_node node = *expr_at(m->g, x);
+    bool selects = node.op == PERI_OP_GATHER && expr_at(m->g, node.arg[0])->op == PERI_OP_INPUT;
+    if (selects)
+        TRY(check_distinct(m->g, &node, &selects));
+    *source = selects ? node.arg[0] : x;
+    if (selects || node.op == PERI_OP_INPUT || node.op == PERI_OP_MARK)
+        return PERI_OK;
+    model_describe(m, x, text, sizeof text);
+    return FAIL(m->ctx, PERI_E_ARGUMENT,
+                "grad: %s is neither a variable or parameter, nor entries of one, nor a marked expression", text);
+}
+
 peri_status peri_expr_gradient(peri_model *m, peri_expr e, peri_expr x, peri_expr *out)
 {
-    expr_id one;
+    expr_id one, source;
     *out = PERI_NO_EXPR;
     TRY(check_scalar(m, "grad", e));
     TRY(model_check_expr(m, "grad", x));
+    TRY(find_source(m, x, &source));
     TRY(expr_full(m->g, expr_at(m->g, e)->rows, expr_at(m->g, e)->cols, 1, &one));
-    return diff_adjoint(m->g, 1, &e, &one, 1, &x, out);
+    TRY(diff_adjoint(m->g, 1, &e, &one, 1, &source, out));
+    return source == x ? PERI_OK : expr_remake(m->g, x, out, out);
 }
 
 /* From the sparse Jacobian: one sweep, whatever the numbers of rows and columns. */

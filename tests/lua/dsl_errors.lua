@@ -114,12 +114,7 @@ wrong("solve: callback must be a function of the iteration's row, not 3", functi
 wrong("solve: warm_start must be a solution, not 3", function() m:solve { warm_start = 3 } end)
 wrong('solve: option "tolerance" must be a number, a string or a boolean, not a table', function() m:solve { tolerance = {} } end)
 wrong("nil is not a model; methods are called as m:method(...)", function() m.solve() end)
-do
-  local crossed = peri.model "crossed"
-  local c = crossed:var("c", 2, { lower = { 0, 3 }, upper = { 1, 2 } })
-  crossed:minimize(c:sum())
-  wrong("c[2]: lower bound 3 is above upper bound 2", function() crossed:solve() end)
-end
+wrong("c[2]: lower bound 3 is above upper bound 2", function() m:var("c", 2, { lower = { 0, 3 }, upper = { 1, 2 } }) end)
 
 -- derivatives, substitution, values
 wrong("grad: x (vector 3) is not a scalar", function() return peri.grad(x, x) end)
@@ -179,5 +174,53 @@ coefficients = peri.zeros(4) -- luacheck: ignore
 wrong("x (vector 3) and coefficients (vector 4) cannot be added", function() return x + coefficients end) -- luacheck: ignore
 t.is(getmetatable(x), "perigee.expr", "metatables are locked")
 t.raises(function() string.rep(x, 2) end, "got perigee.expr", "Lua's own argument errors name the type")
+
+-- a variable that was refused is not there, whatever was wrong with it
+do
+  local refused = peri.model "refused"
+  local cases = {
+    { 2, { lower = 2, upper = 1 }, "v[1]: lower bound 2 is above upper bound 1" },
+    { nil, { lower = 2, upper = 1 }, "v: lower bound 2 is above upper bound 1" },
+    { 3, { lower = { 0, 1, 2 }, upper = { 1, 1, 1 } }, "v[3]: lower bound 2 is above upper bound 1" },
+    { 2, { start = math.huge }, "v[1]: start value is infinite" },
+    { 2, { lower = math.huge }, "v[1]: lower bound is +infinity" },
+    { 2, { upper = { 0, -math.huge } }, "v[2]: upper bound is -infinity" },
+    { 2, { lower = { 1 } }, "v: 1 lower bounds for 2 entries" },
+    { { 2, 3 }, { start = { { 1, 2 }, { 3, 4 }, { 5, 6 } } }, "v: start values as a matrix 3 x 2 for a matrix 2 x 3" },
+    { 4, { upper = { { 1, 2 }, { 3, 4 } } }, "v: upper bounds as a matrix 2 x 2 for a vector 4" },
+    { 2, { start = { 1, "x" } }, "v: start: entry [2]" },
+    { 2, { start = 0 / 0 }, "v: start must be a number, a table of numbers or an array, not NaN" },
+  }
+  for _, c in ipairs(cases) do
+    t.raises(function() return refused:var("v", c[1], c[2]) end, c[3], c[3])
+  end
+  local v = refused:var("v", { 2, 3 }, { lower = { { 0, 1, 2 }, { 3, 4, 5 } }, upper = 9, start = { 1, 2, 3, 4, 5, 6 } })
+  t.is(v:value()[2][1], 4.0, "the name is still free")
+end
+
+-- derivatives by what cannot be varied
+do
+  local by = peri.model "by"
+  local v = by:var("v", 3, { start = { 1, 2, 3 } })
+  local X = by:var("X", { 2, 2 }, { start = { { 1, 2 }, { 3, 4 } } })
+  local f = v:dot(v) + v[1] * v[2]
+  t.is(peri.grad(f, v[1]):value(), 4.0, "grad by an entry")
+  t.is(tostring(peri.grad(f, v:slice(1, 2)):value()), "{ 4, 5 }", "grad by a slice")
+  t.is(tostring(peri.grad(f, v[{ 3, 1 }]):value()), "{ 6, 4 }", "grad by a choice of entries")
+  t.is(peri.grad((X * X * X):sum(), X:t()):value()[1][2], 27.0, "grad by a transpose")
+  t.is(tostring(peri.jacobian(v * v, v[2]):value()), "{ 0, 4, 0 }", "jacobian by an entry")
+  t.is(peri.hessian(f, v:slice(1, 2)):value()[1][2], 1.0, "hessian by a slice")
+  t.raises(function() return peri.grad(f, v + 1) end, "grad: v + 1 (vector 3) is neither a variable or parameter", "by an expression")
+  t.raises(function() return peri.grad(f, v[{ 1, 1 }]) end, "is neither a variable or parameter", "by the same entry twice")
+end
+
+-- comparisons as conditions, numbers as fields
+do
+  local odd = peri.model "odd"
+  local v = odd:var("v", 2)
+  odd:minimize(v:dot(v))
+  t.raises(function() return peri.where(v >= 0, v, 0) end, "so x >= y is written x - y", "where with a comparison")
+  t.raises(function() return odd:solve()[1] end, "a solution has no entry 1; write sol[x]", "sol[1]")
+end
 
 t.done()

@@ -156,7 +156,8 @@ PERI_API peri_op peri_expr_get_op(const peri_model *m, peri_expr e);
 /* peri_expr_text - the expression in the DSL's notation, cut after about `limit` bytes; own: peri_free_text */
 PERI_MUST_CHECK PERI_API peri_status peri_expr_text(peri_model *m, peri_expr e, size_t limit, char **out);
 
-/* peri_expr_gradient - derivative of scalar e with respect to x (a variable, parameter or any node), shaped as x.
+/* peri_expr_gradient - derivative of scalar e with respect to x (a variable, a parameter, different entries of one, or a marked
+ * node), shaped as x.
  * PERI_E_UNSUPPORTED: e depends on x through a black box. Nests. */
 PERI_MUST_CHECK PERI_API peri_status peri_expr_gradient(peri_model *m, peri_expr e, peri_expr x, peri_expr *out);
 /* peri_expr_jacobian - (entries of e) x (entries of x), dense;  peri_expr_hessian - of scalar e, n x n, dense */
