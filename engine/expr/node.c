@@ -87,7 +87,7 @@ static bool node_equal(const expr_graph *g, const expr_node *a, const expr_node 
 /*
  * A slot holds a node's number plus one below and its hash above, so that a look-up reads a node only when the hashes agree. Where a node goes follows
  * from its newest argument (a gather's: its first index): what is built one after the other lies side by side, and a loop that builds millions of nodes
- * stays in the caches. When the NEAR slots there are taken, the hash decides, and the next free slot.
+ * stays in the caches. When the NEAR slots there are taken, slots all over the table are tried: the neighbourhood can be full for a long way.
  */
 enum { NEAR = 8 };
 
@@ -110,7 +110,7 @@ static uint64_t near_slot(const expr_node *node, uint64_t hash)
 /* Probe k of the node's slots in a table with this mask. */
 static uint64_t probe(uint64_t near, uint64_t hash, uint64_t k, uint64_t mask)
 {
-    return (k < NEAR ? near + k : hash + k - NEAR) & mask;
+    return (k < NEAR ? near + k : hash_mix(hash + k)) & mask;
 }
 
 static bool table_grow(expr_graph *g)
