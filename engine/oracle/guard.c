@@ -87,8 +87,12 @@ static peri_status explain(nlp *p, const double *x, const double *ones, bool *fo
     TRY(explain_constraints(&s, found));
     TRY(explain_derivative(&s, "objective: in its gradient", p->gradient, found));
     TRY(explain_derivative(&s, "constraints: in their jacobian", p->has_jac ? p->jac.values : PERI_NO_EXPR, found));
-    return explain_derivative(&s, "objective or constraints: in their hessian",
-                              p->has_hess ? p->hess.values : PERI_NO_EXPR, found);
+    TRY(explain_derivative(&s, "objective or constraints: in their hessian",
+                           p->has_hess ? p->hess.values : PERI_NO_EXPR, found));
+    expr_id product = PERI_NO_EXPR;
+    if (p->lagrangian_gradient != PERI_NO_EXPR)
+        TRY(nlp_direction(p, p->lagrangian_gradient, &product));
+    return explain_derivative(&s, "objective or constraints: in a product with their hessian", product, found);
 }
 
 peri_status nlp_explain_domain(nlp *p, const double *x)

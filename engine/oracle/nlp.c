@@ -236,7 +236,7 @@ static peri_status derive_hessian(nlp *p)
     return status;
 }
 
-static peri_status direction(nlp *p, expr_id of, expr_id *out)
+peri_status nlp_direction(nlp *p, expr_id of, expr_id *out)
 {
     expr_id v;
     TRY(expr_input(p->g, EXPR_IN_V, 0, p->n, 1, &v));
@@ -280,12 +280,12 @@ static peri_status outputs_of(nlp *p, int program, expr_id *e, int *n)
         e[0] = p->hess.values;
         return PERI_OK;
     case NLP_JV:
-        return direction(p, p->c, &e[0]);
+        return nlp_direction(p, p->c, &e[0]);
     case NLP_VJ:
         return weighted_rows(p, &e[0]);
     default:
         TRY(derive_lagrangian(p));
-        return direction(p, p->lagrangian_gradient, &e[0]);
+        return nlp_direction(p, p->lagrangian_gradient, &e[0]);
     }
 }
 

@@ -63,6 +63,9 @@ peri_status nlp_jv(nlp *p, const double *x, const double *v, double *jv);
 peri_status nlp_vj(nlp *p, const double *x, const double *w, double *vj);
 peri_status nlp_hv(nlp *p, const double *x, double sigma, const double *w, const double *v, double *hv);
 
+/* The derivative of `of` with respect to the variables in the direction V, as a node. */
+peri_status nlp_direction(nlp *p, expr_id of, expr_id *out);
+
 /* guard.c: all finite */
 bool nlp_is_finite(int64_t n, const double *v);
 /* After PERI_E_DOMAIN: names the objective or the constraint and the operation, in the context's error record; ret

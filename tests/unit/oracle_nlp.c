@@ -126,7 +126,7 @@ static void test_changes(peri_context *ctx)
 
 static void test_domain(peri_context *ctx)
 {
-    const double x[2] = {-0.5, 2}, zero[2] = {0, 0};
+    const double x[2] = {-0.5, 2}, zero[2] = {0, 0}, ones[2] = {1, 1};
     double f, c[2], g[2];
     nlp *p;
     text_model t = text_new(ctx, 2, x);
@@ -149,6 +149,13 @@ static void test_domain(peri_context *ctx)
        "a gradient may be infinite where the value is not");
     is_int(nlp_explain_domain(p, zero), PERI_E_DOMAIN, "explained");
     has_text(peri_error(ctx), "objective: in its gradient", "as such");
+    peri_model_free(t.m);
+    t = text_new(ctx, 2, x);
+    text_minimize(&t, "x1*sqrt(x1)+x2");
+    ok(nlp_of(t.m, &p) == PERI_OK && nlp_hv(p, zero, 1, NULL, ones, g) == PERI_E_DOMAIN,
+       "so may a product with the hessian");
+    is_int(nlp_explain_domain(p, zero), PERI_E_DOMAIN, "explained");
+    has_text(peri_error(ctx), "in a product with their hessian: ", "as such");
     peri_model_free(t.m);
 }
 
