@@ -111,7 +111,7 @@ is "$status" 130 "a second INT ends the process"
 # ---- terminals
 
 set +m
-if script -qec true /dev/null >/dev/null 2>&1 </dev/null; then # there is the command, and a pseudo-terminal
+if command -v script >/dev/null 2>&1 && [ -e /dev/pts/ptmx ]; then # the command, and pseudo-terminals for it
     words="solve long.lua --solver lbfgs -o tolerance=0 -o iterations=1000000000 --time-limit 700ms"
     TERM=xterm NO_COLOR='' script -qec "$perigee $words" /dev/null >typed </dev/null
     tr '\r' '\n' <typed >lines
