@@ -111,8 +111,8 @@ is "$status" 130 "a second INT ends the process"
 # ---- terminals
 
 set +m
+words="solve long.lua --solver lbfgs -o tolerance=0 -o iterations=1000000000 --time-limit 700ms"
 if command -v script >/dev/null 2>&1 && [ -e /dev/pts/ptmx ]; then # the command, and pseudo-terminals for it
-    words="solve long.lua --solver lbfgs -o tolerance=0 -o iterations=1000000000 --time-limit 700ms"
     TERM=xterm NO_COLOR='' script -qec "$perigee $words" /dev/null >typed </dev/null
     tr '\r' '\n' <typed >lines
     grep -Eq 'long: iteration [0-9]+ .*objective' lines
