@@ -164,12 +164,18 @@ static bool has_position(const char *text)
     return false;
 }
 
-/* require's own error goes on for a line per place searched; these are for --verbose. */
+/* require's own error goes on for a line per place searched; these are for --verbose. What a module's file is wrong in stands on a
+ * line of its own. */
 static void shorten(const cli *c, char *text)
 {
     char *found = strstr(text, "' not found:\n");
     if (!c->args.verbose && found != NULL && strstr(text, "module '") != NULL)
         strcpy(found, "' not found");
+    char *line = strstr(text, "error loading module '") != NULL ? strstr(text, ":\n\t") : NULL;
+    if (line != NULL) {
+        memmove(line + 1, line + 2, strlen(line + 2) + 1);
+        line[1] = ' ';
+    }
 }
 
 static int report(cli *c, const char *name, int code)

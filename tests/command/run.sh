@@ -31,6 +31,8 @@ wrong '^script\.lua: no luck$' 'error("no luck", 0)'
 wrong '^script\.lua: error object is a table value' 'error {}'
 wrong '^script\.lua: told$' 'error(setmetatable({}, { __tostring = function() return "told" end }))'
 wrong "^script\.lua:1: module 'nowhere' not found" 'require "nowhere"'
+echo 'x = =' >broken.lua
+wrong "^script\.lua: error loading module 'broken' from file '\./broken\.lua': \./broken\.lua:1: unexpected symbol" 'require "broken"'
 wrong '^script\.lua:2: .*[Xx]' 'local m = require("perigee").model "m"\nm:var("x", -3)\n'
 wrong '^script\.lua:3: this comparison of expressions was not passed to subject_to' \
     'local m = require("perigee").model "m"\nlocal x = m:var("x")\nif x <= 0 then print(1) end\n'
