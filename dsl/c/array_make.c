@@ -118,7 +118,7 @@ static int64_t check_length(lua_State *L, int i, const char *what)
 }
 
 /* n; r, c; or { r, c } from stack index `first` on. */
-void read_shape(lua_State *L, int first, const char *what, int64_t *rows, int64_t *cols)
+static void read_sizes(lua_State *L, int first, const char *what, int64_t *rows, int64_t *cols)
 {
     char text[200];
     snprintf(text, sizeof text, "%s: a size", what);
@@ -137,6 +137,16 @@ void read_shape(lua_State *L, int first, const char *what, int64_t *rows, int64_
     *rows = check_length(L, first, text);
     if (!lua_isnoneornil(L, first + 1))
         *cols = check_length(L, first + 1, text);
+}
+
+void read_shape(lua_State *L, int first, const char *what, int64_t *rows, int64_t *cols)
+{
+    char shape[64];
+    read_sizes(L, first, what, rows, cols);
+    if (*rows <= INT32_MAX / *cols)
+        return;
+    shape_text(*rows, *cols, shape, sizeof shape);
+    dsl_raise(L, "%s: a %s is not possible", what, shape);
 }
 
 /* ---- constructors ------------------------------------------------------------------------------------------------ */

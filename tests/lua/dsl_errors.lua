@@ -214,6 +214,12 @@ do
   t.raises(function() return peri.grad(f, v[{ 1, 1 }]) end, "is neither a variable or parameter", "by the same entry twice")
 end
 
+-- shapes whose size is no number
+t.raises(function() return peri.ones(2):reshape(2, math.maxinteger) end, "reshape: a matrix 2 x 9223372036854775807 is not possible",
+  "reshape")
+t.raises(function() return peri.model("large"):var("v", { 1 << 40, 1 << 40 }, { start = 1 }) end,
+  'variable "v": a matrix 1099511627776 x 1099511627776 is not possible', "var with options")
+
 -- comparisons as conditions, numbers as fields
 do
   local odd = peri.model "odd"
