@@ -117,7 +117,7 @@ peri_status dense_expm(peri_context *ctx, int64_t n, const double *a, double *ou
     const double norm = norm_inf(n, a);
     int squarings = 0;
     if (norm > 0.25 && isfinite(norm))
-        squarings = (int)ceil(log2(norm / 0.25));
+        squarings = (int)ceil(log2(norm) + 2); /* norm / 0.25 may be too large for a number */
     for (size_t k = 0; k < size; k++)
         scaled[k] = ldexp(a[k], -squarings);
     for (size_t k = 0; k < size; k++)

@@ -108,4 +108,13 @@ peri.random.seed(9)
 t.all_close(peri.random.uniform { n = 6 }, { first[1], first[2], first[3], second[1], second[2], second[3] }, 0, 0,
   "and begins anew with random.seed")
 
+do -- the number of squarings is finite wherever the matrix is
+  local nilpotent = peri.expm(peri.array { { 0, 1.7e308 }, { 0, 0 } })
+  t.is(nilpotent[1][2], 1.7e308, "expm of the largest numbers")
+  t.is(nilpotent[1][1], 1.0, "and its diagonal")
+  local e = peri.expm(peri.array { { 3, 0 }, { 0, -1 } })
+  t.is_close(e[1][1], math.exp(3), 1e-14, 0, "expm of a diagonal")
+  t.is_close(e[2][2], math.exp(-1), 1e-14, 0, "entry by entry")
+end
+
 t.done()
