@@ -95,7 +95,7 @@ struct cli {
     int status;   /* what the last solve makes the exit status of a solved file */
     bool solving; /* the file was read: an error is one of the solve */
     FILE *log;
-    bool log_failed;
+    int log_error; /* errno of the first write to the log that failed; 0: none */
 };
 
 /* main.c */

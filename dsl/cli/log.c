@@ -63,8 +63,8 @@ static void given_field(FILE *f, const char *key, double x)
 static void end_line(cli *c)
 {
     fputs("}\n", c->log);
-    if (fflush(c->log) != 0 || ferror(c->log))
-        c->log_failed = true;
+    if ((fflush(c->log) != 0 || ferror(c->log)) && c->log_error == 0)
+        c->log_error = errno != 0 ? errno : EIO;
 }
 
 void log_start(cli *c, peri_model *m)
@@ -142,8 +142,7 @@ int log_close(cli *c)
     if (c->log == NULL)
         return EXIT_SOLVED;
     const bool closed = fclose(c->log) == 0;
+    const int error = c->log_error != 0 ? c->log_error : closed ? 0 : errno;
     c->log = NULL;
-    if (closed && !c->log_failed)
-        return EXIT_SOLVED;
-    return cli_say("%s: writing failed%s%s", c->args.log, closed ? "" : ": ", closed ? "" : strerror(errno));
+    return error == 0 ? EXIT_SOLVED : cli_say("%s: writing failed: %s", c->args.log, strerror(error));
 }

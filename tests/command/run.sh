@@ -127,7 +127,7 @@ lua "holds start, each iteration, and the end" '
   end
   assert(count == n + 1, count)' - "$work/run.jsonl" "$work/out"
 try "$perigee" --log /dev/full run solve.lua
-refused 1 '/dev/full: writing failed' "a log on a full disk"
+refused 1 '/dev/full: writing failed: No space left on device' "a log on a full disk"
 try "$perigee" --log no/where.jsonl run solve.lua
 refused 1 'no/where.jsonl: opening failed' "a log that cannot be opened"
 
