@@ -249,11 +249,6 @@ static int32_t terms_of(const roller *r, expr_id e)
     return e >= 0 && (r->flags[e] & ROLL_SCALAR) ? r->terms[e] : 1;
 }
 
-static bool is_sum(int op)
-{
-    return op == PERI_OP_ADD || op == PERI_OP_SUB || op == PERI_OP_NEG;
-}
-
 /* Is this part split further? Long sums are, and the short beginning of one: what was added up before it became long. The differences that a user wrote
  * as terms are left whole, so that what cancels in a term still does. */
 static bool is_split(const roller *r, const struct part *top, expr_id head)
@@ -261,7 +256,7 @@ static bool is_split(const roller *r, const struct part *top, expr_id head)
     const int op = expr_at(r->from, top->e)->op;
     if (top->e == head || roll_is_chain(r, top->e))
         return true;
-    return top->spine && (r->flags[top->e] & (ROLL_SCALAR | ROLL_MATERIAL)) == ROLL_SCALAR && is_sum(op);
+    return top->spine && (r->flags[top->e] & (ROLL_SCALAR | ROLL_MATERIAL)) == ROLL_SCALAR && roll_is_sum(op);
 }
 
 /* The terms of the long sum that ends at `head`. */
@@ -544,7 +539,7 @@ static peri_status build_all(grouper *p, bool one_sum_only)
 /* A form with few instances that is a sum: its terms may be common where the whole is not, as the rows of a network's balances are. */
 static bool is_rare_sum(const roller *r, const group *q)
 {
-    return !q->terms && q->n > 0 && q->n < ROLL_RARE && is_sum(expr_at(r->from, q->node.at[0])->op) && r->terms[q->node.at[0]] > 1;
+    return !q->terms && q->n > 0 && q->n < ROLL_RARE && roll_is_sum(expr_at(r->from, q->node.at[0])->op) && r->terms[q->node.at[0]] > 1;
 }
 
 /* Where rare sums come in many forms, they are added up from their terms; heads and constant have room for all. */

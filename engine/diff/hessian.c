@@ -59,12 +59,6 @@ static bool has_adjoint(const builder *b, expr_id e)
     return b->sweep.sum[e] >= 0 || b->sweep.first[e] >= 0;
 }
 
-static int ascending(const void *a, const void *b)
-{
-    const expr_id x = *(const expr_id *)a, y = *(const expr_id *)b;
-    return (x > y) - (x < y);
-}
-
 /* A leaf of the stage: read by it and not of it. */
 static bool is_leaf_of(const builder *b, expr_id e, expr_id arg)
 {
@@ -126,7 +120,7 @@ static peri_status find_leaves(builder *b, stage *s)
         }
     }
     if (s->leaves.n > 1)
-        qsort(s->leaves.at, (size_t)s->leaves.n, sizeof *s->leaves.at, ascending);
+        qsort(s->leaves.at, (size_t)s->leaves.n, sizeof *s->leaves.at, expr_ascending);
     return PERI_OK;
 }
 

@@ -11,7 +11,7 @@ static bool is_scalar_op(const expr_graph *g, expr_id e)
     return expr_is_elementwise(expr_at(g, e)->op) && expr_size(g, e) == 1;
 }
 
-static bool is_sum_op(int op)
+bool roll_is_sum(int op)
 {
     return op == PERI_OP_ADD || op == PERI_OP_SUB || op == PERI_OP_NEG;
 }
@@ -102,7 +102,7 @@ static void count_terms(roller *r)
             terms += scalar ? r->terms[node->arg[k]] : 1;
             weight += scalar ? r->weight[node->arg[k]] : 0;
         }
-        r->terms[e] = is_sum_op(node->op) ? capped(terms) : 1;
+        r->terms[e] = roll_is_sum(node->op) ? capped(terms) : 1;
         r->weight[e] = capped(weight);
         if (r->terms[e] > ROLL_LONG || (r->terms[e] > ROLL_SEVERAL && weight > ROLL_LARGE))
             r->flags[e] |= ROLL_CHAIN;

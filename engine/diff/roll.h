@@ -32,6 +32,7 @@ typedef struct {
     arena data;
 } roller;
 
+bool roll_is_sum(int op); /* ADD, SUB, NEG: what long sums are made of */
 bool roll_is_chain(const roller *r, expr_id e);
 /* One depth's scalars, [n] node numbers in ascending order: their groups are built, image and place set. */
 peri_status roll_group(roller *r, int64_t n, const expr_id *scalars);

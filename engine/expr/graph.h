@@ -162,6 +162,7 @@ typedef bool (*expr_part_filter)(const expr_graph *g, expr_id e, const void *ud)
 peri_status expr_part_make(expr_part *p, expr_graph *g, int64_t n, const expr_id *roots, expr_part_filter enter, const void *ud);
 int64_t expr_part_at(const expr_part *p, expr_id e); /* -1: not in it */
 void expr_part_release(expr_part *p);
+int expr_ascending(const void *a, const void *b); /* of two expr_id, for qsort */
 peri_status expr_text(expr_graph *g, expr_id e, size_t limit, char **out); /* mem_array memory */
 /* "x[3]" for entry k of the class X or PARAM, counted from 1 as users do; matrices "X[2][3]". */
 void expr_entry_name(const expr_graph *g, int class_, int64_t k, char *text, size_t size);

@@ -6,7 +6,7 @@
 #include "expr/node.h"
 #include <stdlib.h>
 
-static int ascending(const void *a, const void *b)
+int expr_ascending(const void *a, const void *b)
 {
     const expr_id x = *(const expr_id *)a, y = *(const expr_id *)b;
     return (x > y) - (x < y);
@@ -35,7 +35,7 @@ peri_status expr_part_make(expr_part *p, expr_graph *g, int64_t n, const expr_id
             ok = visit(p, g, args[j]);
     }
     if (p->nodes.n > 1)
-        qsort(p->nodes.at, (size_t)p->nodes.n, sizeof *p->nodes.at, ascending);
+        qsort(p->nodes.at, (size_t)p->nodes.n, sizeof *p->nodes.at, expr_ascending);
     for (int64_t k = 0; k < p->nodes.n && ok; k++)
         ok = hash_put(&p->place, (uint64_t)p->nodes.at[k], k);
     if (ok)

@@ -16,11 +16,6 @@ void json_init(json_writer *w, mem *m)
     text_init(&w->text, m);
 }
 
-void json_release(json_writer *w)
-{
-    text_release(&w->text);
-}
-
 static bool in_object(const json_writer *w)
 {
     return w->depth > 0 && w->closing[w->depth - 1] == '}';

@@ -45,6 +45,5 @@ void json_text(json_writer *w, const char *text); /* NULL: null. Bytes that are 
  *   err  PERI_E_NOMEM; PERI_E_INTERNAL: opened and closed pieces do not match, or a value has no key
  */
 peri_status json_finish(json_writer *w, peri_context *ctx, char **out);
-void json_release(json_writer *w); /* instead of json_finish */
 
 #endif
