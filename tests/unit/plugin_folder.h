@@ -4,6 +4,12 @@
 #define PERI_TESTS_PLUGIN_FOLDER_H
 
 #include "base/context.h"
+#include <perigee/plugin.h>
+
+/* this host's ABI as messages and indexes write it: "1.1" */
+#define HOST_ABI_TEXT(number) #number
+#define HOST_ABI_JOIN(major, minor) HOST_ABI_TEXT(major) "." HOST_ABI_TEXT(minor)
+#define HOST_ABI HOST_ABI_JOIN(PERI_ABI_MAJOR, PERI_ABI_MINOR)
 
 typedef struct {
     char path[512];

@@ -244,7 +244,7 @@ static void test_unknown(void)
     is_text(peri_error(ctx), "\"good\" is a solver, not a linear solver", "tells which it is");
     is_int(registry_find(r, "minor", 0, &e), PERI_E_NAME, "a refused plugin");
     has_text(peri_error(ctx), "no plugin \"minor\": refused: ", "says that it was refused");
-    has_text(peri_error(ctx), "stamp.min_host_minor is 3, this host has ABI 1.0", "and why");
+    has_text(peri_error(ctx), "stamp.min_host_minor is 4, this host has ABI " HOST_ABI, "and why");
     char *page = NULL;
     is_int(peri_plugin_page(ctx, "goood", false, &page), PERI_E_NAME, "no page of an unknown one");
     peri_context_free(ctx);
@@ -270,7 +270,7 @@ static void test_index_wrong(void)
     stat(built("tests/bad/good.so"), &st);
     const long long size = (long long)st.st_size, ns = (long long)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
     int n = snprintf(text, sizeof text,
-                     "perigee-plugins\t1\t1.0\nrefused\tgood.so\t%lld\t%lld\tneeds a library\nend\t1\n", size, ns);
+                     "perigee-plugins\t1\t" HOST_ABI "\nrefused\tgood.so\t%lld\t%lld\tneeds a library\nend\t1\n", size, ns);
     folder_write(&f, "index", text, (size_t)n);
     is_int(count_of(f.path), 0, "what the index refuses is not there");
     peri_context *ctx = context_for(f.path, NULL, 0);
@@ -278,7 +278,7 @@ static void test_index_wrong(void)
     is_int(registry_find(r, "good", 0, &e), PERI_OK, "but it is tried again before it is given up");
     peri_context_free(ctx);
     n = snprintf(text, sizeof text,
-                 "perigee-plugins\t1\t1.0\nplugin\tgood.so\t%lld\t%lld\t1\tbetter\ttest\tMIT\t1\t0\t0\t0\t0\t\tno "
+                 "perigee-plugins\t1\t" HOST_ABI "\nplugin\tgood.so\t%lld\t%lld\t1\tbetter\ttest\tMIT\t1\t0\t0\t0\t0\t\tno "
                  "such\nend\t1\n",
                  size, ns);
     folder_write(&f, "index", text, (size_t)n);

@@ -30,7 +30,7 @@ extern "C" {
 
 #define PERI_ABI_MAGIC UINT32_C(0x49524550) /* "PERI" */
 #define PERI_ABI_MAJOR 1
-#define PERI_ABI_MINOR 0
+#define PERI_ABI_MINOR 1
 
 typedef struct {             /* frozen in every major version */
     uint32_t magic;          /* PERI_ABI_MAGIC */
