@@ -92,6 +92,7 @@ engine_sources = \
 	engine/diff/partial.c \
 	engine/diff/roll.c \
 	engine/diff/roll.h \
+	engine/diff/squares.c \
 	engine/diff/tangent.c \
 	engine/oracle/check.c \
 	engine/oracle/evaluate.c \
@@ -99,6 +100,7 @@ engine_sources = \
 	engine/oracle/info.c \
 	engine/oracle/nlp.c \
 	engine/oracle/nlp.h \
+	engine/oracle/residual.c \
 	engine/plugin/index.c \
 	engine/plugin/internal.h \
 	engine/plugin/load.c \

@@ -35,6 +35,15 @@ peri_status diff_jacobian(expr_graph *g, expr_id root, int64_t x0, int64_t n, di
 peri_status diff_hessian(expr_graph *g, expr_id root, int64_t x0, int64_t n, int64_t limit, diff_sparse *out);
 
 /*
+ * diff_squares - the residuals of a sum of squares: f - r'r does not depend on the variables
+ *   in   f  a scalar: sums, differences without variables, weighted by constants and parameters, of squares, even powers, and products and
+ *           quotients of such
+ *   out  r  a column, as many rows as there are residuals
+ *   err  PERI_E_UNSUPPORTED  f is not seen to be such a sum. Weights of parameters that become negative make r NaN.
+ */
+peri_status diff_squares(expr_graph *g, expr_id f, expr_id *r);
+
+/*
  * diff_roll - roots of graph `from` rewritten into graph `to` with isomorphic scalar expressions grouped into vectors (repeated
  * structure), however they were written. All inputs of a class become gathers of the whole class, [extent] x 1.
  *   in   to   an empty graph of the same context (expr_graph_new); parameters' values stay in `from`

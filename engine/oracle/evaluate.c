@@ -10,14 +10,10 @@
 
 static const char *const WHAT[NLP_PROGRAMS] = {
     "objective", "objective or its gradient", "constraints",           "jacobian",
-    "hessian",   "jacobian times a vector",   "vector times jacobian", "hessian times a vector"};
+    "hessian",   "jacobian times a vector",   "vector times jacobian", "hessian times a vector",
+    "residuals", "jacobian of the residuals"};
 
-typedef struct {
-    const double *x, *w, *v;
-    double sigma;
-} point;
-
-static peri_status run(nlp *p, int program, const point *at, double *const *outs, int64_t *count, double *seconds)
+peri_status nlp_run(nlp *p, int program, const nlp_point *at, double *const *outs, int64_t *count, double *seconds)
 {
     TRY(nlp_compile(p, program));
     const double started = clock_seconds();
@@ -32,7 +28,7 @@ static peri_status run(nlp *p, int program, const point *at, double *const *outs
     return status;
 }
 
-static peri_status guard(nlp *p, int program, int64_t n, const double *v)
+peri_status nlp_guard(nlp *p, int program, int64_t n, const double *v)
 {
     if (nlp_is_finite(n, v))
         return PERI_OK;
@@ -41,28 +37,28 @@ static peri_status guard(nlp *p, int program, int64_t n, const double *v)
 
 peri_status nlp_f(nlp *p, const double *x, double *f)
 {
-    const point at = {.x = x};
-    TRY(run(p, NLP_F, &at, &f, &p->count.objective, &p->seconds.objective));
-    return guard(p, NLP_F, 1, f);
+    const nlp_point at = {.x = x};
+    TRY(nlp_run(p, NLP_F, &at, &f, &p->count.objective, &p->seconds.objective));
+    return nlp_guard(p, NLP_F, 1, f);
 }
 
 peri_status nlp_fg(nlp *p, const double *x, double *f, double *g)
 {
-    const point at = {.x = x};
+    const nlp_point at = {.x = x};
     double *const outs[2] = {f, g};
-    TRY(run(p, NLP_FG, &at, outs, &p->count.gradient, &p->seconds.gradient));
+    TRY(nlp_run(p, NLP_FG, &at, outs, &p->count.gradient, &p->seconds.gradient));
     p->count.objective++;
-    TRY(guard(p, NLP_FG, 1, f));
-    return guard(p, NLP_FG, p->n, g);
+    TRY(nlp_guard(p, NLP_FG, 1, f));
+    return nlp_guard(p, NLP_FG, p->n, g);
 }
 
 peri_status nlp_c(nlp *p, const double *x, double *c)
 {
-    const point at = {.x = x};
+    const nlp_point at = {.x = x};
     if (p->m == 0)
         return PERI_OK;
-    TRY(run(p, NLP_C, &at, &c, &p->count.constraints, &p->seconds.constraints));
-    return guard(p, NLP_C, p->m, c);
+    TRY(nlp_run(p, NLP_C, &at, &c, &p->count.constraints, &p->seconds.constraints));
+    return nlp_guard(p, NLP_C, p->m, c);
 }
 
 static peri_pattern pattern_of(const diff_sparse *s)
@@ -79,12 +75,12 @@ peri_status nlp_jac_pattern(nlp *p, peri_pattern *pattern)
 
 peri_status nlp_jac(nlp *p, const double *x, double *val)
 {
-    const point at = {.x = x};
+    const nlp_point at = {.x = x};
     TRY(nlp_compile(p, NLP_JAC));
     if (p->jac.nnz == 0)
         return PERI_OK;
-    TRY(run(p, NLP_JAC, &at, &val, &p->count.jacobian, &p->seconds.jacobian));
-    return guard(p, NLP_JAC, p->jac.nnz, val);
+    TRY(nlp_run(p, NLP_JAC, &at, &val, &p->count.jacobian, &p->seconds.jacobian));
+    return nlp_guard(p, NLP_JAC, p->jac.nnz, val);
 }
 
 peri_status nlp_hess_pattern(nlp *p, peri_pattern *pattern)
@@ -96,37 +92,37 @@ peri_status nlp_hess_pattern(nlp *p, peri_pattern *pattern)
 
 peri_status nlp_hess(nlp *p, const double *x, double sigma, const double *w, double *val)
 {
-    const point at = {.x = x, .w = w, .sigma = sigma};
+    const nlp_point at = {.x = x, .w = w, .sigma = sigma};
     TRY(nlp_compile(p, NLP_HESS));
     if (p->hess.nnz == 0)
         return PERI_OK;
-    TRY(run(p, NLP_HESS, &at, &val, &p->count.hessian, &p->seconds.hessian));
-    return guard(p, NLP_HESS, p->hess.nnz, val);
+    TRY(nlp_run(p, NLP_HESS, &at, &val, &p->count.hessian, &p->seconds.hessian));
+    return nlp_guard(p, NLP_HESS, p->hess.nnz, val);
 }
 
 peri_status nlp_jv(nlp *p, const double *x, const double *v, double *jv)
 {
-    const point at = {.x = x, .v = v};
+    const nlp_point at = {.x = x, .v = v};
     if (p->m == 0)
         return PERI_OK;
-    TRY(run(p, NLP_JV, &at, &jv, &p->count.products, &p->seconds.products));
-    return guard(p, NLP_JV, p->m, jv);
+    TRY(nlp_run(p, NLP_JV, &at, &jv, &p->count.products, &p->seconds.products));
+    return nlp_guard(p, NLP_JV, p->m, jv);
 }
 
 peri_status nlp_vj(nlp *p, const double *x, const double *w, double *vj)
 {
-    const point at = {.x = x, .w = w};
+    const nlp_point at = {.x = x, .w = w};
     if (p->m == 0) {
         memset(vj, 0, (size_t)p->n * sizeof *vj);
         return PERI_OK;
     }
-    TRY(run(p, NLP_VJ, &at, &vj, &p->count.products, &p->seconds.products));
-    return guard(p, NLP_VJ, p->n, vj);
+    TRY(nlp_run(p, NLP_VJ, &at, &vj, &p->count.products, &p->seconds.products));
+    return nlp_guard(p, NLP_VJ, p->n, vj);
 }
 
 peri_status nlp_hv(nlp *p, const double *x, double sigma, const double *w, const double *v, double *hv)
 {
-    const point at = {.x = x, .w = w, .v = v, .sigma = sigma};
-    TRY(run(p, NLP_HV, &at, &hv, &p->count.products, &p->seconds.products));
-    return guard(p, NLP_HV, p->n, hv);
+    const nlp_point at = {.x = x, .w = w, .v = v, .sigma = sigma};
+    TRY(nlp_run(p, NLP_HV, &at, &hv, &p->count.products, &p->seconds.products));
+    return nlp_guard(p, NLP_HV, p->n, hv);
 }

@@ -71,7 +71,7 @@ static peri_status make(peri_model *m, nlp **out)
     p->data = m->data - 1; /* nothing refreshed yet */
     p->n = m->n;
     p->m = m->m;
-    p->x = p->f = p->c = p->gradient = p->lagrangian = p->lagrangian_gradient = PERI_NO_EXPR;
+    p->x = p->f = p->c = p->gradient = p->lagrangian = p->lagrangian_gradient = p->residuals = PERI_NO_EXPR;
     p->g = expr_graph_new(m->ctx);
     peri_status status = p->g != NULL && make_bounds(p) ? PERI_OK : FAIL_NOMEM(m->ctx);
     if (status == PERI_OK && m->n != m->g->n_x)
@@ -99,6 +99,8 @@ void nlp_free(nlp *p)
         diff_sparse_free(p->g, &p->jac);
     if (p->has_hess)
         diff_sparse_free(p->g, &p->hess);
+    if (p->has_residual_jac)
+        diff_sparse_free(p->g, &p->residual_jac);
     mem_array_free(a, p->xl);
     mem_array_free(a, p->xu);
     mem_array_free(a, p->cl);
@@ -243,6 +245,32 @@ peri_status nlp_direction(nlp *p, expr_id of, expr_id *out)
     return diff_tangent(p->g, 1, &of, 1, &p->x, &v, out);
 }
 
+peri_status nlp_find_residuals(nlp *p, int64_t *count)
+{
+    if (p->no_residuals)
+        return FAIL(p->ctx, PERI_E_UNSUPPORTED, "the objective is not a sum of squares whose residuals can be told apart");
+    if (p->residuals == PERI_NO_EXPR) {
+        expr_id r;
+        const peri_status status = diff_squares(p->g, p->f, &r);
+        p->no_residuals = status == PERI_E_UNSUPPORTED;
+        TRY(status);
+        p->residuals = r;
+    }
+    if (count != NULL)
+        *count = expr_size(p->g, p->residuals);
+    return PERI_OK;
+}
+
+static peri_status derive_residual_jacobian(nlp *p)
+{
+    if (p->has_residual_jac)
+        return PERI_OK;
+    TRY(nlp_find_residuals(p, NULL));
+    TRY(diff_jacobian(p->g, p->residuals, 0, p->n, &p->residual_jac));
+    p->has_residual_jac = true;
+    return PERI_OK;
+}
+
 static peri_status weighted_rows(nlp *p, expr_id *out)
 {
     expr_id w;
@@ -283,6 +311,14 @@ static peri_status outputs_of(nlp *p, int program, expr_id *e, int *n)
         return nlp_direction(p, p->c, &e[0]);
     case NLP_VJ:
         return weighted_rows(p, &e[0]);
+    case NLP_R:
+        TRY(nlp_find_residuals(p, NULL));
+        e[0] = p->residuals;
+        return PERI_OK;
+    case NLP_RJ:
+        TRY(derive_residual_jacobian(p));
+        e[0] = p->residual_jac.values;
+        return PERI_OK;
     default:
         TRY(derive_lagrangian(p));
         return nlp_direction(p, p->lagrangian_gradient, &e[0]);
@@ -334,6 +370,13 @@ peri_status nlp_traits(nlp *p, uint64_t asked, uint64_t *traits)
     *traits = p->class_.traits;
     if (p->hess_status != PERI_OK)
         *traits &= ~PERI_BIT(PERI_TRAIT_SPARSE_HESSIAN);
+    if (*traits & PERI_BIT(PERI_TRAIT_LEAST_SQUARES)) {
+        const peri_status status = nlp_find_residuals(p, NULL); /* takes one pass, so that the bit is always exact */
+        if (status == PERI_E_UNSUPPORTED)
+            *traits &= ~PERI_BIT(PERI_TRAIT_LEAST_SQUARES);
+        else
+            TRY(status);
+    }
     asked &= *traits;
     bool yes = true;
     if (asked & PERI_BIT(PERI_TRAIT_HESSIAN))

@@ -12,7 +12,7 @@
 #include "eval/program.h"
 #include "model/model.h"
 
-enum { NLP_F, NLP_FG, NLP_C, NLP_JAC, NLP_HESS, NLP_JV, NLP_VJ, NLP_HV, NLP_PROGRAMS };
+enum { NLP_F, NLP_FG, NLP_C, NLP_JAC, NLP_HESS, NLP_JV, NLP_VJ, NLP_HV, NLP_R, NLP_RJ, NLP_PROGRAMS };
 
 typedef struct nlp {
     peri_model *model;
@@ -26,6 +26,9 @@ typedef struct nlp {
     expr_id x, f, c;                         /* the variables; c: m x 1, PERI_NO_EXPR where m = 0 */
     expr_id gradient;                        /* of f; PERI_NO_EXPR until derived */
     expr_id lagrangian, lagrangian_gradient; /* sigma f + w'c */
+    expr_id residuals; /* f is a constant + their squares' sum; PERI_NO_EXPR until found */
+    diff_sparse residual_jac;
+    bool has_residual_jac, no_residuals; /* derived; looked for in vain */
     diff_sparse jac, hess;                   /* int64 patterns handed out as peri_pattern */
     bool has_jac, has_hess;                  /* derived */
     peri_status hess_status;                 /* PERI_E_UNSUPPORTED: not as a sparse matrix; then why_no_hess */
@@ -62,6 +65,22 @@ peri_status nlp_hess(nlp *p, const double *x, double sigma, const double *w, dou
 peri_status nlp_jv(nlp *p, const double *x, const double *v, double *jv);
 peri_status nlp_vj(nlp *p, const double *x, const double *w, double *vj);
 peri_status nlp_hv(nlp *p, const double *x, double sigma, const double *w, const double *v, double *hv);
+
+/*
+ * residual.c: the objective as a sum of squares, f(x) = constant + sum_k r_k(x)^2. Evaluations of r count as the objective's, those of its
+ * Jacobian as Jacobian. PERI_E_UNSUPPORTED where the objective is not such a sum.
+ */
+peri_status nlp_find_residuals(nlp *p, int64_t *count);
+peri_status nlp_r(nlp *p, const double *x, double *r);
+peri_status nlp_r_jac_pattern(nlp *p, peri_pattern *pattern);
+peri_status nlp_r_jac(nlp *p, const double *x, double *val);
+/* Run one program: counted and timed. */
+typedef struct {
+    const double *x, *w, *v;
+    double sigma;
+} nlp_point;
+peri_status nlp_run(nlp *p, int program, const nlp_point *at, double *const *outs, int64_t *count, double *seconds);
+peri_status nlp_guard(nlp *p, int program, int64_t n, const double *v);
 
 /* The derivative of `of` with respect to the variables in the direction V, as a node. */
 peri_status nlp_direction(nlp *p, expr_id of, expr_id *out);

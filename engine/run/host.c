@@ -132,6 +132,26 @@ static peri_status host_eval_hv(peri_run *run, const double *x, double sigma, co
     return noted(run, x, nlp_hv(run->p, x, sigma, w, v, hv));
 }
 
+static peri_status host_residual_count(peri_run *run, int64_t *count)
+{
+    return nlp_find_residuals(run->p, count);
+}
+
+static peri_status host_eval_residuals(peri_run *run, const double *x, double *r)
+{
+    return noted(run, x, nlp_r(run->p, x, r));
+}
+
+static peri_status host_residual_jac_pattern(peri_run *run, peri_pattern *pattern)
+{
+    return nlp_r_jac_pattern(run->p, pattern);
+}
+
+static peri_status host_eval_residual_jac(peri_run *run, const double *x, double *val)
+{
+    return noted(run, x, nlp_r_jac(run->p, x, val));
+}
+
 /* ---- running
  * --------------------------------------------------------------------------------------------------------------------------
  */
@@ -217,6 +237,10 @@ const peri_host *host_table(void)
         .factor_name = factor_name,
         .factor_flags = factor_flags,
         .factor_close = factor_close,
+        .residual_count = host_residual_count,
+        .eval_residuals = host_eval_residuals,
+        .residual_jac_pattern = host_residual_jac_pattern,
+        .eval_residual_jac = host_eval_residual_jac,
     };
     return &table;
 }

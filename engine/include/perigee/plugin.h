@@ -243,7 +243,12 @@ typedef struct {
     const char *(*factor_name)(const peri_factor *factor);
     uint64_t (*factor_flags)(const peri_factor *factor);
     void (*factor_close)(peri_factor *factor);
-    /* minor 1 and later append below this line */
+    /* minor 1 */
+    peri_status (*residual_count)(peri_run *run, int64_t *count);
+    peri_status (*eval_residuals)(peri_run *run, const double *x, double *r);
+    peri_status (*residual_jac_pattern)(peri_run *run, peri_pattern *pattern);
+    peri_status (*eval_residual_jac)(peri_run *run, const double *x, double *val);
+    /* later ones append below this line */
 } peri_host;
 
 /* The one exported symbol: `peri_plugins`, of this type; returns a NULL-terminated list. */
@@ -560,6 +565,33 @@ PERI_INLINE uint64_t peri_factor_flags(const peri_factor *factor)
 PERI_INLINE void peri_factor_close(peri_factor *factor)
 {
     peri_host_table->factor_close(factor);
+}
+
+/*
+ * Least squares (ABI 1.1), where PERI_TRAIT_LEAST_SQUARES is set: f(x) = constant + sum of r_k(x)^2, k = 1 .. count. Note that there is no
+ * factor 1/2: the gradient of f is 2 J'r. PERI_E_UNSUPPORTED where the objective is not such a sum; else as the evaluations above.
+ *   residual_count        number of residuals
+ *   eval_residuals        r [count]
+ *   eval_residual_jac     val [nnz] in the order of peri_residual_jac_pattern: d r_k / d x_j, CSC with count rows and n columns
+ */
+PERI_CHECKED PERI_INLINE peri_status peri_residual_count(peri_run *run, int64_t *count)
+{
+    return PERI_HOST_HAS(residual_count) ? peri_host_table->residual_count(run, count) : PERI_E_UNSUPPORTED;
+}
+
+PERI_CHECKED PERI_INLINE peri_status peri_eval_residuals(peri_run *run, const double *x, double *r)
+{
+    return peri_host_table->eval_residuals(run, x, r);
+}
+
+PERI_CHECKED PERI_INLINE peri_status peri_residual_jac_pattern(peri_run *run, peri_pattern *pattern)
+{
+    return peri_host_table->residual_jac_pattern(run, pattern);
+}
+
+PERI_CHECKED PERI_INLINE peri_status peri_eval_residual_jac(peri_run *run, const double *x, double *val)
+{
+    return peri_host_table->eval_residual_jac(run, x, val);
 }
 
 #ifdef __cplusplus

@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * squares.c - the residuals of a sum of squares: f = constant + sum of r_k^2. The sum is taken apart from the top: what is added are more
+ * sums, what is multiplied in without variables becomes a weight, what is left must have a square root that is an expression. Invariant:
+ * the residuals found so far, squared and added, and the items still waiting, each times its weight, make f but for a constant.
+ */
+#include "diff/internal.h"
+#include <math.h>
+#include <string.h>
+
+enum { ROOT_DEPTH = 64 };
+
+/* Waiting: the sum over all entries of weight * e; weight -1: one, else a scalar or shaped as e. */
+typedef struct {
+    expr_id e, weight;
+} squares_item;
+
+typedef struct {
+    expr_graph *g;
+    unsigned char *varies; /* [top + 1] depends on variables; later nodes are asked for through their arguments */
+    expr_id top;
+    VEC(squares_item) waiting;
+    expr_id_list found; /* columns */
+    bool failed;        /* some part is no square */
+} squares;
+
+static void mark_varying(squares *s)
+{
+    for (expr_id e = 0; e <= s->top; e++) {
+        const expr_id *args;
+        const expr_node *node = expr_at(s->g, e);
+        const int32_t n = expr_args(s->g, e, &args);
+        s->varies[e] = node->op == PERI_OP_INPUT && node->class_ == EXPR_IN_X;
+        for (int32_t k = 0; k < n && !s->varies[e]; k++)
+            s->varies[e] = s->varies[args[k]];
+    }
+}
+
+/* ---- square roots -------------------------------------------------------------------------------------------------- */
+
+static peri_status root_of(squares *s, expr_id e, int depth, expr_id *out);
+
+static bool has_negative(const expr_graph *g, expr_id e)
+{
+    const expr_node *node = expr_at(g, e);
+    if (node->op != PERI_OP_CONST)
+        return false; /* of parameters: their values may change; the root of a negative one is not finite, and so is found */
+    if (expr_size(g, e) == 1)
+        return node->value < 0;
+    const expr_const *c = &g->consts.at[node->ref];
+    for (int64_t k = 0; k < c->nnz; k++)
+        if (c->data[k] < 0)
+            return true;
+    return false;
+}
+
+static peri_status root_of_fixed(squares *s, expr_id e, expr_id *out)
+{
+    s->failed = s->failed || has_negative(s->g, e);
+    return s->failed ? PERI_OK : expr_unary(s->g, PERI_OP_SQRT, e, out);
+}
+
+/* Of an operation through which roots pass: the same operation on the roots of its arguments. */
+static peri_status root_of_arguments(squares *s, expr_id e, int depth, expr_id *out)
+{
+    expr_graph *g = s->g;
+    const expr_id *args;
+    const int32_t n = expr_args(g, e, &args);
+    expr_id *roots = mem_array(g->m, (size_t)n, sizeof *roots);
+    peri_status status = roots != NULL ? PERI_OK : FAIL_NOMEM(g->ctx);
+    for (int32_t k = 0; k < n && status == PERI_OK && !s->failed; k++) {
+        expr_args(g, e, &args); /* the list may have moved */
+        status = root_of(s, args[k], depth + 1, &roots[k]);
+    }
+    if (status == PERI_OK && !s->failed)
+        status = expr_remake(g, e, roots, out);
+    mem_array_free(g->m, roots);
+    return status;
+}
+
+static peri_status root_of_power(squares *s, expr_id base, expr_id exponent, expr_id *out)
+{
+    double power;
+    expr_id half;
+    if (!expr_constant_value(s->g, exponent, &power) || fmod(power, 2) != 0) {
+        s->failed = true;
+        return PERI_OK;
+    }
+    TRY(expr_number(s->g, power / 2, &half));
+    return expr_binary(s->g, PERI_OP_POW, base, half, out);
+}
+
+/* An expression whose square is e, entry by entry; s->failed where there is none. */
+static peri_status root_of(squares *s, expr_id e, int depth, expr_id *out)
+{
+    const expr_node node = *expr_at(s->g, e);
+    if (e <= s->top && !s->varies[e])
+        return root_of_fixed(s, e, out);
+    s->failed = s->failed || depth > ROOT_DEPTH;
+    if (s->failed)
+        return PERI_OK;
+    switch (node.op) {
+    case PERI_OP_SQUARE: *out = node.arg[0]; return PERI_OK;
+    case PERI_OP_POW: return root_of_power(s, node.arg[0], node.arg[1], out);
+    case PERI_OP_MARK: return root_of(s, node.arg[0], depth + 1, out);
+    case PERI_OP_MUL:
+        if (node.arg[0] == node.arg[1]) {
+            *out = node.arg[0];
+            return PERI_OK;
+        }
+        return root_of_arguments(s, e, depth, out);
+    case PERI_OP_DIV:
+    case PERI_OP_GATHER:
+    case PERI_OP_STACK: return root_of_arguments(s, e, depth, out);
+    default: s->failed = true; return PERI_OK;
+    }
+}
+
+/* ---- taking the sum apart -------------------------------------------------------------------------------------------- */
+
+static peri_status wait_for(squares *s, expr_id e, expr_id weight)
+{
+    return vec_push(s->g->m, &s->waiting, ((squares_item){e, weight})) ? PERI_OK : FAIL_NOMEM(s->g->ctx);
+}
+
+static bool is_scalar(const squares *s, expr_id e)
+{
+    return e == PERI_NO_EXPR || expr_size(s->g, e) == 1;
+}
+
+static peri_status product(squares *s, peri_op op, expr_id a, expr_id b, expr_id *out)
+{
+    if (a != PERI_NO_EXPR)
+        return expr_binary(s->g, op, a, b, out);
+    if (op == PERI_OP_MUL) {
+        *out = b;
+        return PERI_OK;
+    }
+    return expr_unary(s->g, PERI_OP_RECIP, b, out);
+}
+
+/* An argument of an elementwise node of `size` entries: where it is a scalar it stands for all of them, with their weights' sum. */
+static peri_status wait_for_argument(squares *s, expr_id e, expr_id weight, int64_t size)
+{
+    expr_id total = weight;
+    if (expr_size(s->g, e) == size)
+        return wait_for(s, e, weight);
+    if (is_scalar(s, weight)) {
+        TRY(expr_number(s->g, (double)size, &total));
+        TRY(product(s, PERI_OP_MUL, weight, total, &total));
+    } else {
+        TRY(expr_unary(s->g, PERI_OP_SUM, weight, &total));
+    }
+    return wait_for(s, e, total);
+}
+
+static peri_status scaled(squares *s, peri_op op, expr_id e, expr_id by, const squares_item *item)
+{
+    expr_id weight;
+    TRY(product(s, op, item->weight, by, &weight));
+    return wait_for_argument(s, e, weight, expr_size(s->g, item->e));
+}
+
+static peri_status residual(squares *s, const squares_item *item)
+{
+    expr_id r = PERI_NO_EXPR, w = PERI_NO_EXPR;
+    TRY(root_of(s, item->e, 0, &r));
+    if (item->weight != PERI_NO_EXPR && !s->failed)
+        TRY(root_of_fixed(s, item->weight, &w));
+    if (s->failed)
+        return PERI_OK;
+    if (w != PERI_NO_EXPR)
+        TRY(expr_binary(s->g, PERI_OP_MUL, w, r, &r));
+    TRY(expr_reshape(s->g, r, expr_size(s->g, r), 1, &r));
+    return vec_push(s->g->m, &s->found, r) ? PERI_OK : FAIL_NOMEM(s->g->ctx);
+}
+
+static peri_status all_arguments(squares *s, const squares_item *item)
+{
+    const expr_id *args;
+    const int32_t n = expr_args(s->g, item->e, &args);
+    for (int32_t k = 0; k < n; k++)
+        TRY(wait_for(s, args[k], item->weight));
+    return PERI_OK;
+}
+
+static peri_status negated(squares *s, const squares_item *item, expr_id e)
+{
+    expr_id minus;
+    TRY(expr_number(s->g, -1, &minus));
+    return scaled(s, PERI_OP_MUL, e, minus, item);
+}
+
+static peri_status take(squares *s, const squares_item *item)
+{
+    const expr_node node = *expr_at(s->g, item->e);
+    const int64_t size = expr_size(s->g, item->e);
+    if (!s->varies[item->e])
+        return PERI_OK;
+    switch (node.op) {
+    case PERI_OP_ADD:
+        TRY(wait_for_argument(s, node.arg[0], item->weight, size));
+        return wait_for_argument(s, node.arg[1], item->weight, size);
+    case PERI_OP_SUB:
+        TRY(wait_for_argument(s, node.arg[0], item->weight, size));
+        return s->varies[node.arg[1]] ? negated(s, item, node.arg[1]) : PERI_OK;
+    case PERI_OP_NEG: return negated(s, item, node.arg[0]);
+    case PERI_OP_MUL:
+        if (!s->varies[node.arg[0]])
+            return scaled(s, PERI_OP_MUL, node.arg[1], node.arg[0], item);
+        if (!s->varies[node.arg[1]])
+            return scaled(s, PERI_OP_MUL, node.arg[0], node.arg[1], item);
+        return residual(s, item);
+    case PERI_OP_DIV:
+        return s->varies[node.arg[1]] ? residual(s, item) : scaled(s, PERI_OP_DIV, node.arg[0], node.arg[1], item);
+    case PERI_OP_SUM: return wait_for(s, node.arg[0], item->weight);
+    case PERI_OP_SQUARE: /* of a norm */
+        if (expr_at(s->g, node.arg[0])->op == PERI_OP_SQRT)
+            return wait_for(s, expr_at(s->g, node.arg[0])->arg[0], item->weight);
+        return residual(s, item);
+    case PERI_OP_STACK:
+    case PERI_OP_SCATTER: return is_scalar(s, item->weight) ? all_arguments(s, item) : residual(s, item);
+    default: return residual(s, item);
+    }
+}
+
+static peri_status take_all(squares *s, expr_id f)
+{
+    TRY(wait_for(s, f, PERI_NO_EXPR));
+    while (s->waiting.n > 0 && !s->failed) {
+        const squares_item item = s->waiting.at[--s->waiting.n];
+        TRY(take(s, &item));
+    }
+    return PERI_OK;
+}
+
+peri_status diff_squares(expr_graph *g, expr_id f, expr_id *r)
+{
+    squares s = {.g = g, .top = f};
+    s.varies = mem_array(g->m, (size_t)f + 1, 1);
+    peri_status status = s.varies != NULL ? PERI_OK : FAIL_NOMEM(g->ctx);
+    if (status == PERI_OK) {
+        mark_varying(&s);
+        status = take_all(&s, f);
+    }
+    if (status == PERI_OK && (s.failed || s.found.n == 0))
+        status = FAIL(g->ctx, PERI_E_UNSUPPORTED, "the objective is not a sum of squares whose residuals can be told apart");
+    if (status == PERI_OK)
+        status = expr_stack(g, s.found.n, s.found.at, r);
+    vec_free(g->m, &s.waiting);
+    vec_free(g->m, &s.found);
+    mem_array_free(g->m, s.varies);
+    return status;
+}
