@@ -58,6 +58,7 @@ engine_sources = \
 	engine/expr/graph.h \
 	engine/expr/interp.c \
 	engine/expr/node.c \
+	engine/expr/table.c \
 	engine/expr/node.h \
 	engine/expr/part.c \
 	engine/expr/print.c \

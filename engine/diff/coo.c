@@ -11,9 +11,8 @@
 
 bool coo_is_direct(const expr_graph *g, expr_id e)
 {
-    const expr_node *node = expr_at(g, e);
-    if (node->op == PERI_OP_GATHER)
-        node = expr_at(g, node->arg[0]);
+    const bool gathered = expr_at(g, e)->op == PERI_OP_GATHER;
+    const expr_node *node = expr_at(g, gathered ? expr_at(g, e)->arg[0] : e);
     return node->op == PERI_OP_INPUT && node->class_ == EXPR_IN_X;
 }
 

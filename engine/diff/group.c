@@ -72,7 +72,7 @@ static peri_status locate(grouper *p, expr_id e, expr_id *array, int32_t *place)
     if (r->flags[e] & ROLL_SCALAR)
         return PERI_OK;
     *place = 0;
-    node = expr_at(r->to, *array);
+    node = expr_at(r->to, r->image[e]);
     if (node->op == PERI_OP_GATHER) {
         *place = (int32_t)expr_gather_at(r->to, node, 0);
         *array = node->arg[0];

@@ -50,9 +50,9 @@ typedef struct {
 
 static bool is_choice(const expr_graph *g, expr_id e, choice *out)
 {
-    const expr_node *node = expr_at(g, e);
-    if (node->op == PERI_OP_GATHER && expr_size(g, node->arg[0]) == 1) /* a scalar, spread */
-        node = expr_at(g, node->arg[0]);
+    const expr_id from = expr_at(g, e)->arg[0];
+    const bool spread = expr_at(g, e)->op == PERI_OP_GATHER && expr_size(g, from) == 1; /* a scalar */
+    const expr_node *node = expr_at(g, spread ? from : e);
     if (node->op != PERI_OP_WHERE)
         return false;
     out->positive = diff_is_zero(g, node->arg[2]);

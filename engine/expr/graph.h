@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * graph.h - the expression graph. Immutable, hash-consed array nodes in one growing table; a node's arguments come before it,
- * so the table is in topological order. The graph of a root model is shared by its lower models.
+ * so the table is in topological order. The graph of a root model is shared by its lower models. Scalars take 9 bytes of it.
  *
  * Every node is a dense row-major array of rows x cols doubles (sparse constants keep their compressed rows and appear only as
  * an argument of MATMUL or through expr_densify). Elementwise nodes have arguments of their own size or scalars (size 1): the
@@ -61,17 +61,34 @@ typedef struct {
     bool unique;    /* no entry twice */
 } expr_list;
 
+/*
+ * How nodes are stored. What loops make millions of - scalar constants, scalar entries of arrays, elementwise operations on one or two scalars - is
+ * an operation and 8 bytes: arguments, a gather's source and index, or the value. Any other node stands in `wide`, and the cell holds its number there.
+ */
+enum { EXPR_CHUNK = 1024, EXPR_WIDE = 128 /* added to the operation */ };
+
+typedef union {
+    expr_id arg[2];
+    double value;
+} expr_cell;
+
+typedef struct {
+    expr_cell cell[EXPR_CHUNK];
+    uint8_t op[EXPR_CHUNK];
+} expr_chunk;
+
 typedef struct {
     peri_context *ctx;
     mem *m;
-    VEC(expr_node) nodes;
+    struct { int64_t n; VEC(expr_chunk *) chunks; } nodes;
+    VEC(expr_node) wide;
     VEC(expr_id) args;           /* argument lists of STACK and SCATTER */
     VEC(expr_const) consts;
     VEC(expr_list) lists;        /* index lists, shared */
     VEC(peri_function) calls;    /* name owned by the arena */
     VEC(char *) names;           /* of marks */
     arena data;                  /* constants' and lists' memory */
-    uint64_t *table;             /* hash consing: open addressing over hashes and node ids + 1 */
+    int32_t *table;              /* hash consing: open addressing over node numbers + 1; made again when needed */
     int64_t table_size;          /* power of two */
     hash_map const_map, list_map;
     int64_t n_x, n_param;        /* sizes of the classes so far */
@@ -85,19 +102,53 @@ typedef struct {
 
 expr_graph *expr_graph_new(peri_context *ctx);
 void expr_graph_free(expr_graph *g);
+void expr_forget_table(expr_graph *g); /* gives back what only making nodes needs; the next node made makes it again */
 
-static inline const expr_node *expr_at(const expr_graph *g, expr_id e)
+static inline const expr_cell *expr_cell_of(const expr_graph *g, expr_id e)
 {
-    return &g->nodes.at[e];
+    return &g->nodes.chunks.at[(uint32_t)e / EXPR_CHUNK]->cell[(uint32_t)e % EXPR_CHUNK];
 }
+
+static inline int expr_code(const expr_graph *g, expr_id e) /* the operation, with EXPR_WIDE */
+{
+    return g->nodes.chunks.at[(uint32_t)e / EXPR_CHUNK]->op[(uint32_t)e % EXPR_CHUNK];
+}
+
+static inline const expr_node *expr_unpack(const expr_graph *g, expr_id e, expr_node *to)
+{
+    const expr_cell *cell = expr_cell_of(g, e);
+    const int code = expr_code(g, e);
+    if (code & EXPR_WIDE)
+        return &g->wide.at[cell->arg[0]];
+    *to = (expr_node){.op = (uint8_t)code, .rows = 1, .cols = 1, .arg = {-1, -1, -1}};
+    if (code == PERI_OP_CONST) {
+        to->value = cell->value;
+    } else if (code == PERI_OP_GATHER) {
+        to->flags = EXPR_AFFINE;
+        to->arg[0] = cell->arg[0];
+        to->first = cell->arg[1];
+        to->stride = 1;
+    } else {
+        to->arg[0] = cell->arg[0];
+        to->arg[1] = cell->arg[1];
+    }
+    return to;
+}
+
+/* Node e. Valid in the block that it is asked for in (an `if` without braces is one), and until the next node is made. */
+#define expr_at(g, e) expr_unpack((g), (e), &(expr_node){.op = 0})
 
 static inline int64_t expr_size(const expr_graph *g, expr_id e)
 {
-    return (int64_t)g->nodes.at[e].rows * g->nodes.at[e].cols;
+    if (!(expr_code(g, e) & EXPR_WIDE))
+        return 1;
+    const expr_node *node = &g->wide.at[expr_cell_of(g, e)->arg[0]];
+    return (int64_t)node->rows * node->cols;
 }
 
-/* Arguments of any node, whatever its op:  n = expr_args(g, e, &list). Borrowed until the next node is made. */
-int32_t expr_args(const expr_graph *g, expr_id e, const expr_id **list);
+/* Arguments of any node, whatever its op:  n = expr_args(g, e, &list). Valid as long as expr_at's answer. */
+#define expr_args(g, e, list) expr_list_args((g), (e), (list), (expr_id[2]){-1, -1})
+int32_t expr_list_args(const expr_graph *g, expr_id e, const expr_id **list, expr_id few[2]);
 bool expr_is_elementwise(int op);
 bool expr_is_nonsmooth(int op);
 

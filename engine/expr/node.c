@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * node.c - the table of nodes: storage, sharing (hash consing) of nodes, constants and index lists, and the names of inputs. Invariant: no two
- * nodes are equal, and a node's arguments have smaller numbers than the node.
+ * node.c - a graph's life, sharing of argument lists, constants and index lists, the names of inputs, and looking at nodes. The nodes themselves are in
+ * table.c. Invariant: no two constants and no two index lists are equal.
  */
 #include "expr/node.h"
 #include <string.h>
-
-enum { FIRST_TABLE = 1024 };
 
 expr_graph *expr_graph_new(peri_context *ctx)
 {
@@ -34,127 +32,20 @@ void expr_graph_free(expr_graph *g)
         return;
     free_names(g, g->x_name, g->n_x_name, g->cap_x_name);
     free_names(g, g->param_name, g->n_param_name, g->cap_param_name);
-    vec_free(g->m, &g->nodes);
+    expr_release_nodes(g);
     vec_free(g->m, &g->args);
     vec_free(g->m, &g->consts);
     vec_free(g->m, &g->lists);
     vec_free(g->m, &g->calls);
     vec_free(g->m, &g->names);
     vec_free(g->m, &g->param_value);
-    mem_free(g->m, g->table, (size_t)g->table_size * sizeof *g->table);
     hash_release(&g->const_map);
     hash_release(&g->list_map);
     arena_release(&g->data);
     mem_free(g->m, g, sizeof *g);
 }
 
-/* ---- hash consing ------------------------------------------------------------------------------------------------ */
-
-static bool has_list(int op)
-{
-    return op == PERI_OP_STACK || op == PERI_OP_SCATTER;
-}
-
-static int64_t list_length(const expr_node *node)
-{
-    return node->op == PERI_OP_SCATTER ? 2 * (int64_t)node->many.n : node->many.n;
-}
-
-static uint64_t node_hash(const expr_graph *g, const expr_node *node)
-{
-    uint64_t word[4];
-    memcpy(word, node, sizeof word);
-    if (has_list(node->op)) {
-        const uint64_t h = hash_bytes(g->args.at + node->many.list, (size_t)list_length(node) * sizeof(expr_id));
-        return hash_join(hash_join(h, word[0]), (uint64_t)node->rows);
-    }
-    uint64_t h = word[0] * UINT64_C(0x9e3779b97f4a7c15) + word[1];
-    h = (h ^ (h >> 29)) * UINT64_C(0xbf58476d1ce4e5b9) + word[2];
-    h = (h ^ (h >> 32)) * UINT64_C(0x94d049bb133111eb) + word[3];
-    h = (h ^ (h >> 29)) * UINT64_C(0xbf58476d1ce4e5b9);
-    return h ^ (h >> 32);
-}
-
-static bool node_equal(const expr_graph *g, const expr_node *a, const expr_node *b)
-{
-    if (!has_list(a->op))
-        return memcmp(a, b, sizeof *a) == 0;
-    return a->op == b->op && a->rows == b->rows && a->cols == b->cols && a->many.n == b->many.n &&
-           memcmp(g->args.at + a->many.list, g->args.at + b->many.list,
-                  (size_t)list_length(a) * sizeof(expr_id)) == 0;
-}
-
-/*
- * A slot holds a node's number plus one below and its hash above, so that a look-up reads a node only when the hashes agree. Where a node goes follows
- * from its newest argument (a gather's: its first index): what is built one after the other lies side by side, and a loop that builds millions of nodes
- * stays in the caches. When the NEAR slots there are taken, slots all over the table are tried: the neighbourhood can be full for a long way.
- */
-enum { NEAR = 8 };
-
-static uint64_t slot_entry(uint32_t hash, int64_t id)
-{
-    return (uint64_t)hash << 32 | (uint64_t)(id + 1);
-}
-
-static uint64_t near_slot(const expr_node *node, uint64_t hash)
-{
-    if (node->op == PERI_OP_CONST || node->op == PERI_OP_INPUT || has_list(node->op))
-        return hash >> 7;
-    if (node->op == PERI_OP_GATHER && (node->flags & EXPR_AFFINE))
-        return hash_mix((uint64_t)node->arg[0]) + (uint64_t)(uint32_t)node->first * NEAR;
-    const expr_id a = node->arg[0] > node->arg[1] ? node->arg[0] : node->arg[1];
-    const uint64_t newest = (uint64_t)(uint32_t)(a > node->arg[2] ? a : node->arg[2]);
-    return newest + newest / 2; /* a table is filled to two thirds */
-}
-
-/* Probe k of the node's slots in a table with this mask. */
-static uint64_t probe(uint64_t near, uint64_t hash, uint64_t k, uint64_t mask)
-{
-    return (k < NEAR ? near + k : hash_mix(hash + k)) & mask;
-}
-
-static bool table_grow(expr_graph *g)
-{
-    const int64_t size = g->table_size == 0 ? FIRST_TABLE : 2 * g->table_size;
-    const uint64_t mask = (uint64_t)size - 1;
-    uint64_t *table = mem_alloc(g->m, (size_t)size * sizeof *table);
-    if (table == NULL)
-        return false;
-    for (int64_t i = 0; i < g->nodes.n; i++) {
-        const expr_node *node = &g->nodes.at[i];
-        const uint64_t hash = node_hash(g, node), near = near_slot(node, hash);
-        uint64_t k = 0;
-        while (table[probe(near, hash, k, mask)] != 0)
-            k++;
-        table[probe(near, hash, k, mask)] = slot_entry((uint32_t)(hash >> 32), i);
-    }
-    mem_free(g->m, g->table, (size_t)g->table_size * sizeof *table);
-    g->table = table;
-    g->table_size = size;
-    return true;
-}
-
-peri_status expr_intern(expr_graph *g, const expr_node *node, expr_id *out)
-{
-    if (3 * (g->nodes.n + 1) > 2 * g->table_size && !table_grow(g))
-        return FAIL_NOMEM(g->ctx);
-    const uint64_t mask = (uint64_t)(g->table_size - 1), hash = node_hash(g, node), near = near_slot(node, hash);
-    uint64_t slot = probe(near, hash, 0, mask);
-    for (uint64_t k = 1; g->table[slot] != 0; slot = probe(near, hash, k++, mask)) {
-        const expr_id old = (expr_id)((uint32_t)g->table[slot] - 1);
-        if ((uint32_t)(g->table[slot] >> 32) == (uint32_t)(hash >> 32) && node_equal(g, &g->nodes.at[old], node)) {
-            *out = old;
-            return PERI_OK;
-        }
-    }
-    if (g->nodes.n >= INT32_MAX - 1)
-        return FAIL(g->ctx, PERI_E_NOMEM, "expression graph: more than 2^31 nodes");
-    if (!vec_push(g->m, &g->nodes, *node))
-        return FAIL_NOMEM(g->ctx);
-    *out = (expr_id)(g->nodes.n - 1);
-    g->table[slot] = slot_entry((uint32_t)(hash >> 32), *out);
-    return PERI_OK;
-}
+/* ---- nodes ------------------------------------------------------------------------------------------------------- */
 
 expr_node expr_blank(peri_op op, int64_t rows, int64_t cols)
 {
@@ -343,15 +234,25 @@ peri_status expr_new_param(expr_graph *g, const char *name, int64_t rows, int64_
 
 /* ---- looking ------------------------------------------------------------------------------------------------------------ */
 
-int32_t expr_args(const expr_graph *g, expr_id e, const expr_id **list)
+int32_t expr_list_args(const expr_graph *g, expr_id e, const expr_id **list, expr_id few[2])
 {
-    const expr_node *node = &g->nodes.at[e];
-    if (has_list(node->op)) {
-        *list = g->args.at + node->many.list;
-        return node->many.n;
+    const expr_cell *cell = expr_cell_of(g, e);
+    const int code = expr_code(g, e);
+    if (code & EXPR_WIDE) {
+        const expr_node *node = &g->wide.at[cell->arg[0]];
+        if (expr_has_list(node->op)) {
+            *list = g->args.at + node->many.list;
+            return node->many.n;
+        }
+        *list = node->arg;
+        return (node->arg[0] >= 0) + (node->arg[1] >= 0) + (node->arg[2] >= 0);
     }
-    *list = node->arg;
-    return (node->arg[0] >= 0) + (node->arg[1] >= 0) + (node->arg[2] >= 0);
+    *list = few;
+    if (code == PERI_OP_CONST)
+        return 0;
+    few[0] = cell->arg[0];
+    few[1] = code == PERI_OP_GATHER ? -1 : cell->arg[1];
+    return few[1] >= 0 ? 2 : 1;
 }
 
 static const char op_kind[] = {
@@ -387,19 +288,18 @@ bool expr_constant_value(const expr_graph *g, expr_id e, double *value)
 {
     const expr_node *node = expr_at(g, e);
     if (node->op == PERI_OP_GATHER) /* a broadcast scalar */
-        node = expr_at(g, node->arg[0]);
-    if (node->op != PERI_OP_CONST || node->rows != 1 || node->cols != 1)
+        e = node->arg[0];
+    if (expr_code(g, e) != PERI_OP_CONST) /* scalars are not wide */
         return false;
-    *value = node->value;
+    *value = expr_cell_of(g, e)->value;
     return true;
 }
 
 const double *expr_const_data(const expr_graph *g, expr_id e)
 {
-    const expr_node *node = expr_at(g, e);
-    if (node->rows == 1 && node->cols == 1)
-        return &node->value;
-    return g->consts.at[node->ref].data;
+    if (expr_code(g, e) == PERI_OP_CONST)
+        return &expr_cell_of(g, e)->value;
+    return g->consts.at[expr_at(g, e)->ref].data;
 }
 
 void expr_reach(const expr_graph *g, int64_t n_roots, const expr_id *roots, unsigned char *reach)

@@ -6,7 +6,11 @@
 #include "expr/graph.h"
 
 expr_node expr_blank(peri_op op, int64_t rows, int64_t cols); /* arguments -1, payload 0 */
+/* table.c: the node, made unless there is an equal one */
 peri_status expr_intern(expr_graph *g, const expr_node *node, expr_id *out);
+void expr_release_nodes(expr_graph *g);
+bool expr_has_list(int op);                       /* STACK, SCATTER: arguments in graph->args */
+int64_t expr_list_length(const expr_node *node);  /* of such a node's part of graph->args */
 peri_status expr_intern_list(expr_graph *g, expr_node node, int64_t n, int64_t length, const expr_id *list, expr_id *out);
 peri_status expr_intern_const(expr_graph *g, expr_const value, int64_t *ref); /* data copied */
 peri_status expr_intern_list_data(expr_graph *g, int64_t n, const int32_t *index, int64_t *ref);

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * table.c - the table of nodes: storage in chunks that never move, and sharing (hash consing). Invariant: no two nodes are equal, a node's arguments have
+ * smaller numbers than the node, and whether a node is wide follows from the node.
+ */
+#include "expr/node.h"
+#include <string.h>
+
+enum { FIRST_TABLE = 1024 };
+
+/* ---- storage ------------------------------------------------------------------------------------------------------------------ */
+
+bool expr_has_list(int op)
+{
+    return op == PERI_OP_STACK || op == PERI_OP_SCATTER;
+}
+
+int64_t expr_list_length(const expr_node *node)
+{
+    return node->op == PERI_OP_SCATTER ? 2 * (int64_t)node->many.n : node->many.n;
+}
+
+/* The node as a cell; false: it is wide. */
+static bool pack(const expr_node *node, expr_cell *cell)
+{
+    if (node->rows != 1 || node->cols != 1)
+        return false;
+    if (node->op == PERI_OP_CONST) {
+        cell->value = node->value;
+        return true;
+    }
+    cell->arg[0] = node->arg[0];
+    cell->arg[1] = node->op == PERI_OP_GATHER ? node->first : node->arg[1];
+    if (node->op == PERI_OP_GATHER)
+        return (node->flags & EXPR_AFFINE) && node->stride == 1;
+    return node->arg[2] < 0 && expr_is_elementwise(node->op);
+}
+
+static bool add_chunk(expr_graph *g)
+{
+    expr_chunk *chunk = mem_alloc(g->m, sizeof *chunk);
+    if (chunk == NULL)
+        return false;
+    if (vec_push(g->m, &g->nodes.chunks, chunk))
+        return true;
+    mem_free(g->m, chunk, sizeof *chunk);
+    return false;
+}
+
+static bool store(expr_graph *g, const expr_node *node, bool is_narrow, expr_cell cell)
+{
+    const int64_t e = g->nodes.n;
+    if (e == g->nodes.chunks.n * EXPR_CHUNK && !add_chunk(g))
+        return false;
+    if (!is_narrow) {
+        if (!vec_push(g->m, &g->wide, *node))
+            return false;
+        cell.arg[0] = (expr_id)(g->wide.n - 1);
+        cell.arg[1] = -1;
+    }
+    expr_chunk *chunk = g->nodes.chunks.at[e / EXPR_CHUNK];
+    chunk->op[e % EXPR_CHUNK] = (uint8_t)(node->op | (is_narrow ? 0 : EXPR_WIDE));
+    chunk->cell[e % EXPR_CHUNK] = cell;
+    g->nodes.n++;
+    return true;
+}
+
+void expr_forget_table(expr_graph *g)
+{
+    mem_free(g->m, g->table, (size_t)g->table_size * sizeof *g->table);
+    g->table = NULL;
+    g->table_size = 0;
+}
+
+void expr_release_nodes(expr_graph *g)
+{
+    expr_forget_table(g);
+    for (int64_t k = 0; k < g->nodes.chunks.n; k++)
+        mem_free(g->m, g->nodes.chunks.at[k], sizeof **g->nodes.chunks.at);
+    vec_free(g->m, &g->nodes.chunks);
+    vec_free(g->m, &g->wide);
+}
+
+/* ---- hash consing ------------------------------------------------------------------------------------------------------------- */
+
+static uint64_t mixed(uint64_t h, uint64_t word)
+{
+    h = (h ^ (h >> 29)) * UINT64_C(0xbf58476d1ce4e5b9) + word;
+    return h ^ (h >> 32);
+}
+
+static uint64_t cell_hash(int op, expr_cell cell)
+{
+    uint64_t word;
+    memcpy(&word, &cell, sizeof word);
+    return hash_mix(word + (uint64_t)op * UINT64_C(0x9e3779b97f4a7c15));
+}
+
+static uint64_t wide_hash(const expr_graph *g, const expr_node *node)
+{
+    uint64_t word[4];
+    memcpy(word, node, sizeof word);
+    if (expr_has_list(node->op)) {
+        const uint64_t h = hash_bytes(g->args.at + node->many.list, (size_t)expr_list_length(node) * sizeof(expr_id));
+        return hash_join(hash_join(h, word[0]), (uint64_t)node->rows);
+    }
+    uint64_t h = word[0] * UINT64_C(0x9e3779b97f4a7c15) + word[1];
+    for (int k = 2; k < 4; k++)
+        h = mixed(h, word[k]);
+    return mixed(h, 0);
+}
+
+static bool wide_equal(const expr_graph *g, const expr_node *a, const expr_node *b)
+{
+    if (!expr_has_list(a->op))
+        return memcmp(a, b, sizeof *a) == 0;
+    return a->op == b->op && a->rows == b->rows && a->cols == b->cols && a->many.n == b->many.n &&
+           memcmp(g->args.at + a->many.list, g->args.at + b->many.list, (size_t)expr_list_length(a) * sizeof(expr_id)) == 0;
+}
+
+/*
+ * Where a node goes follows from its newest argument (a gather's: its first index): what is built one after the other lies side by side, and a loop that
+ * builds millions of nodes stays in the caches. When the NEAR slots there are taken, slots all over the table are tried: the neighbourhood can be full for
+ * a long way.
+ */
+enum { NEAR = 8 };
+
+static uint64_t near_slot(const expr_node *node, uint64_t hash)
+{
+    if (node->op == PERI_OP_CONST || node->op == PERI_OP_INPUT || expr_has_list(node->op))
+        return hash >> 7;
+    if (node->op == PERI_OP_GATHER && (node->flags & EXPR_AFFINE))
+        return hash_mix((uint64_t)node->arg[0]) + (uint64_t)(uint32_t)node->first * NEAR;
+    const expr_id a = node->arg[0] > node->arg[1] ? node->arg[0] : node->arg[1];
+    const uint64_t newest = (uint64_t)(uint32_t)(a > node->arg[2] ? a : node->arg[2]);
+    return newest + newest / 3; /* a table is filled to three quarters */
+}
+
+/* Probe k of the node's slots in a table with this mask. */
+static uint64_t probe(uint64_t near, uint64_t hash, uint64_t k, uint64_t mask)
+{
+    return (k < NEAR ? near + k : hash_mix(hash + k)) & mask;
+}
+
+static void enter(expr_graph *g, int32_t *table, uint64_t mask, expr_id e)
+{
+    const expr_node *node = expr_at(g, e);
+    expr_cell cell;
+    const uint64_t hash = pack(node, &cell) ? cell_hash(node->op, cell) : wide_hash(g, node), near = near_slot(node, hash);
+    uint64_t k = 0;
+    while (table[probe(near, hash, k, mask)] != 0)
+        k++;
+    table[probe(near, hash, k, mask)] = e + 1;
+}
+
+static bool table_grow(expr_graph *g)
+{
+    int64_t size = FIRST_TABLE;
+    while (4 * (g->nodes.n + 1) > 3 * size)
+        size *= 2;
+    int32_t *table = mem_alloc(g->m, (size_t)size * sizeof *table);
+    if (table == NULL)
+        return false;
+    for (int64_t i = 0; i < g->nodes.n; i++)
+        enter(g, table, (uint64_t)size - 1, (expr_id)i);
+    expr_forget_table(g);
+    g->table = table;
+    g->table_size = size;
+    return true;
+}
+
+static bool is_same(const expr_graph *g, expr_id old, const expr_node *node, bool is_narrow, const expr_cell *cell)
+{
+    if (expr_code(g, old) != (node->op | (is_narrow ? 0 : EXPR_WIDE)))
+        return false;
+    if (is_narrow)
+        return memcmp(expr_cell_of(g, old), cell, sizeof *cell) == 0;
+    return wide_equal(g, &g->wide.at[expr_cell_of(g, old)->arg[0]], node);
+}
+
+peri_status expr_intern(expr_graph *g, const expr_node *node, expr_id *out)
+{
+    expr_cell cell = {{-1, -1}};
+    const bool is_narrow = pack(node, &cell);
+    if (4 * (g->nodes.n + 1) > 3 * g->table_size && !table_grow(g))
+        return FAIL_NOMEM(g->ctx);
+    const uint64_t mask = (uint64_t)(g->table_size - 1), hash = is_narrow ? cell_hash(node->op, cell) : wide_hash(g, node);
+    const uint64_t near = near_slot(node, hash);
+    uint64_t slot = probe(near, hash, 0, mask);
+    for (uint64_t k = 1; g->table[slot] != 0; slot = probe(near, hash, k++, mask))
+        if (is_same(g, g->table[slot] - 1, node, is_narrow, &cell)) {
+            *out = g->table[slot] - 1;
+            return PERI_OK;
+        }
+    if (g->nodes.n >= INT32_MAX - 1)
+        return FAIL(g->ctx, PERI_E_NOMEM, "expression graph: more than 2^31 nodes");
+    if (!store(g, node, is_narrow, cell))
+        return FAIL_NOMEM(g->ctx);
+    *out = (expr_id)(g->nodes.n - 1);
+    g->table[slot] = *out + 1;
+    return PERI_OK;
+}
