@@ -14,7 +14,8 @@ dist_perigeeluadata_DATA = \
 	stdlib/perigee/data/csv.lua \
 	stdlib/perigee/data/libsvm.lua \
 	stdlib/perigee/data/matpower.lua \
-	stdlib/perigee/data/matrix_market.lua
+	stdlib/perigee/data/matrix_market.lua \
+	stdlib/perigee/data/nist.lua
 
 perigeeluatestdir = $(perigeeluadir)/test_functions
 dist_perigeeluatest_DATA = \

@@ -143,6 +143,7 @@ lua_tests = \
 	tests/lua/examples.lua \
 	tests/lua/ipm.lua \
 	tests/lua/libsvm_fit.lua \
+	tests/lua/squares.lua \
 	tests/lua/outcomes.lua \
 	tests/lua/power.lua \
 	tests/lua/test_functions.lua

@@ -370,13 +370,12 @@ peri_status nlp_traits(nlp *p, uint64_t asked, uint64_t *traits)
     *traits = p->class_.traits;
     if (p->hess_status != PERI_OK)
         *traits &= ~PERI_BIT(PERI_TRAIT_SPARSE_HESSIAN);
-    if (*traits & PERI_BIT(PERI_TRAIT_LEAST_SQUARES)) {
-        const peri_status status = nlp_find_residuals(p, NULL); /* takes one pass, so that the bit is always exact */
-        if (status == PERI_E_UNSUPPORTED)
-            *traits &= ~PERI_BIT(PERI_TRAIT_LEAST_SQUARES);
-        else
-            TRY(status);
-    }
+    const peri_status squares = nlp_find_residuals(p, NULL); /* one pass, so the bit is always exact; a constant beside them is fine */
+    *traits &= ~PERI_BIT(PERI_TRAIT_LEAST_SQUARES);
+    if (squares == PERI_OK)
+        *traits |= PERI_BIT(PERI_TRAIT_LEAST_SQUARES);
+    else if (squares != PERI_E_UNSUPPORTED)
+        return squares;
     asked &= *traits;
     bool yes = true;
     if (asked & PERI_BIT(PERI_TRAIT_HESSIAN))

@@ -7,6 +7,7 @@
 --   peri.data.matpower(path)              a power grid, MATPOWER case format version 2
 --   peri.data.matpower_case(tables)       the same from Lua tables
 --   peri.data.matrix_market(path)         a matrix, Matrix Market exchange format
+--   peri.data.nist(path)                  a nonlinear regression problem with certified values, NIST StRD format
 --
 -- A reader's file is loaded when it is first used.
 
@@ -16,6 +17,7 @@ local readers = {
   matpower = "perigee.data.matpower",
   matpower_case = "perigee.data.matpower",
   matrix_market = "perigee.data.matrix_market",
+  nist = "perigee.data.nist",
 }
 
 return setmetatable({}, {
