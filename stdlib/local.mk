@@ -3,11 +3,19 @@
 
 perigeeluadir = $(luadir)/perigee
 dist_perigeelua_DATA = \
+	stdlib/perigee/cops.lua \
 	stdlib/perigee/data.lua \
 	stdlib/perigee/plots.lua \
 	stdlib/perigee/power.lua \
 	stdlib/perigee/test_functions.lua \
 	stdlib/perigee/usage.lua
+
+perigeeluacopsdir = $(perigeeluadir)/cops
+dist_perigeeluacops_DATA = \
+	stdlib/perigee/cops/collocation.lua \
+	stdlib/perigee/cops/control.lua \
+	stdlib/perigee/cops/fitting.lua \
+	stdlib/perigee/cops/shapes.lua
 
 perigeeluadatadir = $(perigeeluadir)/data
 dist_perigeeluadata_DATA = \

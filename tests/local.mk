@@ -145,6 +145,7 @@ lua_tests = \
 	tests/lua/libsvm_fit.lua \
 	tests/lua/squares.lua \
 	tests/lua/outcomes.lua \
+	tests/lua/cops.lua \
 	tests/lua/power.lua \
 	tests/lua/test_functions.lua
 TESTS += $(lua_tests)
