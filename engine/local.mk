@@ -51,6 +51,7 @@ engine_sources = \
 	engine/eval/run.c \
 	engine/eval/scatter.c \
 	engine/eval/simd.c \
+	engine/expr/along.c \
 	engine/expr/build.c \
 	engine/expr/dense.c \
 	engine/expr/dense.h \

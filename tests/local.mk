@@ -130,6 +130,7 @@ TESTS += $(shell_tests)
 EXTRA_DIST += $(shell_tests) tests/tap/tap.sh tests/tap/json.lua tests/install/descent.c tests/install/host.c
 
 lua_tests = \
+	tests/lua/array_operations.lua \
 	tests/lua/data.lua \
 	tests/lua/docs.lua \
 	tests/lua/dsl_arrays.lua \

@@ -225,17 +225,39 @@ static const operation operations[] = {
     {"stop", PERI_OP_STOP, 1},       {"t", PERI_OP_TRANSPOSE, 1},
 };
 
+/* e:sum(1), e:sum(2): along one dimension of a matrix; not so for a number, whose peri.max(x, 1) is a mistaken max2 */
+static bool along_dimension(lua_State *L, const operation *f, operand *a)
+{
+    if (lua_gettop(L) != 2 || !can_go_along(f->op) || lua_type(L, 2) != LUA_TNUMBER || !read_operand(L, 1, a))
+        return false;
+    return a->rows > 1 || a->cols > 1 || a->list;
+}
+
+static const char *hint_of(peri_op op)
+{
+    return op == PERI_OP_MAX ? " (max2 compares two)" : op == PERI_OP_MIN ? " (min2 compares two)" : "";
+}
+
+static int dimension_of(lua_State *L, const operation *f)
+{
+    int is_integer;
+    const lua_Integer dim = lua_tointegerx(L, 2, &is_integer);
+    if (!is_integer || dim < 1 || dim > 2)
+        dsl_raise(L, "%s: dimension %s is neither 1 (down the columns) nor 2 (along the rows)%s", f->name, luaL_tolstring(L, 2, NULL),
+                  hint_of(f->op));
+    return (int)dim;
+}
+
 static int l_operation(lua_State *L)
 {
     const operation *f = lua_touserdata(L, lua_upvalueindex(2));
     operand a[3];
     char text[200];
     const int given = lua_gettop(L);
-    const char *hint = f->op == PERI_OP_MAX && given == 2   ? " (max2 compares two)"
-                       : f->op == PERI_OP_MIN && given == 2 ? " (min2 compares two)"
-                                                            : "";
+    if (along_dimension(L, f, &a[0]))
+        return apply_along(L, f->op, dimension_of(L, f), &a[0]);
     if (given > f->args)
-        dsl_raise(L, "%s takes %d argument%s, not %d%s", f->name, f->args, f->args == 1 ? "" : "s", given, hint);
+        dsl_raise(L, "%s takes %d argument%s, not %d%s", f->name, f->args, f->args == 1 ? "" : "s", given, given == 2 ? hint_of(f->op) : "");
     lua_settop(L, f->args);
     for (int k = 0; k < f->args; k++) {
         if (read_operand(L, k + 1, &a[k]))

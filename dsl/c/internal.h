@@ -189,6 +189,8 @@ JUMPS dsl_frame *frame_of(lua_State *L, uint32_t id);
 JUMPS peri_model *model_or_scratch(lua_State *L, dsl_model_ud *model);
 JUMPS peri_expr node_of(lua_State *L, peri_model *m, const operand *a);
 JUMPS int apply(lua_State *L, peri_op op, int n, operand *a); /* pushes the result */
+bool can_go_along(peri_op op);                                  /* has a form along one dimension */
+JUMPS int apply_along(lua_State *L, peri_op op, int dim, operand *a);
 JUMPS bool apply_plain(lua_State *L, peri_op op);             /* of 1 and 2, the short way; false: take the other */
 JUMPS bool index_plain(lua_State *L);
 /* Pushes node: an expression of model, or where model is NULL its value. `at`: index of an expression of the model, or
@@ -221,6 +223,7 @@ JUMPS lift_value lift_gather(lua_State *L, const lift_ctx *c, lift_value v, int6
                              int64_t (*at)(int64_t q, const int64_t *data), const int64_t *data);
 JUMPS lift_value lift_elementwise(lua_State *L, const lift_ctx *c, peri_op op, int n, const lift_value *args);
 JUMPS lift_value lift_op(lua_State *L, const lift_ctx *c, peri_op op, int n, const lift_value *args);
+JUMPS lift_value lift_along(lua_State *L, const lift_ctx *c, peri_op op, int dim, lift_value v);
 JUMPS lift_value lift_stack(lua_State *L, const lift_ctx *c, int64_t n, const lift_value *args);
 
 /* ---- index.c ----------------------------------------------------------------------------------------------------- */

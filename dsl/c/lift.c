@@ -396,8 +396,32 @@ lift_value lift_op(lua_State *L, const lift_ctx *c, peri_op op, int n, const lif
     case PERI_OP_INV:
     case PERI_OP_EXPM:
     case PERI_OP_CONV2D:
+    case PERI_OP_ROWMAX:
         raise_not_offered(L, op);
     default:
         return lift_elementwise(L, c, op, n, args); /* STOP too */
     }
+}
+
+/* Entry i of an item goes to column i % cols of a row, or row i / cols of a column. */
+static double of_its_column(int64_t i, int64_t j, int64_t cols)
+{
+    return i % cols == j ? 1 : 0;
+}
+
+static double of_its_row(int64_t i, int64_t j, int64_t cols)
+{
+    return i / cols == j ? 1 : 0;
+}
+
+lift_value lift_along(lua_State *L, const lift_ctx *c, peri_op op, int dim, lift_value v)
+{
+    const int64_t length = dim == 1 ? v.rows : v.cols, left = dim == 1 ? v.cols : v.rows;
+    if (op != PERI_OP_SUM && op != PERI_OP_MEAN)
+        raise_not_offered(L, op);
+    if (length > 1)
+        v.node = weighted(L, c, v.node, v.rows * v.cols, left, dim == 1 ? of_its_column : of_its_row, v.cols);
+    v.rows = dim == 1 ? 1 : v.rows;
+    v.cols = dim == 1 ? v.cols : 1;
+    return op == PERI_OP_MEAN ? binary(L, c, PERI_OP_DIV, v, number(L, c, (double)length)) : v;
 }

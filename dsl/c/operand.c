@@ -456,3 +456,39 @@ int apply(lua_State *L, peri_op op, int n, operand *a)
     check_status(L, peri_expr_op(m, op, n, node, &node[0]));
     return push_node(L, model, at, node[0], (row ? FORM_ROW : 0) | (gives_list(op, n, a) ? FORM_LIST : 0));
 }
+
+/* ---- along a dimension ------------------------------------------------------------------------------------------- */
+
+bool can_go_along(peri_op op)
+{
+    switch (op) {
+    case PERI_OP_SUM:
+    case PERI_OP_MEAN:
+    case PERI_OP_MAX:
+    case PERI_OP_MIN:
+    case PERI_OP_NORM1:
+    case PERI_OP_NORM2:
+    case PERI_OP_NORMINF:
+    case PERI_OP_LOGSUMEXP:
+    case PERI_OP_SOFTMAX:
+    case PERI_OP_CUMSUM:
+        return true;
+    default:
+        return false;
+    }
+}
+
+int apply_along(lua_State *L, peri_op op, int dim, operand *a)
+{
+    dsl_model_ud *model = a->kind == OPERAND_EXPR ? a->model : NULL;
+    peri_model *m = model_or_scratch(L, model);
+    peri_expr node;
+    if (a->frame != 0) {
+        const lift_ctx c = {m, frame_of(L, a->frame), state_of(L)};
+        const lift_value r = lift_along(L, &c, op, dim, lift_read(L, &c, a));
+        return push_lifted(L, model, a->at, r.node, a->frame, r.rows, r.cols, r.rows == 1);
+    }
+    const bool keeps = op == PERI_OP_SOFTMAX || op == PERI_OP_CUMSUM;
+    check_status(L, peri_expr_along(m, op, node_of(L, m, a), dim, &node));
+    return push_node(L, model, a->at, node, FORM_LIST | ((keeps ? a->row : dim == 1) ? FORM_ROW : 0));
+}

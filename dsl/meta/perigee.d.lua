@@ -153,16 +153,19 @@ function array:cosh() end
 
 ---running sums down each column
 ---@param e perigee.value
+---@param dim integer|nil 1: down the columns, leaves a row; 2: along the rows, leaves a column
 ---@return perigee.expr
-function peri.cumsum(e) end
+function peri.cumsum(e, dim) end
 
 ---running sums down each column
+---@param dim integer|nil 1: down the columns, leaves a row; 2: along the rows, leaves a column
 ---@return perigee.expr
-function expr:cumsum() end
+function expr:cumsum(dim) end
 
 ---running sums down each column
+---@param dim integer|nil 1: down the columns, leaves a row; 2: along the rows, leaves a column
 ---@return perigee.array|number
-function array:cumsum() end
+function array:cumsum(dim) end
 
 ---diagonal of a matrix; diagonal matrix of a vector
 ---@param e perigee.value
@@ -257,94 +260,115 @@ function array:logdet() end
 
 ---log of the sum of exponentials, without overflow
 ---@param e perigee.value
+---@param dim integer|nil 1: down the columns, leaves a row; 2: along the rows, leaves a column
 ---@return perigee.expr
-function peri.logsumexp(e) end
+function peri.logsumexp(e, dim) end
 
 ---log of the sum of exponentials, without overflow
+---@param dim integer|nil 1: down the columns, leaves a row; 2: along the rows, leaves a column
 ---@return perigee.expr
-function expr:logsumexp() end
+function expr:logsumexp(dim) end
 
 ---log of the sum of exponentials, without overflow
+---@param dim integer|nil 1: down the columns, leaves a row; 2: along the rows, leaves a column
 ---@return perigee.array|number
-function array:logsumexp() end
+function array:logsumexp(dim) end
 
 ---largest entry (non-smooth)
 ---@param e perigee.value
+---@param dim integer|nil 1: down the columns, leaves a row; 2: along the rows, leaves a column
 ---@return perigee.expr
-function peri.max(e) end
+function peri.max(e, dim) end
 
 ---largest entry (non-smooth)
+---@param dim integer|nil 1: down the columns, leaves a row; 2: along the rows, leaves a column
 ---@return perigee.expr
-function expr:max() end
+function expr:max(dim) end
 
 ---largest entry (non-smooth)
+---@param dim integer|nil 1: down the columns, leaves a row; 2: along the rows, leaves a column
 ---@return perigee.array|number
-function array:max() end
+function array:max(dim) end
 
 ---mean of all entries
 ---@param e perigee.value
+---@param dim integer|nil 1: down the columns, leaves a row; 2: along the rows, leaves a column
 ---@return perigee.expr
-function peri.mean(e) end
+function peri.mean(e, dim) end
 
 ---mean of all entries
+---@param dim integer|nil 1: down the columns, leaves a row; 2: along the rows, leaves a column
 ---@return perigee.expr
-function expr:mean() end
+function expr:mean(dim) end
 
 ---mean of all entries
+---@param dim integer|nil 1: down the columns, leaves a row; 2: along the rows, leaves a column
 ---@return perigee.array|number
-function array:mean() end
+function array:mean(dim) end
 
 ---smallest entry (non-smooth)
 ---@param e perigee.value
+---@param dim integer|nil 1: down the columns, leaves a row; 2: along the rows, leaves a column
 ---@return perigee.expr
-function peri.min(e) end
+function peri.min(e, dim) end
 
 ---smallest entry (non-smooth)
+---@param dim integer|nil 1: down the columns, leaves a row; 2: along the rows, leaves a column
 ---@return perigee.expr
-function expr:min() end
+function expr:min(dim) end
 
 ---smallest entry (non-smooth)
+---@param dim integer|nil 1: down the columns, leaves a row; 2: along the rows, leaves a column
 ---@return perigee.array|number
-function array:min() end
+function array:min(dim) end
 
 ---sum of absolute values (non-smooth)
 ---@param e perigee.value
+---@param dim integer|nil 1: down the columns, leaves a row; 2: along the rows, leaves a column
 ---@return perigee.expr
-function peri.norm1(e) end
+function peri.norm1(e, dim) end
 
 ---sum of absolute values (non-smooth)
+---@param dim integer|nil 1: down the columns, leaves a row; 2: along the rows, leaves a column
 ---@return perigee.expr
-function expr:norm1() end
+function expr:norm1(dim) end
 
 ---sum of absolute values (non-smooth)
+---@param dim integer|nil 1: down the columns, leaves a row; 2: along the rows, leaves a column
 ---@return perigee.array|number
-function array:norm1() end
+function array:norm1(dim) end
 
 ---Euclidean (Frobenius) norm
 ---@param e perigee.value
+---@param dim integer|nil 1: down the columns, leaves a row; 2: along the rows, leaves a column
 ---@return perigee.expr
-function peri.norm2(e) end
+function peri.norm2(e, dim) end
 
 ---Euclidean (Frobenius) norm
+---@param dim integer|nil 1: down the columns, leaves a row; 2: along the rows, leaves a column
 ---@return perigee.expr
-function expr:norm2() end
+function expr:norm2(dim) end
 
 ---Euclidean (Frobenius) norm
+---@param dim integer|nil 1: down the columns, leaves a row; 2: along the rows, leaves a column
 ---@return perigee.array|number
-function array:norm2() end
+function array:norm2(dim) end
 
 ---largest absolute value (non-smooth)
 ---@param e perigee.value
+---@param dim integer|nil 1: down the columns, leaves a row; 2: along the rows, leaves a column
 ---@return perigee.expr
-function peri.norminf(e) end
+function peri.norminf(e, dim) end
 
 ---largest absolute value (non-smooth)
+---@param dim integer|nil 1: down the columns, leaves a row; 2: along the rows, leaves a column
 ---@return perigee.expr
-function expr:norminf() end
+function expr:norminf(dim) end
 
 ---largest absolute value (non-smooth)
+---@param dim integer|nil 1: down the columns, leaves a row; 2: along the rows, leaves a column
 ---@return perigee.array|number
-function array:norminf() end
+function array:norminf(dim) end
 
 ---max(e, 0) (non-smooth)
 ---@param e perigee.value
@@ -400,16 +424,19 @@ function array:sinh() end
 
 ---exponentials over their sum, of a vector
 ---@param e perigee.value
+---@param dim integer|nil 1: down the columns, leaves a row; 2: along the rows, leaves a column
 ---@return perigee.expr
-function peri.softmax(e) end
+function peri.softmax(e, dim) end
 
 ---exponentials over their sum, of a vector
+---@param dim integer|nil 1: down the columns, leaves a row; 2: along the rows, leaves a column
 ---@return perigee.expr
-function expr:softmax() end
+function expr:softmax(dim) end
 
 ---exponentials over their sum, of a vector
+---@param dim integer|nil 1: down the columns, leaves a row; 2: along the rows, leaves a column
 ---@return perigee.array|number
-function array:softmax() end
+function array:softmax(dim) end
 
 ---log(1 + exp(e)), without overflow
 ---@param e perigee.value
@@ -452,16 +479,19 @@ function array:stop() end
 
 ---sum of all entries
 ---@param e perigee.value
+---@param dim integer|nil 1: down the columns, leaves a row; 2: along the rows, leaves a column
 ---@return perigee.expr
-function peri.sum(e) end
+function peri.sum(e, dim) end
 
 ---sum of all entries
+---@param dim integer|nil 1: down the columns, leaves a row; 2: along the rows, leaves a column
 ---@return perigee.expr
-function expr:sum() end
+function expr:sum(dim) end
 
 ---sum of all entries
+---@param dim integer|nil 1: down the columns, leaves a row; 2: along the rows, leaves a column
 ---@return perigee.array|number
-function array:sum() end
+function array:sum(dim) end
 
 ---transpose
 ---@param e perigee.value

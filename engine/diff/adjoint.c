@@ -293,6 +293,27 @@ peri_status diff_expm_direction(expr_graph *g, expr_id a, expr_id d, expr_id *ou
     return status;
 }
 
+/* 1 where an entry is the largest of its row, shared evenly: a subgradient; shaped as the argument of the ROWMAX node e */
+peri_status diff_row_weights(expr_graph *g, expr_id e, expr_id *out)
+{
+    expr_id t, one;
+    TRY(expr_binary(g, PERI_OP_SUB, e, expr_at(g, e)->arg[0], &t));
+    TRY(expr_unary(g, PERI_OP_STEP, t, &t));
+    TRY(expr_number(g, 1, &one));
+    TRY(expr_binary(g, PERI_OP_SUB, one, t, &t));
+    TRY(expr_along(g, PERI_OP_SUM, t, 2, &one));
+    return expr_binary(g, PERI_OP_DIV, t, one, out);
+}
+
+static peri_status back_row_max(diff_sweep *s, expr_id e, expr_id adj)
+{
+    const expr_id arg = expr_at(s->g, e)->arg[0];
+    expr_id weights;
+    TRY(diff_row_weights(s->g, e, &weights));
+    TRY(expr_binary(s->g, PERI_OP_MUL, weights, adj, &adj));
+    return diff_sweep_add(s, arg, adj);
+}
+
 /* 1 where x attains the extreme value e, shared evenly: a subgradient */
 static peri_status extreme_weights(expr_graph *g, const expr_node *node, expr_id e, expr_id *out)
 {
@@ -365,6 +386,8 @@ peri_status diff_sweep_back(diff_sweep *s, expr_id e, expr_id adj)
         return back_matmul(s, &node, adj);
     case PERI_OP_CUMSUM:
         return back_cumsum(s, &node, adj);
+    case PERI_OP_ROWMAX:
+        return back_row_max(s, e, adj);
     case PERI_OP_INV:
         return back_inverse(s, e, &node, adj);
     case PERI_OP_EXPM: {

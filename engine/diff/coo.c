@@ -388,6 +388,25 @@ static peri_status scalar_node(coo_builder *b, expr_id e, const expr_node *node)
     return map_linear(b, e, node->arg[0], &map);
 }
 
+/* Row i of the result takes its weights times the rows of row i's entries. */
+static peri_status row_max(coo_builder *b, expr_id e, const expr_node *node)
+{
+    expr_graph *g = b->g;
+    const int64_t n = expr_size(g, node->arg[0]), cols = expr_at(g, node->arg[0])->cols;
+    linear_map map = {n, NULL, NULL, -1};
+    int32_t *row, *source;
+    TRY(index_arrays(b, n, &row, &source));
+    for (int64_t k = 0; k < n; k++) {
+        row[k] = (int32_t)(k / cols);
+        source[k] = (int32_t)k;
+    }
+    map.row = row;
+    map.source = source;
+    TRY(diff_row_weights(g, e, &map.factor));
+    TRY(as_column(g, map.factor, &map.factor));
+    return map_linear(b, e, node->arg[0], &map);
+}
+
 /* Where e stops being made entry by entry: the leaves, by number in their list. */
 static peri_status find_leaves(coo_builder *b, expr_id e, hash_map *leaves, expr_id_list *list)
 {
@@ -493,6 +512,8 @@ static peri_status make(coo_builder *b, expr_id e)
         if (b->depends[node.arg[0]])
             TRY(product_left(b, e, &node));
         return b->depends[node.arg[1]] ? product_right(b, e, &node) : PERI_OK;
+    case PERI_OP_ROWMAX:
+        return row_max(b, e, &node);
     case PERI_OP_MAX:
     case PERI_OP_MIN:
     case PERI_OP_LOGDET:

@@ -53,6 +53,8 @@ bool diff_is_zero(const expr_graph *g, expr_id e);
 peri_status diff_unsupported(expr_graph *g, expr_id e, const char *what);
 /* Gradient of a scalar node (MAX, MIN, LOGDET, CALL) with respect to its argument, shaped as the argument, times seed. */
 peri_status diff_scalar_gradient(expr_graph *g, expr_id e, expr_id seed, expr_id *out);
+/* The subgradient of a ROWMAX node with respect to its argument, row by row. */
+peri_status diff_row_weights(expr_graph *g, expr_id e, expr_id *out);
 /* d exp(a) in direction d */
 peri_status diff_expm_direction(expr_graph *g, expr_id a, expr_id d, expr_id *out);
 peri_status diff_transpose(expr_graph *g, expr_id a, expr_id *out);

@@ -96,6 +96,10 @@ static peri_status tangent_of(forward *f, expr_id e, expr_id *out)
     case PERI_OP_MARK:
         *out = t;
         return PERI_OK;
+    case PERI_OP_ROWMAX:
+        TRY(diff_row_weights(g, e, out));
+        TRY(expr_binary(g, PERI_OP_MUL, *out, t, out));
+        return expr_along(g, PERI_OP_SUM, *out, 2, out);
     case PERI_OP_INV:
         return inverse(f, e, t, out);
     case PERI_OP_EXPM:

@@ -272,6 +272,17 @@ static void running_sum(const eval_array *t)
         t->out[k] = t->out[k - t->cols] + t->a[k];
 }
 
+static void row_max(const eval_array *t)
+{
+    for (int64_t i = 0; i < t->rows; i++) {
+        const double *const a = t->a + i * t->cols;
+        double top = a[0];
+        for (int64_t j = 1; j < t->cols; j++)
+            top = a[j] > top || isnan(a[j]) ? a[j] : top; /* once NaN, nothing is above */
+        t->out[i] = top;
+    }
+}
+
 static peri_status call(eval_program *p, const eval_array *t)
 {
     const int64_t n = t->rows * t->cols;
@@ -292,6 +303,9 @@ peri_status eval_run_array(eval_program *p, const eval_array *t)
         break;
     case PERI_OP_CUMSUM:
         running_sum(t);
+        break;
+    case PERI_OP_ROWMAX:
+        row_max(t);
         break;
     case PERI_OP_LOGDET:
         log_determinant(t);
@@ -344,7 +358,7 @@ static peri_status open_blas(eval_compiler *c, eval_array *out)
 {
     const int64_t size = out->op == PERI_OP_MATMUL ? out->rows * out->inner * out->cols : out->rows;
     const bool large = size >= (out->op == PERI_OP_MATMUL ? LARGE_PRODUCT : LARGE_MATRIX);
-    if (!large || out->is_sparse || out->op == PERI_OP_CUMSUM)
+    if (!large || out->is_sparse)
         return PERI_OK;
     eval_program *p = c->program;
     if (p->blas == NULL) {
@@ -389,7 +403,7 @@ peri_status eval_compile_array(eval_compiler *c, expr_id e, eval_array *out)
         out->fn = c->g->calls.at[node->ref];
         return PERI_OK;
     }
-    if (node->op == PERI_OP_CUMSUM)
+    if (node->op == PERI_OP_CUMSUM || node->op == PERI_OP_ROWMAX)
         return PERI_OK;
     const int64_t matrices = node->op == PERI_OP_EXPM ? 7 : 1;
     out->work = arena_array(&c->program->data, (size_t)(matrices * out->rows * out->rows), sizeof *out->work);

@@ -31,10 +31,12 @@ enum {
     EVAL_SINCOS,       /* p[3]: the cosine's place */
     EVAL_LOAD_STRIDED, /* dst[i] = p0[i * imm] */
     EVAL_LOAD_LIST,    /* dst[i] = p0[index[i]] */
+    EVAL_LOAD_GRID,    /* dst[i] = p0[i % index[0] * imm + i / index[0] * index[1]]: rows, columns, parts and transposes of matrices */
     EVAL_STORE_STRIDED,/* dst[i * imm] = p0[i] */
     EVAL_ADD_STRIDED,
     EVAL_STORE_LIST,   /* dst[index[i]] = p0[i] */
     EVAL_ADD_LIST,
+    EVAL_ADD_GRID,     /* dst[i % index[0] * imm + i / index[0] * index[1]] += p0[i]: sums of rows, of columns */
     EVAL_MAX_ACC,      /* dst[16]: partial results */
     EVAL_MIN_ACC,
     EVAL_SUM_ACC,

@@ -339,6 +339,41 @@ static void load_list(const eval_ins *c, int64_t start, int64_t n)
         d[i] = p[index[i]];
 }
 
+/* The part of a row of a grid: p[j * imm] for j < m. */
+static void load_row(const double *p, int64_t stride, int64_t m, double *d)
+{
+    int64_t j = 0;
+    if (stride == 1) {
+        for (; j + W <= m; j += W)
+            store(d + j, load(p + j));
+        if (W > 1 && j < m)
+            store_part(d + j, load_part(p + j, m - j), m - j);
+        return;
+    }
+    if (stride == 0) {
+        const V same = spread(*p);
+        for (; j + W <= m; j += W)
+            store(d + j, same);
+        if (W > 1 && j < m)
+            store_part(d + j, same, m - j);
+        return;
+    }
+    for (; j < m; j++)
+        d[j] = p[j * stride];
+}
+
+static void load_grid(const eval_ins *c, int64_t start, int64_t n)
+{
+    const int64_t period = c->index[0], outer = c->index[1], stride = c->imm;
+    int64_t row = start / period, column = start % period;
+    TARGET;
+    for (int64_t i = 0; i < n; row++, column = 0) {
+        const int64_t m = period - column < n - i ? period - column : n - i;
+        load_row(c->p[0] + row * outer + column * stride, stride, m, d + i);
+        i += m;
+    }
+}
+
 #define VALUES                                                                                                         \
     const double *const v = c->p[0] + (start & MASK(0));                                                               \
     const int64_t step = MASK(8)
@@ -377,6 +412,52 @@ static void add_list(const eval_ins *c, int64_t start, int64_t n)
     double *const d = c->dst;
     for (int64_t i = 0; i < n; i++)
         d[index[i]] += v[i & step];
+}
+
+/* Four partial sums, whatever the width of vectors. */
+static double sum_of_row(const double *v, int64_t step, int64_t m)
+{
+    double s0 = 0, s1 = 0, s2 = 0, s3 = 0;
+    int64_t j = 0;
+    for (; j + 4 <= m; j += 4) {
+        s0 += v[j & step];
+        s1 += v[(j + 1) & step];
+        s2 += v[(j + 2) & step];
+        s3 += v[(j + 3) & step];
+    }
+    for (; j < m; j++)
+        s0 += v[j & step];
+    return (s0 + s2) + (s1 + s3);
+}
+
+static void add_row(const double *v, int64_t step, int64_t m, double *d, int64_t stride)
+{
+    int64_t j = 0;
+    if (stride == 0) {
+        *d += sum_of_row(v, step, m);
+        return;
+    }
+    if (stride == 1 && step != 0) {
+        for (; j + W <= m; j += W)
+            store(d + j, load(d + j) + load(v + j));
+        if (W > 1 && j < m)
+            store_part(d + j, load_part(d + j, m - j) + load_part(v + j, m - j), m - j);
+        return;
+    }
+    for (; j < m; j++)
+        d[j * stride] += v[j & step];
+}
+
+static void add_grid(const eval_ins *c, int64_t start, int64_t n)
+{
+    VALUES;
+    const int64_t period = c->index[0], outer = c->index[1], stride = c->imm;
+    int64_t row = start / period, column = start % period;
+    for (int64_t i = 0; i < n; row++, column = 0) {
+        const int64_t m = period - column < n - i ? period - column : n - i;
+        add_row(v + (i & step), step, m, c->dst + row * outer + column * stride, stride);
+        i += m;
+    }
 }
 
 /* ---- the table ---------------------------------------------------------------------------------------------------------------- */
@@ -428,10 +509,12 @@ static const eval_fn functions[EVAL_CODES] = {
     [EVAL_SINCOS] = op_sincos,
     [EVAL_LOAD_STRIDED] = load_strided,
     [EVAL_LOAD_LIST] = load_list,
+    [EVAL_LOAD_GRID] = load_grid,
     [EVAL_STORE_STRIDED] = store_strided,
     [EVAL_ADD_STRIDED] = add_strided,
     [EVAL_STORE_LIST] = store_list,
     [EVAL_ADD_LIST] = add_list,
+    [EVAL_ADD_GRID] = add_grid,
     [EVAL_MAX_ACC] = max_acc,
     [EVAL_MIN_ACC] = min_acc,
     [EVAL_SUM_ACC] = sum_acc,

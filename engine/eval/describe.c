@@ -21,10 +21,12 @@ static const char *code_name(int code)
     case EVAL_SINCOS: return "sincos";
     case EVAL_LOAD_STRIDED: return "load strided";
     case EVAL_LOAD_LIST: return "load indexed";
+    case EVAL_LOAD_GRID: return "load rows";
     case EVAL_STORE_STRIDED: return "store strided";
     case EVAL_ADD_STRIDED: return "add strided";
     case EVAL_STORE_LIST: return "store indexed";
     case EVAL_ADD_LIST: return "add indexed";
+    case EVAL_ADD_GRID: return "add rows";
     case EVAL_MAX_ACC: return "max";
     case EVAL_MIN_ACC: return "min";
     default: break;

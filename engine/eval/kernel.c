@@ -63,6 +63,15 @@ static bool same_place(const eval_place *a, const eval_place *b)
     return a->base == b->base && a->offset == b->offset && a->fixed == b->fixed;
 }
 
+static eval_place moved(eval_place place, int64_t by)
+{
+    if (place.base == BASE_FIXED)
+        place.fixed += by;
+    else
+        place.offset += by;
+    return place;
+}
+
 static uint64_t scalar_hash(const struct scalar *s)
 {
     uint64_t bits;
@@ -137,10 +146,7 @@ static peri_status operand_of(kernel *k, ref r, operand *out)
     }
     if (is_spread(k, r)) {
         const expr_node *node = expr_at(c->g, r);
-        eval_place from = c->place[eval_arg(c, node->arg[0])];
-        from.offset += from.base == BASE_FIXED ? 0 : node->first;
-        from.fixed += from.base == BASE_FIXED ? node->first : 0;
-        return scalar_operand(k, from, out);
+        return scalar_operand(k, moved(c->place[eval_arg(c, node->arg[0])], node->first), out);
     }
     if (eval_size(c, r) == 1)
         return scalar_operand(k, c->place[r], out);
@@ -325,6 +331,46 @@ static peri_status emit_value(kernel *k, expr_id e, const tile *t)
     return emit_tile(k, &both, i);
 }
 
+enum { SHORTEST_ROW = 8 }; /* of a grid that is worth an instruction of its own */
+
+/*
+ * at[k] = first + k % period * inner + k / period * outer, for an index list that is not affine: entries of rows, columns, parts of matrices and
+ * their transposes. grid: period, outer
+ */
+static bool find_grid(const expr_list *list, int32_t *inner, int32_t *grid)
+{
+    const int32_t *at = list->at;
+    int64_t period = 2;
+    *inner = at[1] - at[0];
+    while (period < list->n && at[period] - at[period - 1] == *inner)
+        period++;
+    if (period < SHORTEST_ROW || period == list->n)
+        return false;
+    grid[0] = (int32_t)period;
+    grid[1] = at[period] - at[0];
+    for (int64_t row = period, begin = at[period]; row < list->n; row += period, begin += grid[1])
+        for (int64_t j = 0; j < period && row + j < list->n; j++)
+            if (at[row + j] != begin + j * *inner)
+                return false;
+    return true;
+}
+
+/* The list as the parameters of a grid: into imm and index. */
+static peri_status as_grid(kernel *k, const expr_list *list, int32_t *imm, const int32_t **index, bool *is_grid)
+{
+    int32_t inner, grid[2];
+    *is_grid = list->n > 2 * SHORTEST_ROW && find_grid(list, &inner, grid);
+    if (!*is_grid)
+        return PERI_OK;
+    int32_t *kept = arena_array(&k->c->program->data, 2, sizeof *kept);
+    if (kept == NULL)
+        return nomem(k);
+    memcpy(kept, grid, sizeof grid);
+    *imm = inner;
+    *index = kept;
+    return PERI_OK;
+}
+
 static peri_status view_instruction(kernel *k, expr_id e, instruction *i)
 {
     const eval_compiler *c = k->c;
@@ -333,12 +379,16 @@ static peri_status view_instruction(kernel *k, expr_id e, instruction *i)
     i->code = node->flags & EXPR_AFFINE ? EVAL_LOAD_STRIDED : EVAL_LOAD_LIST;
     if (node->flags & EXPR_AFFINE) {
         i->imm = node->stride;
-        if (from.base == BASE_FIXED)
-            from.fixed += node->first;
-        else
-            from.offset += node->first;
+        from = moved(from, node->first);
     } else {
-        i->index = c->g->lists.at[node->index].at;
+        const expr_list *list = &c->g->lists.at[node->index];
+        bool is_grid;
+        i->index = list->at;
+        TRY(as_grid(k, list, &i->imm, &i->index, &is_grid));
+        if (is_grid) {
+            i->code = EVAL_LOAD_GRID;
+            from = moved(from, list->at[0]);
+        }
     }
     i->p[0] = (operand){FORM_ARRAY, 0, from};
     return PERI_OK;
@@ -433,8 +483,16 @@ static peri_status emit_scatter_list(kernel *k, const eval_sink *s)
         t.code = s->stores ? EVAL_STORE_STRIDED : EVAL_ADD_STRIDED;
         i.dst.place.offset += s->first;
     } else {
+        const expr_list *list = &c->g->lists.at[c->g->args.at[node->many.list + node->many.n + s->arg]];
+        bool is_grid = false;
         t.code = s->stores ? EVAL_STORE_LIST : EVAL_ADD_LIST;
-        i.index = c->g->lists.at[c->g->args.at[node->many.list + node->many.n + s->arg]].at;
+        i.index = list->at;
+        if (!s->stores)
+            TRY(as_grid(k, list, &t.imm, &i.index, &is_grid));
+        if (is_grid) {
+            t.code = EVAL_ADD_GRID;
+            i.dst.place.offset += list->at[0];
+        }
     }
     TRY(make(k, s->value));
     return emit_tile(k, &t, i);
@@ -540,7 +598,7 @@ static eval_place register_place(const kernel *k, int32_t at)
 static peri_status finish_read(kernel *k, const operand *o, int q, eval_ins *ins)
 {
     eval_compiler *c = k->c;
-    const bool whole = ins->code == EVAL_LOAD_STRIDED || ins->code == EVAL_LOAD_LIST;
+    const bool whole = ins->code == EVAL_LOAD_STRIDED || ins->code == EVAL_LOAD_LIST || ins->code == EVAL_LOAD_GRID;
     switch (o->form) {
     case FORM_REG:
         ins->flags = (uint16_t)(ins->flags | 1u << (8 + q));
@@ -708,7 +766,7 @@ static peri_status finish_streams(kernel *k)
             note_stream(&t, &i->dst, true);
             note_stream(&t, &i->dst2, true);
         }
-        for (int q = 0; q < 4 && i->code != EVAL_LOAD_LIST && i->code != EVAL_LOAD_STRIDED; q++)
+        for (int q = 0; q < 4 && i->code != EVAL_LOAD_LIST && i->code != EVAL_LOAD_STRIDED && i->code != EVAL_LOAD_GRID; q++)
             note_stream(&t, &i->p[q], false);
     }
     if (t.n * k->n < LARGE)

@@ -452,6 +452,42 @@ peri_status expr_stack(expr_graph *g, int64_t n, const expr_id *given, expr_id *
     return status;
 }
 
+enum { MOST_RANGES = 64 };
+
+/* Where the list is neighbours: its first entry, otherwise -1. */
+static int64_t range_begin(const expr_list *list)
+{
+    for (int64_t k = 1; k < list->n; k++)
+        if (list->at[k] != list->at[0] + k)
+            return -1;
+    return list->at[0];
+}
+
+/* A scatter of n arguments to ranges that lie side by side is a stack: *out = -1 where they do not. list: as SCATTER's */
+static peri_status scatter_as_stack(expr_graph *g, int64_t rows, int64_t cols, int64_t n, const expr_id *list, expr_id *out)
+{
+    expr_id sorted[MOST_RANGES];
+    *out = -1;
+    if (n > MOST_RANGES)
+        return PERI_OK;
+    int64_t at = 0;
+    for (int64_t k = 0; k < n; k++) { /* the one that begins at `at` */
+        int64_t j = 0;
+        while (j < n && g->lists.at[list[n + j]].at[0] != at)
+            j++;
+        if (j == n || range_begin(&g->lists.at[list[n + j]]) < 0)
+            return PERI_OK;
+        sorted[k] = list[j];
+        at += g->lists.at[list[n + j]].n;
+    }
+    if (at != rows * cols)
+        return PERI_OK;
+    for (int64_t k = 0; k < n; k++)
+        TRY(expr_reshape(g, sorted[k], expr_size(g, sorted[k]), 1, &sorted[k]));
+    TRY(expr_stack(g, n, sorted, out));
+    return expr_reshape(g, *out, rows, cols, out);
+}
+
 peri_status expr_scatter_sum(expr_graph *g, int64_t rows, int64_t cols, int64_t n, const expr_id *args,
                              const int32_t *const *index, expr_id *out)
 {
@@ -478,6 +514,9 @@ peri_status expr_scatter_sum(expr_graph *g, int64_t rows, int64_t cols, int64_t 
         status = expr_full(g, rows, cols, 0, out);
     } else if (status == PERI_OK) {
         memmove(list + kept, list + n, (size_t)kept * sizeof *list);
+        status = scatter_as_stack(g, rows, cols, kept, list, out);
+    }
+    if (status == PERI_OK && kept > 0 && *out < 0) {
         status = expr_intern_list(g, expr_blank(PERI_OP_SCATTER, rows, cols), kept, 2 * kept, list, out);
     }
     mem_array_free(g->m, list);
@@ -517,6 +556,18 @@ static peri_status square_matrix(expr_graph *g, peri_op op, expr_id a, expr_id *
     return expr_is_const(g, a) ? expr_fold(g, &node, out) : expr_intern(g, &node, out);
 }
 
+static peri_status row_max(expr_graph *g, expr_id a, expr_id *out)
+{
+    TRY(expr_densify(g, a, &a));
+    expr_node node = expr_blank(PERI_OP_ROWMAX, expr_at(g, a)->rows, 1);
+    node.arg[0] = a;
+    if (expr_at(g, a)->cols == 1) {
+        *out = a;
+        return PERI_OK;
+    }
+    return expr_is_const(g, a) ? expr_fold(g, &node, out) : expr_intern(g, &node, out);
+}
+
 static peri_status cumsum(expr_graph *g, expr_id a, expr_id *out)
 {
     TRY(expr_densify(g, a, &a));
@@ -553,6 +604,8 @@ static peri_status make_op(expr_graph *g, peri_op op, int n_args, const expr_id 
         return square_matrix(g, op, args[0], out);
     case PERI_OP_CUMSUM:
         return cumsum(g, args[0], out);
+    case PERI_OP_ROWMAX:
+        return row_max(g, args[0], out);
     case PERI_OP_STOP:
         return stop(g, args[0], out);
     case PERI_OP_MATMUL:

@@ -164,6 +164,9 @@ peri_status expr_new_param(expr_graph *g, const char *name, int64_t rows, int64_
 peri_status expr_op(expr_graph *g, peri_op op, int n_args, const expr_id *args, expr_id *out);
 peri_status expr_unary(expr_graph *g, peri_op op, expr_id a, expr_id *out);
 peri_status expr_binary(expr_graph *g, peri_op op, expr_id a, expr_id b, expr_id *out);
+/* sum, mean, max, min, norms, logsumexp, softmax, cumsum along dimension 1 (down the columns) or 2 (along the rows); along.c */
+peri_status expr_along(expr_graph *g, peri_op op, expr_id a, int dim, expr_id *out);
+bool expr_has_along(peri_op op);
 peri_status expr_gather_list(expr_graph *g, expr_id e, int64_t rows, int64_t cols, int64_t n, const int32_t *index,
                              expr_id *out); /* n = rows*cols; recognises affine patterns, composes with a GATHER below */
 peri_status expr_gather_affine(expr_graph *g, expr_id e, int64_t rows, int64_t cols, int64_t first, int64_t stride,

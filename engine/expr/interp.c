@@ -71,6 +71,13 @@ static void apply_cumsum(const expr_node *node, const double *a, double *out)
     }
 }
 
+static void apply_row_max(const expr_graph *g, const expr_node *node, const double *a, double *out)
+{
+    const int64_t cols = expr_at(g, node->arg[0])->cols;
+    for (int64_t i = 0; i < node->rows; i++)
+        apply_reduction(PERI_OP_MAX, cols, a + i * cols, out + i);
+}
+
 static peri_status apply_call(const expr_graph *g, const expr_node *node, const double *x, double *out)
 {
     const peri_function *fn = &g->calls.at[node->ref];
@@ -117,6 +124,9 @@ peri_status expr_apply(const expr_graph *g, expr_id e, const double *const *args
         return PERI_OK;
     case PERI_OP_CUMSUM:
         apply_cumsum(node, args[0], out);
+        return PERI_OK;
+    case PERI_OP_ROWMAX:
+        apply_row_max(g, node, args[0], out);
         return PERI_OK;
     case PERI_OP_LOGDET:
         return dense_logdet(g->ctx, expr_at(g, node->arg[0])->rows, args[0], out);

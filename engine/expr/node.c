@@ -278,6 +278,7 @@ bool expr_is_nonsmooth(int op)
     case PERI_OP_WHERE:
     case PERI_OP_MAX:
     case PERI_OP_MIN:
+    case PERI_OP_ROWMAX:
         return true;
     default:
         return false;

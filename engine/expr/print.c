@@ -114,6 +114,30 @@ static bool put_call(printer *p, const char *name, int32_t n, const expr_id *arg
     return ok && later_text(p, "(");
 }
 
+/* Sums along a dimension are scatters by the row or the column that an entry is in. */
+static bool is_sum_along(const expr_graph *g, const expr_node *node, int *dim)
+{
+    const expr_id *args = g->args.at + node->many.list;
+    if (node->many.n != 1 || (node->rows != 1 && node->cols != 1))
+        return false;
+    const expr_list *list = &g->lists.at[args[1]];
+    const int64_t rows = expr_at(g, args[0])->rows, cols = expr_at(g, args[0])->cols;
+    *dim = node->cols == 1 ? 2 : 1;
+    if ((*dim == 2 && node->rows != rows) || (*dim == 1 && node->cols != cols) || list->n != rows * cols)
+        return false;
+    for (int64_t k = 0; k < list->n; k++)
+        if (list->at[k] != (*dim == 2 ? k / cols : k % cols))
+            return false;
+    return true;
+}
+
+static bool put_along(printer *p, const char *name, expr_id e, int dim)
+{
+    const bool ok = later_text(p, dim == 1 ? ", 1)" : ", 2)") && later(p, e, LEVEL_SUM);
+    put(p, name);
+    return ok && later_text(p, "(");
+}
+
 static void put_input(printer *p, const expr_node *node)
 {
     char text[128];
@@ -244,6 +268,12 @@ static bool put_node(printer *p, expr_id e, int level)
     case PERI_OP_NEG:
         return (level <= LEVEL_SUM || later_text(p, ")")) && later(p, node->arg[0], LEVEL_PRODUCT) &&
                later_text(p, level <= LEVEL_SUM ? "-" : "(-");
+    case PERI_OP_ROWMAX:
+        return put_along(p, "max", node->arg[0], 2);
+    case PERI_OP_SCATTER: {
+        int dim;
+        return is_sum_along(p->g, node, &dim) ? put_along(p, "sum", args[0], dim) : put_call(p, "scatter", n, args);
+    }
     case PERI_OP_MARK:
         return later(p, node->arg[0], level);
     case PERI_OP_CALL:

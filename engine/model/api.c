@@ -145,6 +145,13 @@ peri_status peri_expr_range(peri_model *m, peri_expr e, int64_t rows, int64_t co
     return expr_gather_affine(m->g, e, rows, cols, first, stride, out);
 }
 
+peri_status peri_expr_along(peri_model *m, peri_op op, peri_expr e, int dim, peri_expr *out)
+{
+    *out = PERI_NO_EXPR;
+    TRY(model_check_expr(m, (int)op >= 0 && op < PERI_OP_COUNT ? peri_op_name(op) : "along", e));
+    return expr_along(m->g, op, e, dim, out);
+}
+
 peri_status peri_expr_scatter(peri_model *m, peri_expr e, int64_t rows, int64_t cols, const int64_t *index, peri_expr *out)
 {
     int32_t *list;

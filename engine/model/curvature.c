@@ -247,7 +247,7 @@ static curvature power(curvature a, curvature b)
 
 static curvature extreme(int op, curvature a, curvature b)
 {
-    const bool max = op == PERI_OP_MAX2 || op == PERI_OP_MAX;
+    const bool max = op == PERI_OP_MAX2 || op == PERI_OP_MAX || op == PERI_OP_ROWMAX;
     interval r = {fmax(a.range.lo, b.range.lo), fmax(a.range.hi, b.range.hi)};
     if (!max)
         r = (interval){fmin(a.range.lo, b.range.lo), fmin(a.range.hi, b.range.hi)};
@@ -333,6 +333,7 @@ static curvature of_node(const curvature_table *t, const peri_model *m, expr_id 
     case PERI_OP_WHERE: return choice(t->at[node->arg[0]], t->at[node->arg[1]], t->at[node->arg[2]]);
     case PERI_OP_SUM: return summed(t->at[node->arg[0]], (double)expr_size(t->g, node->arg[0]));
     case PERI_OP_MAX:
+    case PERI_OP_ROWMAX:
     case PERI_OP_MIN: return extreme(node->op, t->at[node->arg[0]], t->at[node->arg[0]]);
     case PERI_OP_GATHER: return gather(t, m, e);
     case PERI_OP_STACK:

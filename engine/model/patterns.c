@@ -19,11 +19,29 @@ static bool is_shifted_log(const expr_graph *g, expr_id e, expr_id top, expr_id 
     return is_op(g, e, PERI_OP_SUB) && expr_at(g, e)->arg[0] == a && expr_at(g, e)->arg[1] == top;
 }
 
+/* The same along a dimension: log(sums of groups of exp(a - tops spread over their groups)). Holds whatever is subtracted and added again. */
+static bool is_shifted_log_of_groups(const expr_graph *g, expr_id e, expr_id top, expr_id *a)
+{
+    if (!is_op(g, e, PERI_OP_LOG) || !is_op(g, expr_at(g, e)->arg[0], PERI_OP_SCATTER))
+        return false;
+    const expr_node *sum = expr_at(g, expr_at(g, e)->arg[0]);
+    const expr_id *terms = g->args.at + sum->many.list;
+    if (sum->many.n != 1 || !is_op(g, terms[0], PERI_OP_EXP) || !is_op(g, expr_at(g, terms[0])->arg[0], PERI_OP_SUB))
+        return false;
+    const expr_node *shifted = expr_at(g, expr_at(g, terms[0])->arg[0]), *spread = expr_at(g, shifted->arg[1]);
+    *a = shifted->arg[0];
+    return spread->op == PERI_OP_GATHER && spread->arg[0] == top && !(spread->flags & EXPR_AFFINE) && spread->index == terms[1];
+}
+
 bool curvature_is_logsumexp(const expr_graph *g, expr_id e, expr_id *a)
 {
     for (int k = 0; k < 2; k++) {
         const expr_id top = expr_at(g, e)->arg[k], rest = expr_at(g, e)->arg[1 - k];
-        if (!is_op(g, top, PERI_OP_STOP) || !is_op(g, expr_at(g, top)->arg[0], PERI_OP_MAX))
+        if (!is_op(g, top, PERI_OP_STOP))
+            continue;
+        if (is_shifted_log_of_groups(g, rest, top, a))
+            return true;
+        if (!is_op(g, expr_at(g, top)->arg[0], PERI_OP_MAX))
             continue;
         *a = expr_at(g, expr_at(g, top)->arg[0])->arg[0];
         if (is_shifted_log(g, rest, top, *a))

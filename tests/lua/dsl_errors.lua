@@ -47,8 +47,11 @@ wrong("x (vector 3) cannot be joined to a string: use tostring(e) or e:value()",
 wrong('x (vector 3) belongs to model "first" and z (vector 3) to model "second": they cannot be combined',
   function() return x + z end)
 wrong("where: argument 3 is nil, not a number, an array or an expression", function() return peri.where(x, 1) end)
-wrong("sum takes 1 argument, not 2", function() return peri.sum(x, 1) end)
-wrong("max takes 1 argument, not 2 (max2 compares two)", function() return peri.max(x, 0) end)
+wrong("exp takes 1 argument, not 2", function() return peri.exp(x, 1) end)
+wrong("sum: dimension 3 is neither 1 (down the columns) nor 2 (along the rows)", function() return peri.sum(x, 3) end)
+wrong("max: dimension 0 is neither 1 (down the columns) nor 2 (along the rows) (max2 compares two)",
+  function() return peri.max(x, 0) end)
+wrong("max takes 1 argument, not 2 (max2 compares two)", function() return peri.max(x[1], 0) end)
 wrong("exp: nil is not a number, an array or an expression; write peri.exp(e) or e:exp()", function() return peri.exp() end)
 wrong("trace: needs a square matrix, not 2 x 3", function() return X:trace() end)
 wrong("logdet: needs a square matrix, not 2 x 3", function() return X:logdet() end)

@@ -414,6 +414,38 @@ static bool step_cumsum(random_graph *r)
     return peri_expr_op(r->m, PERI_OP_CUMSUM, 1, &t.e, &t.e) == PERI_OK && keep(r, &t);
 }
 
+/* One row or column of `a`, and where its result is. */
+static void reduce_line(peri_op op, int n, const double *v, double *out)
+{
+    double sum = 0, top = v[0], low = v[0];
+    for (int k = 0; k < n; k++) {
+        sum += op == PERI_OP_LOGSUMEXP ? exp(v[k]) : v[k];
+        top = v[k] > top ? v[k] : top;
+        low = v[k] < low ? v[k] : low;
+    }
+    *out = op == PERI_OP_MAX ? top : op == PERI_OP_MIN ? low : op == PERI_OP_LOGSUMEXP ? log(sum) : op == PERI_OP_MEAN ? sum / n : sum;
+}
+
+static bool step_along(random_graph *r)
+{
+    static const peri_op ops[] = {PERI_OP_SUM, PERI_OP_MEAN, PERI_OP_LOGSUMEXP, PERI_OP_MAX, PERI_OP_MIN};
+    const random_item a = *pick(r);
+    const peri_op op = ops[random_below(r, 5)];
+    const int dim = 1 + random_below(r, 2), lines = dim == 1 ? a.cols : a.rows, n = dim == 1 ? a.rows : a.cols;
+    random_item t = {.rows = dim == 1 ? 1 : a.rows, .cols = dim == 1 ? a.cols : 1};
+    t.smooth = a.smooth && op != PERI_OP_MAX && op != PERI_OP_MIN;
+    for (int j = 0; j < lines; j++) {
+        double line[RANDOM_SIZE] = {0};
+        for (int k = 0; k < n; k++)
+            line[k] = a.value[dim == 1 ? k * a.cols + j : j * a.cols + k];
+        reduce_line(op, n, line, &t.value[j]);
+    }
+    if (peri_expr_along(r->m, op, a.e, dim, &t.e) != PERI_OK)
+        return false;
+    r->made[PERI_OP_ROWMAX] += !t.smooth && lines > 1 && n > 1;
+    return keep(r, &t);
+}
+
 static bool step_softmax(random_graph *r)
 {
     random_item t = *pick(r);
@@ -554,7 +586,7 @@ static bool step_mark(random_graph *r)
 
 static bool step(random_graph *r)
 {
-    const int what = random_below(r, 62);
+    const int what = random_below(r, 64);
     if (what < PERI_OP_ADD - PERI_OP_NEG)
         return step_unary(r, (peri_op)(PERI_OP_NEG + what));
     if (what < 40) {
@@ -585,6 +617,8 @@ static bool step(random_graph *r)
         static const peri_op ops[] = {PERI_OP_LOGDET, PERI_OP_INV, PERI_OP_EXPM};
         return step_square_matrix(r, ops[random_below(r, 3)]);
     }
+    case 61:
+    case 62: return step_along(r);
     default: return random_below(r, 2) ? step_call(r) : step_mark(r);
     }
 }

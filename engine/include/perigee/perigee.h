@@ -119,6 +119,12 @@ PERI_API peri_op peri_op_find(const char *name);
  */
 PERI_MUST_CHECK PERI_API peri_status peri_expr_op(peri_model *m, peri_op op, int n_args, const peri_expr *args,
                                                   peri_expr *out);
+/*
+ * peri_expr_along - sum, mean, max, min, norm1, norm2, norminf, logsumexp, softmax or cumsum along one dimension of a matrix
+ *   in   dim  1: down the columns, the result a row; 2: along the rows, the result a column; softmax and cumsum keep the shape
+ *   err  PERI_E_ARGUMENT  another operation or dimension
+ */
+PERI_MUST_CHECK PERI_API peri_status peri_expr_along(peri_model *m, peri_op op, peri_expr e, int dim, peri_expr *out);
 /* peri_expr_const - a constant; NaN refused (PERI_E_ARGUMENT), infinities allowed */
 PERI_MUST_CHECK PERI_API peri_status peri_expr_const(peri_model *m, const peri_array *value, peri_expr *out);
 PERI_MUST_CHECK PERI_API peri_status peri_expr_number(peri_model *m, double value, peri_expr *out);
