@@ -53,6 +53,7 @@ engine_sources = \
 	engine/eval/simd.c \
 	engine/expr/along.c \
 	engine/expr/build.c \
+	engine/expr/copy.c \
 	engine/expr/dense.c \
 	engine/expr/dense.h \
 	engine/expr/fold.c \
@@ -67,6 +68,7 @@ engine_sources = \
 	engine/expr/substitute.c \
 	engine/expr/sugar.c \
 	engine/model/api.c \
+	engine/model/batch.c \
 	engine/model/classify.c \
 	engine/model/constraints.c \
 	engine/model/curvature.c \
@@ -85,6 +87,9 @@ engine_sources = \
 	engine/model/shapes.h \
 	engine/model/vars.c \
 	engine/diff/adjoint.c \
+	engine/diff/batch.c \
+	engine/diff/batch.h \
+	engine/diff/batch_eval.c \
 	engine/diff/coo.c \
 	engine/diff/diff.h \
 	engine/diff/group.c \
@@ -96,6 +101,7 @@ engine_sources = \
 	engine/diff/roll.h \
 	engine/diff/squares.c \
 	engine/diff/tangent.c \
+	engine/oracle/batch.c \
 	engine/oracle/check.c \
 	engine/oracle/evaluate.c \
 	engine/oracle/guard.c \

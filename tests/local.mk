@@ -37,6 +37,7 @@ unit_tests = \
 	tests/unit/base_rng.t \
 	tests/unit/eval_ops.t \
 	tests/unit/eval_program.t \
+	tests/unit/diff_batch.t \
 	tests/unit/diff_random.t \
 	tests/unit/diff_roll.t \
 	tests/unit/expr_build.t \
@@ -59,6 +60,8 @@ tests_unit_oracle_nlp_t_SOURCES = tests/unit/oracle_nlp.c tests/unit/text_model.
 tests_unit_run_certify_t_SOURCES = tests/unit/run_certify.c tests/unit/text_model.h
 tests_unit_run_solve_t_SOURCES = tests/unit/run_solve.c tests/unit/text_model.h
 tests_unit_diff_roll_t_SOURCES = tests/unit/diff_roll.c tests/unit/random_graph.c tests/unit/random_graph.h
+tests_unit_diff_batch_t_SOURCES = tests/unit/diff_batch.c tests/unit/random_graph.c tests/unit/random_graph.h \
+	tests/unit/text_model.h
 tests_unit_diff_random_t_SOURCES = tests/unit/diff_random.c tests/unit/random_graph.c tests/unit/random_graph.h
 
 folder_helpers = tests/unit/plugin_folder.c tests/unit/plugin_folder.h

@@ -180,6 +180,8 @@ peri_status expr_mark(expr_graph *g, expr_id e, const char *name, expr_id *out);
 peri_status expr_call(expr_graph *g, const peri_function *fn, expr_id x, expr_id *out);
 peri_status expr_callgrad(expr_graph *g, expr_id call, expr_id *out); /* gradient of a CALL node, shaped as its argument */
 peri_status expr_remake(expr_graph *g, expr_id e, const expr_id *args, expr_id *out); /* e's operation on other arguments */
+/* e's operation in another graph, on arguments of that graph (shaped as e's); inputs keep class and place */
+peri_status expr_copy(const expr_graph *from, expr_id e, const expr_id *args, expr_graph *to, expr_id *out);
 peri_status expr_substitute(expr_graph *g, int64_t n_roots, const expr_id *roots, int64_t n, const expr_id *from,
                             const expr_id *to, expr_id *out); /* out [n_roots] */
 

@@ -4,6 +4,7 @@
  * long as anything that refers to them.
  */
 #include "base/clock.h"
+#include "diff/batch.h"
 #include "model/internal.h"
 #include <math.h>
 #include <stdio.h>
@@ -67,6 +68,7 @@ void model_release(peri_model *m)
     if (m == NULL || --m->references > 0)
         return;
     peri_context *ctx = m->ctx;
+    batch_free(m->values.batch);
     if (m->nlp != NULL)
         m->nlp_free(m->nlp); /* before the graph: its programs borrow constants */
     free_contents(m);

@@ -42,6 +42,7 @@ struct peri_model {
     uint64_t data;      /* counts changes of bounds, integrality, parameters (start values do not count) */
     hash_map names, con_names; /* hash of a name -> variable i or -1 - parameter i; -> constraint i */
     double build_started, build_seconds;
+    struct model_batch { struct batch *batch; expr_id e; unsigned varying; int64_t n_x, n_param; } values; /* batch.c */
     struct nlp *nlp;
     void (*nlp_free)(struct nlp *p); /* set with nlp by the layer above */
 };

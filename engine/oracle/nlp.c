@@ -6,6 +6,7 @@
  */
 #include "oracle/nlp.h"
 #include "base/clock.h"
+#include "diff/batch.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -95,6 +96,8 @@ void nlp_free(nlp *p)
     for (int k = 0; k < NLP_PROGRAMS; k++)
         if (p->program[k] != NULL)
             eval_free(p->program[k]);
+    for (int k = 0; k < NLP_BATCHES; k++)
+        batch_free(p->batch[k]);
     if (p->has_jac)
         diff_sparse_free(p->g, &p->jac);
     if (p->has_hess)
@@ -164,7 +167,7 @@ void nlp_reset_counts(nlp *p)
  * -------------------------------------------------------------------------------------------------------------------
  */
 
-static peri_status derive_gradient(nlp *p)
+peri_status nlp_derive_gradient(nlp *p)
 {
     expr_id one, out;
     if (p->gradient != PERI_NO_EXPR)
@@ -291,7 +294,7 @@ static peri_status outputs_of(nlp *p, int program, expr_id *e, int *n)
         e[0] = p->f;
         return PERI_OK;
     case NLP_FG:
-        TRY(derive_gradient(p));
+        TRY(nlp_derive_gradient(p));
         e[0] = p->f;
         e[1] = p->gradient;
         *n = 2;

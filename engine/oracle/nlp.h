@@ -13,6 +13,9 @@
 #include "model/model.h"
 
 enum { NLP_F, NLP_FG, NLP_C, NLP_JAC, NLP_HESS, NLP_JV, NLP_VJ, NLP_HV, NLP_R, NLP_RJ, NLP_PROGRAMS };
+enum { NLP_BATCH_F, NLP_BATCH_FG, NLP_BATCH_C, NLP_BATCHES };
+
+struct batch; /* diff/batch.h */
 
 typedef struct nlp {
     peri_model *model;
@@ -34,6 +37,7 @@ typedef struct nlp {
     peri_status hess_status;                 /* PERI_E_UNSUPPORTED: not as a sparse matrix; then why_no_hess */
     char why_no_hess[160];
     eval_program *program[NLP_PROGRAMS]; /* NULL until first used */
+    struct batch *batch[NLP_BATCHES];    /* the same */
     peri_evaluations count;
     peri_times seconds; /* evaluation fields and building */
 } nlp;
@@ -81,6 +85,16 @@ typedef struct {
 } nlp_point;
 peri_status nlp_run(nlp *p, int program, const nlp_point *at, double *const *outs, int64_t *count, double *seconds);
 peri_status nlp_guard(nlp *p, int program, int64_t n, const double *v);
+
+/*
+ * At many points, the rows of x [points x n]; f [points], g [points x n], c [points x m]. What is not finite is NaN in f (of nlp_fg_batch: f or g)
+ * or in c, and no failure. Counted as so many evaluations. Programs for a few numbers of points are compiled when first needed.
+ */
+peri_status nlp_f_batch(nlp *p, int64_t points, const double *x, double *f);
+peri_status nlp_fg_batch(nlp *p, int64_t points, const double *x, double *f, double *g);
+peri_status nlp_c_batch(nlp *p, int64_t points, const double *x, double *c);
+/* p->gradient exists afterwards */
+peri_status nlp_derive_gradient(nlp *p);
 
 /* The derivative of `of` with respect to the variables in the direction V, as a node. */
 peri_status nlp_direction(nlp *p, expr_id of, expr_id *out);

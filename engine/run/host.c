@@ -7,6 +7,7 @@
 #include "base/rng.h"
 #include "run/factor.h"
 #include "run/internal.h"
+#include <math.h>
 #include <string.h>
 
 /* ---- the problem
@@ -152,6 +153,32 @@ static peri_status host_eval_residual_jac(peri_run *run, const double *x, double
     return noted(run, x, nlp_r_jac(run->p, x, val));
 }
 
+/* A point that is undefined is no failure of the others, but remembered like one. */
+static peri_status noted_batch(peri_run *run, int64_t points, const double *x, int64_t width, const double *v, peri_status status)
+{
+    for (int64_t k = 0; k < points * width && status == PERI_OK; k++)
+        if (isnan(v[k])) {
+            (void)noted(run, x + k / width * run->p->n, PERI_E_DOMAIN);
+            break;
+        }
+    return status;
+}
+
+static peri_status host_eval_f_batch(peri_run *run, int64_t points, const double *x, double *f)
+{
+    return noted_batch(run, points, x, 1, f, nlp_f_batch(run->p, points, x, f));
+}
+
+static peri_status host_eval_fg_batch(peri_run *run, int64_t points, const double *x, double *f, double *g)
+{
+    return noted_batch(run, points, x, 1, f, nlp_fg_batch(run->p, points, x, f, g));
+}
+
+static peri_status host_eval_c_batch(peri_run *run, int64_t points, const double *x, double *c)
+{
+    return noted_batch(run, points, x, run->p->m, c, nlp_c_batch(run->p, points, x, c));
+}
+
 /* ---- running
  * --------------------------------------------------------------------------------------------------------------------------
  */
@@ -241,6 +268,9 @@ const peri_host *host_table(void)
         .eval_residuals = host_eval_residuals,
         .residual_jac_pattern = host_residual_jac_pattern,
         .eval_residual_jac = host_eval_residual_jac,
+        .eval_f_batch = host_eval_f_batch,
+        .eval_fg_batch = host_eval_fg_batch,
+        .eval_c_batch = host_eval_c_batch,
     };
     return &table;
 }

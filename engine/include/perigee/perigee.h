@@ -179,6 +179,14 @@ PERI_MUST_CHECK PERI_API peri_status peri_expr_substitute(peri_model *m, peri_ex
  */
 PERI_MUST_CHECK PERI_API peri_status peri_expr_value(peri_model *m, peri_expr e, int64_t n, const peri_expr *vars,
                                                      const double *const *values, double *out);
+/*
+ * peri_expr_value_batch - the same at many points at once: much faster than as many calls where e is small
+ *   in   values  [n] pointers to [points x entries of the variable], a point a row; what is not among vars is as in peri_expr_value
+ *   out  out     [points x entries of e]; NaN or infinities are returned as computed
+ *   The model keeps what it compiles until another expression is asked for.
+ */
+PERI_MUST_CHECK PERI_API peri_status peri_expr_value_batch(peri_model *m, peri_expr e, int64_t points, int64_t n,
+                                                           const peri_expr *vars, const double *const *values, double *out);
 
 /* ---- models ------------------------------------------------------------------------------------------------------------ */
 

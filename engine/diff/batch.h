@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * batch.h - expressions at many points at once. A node of s entries becomes one of s * points, the point's number running fastest, so that
+ * a small model fills vectors and blocks with points where it has too few entries for that.
+ */
+#ifndef PERI_DIFF_BATCH_H
+#define PERI_DIFF_BATCH_H
+
+#include "expr/graph.h"
+
+/*
+ * diff_batch - roots of graph `from` at `points` points, into graph `to`
+ *   in   varying  bit c: inputs of class c differ from point to point; others are the same for all
+ *   in   to       an empty graph of the same context
+ *   out  out      [n] nodes of `to`, (size * points) x 1: entry i at point k is entry i * points + k. So are the varying inputs: the class of n
+ *                 entries becomes one of n * points
+ *   err  PERI_E_SHAPE  more than 2^31 - 1 entries
+ */
+peri_status diff_batch(expr_graph *from, int64_t n, const expr_id *roots, int64_t points, unsigned varying, expr_graph *to, expr_id *out);
+/* diff_batch_entries - numbers a point that differ from point to point, all nodes together: what a batch takes of the cache */
+peri_status diff_batch_entries(expr_graph *from, int64_t n, const expr_id *roots, unsigned varying, int64_t *entries);
+
+/*
+ * Evaluation of some nodes at any number of points, in chunks of a few fixed lengths. Programs and buffers of a length are made when first
+ * needed and kept; evaluation allocates nothing beyond that. Points are rows: x of K points is K x n, results are K x size.
+ */
+typedef struct batch batch;
+
+enum { BATCH_ROOTS = 2 };
+
+/* batch_new - for n <= BATCH_ROOTS nodes of g, which must outlive it; compiles nothing. NULL: out of memory */
+batch *batch_new(expr_graph *g, int64_t n, const expr_id *roots, unsigned varying);
+void batch_free(batch *b);
+/*
+ * batch_run - values at `points` points
+ *   in   inputs  by class: [points x entries of the class] where it varies, else [entries]; NULL where not read
+ *   out  outs    [n], each [points x size of the root]. A point at which a foreign function is undefined has NaN in all of them
+ *   err  PERI_E_NOMEM, PERI_E_CALLBACK
+ */
+peri_status batch_run(batch *b, int64_t points, const double *const inputs[EXPR_IN_COUNT], double *const *outs);
+
+#endif

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * batch_eval.c - evaluation at many points. The points are cut into chunks of a few lengths, each with a program of its own, so that a small population
+ * wastes little of its last chunk and a large one pays little a chunk. Invariant: the program of length 1 is that of the graph itself, which
+ * also serves where a foreign function was undefined at some point of a chunk, and where a point alone fills the cache.
+ */
+#include "diff/batch.h"
+#include "eval/program.h"
+#include <math.h>
+#include <string.h>
+
+static const int64_t lengths[] = {1, 16, 64, 256};
+enum {
+    LENGTHS = sizeof lengths / sizeof lengths[0],
+    CACHE = 1 << 15,       /* numbers that a chunk should not exceed */
+    FEW = 3,               /* points that are done one by one */
+    TILE = 16              /* of the transpositions */
+};
+
+typedef struct {
+    expr_graph *g;                  /* NULL for length 1 */
+    eval_program *program;          /* NULL until first used */
+    double *in[EXPR_IN_COUNT];      /* [entries x length] where the class varies */
+    double *out[BATCH_ROOTS];       /* [size x length] */
+} chunk;
+
+struct batch {
+    expr_graph *g;
+    int64_t n;
+    expr_id roots[BATCH_ROOTS];
+    unsigned varying;
+    int longest; /* in lengths; -1: not known yet */
+    chunk chunks[LENGTHS];
+};
+
+batch *batch_new(expr_graph *g, int64_t n, const expr_id *roots, unsigned varying)
+{
+    batch *b = mem_alloc(g->m, sizeof *b);
+    if (b == NULL)
+        return NULL;
+    b->g = g;
+    b->n = n;
+    b->varying = varying;
+    b->longest = -1;
+    memcpy(b->roots, roots, (size_t)n * sizeof *roots);
+    return b;
+}
+
+static void release(batch *b, chunk *c)
+{
+    if (c->program != NULL)
+        eval_free(c->program);
+    if (c->g != NULL)
+        expr_graph_free(c->g);
+    for (int k = 0; k < EXPR_IN_COUNT; k++)
+        mem_array_free(b->g->m, c->in[k]);
+    for (int k = 0; k < BATCH_ROOTS; k++)
+        mem_array_free(b->g->m, c->out[k]);
+    memset(c, 0, sizeof *c);
+}
+
+void batch_free(batch *b)
+{
+    if (b == NULL)
+        return;
+    for (int k = 0; k < LENGTHS; k++)
+        release(b, &b->chunks[k]);
+    mem_free(b->g->m, b, sizeof *b);
+}
+
+/* ---- making ------------------------------------------------------------------------------------------------------------------- */
+
+static int64_t entries_of(const batch *b, int class_)
+{
+    return class_ == EXPR_IN_X ? b->g->n_x : class_ == EXPR_IN_PARAM ? b->g->n_param : 0;
+}
+
+static bool is_varying(const batch *b, int class_)
+{
+    return (b->varying >> class_ & 1) != 0;
+}
+
+static bool make_buffers(batch *b, chunk *c, int64_t length)
+{
+    bool ok = true;
+    for (int k = 0; k < EXPR_IN_COUNT && ok; k++)
+        if (is_varying(b, k))
+            ok = (c->in[k] = mem_array(b->g->m, (size_t)(entries_of(b, k) * length), sizeof **c->in)) != NULL;
+    for (int64_t k = 0; k < b->n && ok; k++)
+        ok = (c->out[k] = mem_array(b->g->m, (size_t)(expr_size(b->g, b->roots[k]) * length), sizeof **c->out)) != NULL;
+    return ok;
+}
+
+static peri_status make(batch *b, chunk *c, int64_t length)
+{
+    expr_id roots[BATCH_ROOTS];
+    eval_output outputs[BATCH_ROOTS];
+    expr_graph *g = b->g;
+    memcpy(roots, b->roots, sizeof roots);
+    if (length > 1) {
+        g = c->g = expr_graph_new(b->g->ctx);
+        if (g == NULL || !make_buffers(b, c, length))
+            return FAIL_NOMEM(b->g->ctx);
+        TRY(diff_batch(b->g, b->n, b->roots, length, b->varying, g, roots));
+    }
+    for (int64_t k = 0; k < b->n; k++)
+        outputs[k] = (eval_output){roots[k], (int32_t)k, 0};
+    return eval_compile(g, b->n, outputs, &c->program);
+}
+
+static peri_status program_of(batch *b, int which, chunk **out)
+{
+    chunk *c = *out = &b->chunks[which];
+    if (c->program != NULL)
+        return PERI_OK;
+    const peri_status status = make(b, c, lengths[which]);
+    if (status != PERI_OK)
+        release(b, c);
+    return status;
+}
+
+static peri_status find_longest(batch *b)
+{
+    int64_t entries;
+    if (b->longest >= 0)
+        return PERI_OK;
+    TRY(diff_batch_entries(b->g, b->n, b->roots, b->varying, &entries));
+    int longest = LENGTHS - 1;
+    while (longest > 0 && entries > CACHE / lengths[longest])
+        longest--;
+    b->longest = longest;
+    return PERI_OK;
+}
+
+/* The longest chunk that is filled, or one of which more than half is. */
+static int chunk_for(const batch *b, int64_t points)
+{
+    int which = 0;
+    while (which < b->longest && points > FEW && (points >= lengths[which + 1] || 2 * points > lengths[which + 1]))
+        which++;
+    return which;
+}
+
+/* ---- running ------------------------------------------------------------------------------------------------------------------- */
+
+/* to [cols x stride], column i of from [rows x cols] in row i; the rest of each row repeats the last point, which is as harmless as any other. */
+static void turn_in(int64_t rows, int64_t cols, const double *from, int64_t stride, double *to)
+{
+    for (int64_t first = 0; first < cols; first += TILE)
+        for (int64_t k = 0; k < stride; k++) {
+            const double *const row = from + (k < rows ? k : rows - 1) * cols;
+            for (int64_t i = first; i < first + TILE && i < cols; i++)
+                to[i * stride + k] = row[i];
+        }
+}
+
+static void turn_out(int64_t rows, int64_t cols, int64_t stride, const double *from, double *to)
+{
+    for (int64_t first = 0; first < cols; first += TILE)
+        for (int64_t k = 0; k < rows; k++)
+            for (int64_t i = first; i < first + TILE && i < cols; i++)
+                to[k * cols + i] = from[i * stride + k];
+}
+
+static peri_status run_chunk(batch *b, chunk *c, int64_t length, int64_t points, const double *const inputs[EXPR_IN_COUNT],
+                             double *const *outs)
+{
+    const double *in[EXPR_IN_COUNT];
+    for (int k = 0; k < EXPR_IN_COUNT; k++) {
+        in[k] = inputs[k];
+        if (is_varying(b, k) && inputs[k] != NULL) {
+            turn_in(points, entries_of(b, k), inputs[k], length, c->in[k]);
+            in[k] = c->in[k];
+        }
+    }
+    TRY(eval_run(c->program, in, c->out));
+    for (int64_t k = 0; k < b->n; k++)
+        turn_out(points, expr_size(b->g, b->roots[k]), length, c->out[k], outs[k]);
+    return PERI_OK;
+}
+
+static peri_status run_single(batch *b, const double *const inputs[EXPR_IN_COUNT], double *const *outs)
+{
+    chunk *c;
+    TRY(program_of(b, 0, &c));
+    const peri_status status = eval_run(c->program, inputs, outs);
+    for (int64_t k = 0; k < b->n && status == PERI_E_DOMAIN; k++)
+        for (int64_t i = 0; i < expr_size(b->g, b->roots[k]); i++)
+            outs[k][i] = NAN;
+    return status == PERI_E_DOMAIN ? PERI_OK : status;
+}
+
+static void advance(const batch *b, int64_t points, const double **inputs, double **outs)
+{
+    for (int k = 0; k < EXPR_IN_COUNT; k++)
+        if (is_varying(b, k) && inputs[k] != NULL)
+            inputs[k] += points * entries_of(b, k);
+    for (int64_t k = 0; k < b->n; k++)
+        outs[k] += points * expr_size(b->g, b->roots[k]);
+}
+
+static peri_status run_singles(batch *b, int64_t points, const double *const inputs[EXPR_IN_COUNT], double *const *outs)
+{
+    const double *in[EXPR_IN_COUNT];
+    double *out[BATCH_ROOTS];
+    memcpy(in, inputs, sizeof in);
+    memcpy(out, outs, (size_t)b->n * sizeof *out);
+    for (int64_t k = 0; k < points; k++) {
+        TRY(run_single(b, in, out));
+        advance(b, 1, in, out);
+    }
+    return PERI_OK;
+}
+
+peri_status batch_run(batch *b, int64_t points, const double *const inputs[EXPR_IN_COUNT], double *const *outs)
+{
+    const double *in[EXPR_IN_COUNT];
+    double *out[BATCH_ROOTS];
+    memcpy(in, inputs, sizeof in);
+    memcpy(out, outs, (size_t)b->n * sizeof *out);
+    TRY(find_longest(b));
+    while (points > 0) {
+        const int which = chunk_for(b, points);
+        const int64_t now = points < lengths[which] ? points : lengths[which];
+        chunk *c;
+        TRY(program_of(b, which, &c));
+        peri_status status = which == 0 ? run_single(b, in, out) : run_chunk(b, c, lengths[which], now, in, out);
+        if (status == PERI_E_DOMAIN)
+            status = run_singles(b, now, in, out);
+        TRY(status);
+        advance(b, now, in, out);
+        points -= now;
+    }
+    return PERI_OK;
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* copy.c - a node of one graph made again in another, on arguments that are there already. */
+#include "expr/graph.h"
+
+static peri_status copy_const(const expr_graph *from, const expr_node *node, expr_graph *to, expr_id *out)
+{
+    if (node->rows == 1 && node->cols == 1)
+        return expr_number(to, node->value, out);
+    const expr_const *c = &from->consts.at[node->ref];
+    if (c->col == NULL)
+        return expr_dense(to, c->rows, c->cols, c->data, out);
+    int64_t *start = mem_array(to->m, (size_t)c->rows + 1, sizeof *start);
+    int64_t *col = mem_array(to->m, (size_t)c->nnz, sizeof *col);
+    peri_status status = start != NULL && col != NULL ? PERI_OK : FAIL_NOMEM(to->ctx);
+    for (int64_t i = 0; i <= c->rows && status == PERI_OK; i++)
+        start[i] = c->row_start[i];
+    for (int64_t k = 0; k < c->nnz && status == PERI_OK; k++)
+        col[k] = c->col[k];
+    if (status == PERI_OK)
+        status = expr_sparse(to, c->rows, c->cols, c->nnz, start, col, c->data, out);
+    mem_array_free(to->m, start);
+    mem_array_free(to->m, col);
+    return status;
+}
+
+static peri_status copy_scatter(const expr_graph *from, const expr_node *node, const expr_id *args, expr_graph *to, expr_id *out)
+{
+    const int32_t n = node->many.n;
+    const int32_t **lists = mem_array(to->m, (size_t)n, sizeof *lists);
+    if (lists == NULL)
+        return FAIL_NOMEM(to->ctx);
+    for (int32_t k = 0; k < n; k++)
+        lists[k] = from->lists.at[from->args.at[node->many.list + n + k]].at;
+    const peri_status status = expr_scatter_sum(to, node->rows, node->cols, n, args, lists, out);
+    mem_array_free(to->m, lists);
+    return status;
+}
+
+static peri_status copy_call(const expr_graph *from, const expr_node *node, expr_id arg, expr_graph *to, expr_id *out)
+{
+    TRY(expr_call(to, &from->calls.at[node->ref], arg, out));
+    return node->op == PERI_OP_CALLGRAD ? expr_callgrad(to, *out, out) : PERI_OK;
+}
+
+peri_status expr_copy(const expr_graph *from, expr_id e, const expr_id *args, expr_graph *to, expr_id *out)
+{
+    const expr_node *node = expr_at(from, e);
+    const expr_id *list;
+    switch (node->op) {
+    case PERI_OP_CONST:
+        return copy_const(from, node, to, out);
+    case PERI_OP_INPUT:
+        return expr_input(to, node->class_, node->ref, node->rows, node->cols, out);
+    case PERI_OP_GATHER:
+        if (node->flags & EXPR_AFFINE)
+            return expr_gather_affine(to, args[0], node->rows, node->cols, node->first, node->stride, out);
+        return expr_gather_list(to, args[0], node->rows, node->cols, from->lists.at[node->index].n, from->lists.at[node->index].at, out);
+    case PERI_OP_SCATTER:
+        return copy_scatter(from, node, args, to, out);
+    case PERI_OP_STACK:
+        return expr_stack(to, node->many.n, args, out);
+    case PERI_OP_MARK:
+        return expr_mark(to, args[0], from->names.at[node->ref], out);
+    case PERI_OP_CALL:
+    case PERI_OP_CALLGRAD:
+        return copy_call(from, node, args[0], to, out);
+    default:
+        return expr_op(to, (peri_op)node->op, expr_args(from, e, &list), args, out);
+    }
+}

@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Evaluation at many points against as many evaluations at one: random expressions over every operation and shape, gradients, the view's
+ * functions with undefined points, values of expressions with variables and parameters set; and failures of memory at every place.
+ */
+#include "diff/batch.h"
+#include "diff/diff.h"
+#include "oracle/nlp.h"
+#include "tap/tap.h"
+#include "unit/random_graph.h"
+#include "unit/text_model.h"
+
+enum { GRAPHS = 40, STEPS = 120, N = 28, MOST = 300 };
+
+/* ---- random graphs ------------------------------------------------------------------------------------------------------------- */
+
+/* The largest error relative to the values; entries that are not finite must agree in that. */
+static double largest_error(int64_t n, const double *got, const double *want)
+{
+    double worst = 0;
+    for (int64_t k = 0; k < n; k++) {
+        if (!isfinite(want[k]) && !isfinite(got[k]))
+            continue;
+        const double error = fabs(got[k] - want[k]) / (1 + fabs(want[k]));
+        if (!(error <= worst))
+            worst = isnan(error) ? INFINITY : error;
+    }
+    return worst;
+}
+
+static bool check_node(expr_graph *g, expr_id e, int64_t points, const double *x, double *worst)
+{
+    const int64_t size = expr_size(g, e);
+    double *got = calloc((size_t)(points * size), sizeof *got), *want = calloc((size_t)size, sizeof *want);
+    batch *b = batch_new(g, 1, &e, 1u << EXPR_IN_X);
+    const double *inputs[EXPR_IN_COUNT] = {[EXPR_IN_X] = x};
+    bool good = b != NULL && batch_run(b, points, inputs, &got) == PERI_OK;
+    for (int64_t k = 0; k < points && good; k++) {
+        inputs[EXPR_IN_X] = x + k * N;
+        good = expr_interpret(g, 1, &e, inputs, &want) == PERI_OK;
+        const double error = largest_error(size, got + k * size, want);
+        *worst = error > *worst ? error : *worst;
+    }
+    batch_free(b);
+    free(got);
+    free(want);
+    return good;
+}
+
+static bool check_graph(peri_context *ctx, uint64_t seed, int64_t points, double *worst, double *worst_gradient)
+{
+    random_graph r;
+    expr_id root, whole, one, gradient;
+    double x[MOST * N], value, start[N];
+    bool good = random_graph_make(&r, ctx, seed, STEPS);
+    expr_graph *g = r.m->g;
+    int at = 0;
+    for (int k = 0; k < r.n_vars; k++)
+        for (int i = 0; i < r.item[k].rows * r.item[k].cols; i++)
+            start[at++] = r.item[k].value[i];
+    for (int64_t k = 0; k < points * N; k++)
+        x[k] = start[k % N] + random_number(&r, -0.05, 0.05);
+    for (int k = r.n - 1; k >= 0 && good; k -= 3)
+        good = check_node(g, r.item[k].e, points, x, worst);
+    good = good && random_graph_root(&r, false, &root, &value) && expr_input(g, EXPR_IN_X, 0, N, 1, &whole) == PERI_OK &&
+           expr_number(g, 1, &one) == PERI_OK && diff_adjoint(g, 1, &root, &one, 1, &whole, &gradient) == PERI_OK &&
+           check_node(g, gradient, points, x, worst_gradient);
+    if (!good)
+        diag("graph %d: %s", (int)seed, peri_error(ctx));
+    random_graph_free(&r);
+    return good;
+}
+
+static void test_random(peri_context *ctx)
+{
+    static const int64_t points[] = {2, 5, 16, 41, 64, 100, 17, 300};
+    double worst = 0, gradients = 0;
+    bool all = true;
+    for (int k = 0; k < GRAPHS; k++) {
+        double one = 0, gradient = 0;
+        all = check_graph(ctx, 700 + (uint64_t)k, points[k % 8], &one, &gradient) && all;
+        if (one > 1e-12 || gradient > 1e-9)
+            diag("graph %d at %d points: %g, gradient %g", 700 + k, (int)points[k % 8], one, gradient);
+        worst = one > worst ? one : worst;
+        gradients = gradient > gradients ? gradient : gradients;
+    }
+    ok(all, "%d random graphs are evaluated at many points", (int)GRAPHS);
+    ok(worst <= 1e-12, "with the values of single evaluations: %.1e", worst); /* sums in another order */
+    ok(gradients <= 1e-9, "and their gradients: %.1e", gradients); /* of deep chains, up to some thousands in size */
+}
+
+/* ---- the view -------------------------------------------------------------------------------------------------------------------- */
+
+static void test_view(peri_context *ctx)
+{
+    enum { POINTS = 90 };
+    double x[2 * POINTS], f[POINTS], g[2 * POINTS], c[2 * POINTS], one, gradient[2], rows[2];
+    nlp *p;
+    text_model t = text_new(ctx, 2, (double[]){1, 1});
+    text_minimize(&t, "log(x1)*x2+x2^2");
+    text_constrain(&t, "first", -1, "x1+sqrt(x2)", 4);
+    text_constrain(&t, "second", -1, "x1*x2", 4);
+    for (int k = 0; k < POINTS; k++) {
+        x[2 * k] = k % 7 == 3 ? -0.5 : 0.3 + 0.02 * k; /* log: undefined */
+        x[2 * k + 1] = k % 11 == 5 ? -1 : 2 - 0.01 * k;
+    }
+    ok(nlp_of(t.m, &p) == PERI_OK && nlp_f_batch(p, POINTS, x, f) == PERI_OK, "values at %d points", (int)POINTS);
+    is_int(p->count.objective, POINTS, "as many evaluations are counted");
+    bool good = true;
+    for (int k = 0; k < POINTS; k++) {
+        const peri_status status = nlp_f(p, x + 2 * k, &one);
+        good = good && (status == PERI_OK ? fabs(f[k] - one) <= 1e-14 * fabs(one) : status == PERI_E_DOMAIN && isnan(f[k]));
+    }
+    ok(good && isnan(f[3]) && isfinite(f[4]), "undefined points are NaN, the others as one by one");
+    ok(nlp_fg_batch(p, POINTS, x, f, g) == PERI_OK, "gradients");
+    good = true;
+    for (int k = 0; k < POINTS; k++) {
+        const peri_status status = nlp_fg(p, x + 2 * k, &one, gradient);
+        good = good && (status == PERI_OK ? largest_error(2, g + 2 * k, gradient) < 1e-14 : isnan(f[k]));
+    }
+    ok(good, "as one by one");
+    ok(nlp_c_batch(p, POINTS, x, c) == PERI_OK, "constraints");
+    good = true;
+    for (int k = 0; k < POINTS; k++) {
+        const peri_status status = nlp_c(p, x + 2 * k, rows);
+        good = good && (status == PERI_OK ? largest_error(2, c + 2 * k, rows) < 1e-14 : isnan(c[2 * k]) && isfinite(c[2 * k + 1]));
+    }
+    ok(good, "as one by one, NaN where one is undefined");
+    ok(nlp_f_batch(p, 0, x, f) == PERI_OK, "no points are none");
+    peri_model_free(t.m);
+}
+
+/* A function that is undefined for negative arguments, and calls itself undefined there. */
+static int root_value(void *ud, int64_t n, const double *x, double *f)
+{
+    (void)ud, (void)n;
+    if (x[0] < 0)
+        return 1;
+    *f = sqrt(x[0]);
+    return 0;
+}
+
+static void test_undefined_call(peri_context *ctx)
+{
+    enum { POINTS = 40 };
+    const peri_function fn = {"root", NULL, root_value, NULL};
+    peri_model *m = peri_model_new(ctx, "call");
+    peri_expr x, f;
+    double at[POINTS], out[POINTS];
+    const double *values[1] = {at};
+    for (int k = 0; k < POINTS; k++)
+        at[k] = k % 9 == 4 ? -1 : k;
+    ok(peri_model_var(m, "x", 1, 1, &x) == PERI_OK && peri_expr_call(m, &fn, x, &f) == PERI_OK, "a foreign function");
+    ok(peri_expr_value_batch(m, f, POINTS, 1, &x, values, out) == PERI_OK, "is evaluated at many points");
+    bool good = true;
+    for (int k = 0; k < POINTS; k++)
+        good = good && (at[k] < 0 ? isnan(out[k]) : out[k] == sqrt(at[k])); /* one rounding, the same one */
+    ok(good, "its undefined points are NaN and spoil no others");
+    peri_model_free(m);
+}
+
+/* ---- values of expressions -------------------------------------------------------------------------------------------------------- */
+
+static void test_values(peri_context *ctx)
+{
+    enum { POINTS = 2500 }; /* more than are put together at a time */
+    static double x[3 * POINTS], p[POINTS], out[3 * POINTS];
+    peri_model *m = peri_model_new(ctx, "values");
+    peri_expr v, w, par, e;
+    bool good = peri_model_var(m, "v", 3, 1, &v) == PERI_OK && peri_model_var(m, "w", 1, 1, &w) == PERI_OK &&
+                peri_model_param(m, "p", 1, 1, 1, (double[]){5}, &par) == PERI_OK &&
+                peri_model_set_start(m, w, 1, (double[]){0.25}) == PERI_OK;
+    good = good && peri_expr_op(m, PERI_OP_MUL, 2, (peri_expr[]){v, par}, &e) == PERI_OK &&
+           peri_expr_op(m, PERI_OP_ADD, 2, (peri_expr[]){e, w}, &e) == PERI_OK;
+    for (int k = 0; k < 3 * POINTS; k++)
+        x[k] = 0.01 * k;
+    for (int k = 0; k < POINTS; k++)
+        p[k] = 1 + k % 5;
+    ok(good && peri_expr_value_batch(m, e, POINTS, 1, &v, (const double *const[]){x}, out) == PERI_OK, "a variable set");
+    good = true;
+    for (int k = 0; k < 3 * POINTS; k++)
+        good = good && fabs(out[k] - (x[k] * 5 + 0.25)) < 1e-13 * (1 + x[k]);
+    ok(good, "parameter and other variable as they are");
+    const peri_status status = peri_model_set_param(m, par, 1, (double[]){-2});
+    ok(status == PERI_OK && peri_expr_value_batch(m, e, POINTS, 1, &v, (const double *const[]){x}, out) == PERI_OK &&
+           fabs(out[7] - (x[7] * -2 + 0.25)) < 1e-14,
+       "a parameter's new value");
+    ok(peri_expr_value_batch(m, e, POINTS, 2, (peri_expr[]){v, par}, (const double *const[]){x, p}, out) == PERI_OK, "both set");
+    good = true;
+    for (int k = 0; k < 3 * POINTS; k++)
+        good = good && fabs(out[k] - (x[k] * p[k / 3] + 0.25)) < 1e-13 * (1 + x[k] * 5);
+    ok(good, "point by point");
+    ok(peri_expr_value_batch(m, e, 4, 1, &e, (const double *const[]){x}, out) == PERI_E_ARGUMENT, "only variables and parameters can be set");
+    has_text(peri_error(ctx), "neither a variable nor a parameter", "says why");
+    peri_model_free(m);
+}
+
+/* Every allocation fails once: an error, no leak, and the next call works. */
+static void test_faults(peri_context *ctx)
+{
+    enum { POINTS = 70 };
+    double x[2 * POINTS], f[POINTS], g[2 * POINTS];
+    int64_t failures = 0;
+    bool good = true;
+    for (int k = 0; k < 2 * POINTS; k++)
+        x[k] = 1 + 0.01 * k;
+    text_model t = text_new(ctx, 2, (double[]){1, 1});
+    text_minimize(&t, "exp(x1)*x2+x2^3");
+    for (int64_t k = 1; good; k++) {
+        nlp *p;
+        if (nlp_of(t.m, &p) != PERI_OK) {
+            good = false;
+            break;
+        }
+        peri_memory_fail_at(ctx, k, false);
+        const peri_status status = nlp_fg_batch(p, POINTS, x, f, g);
+        peri_memory_fail_at(ctx, 0, false);
+        if (status == PERI_OK)
+            break;
+        failures++;
+        good = status == PERI_E_NOMEM && nlp_fg_batch(p, POINTS, x, f, g) == PERI_OK && isfinite(f[POINTS - 1]);
+        nlp_free(p);
+        t.m->nlp = NULL;
+    }
+    ok(good && failures > 20, "memory fails at %d places, and the next call works", (int)failures);
+    peri_model_free(t.m);
+}
+
+int main(void)
+{
+    size_t used, peak;
+    int64_t before, after;
+    plan_later();
+    peri_context *ctx = peri_context_new(NULL);
+    peri_memory(ctx, &used, &peak, &before);
+    test_random(ctx);
+    test_view(ctx);
+    test_undefined_call(ctx);
+    test_values(ctx);
+    test_faults(ctx);
+    peri_memory(ctx, &used, &peak, &after);
+    is_int(after, before, "no memory is left behind");
+    peri_context_free(ctx);
+    return tap_done();
+}
