@@ -180,6 +180,92 @@ static int l_value(lua_State *L)
     return fill_value(L, &e, n, vars, (const double *const *)values);
 }
 
+/* ---- values at many points ---------------------------------------------------------------------------------------- */
+
+typedef struct {
+    peri_expr node;
+    int64_t size, given; /* entries of the variable, and numbers given */
+    const double *from;
+} setting;
+
+/* The settings of the table at 2; their numbers stay on the stack. */
+static setting *read_settings(lua_State *L, const operand *e, int64_t n)
+{
+    operand var;
+    setting *s = temporary(L, (size_t)n, sizeof *s);
+    lua_createtable(L, (int)(2 * n), 0); /* keeps the numbers while they are borrowed */
+    const int keep = lua_gettop(L);
+    int64_t k = 0;
+    lua_pushnil(L);
+    while (k < n && lua_next(L, 2)) {
+        const int at = lua_gettop(L);
+        int64_t rows, cols;
+        lua_pushvalue(L, at - 1);
+        check_expr(L, at + 1, "values", &var);
+        if (var.model != e->model)
+            dsl_raise(L, "values: all expressions must be of model \"%s\"", e->model->name);
+        s[k].from = read_numbers(L, at, "values", &rows, &cols);
+        s[k].node = var.node;
+        s[k].size = var.rows * var.cols;
+        s[k].given = rows * cols;
+        while (lua_gettop(L) > at + 1)
+            lua_rawseti(L, keep, (lua_Integer)lua_rawlen(L, keep) + 1);
+        lua_settop(L, at - 1);
+        k++;
+    }
+    return s;
+}
+
+/* How many points the settings are for: numbers for all of them, for one, or one number for all entries. */
+static int64_t count_points(lua_State *L, int64_t n, const setting *s)
+{
+    int64_t points = 1;
+    for (int64_t k = 0; k < n; k++)
+        if (s[k].given > s[k].size && s[k].given % s[k].size == 0 && s[k].given / s[k].size > points)
+            points = s[k].given / s[k].size;
+    for (int64_t k = 0; k < n; k++)
+        if (s[k].given != 1 && s[k].given != s[k].size && s[k].given != points * s[k].size)
+            dsl_raise(L, "values: %lld numbers for a variable of %lld entries at %lld points", (long long)s[k].given,
+                      (long long)s[k].size, (long long)points);
+    return points;
+}
+
+static const double *at_all_points(lua_State *L, const setting *s, int64_t points)
+{
+    if (s->given == points * s->size)
+        return s->from;
+    double *all = temporary(L, (size_t)(points * s->size), sizeof *all);
+    for (int64_t k = 0; k < points * s->size; k++)
+        all[k] = s->from[s->given == 1 ? 0 : k % s->size];
+    return all;
+}
+
+static int l_values(lua_State *L)
+{
+    operand e;
+    dsl_call call;
+    lua_settop(L, 2);
+    pending_check(L);
+    check_expr(L, 1, "values", &e);
+    check_table(L, 2, "values");
+    const int64_t n = count_pairs(L, 2);
+    luaL_checkstack(L, (int)n + 20, "values");
+    peri_expr *vars = temporary(L, (size_t)n, sizeof *vars);
+    const double **values = temporary(L, (size_t)n, sizeof *values);
+    const setting *s = read_settings(L, &e, n);
+    const int64_t points = count_points(L, n, s);
+    for (int64_t k = 0; k < n; k++) {
+        vars[k] = s[k].node;
+        values[k] = at_all_points(L, &s[k], points);
+    }
+    dsl_array *out = array_new(L, points, e.rows * e.cols);
+    peri_model *m = model_or_scratch(L, e.model);
+    call_enter(&call, L, e.model, 0);
+    call_finish(L, &call, peri_expr_value_batch(m, e.node, points, n, vars, values, out->data));
+    return 1;
+}
+
 const luaL_Reg derive_functions[] = {{"grad", l_grad},       {"jacobian", l_jacobian},
                                      {"hessian", l_hessian}, {"substitute", l_substitute},
-                                     {"value", l_value},     {NULL, NULL}};
+                                     {"value", l_value},     {"values", l_values},
+                                     {NULL, NULL}};

@@ -903,6 +903,22 @@ function expr:value(at) end
 ---@return number|perigee.array
 function array:value(at) end
 
+---values at many points at once: each row of what is given is a point; a single point given counts for all
+---@param e perigee.value
+---@param at table<perigee.expr, number|number[]|perigee.array>
+---@return perigee.array
+function peri.values(e, at) end
+
+---values at many points at once: each row of what is given is a point; a single point given counts for all
+---@param at table<perigee.expr, number|number[]|perigee.array>
+---@return perigee.array
+function expr:values(at) end
+
+---values at many points at once: each row of what is given is a point; a single point given counts for all
+---@param at table<perigee.expr, number|number[]|perigee.array>
+---@return perigee.array
+function array:values(at) end
+
 ---New data for a parameter, between solves.
 ---@param value number|number[]|perigee.array
 function expr:set(value) end

@@ -188,27 +188,48 @@ static peri_status batch_gather(batcher *b, expr_id e, expr_id *out)
     return gather_entries(b, source, size_of(b, e), entry_gathered, node, out);
 }
 
+/* The arguments of a scatter, and where their entries go; a stack's parts are arguments of their own, so that none has to be stored on its way. */
+typedef struct {
+    arena data;
+    VEC(expr_id) args;
+    VEC(const int32_t *) lists;
+} scattered;
+
+static peri_status add_scattered(batcher *b, scattered *s, expr_id arg, const int32_t *at)
+{
+    const int64_t K = b->points, n = size_of(b, arg);
+    const expr_id *parts;
+    if (b->varies[arg] && expr_at(b->from, arg)->op == PERI_OP_STACK) {
+        const int32_t n_parts = expr_args(b->from, arg, &parts);
+        for (int32_t k = 0; k < n_parts; at += size_of(b, parts[k]), k++)
+            TRY(add_scattered(b, s, parts[k], at));
+        return PERI_OK;
+    }
+    int32_t *list = arena_array(&s->data, (size_t)(n * K), sizeof *list);
+    expr_id image;
+    if (list == NULL)
+        return FAIL_NOMEM(b->to->ctx);
+    for (int64_t i = 0; i < n * K; i++)
+        list[i] = (int32_t)(at[i / K] * K + i % K);
+    TRY(full_image(b, arg, &image));
+    return vec_push(b->to->m, &s->args, image) && vec_push(b->to->m, &s->lists, list) ? PERI_OK : FAIL_NOMEM(b->to->ctx);
+}
+
 static peri_status batch_scatter(batcher *b, expr_id e, expr_id *out)
 {
     const expr_graph *from = b->from;
     const expr_node *node = expr_at(from, e);
-    const int32_t n = node->many.n;
-    const int64_t K = b->points;
-    arena data;
-    arena_init(&data, b->to->m);
-    expr_id *args = arena_array(&data, (size_t)n, sizeof *args);
-    int32_t **lists = arena_array(&data, (size_t)n, sizeof *lists);
-    peri_status status = args != NULL && lists != NULL && size_of(b, e) <= INT32_MAX / K ? PERI_OK : FAIL_NOMEM(b->to->ctx);
-    for (int32_t a = 0; a < n && status == PERI_OK; a++) {
-        const expr_list *list = &from->lists.at[from->args.at[node->many.list + n + a]];
-        lists[a] = arena_array(&data, (size_t)(list->n * K), sizeof **lists);
-        status = lists[a] != NULL ? full_image(b, from->args.at[node->many.list + a], &args[a]) : FAIL_NOMEM(b->to->ctx);
-        for (int64_t i = 0; i < list->n * K && status == PERI_OK; i++)
-            lists[a][i] = (int32_t)(list->at[i / K] * K + i % K);
-    }
+    const expr_id *args = from->args.at + node->many.list;
+    scattered s = {.args = {NULL, 0, 0}};
+    peri_status status = PERI_OK;
+    arena_init(&s.data, b->to->m);
+    for (int32_t a = 0; a < node->many.n && status == PERI_OK; a++)
+        status = add_scattered(b, &s, args[a], from->lists.at[args[node->many.n + a]].at);
     if (status == PERI_OK)
-        status = expr_scatter_sum(b->to, size_of(b, e) * K, 1, n, args, (const int32_t *const *)lists, out);
-    arena_release(&data);
+        status = expr_scatter_sum(b->to, size_of(b, e) * b->points, 1, s.args.n, s.args.at, s.lists.at, out);
+    vec_free(b->to->m, &s.args);
+    vec_free(b->to->m, &s.lists);
+    arena_release(&s.data);
     return status;
 }
 

@@ -12,7 +12,7 @@
 static const int64_t lengths[] = {1, 16, 64, 256};
 enum {
     LENGTHS = sizeof lengths / sizeof lengths[0],
-    CACHE = 1 << 15,       /* numbers that a chunk should not exceed */
+    CACHE = 1 << 17,       /* numbers that a chunk should not exceed, of which most are never stored */
     FEW = 3,               /* points that are done one by one */
     TILE = 16              /* of the transpositions */
 };

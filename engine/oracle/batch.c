@@ -48,8 +48,9 @@ peri_status nlp_fg_batch(nlp *p, int64_t points, const double *x, double *f, dou
     double *const outs[2] = {f, g};
     TRY(run(p, NLP_BATCH_FG, points, x, outs, &p->count.gradient, &p->seconds.gradient));
     p->count.objective += points;
+    const bool all = nlp_is_finite(points * p->n, g); /* usually: then no row has to be looked at by itself */
     for (int64_t k = 0; k < points; k++)
-        if (!isfinite(f[k]) || !nlp_is_finite(p->n, g + k * p->n))
+        if (!isfinite(f[k]) || (!all && !nlp_is_finite(p->n, g + k * p->n)))
             f[k] = NAN;
     return PERI_OK;
 }

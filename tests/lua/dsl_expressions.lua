@@ -352,4 +352,23 @@ do -- more than Lua's own stack holds
   t.raises(function() return peri.stack(list) end, 'stack: "x" (a string) is not a number', "and looks at each")
 end
 
+do -- values at many points
+  local model = peri.model "points"
+  local u, s, p = model:var("u", 3), model:var("s", { start = 2.5 }), model:param("p", 4)
+  local e, points = (p * u:exp()):sum() + s, {}
+  for k = 1, 150 do points[k] = { 0.01 * k, -0.3, 1 / k } end
+  local got = e:values { [u] = points }
+  t.ok(got:rows() == 150 and got:cols() == 1, "a row for each point")
+  local worst = 0
+  for k = 1, 150 do worst = math.max(worst, math.abs(got[k] / e:value { [u] = points[k] } - 1)) end
+  t.ok(worst < 1e-14, "the values of single evaluations")
+  local both = e:values { [u] = points, [s] = 7 }
+  t.is_close(both[20] - got[20], 4.5, 1e-12, 0, "a number for all points")
+  local each = (u * s):values { [u] = points, [s] = peri.linspace(1, 150, 150) }
+  t.is_close(each[20][1], 0.2 * 20, 1e-12, 0, "each its own; vectors are rows")
+  p:set(8)
+  t.is_close(e:values { [u] = points }[9], e:value { [u] = points[9] }, 1e-12, 0, "a parameter's new value")
+  t.raises(function() return e:values { [u] = { 1, 2, 3, 4 } } end, "values: 4 numbers for a variable of 3 entries at 1 points", "sizes")
+end
+
 t.done()
