@@ -39,6 +39,8 @@ engine_sources = \
 	engine/eval/blas.h \
 	engine/eval/block.h \
 	engine/eval/block_kernels.h \
+	engine/eval/block_one.c \
+	engine/eval/block_tiles.h \
 	engine/eval/block_portable.c \
 	engine/eval/block_sse2.c \
 	engine/eval/compile.c \

@@ -76,5 +76,6 @@ typedef struct {
 
 extern const eval_simd eval_portable, eval_sse2, eval_avx2, eval_avx512;
 const eval_simd *eval_simd_now(void);
+extern const eval_fn eval_one[EVAL_CODES]; /* for kernels of one instance; NULL: as for many */
 
 #endif

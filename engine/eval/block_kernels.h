@@ -10,6 +10,7 @@
  * Invariant: entries outside [start, start + n) are neither read (but inside scalars' cells) nor written.
  */
 #include "eval/block.h"
+#include "eval/block_tiles.h"
 #include <math.h>
 
 #define MASK(bit) (-(int64_t)(c->flags >> (bit) & 1))
@@ -89,15 +90,6 @@
 
 /* ---- tiles ------------------------------------------------------------------------------------------------------------- */
 
-#define DO_ADD(x, y) ((x) + (y))
-#define DO_SUB(x, y) ((x) - (y))
-#define DO_MUL(x, y) ((x) * (y))
-#define DO_RSUB(x, y) ((y) - (x))
-
-#define DO_2(o1, o2, a, b, e) DO_##o2(DO_##o1(a, b), e)
-#define DO_3(o1, o2, o3, a, b, e, f) DO_##o3(DO_2(o1, o2, a, b, e), f)
-#define DO_4(o1, o2, o3, a, b, e, f) DO_##o2(DO_##o1(a, b), DO_##o3(e, f))
-
 #define T2(o1, o2)                                                                                                     \
     static inline V do2_##o1##_##o2(V a, V b, V e)                                                                     \
     {                                                                                                                  \
@@ -117,24 +109,10 @@
     }                                                                                                                  \
     MAP(t4_##o1##_##o2##_##o3, 4, do4_##o1##_##o2##_##o3)
 
-#define T2_ALL(o1) T2(o1, ADD) T2(o1, SUB) T2(o1, MUL) T2(o1, RSUB)
-#define T3_SOME(o1, o2) T3(o1, o2, ADD) T3(o1, o2, SUB) T3(o1, o2, MUL) T3(o1, o2, RSUB)
-#define T3_ALL(o1) T3_SOME(o1, ADD) T3_SOME(o1, SUB) T3_SOME(o1, MUL) T3_SOME(o1, RSUB)
-#define T4_SOME(o1, o2) T4(o1, o2, ADD) T4(o1, o2, SUB) T4(o1, o2, MUL)
-#define T4_ALL(o1) T4_SOME(o1, ADD) T4_SOME(o1, SUB) T4_SOME(o1, MUL)
-
 MAP(t1_ADD, 2, DO_ADD)
 MAP(t1_SUB, 2, DO_SUB)
 MAP(t1_MUL, 2, DO_MUL)
-T2_ALL(ADD)
-T2_ALL(SUB)
-T2_ALL(MUL)
-T3_ALL(ADD)
-T3_ALL(SUB)
-T3_ALL(MUL)
-T4_ALL(ADD)
-T4_ALL(SUB)
-T4_ALL(MUL)
+T_ALL
 
 /* ---- elementwise --------------------------------------------------------------------------------------------------------- */
 
@@ -462,18 +440,6 @@ static void add_grid(const eval_ins *c, int64_t start, int64_t n)
 
 /* ---- the table ---------------------------------------------------------------------------------------------------------------- */
 
-#define T2_ENTRIES(k, prefix, base, o1)                                                                                \
-    [base + 4 * (k)] = prefix##_##o1##_ADD, [base + 4 * (k) + 1] = prefix##_##o1##_SUB,                                \
-    [base + 4 * (k) + 2] = prefix##_##o1##_MUL, [base + 4 * (k) + 3] = prefix##_##o1##_RSUB
-#define T3_ROW(k, l, o1, o2)                                                                                           \
-    [EVAL_T3 + 16 * (k) + 4 * (l)] = t3_##o1##_##o2##_ADD, [EVAL_T3 + 16 * (k) + 4 * (l) + 1] = t3_##o1##_##o2##_SUB,  \
-    [EVAL_T3 + 16 * (k) + 4 * (l) + 2] = t3_##o1##_##o2##_MUL, [EVAL_T3 + 16 * (k) + 4 * (l) + 3] = t3_##o1##_##o2##_RSUB
-#define T3_ENTRIES(k, o1) T3_ROW(k, 0, o1, ADD), T3_ROW(k, 1, o1, SUB), T3_ROW(k, 2, o1, MUL), T3_ROW(k, 3, o1, RSUB)
-#define T4_ROW(k, l, o1, o2)                                                                                           \
-    [EVAL_T4 + 9 * (k) + 3 * (l)] = t4_##o1##_##o2##_ADD, [EVAL_T4 + 9 * (k) + 3 * (l) + 1] = t4_##o1##_##o2##_SUB,    \
-    [EVAL_T4 + 9 * (k) + 3 * (l) + 2] = t4_##o1##_##o2##_MUL
-#define T4_ENTRIES(k, o1) T4_ROW(k, 0, o1, ADD), T4_ROW(k, 1, o1, SUB), T4_ROW(k, 2, o1, MUL)
-
 static const eval_fn functions[EVAL_CODES] = {
     [PERI_OP_NEG] = op_neg,
     [PERI_OP_ABS] = op_abs,
@@ -524,18 +490,7 @@ static const eval_fn functions[EVAL_CODES] = {
     T2_ENTRIES(0, sum2, EVAL_SUM_T2, ADD),
     T2_ENTRIES(1, sum2, EVAL_SUM_T2, SUB),
     T2_ENTRIES(2, sum2, EVAL_SUM_T2, MUL),
-    [EVAL_T1 + EVAL_ADD] = t1_ADD,
-    [EVAL_T1 + EVAL_SUB] = t1_SUB,
-    [EVAL_T1 + EVAL_MUL] = t1_MUL,
-    T2_ENTRIES(0, t2, EVAL_T2, ADD),
-    T2_ENTRIES(1, t2, EVAL_T2, SUB),
-    T2_ENTRIES(2, t2, EVAL_T2, MUL),
-    T3_ENTRIES(0, ADD),
-    T3_ENTRIES(1, SUB),
-    T3_ENTRIES(2, MUL),
-    T4_ENTRIES(0, ADD),
-    T4_ENTRIES(1, SUB),
-    T4_ENTRIES(2, MUL),
+    T_TABLE,
 };
 
 /* Lines that will be written are fetched for that: otherwise each is asked for twice. */

@@ -669,7 +669,7 @@ static peri_status finish_code(kernel *k)
         ins->code = (uint16_t)i->code;
         ins->imm = i->imm;
         ins->index = i->index;
-        ins->fn = k->c->program->simd->fn[i->code];
+        ins->fn = k->n == 1 && eval_one[i->code] != NULL ? eval_one[i->code] : k->c->program->simd->fn[i->code];
         for (int q = 0; q < 4; q++)
             TRY(finish_read(k, &i->p[q], q, ins));
         mark_same(i, ins);

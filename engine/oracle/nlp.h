@@ -40,6 +40,7 @@ typedef struct nlp {
     struct batch *batch[NLP_BATCHES];    /* the same */
     peri_evaluations count;
     peri_times seconds; /* evaluation fields and building */
+    struct nlp_pace { double seconds; int32_t untimed; } pace[NLP_PROGRAMS]; /* the call timed last; how many follow it without */
 } nlp;
 
 /* nlp_of - the model's view, made or made anew when the structure changed; bounds and classification refreshed.
