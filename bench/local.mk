@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-# bench/local.mk - benchmarks of the engine's inner parts: built by `make bench-programs` only.
+# bench/local.mk - bench/run compiles what it needs itself; here are the benchmarks of the engine's inner parts, built by
+# `make bench-programs` only.
 
 bench_programs = bench/eval_rosenbrock bench/eval_batch
 EXTRA_PROGRAMS = $(bench_programs)
 bench_eval_rosenbrock_LDADD = bench/eval_loops.o libperigee.a $(engine_libs)
 bench_eval_batch_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests
 bench_eval_batch_LDADD = libperigee.a $(engine_libs)
-EXTRA_DIST += bench/eval_loops.c bench/eval_loops.h
-EXTRA_DIST += bench/ipopt.c bench/main.lua bench/rosenbrock.c bench/run bench/spawn.c bench/startup.lua bench/stopwatch.c
+EXTRA_DIST += bench/README.md bench/along.c bench/compare.c bench/compare.h bench/eval_loops.c bench/eval_loops.h bench/families \
+	bench/family.h bench/ipopt.c bench/main.lua bench/report.lua bench/run bench/spawn.c bench/startup.lua bench/stopwatch.c
 CLEANFILES += bench/eval_loops.o $(bench_programs)
 
 # The loops that the engine is measured against get every chance.

@@ -1,160 +1,152 @@
 -- SPDX-License-Identifier: Apache-2.0
--- What bench/run measures, from inside `perigee run`. Rows are { key, label, seconds, reference seconds, name }.
+-- What bench/run measures, from inside `perigee run main.lua MODE JSON FAMILY...`: it builds each family's instances, hands them to the
+-- stopwatch plugin, prints one table and writes the same numbers as JSON. Exit status 1 where a value or a derivative is wrong.
 
 local peri = require "perigee"
+local report = dofile "bench/report.lua"
 
-local work, build = assert(os.getenv "BENCH_WORK"), assert(os.getenv "BENCH_BUILD")
-local rows = {}
+local mode, json_path = arg[1], arg[2]
+local work, families = assert(os.getenv "BENCH_WORK"), assert(os.getenv "BENCH_FAMILIES")
 
---- Add a row to the table; a ratio below 1 means faster than the reference.
-local function row(key, label, seconds, reference, name)
-  rows[#rows + 1] = { key = key, label = label, seconds = seconds, reference = reference, name = name }
+-- Ratios to hand-written C that a family of a class must reach.
+local TARGETS = {
+  polynomial = { gradient = 1.2, constraints = 1.2, jacobian = 1.3, hessian = 1.3 },
+  transcendental = { gradient = 0.5, constraints = 0.5, jacobian = 0.6, hessian = 0.6 },
+}
+local SECONDS = { full = 0.5, quick = 0.1, check = 0 } -- for each kind of evaluation
+local DIRECTIONS = { full = 3, quick = 3, check = 20 }
+
+-- ---- data for the hand-written functions ---------------------------------------------------------------------------------
+
+local function exists(path)
+  local file <close> = io.open(path)
+  return file ~= nil
 end
 
---- The number that a command prints.
-local function measure(command)
-  local pipe <close> = assert(io.popen(command .. " 2>/dev/null"))
-  return assert(tonumber(pipe:read "l"), command)
+local function numbers(value)
+  if type(value) == "number" then return { value } end
+  return type(value) == "table" and value or value:totable()
 end
 
---- Seconds of processor time for one call, the least of `repeats`, and what the last call returned.
-local function clock(repeats, fn)
-  local best, result = math.huge, nil
-  for _ = 1, repeats do
-    collectgarbage()
-    local start = os.clock()
-    result = table.pack(fn())
-    best = math.min(best, os.clock() - start)
-  end
-  return best, table.unpack(result)
-end
-
--- ---- start-up -----------------------------------------------------------------------------------------------------
-
-local function startup()
-  local lua = measure(work .. "/spawn 101 lua5.4 -e 'print(1)'")
-  local plain = "PERIGEE_PLUGIN_PATH=%s %s/spawn 101 %s/perigee run bench/startup.lua"
-  row("startup", "perigee run, Rosenbrock in two variables",
-    measure(plain:format(build .. "/plugins", work, build)), lua, "lua5.4 -e 'print(1)'")
-  row("startup_100", "  with a hundred more plugins",
-    measure(plain:format(build .. "/plugins:" .. work .. "/many", work, build)), lua, "lua5.4 -e 'print(1)'")
-end
-
--- ---- PGLib 1354pegase ---------------------------------------------------------------------------------------------
-
---- Rows of what one evaluation of a model costs.
-local function evaluations(key, m, note)
-  local s = m:solve("stopwatch", { repeats = 200 })
-  local what = { constraints = "constraints", jacobian = "Jacobian", hessian = "Hessian of the Lagrangian" }
-  for _, kind in ipairs { "constraints", "jacobian", "hessian" } do
-    row(key .. "_" .. kind, ("1354pegase: %s%s once"):format(note or "", what[kind]),
-      s.times[kind] / s.evaluations[kind])
+--- The arrays of `data` as compare.c reads them: a count, then each one's length and entries.
+local function write_data(path, data)
+  local file <close> = assert(io.open(path, "wb"))
+  file:write(string.pack("<i8", #data))
+  for _, value in ipairs(data) do
+    local list = numbers(value)
+    file:write(string.pack("<i8", #list))
+    for first = 1, #list, 128 do
+      local last = math.min(first + 127, #list)
+      file:write(string.pack("<" .. ("d"):rep(last - first + 1), table.unpack(list, first, last)))
+    end
   end
 end
 
-local function power(path)
-  local reading, case = clock(3, function() return peri.power.read(path) end)
-  local building, m = clock(3, function() return (peri.power.acopf(case)) end)
-  row("opf_read", "1354pegase: reading the file", reading)
-  row("opf_build", "1354pegase: building the model in Lua", building)
+-- ---- one instance -----------------------------------------------------------------------------------------------------------
 
-  row("opf_compile", "1354pegase: derivatives and compilation", m:solve("stopwatch", { repeats = 1 }).times.building)
-  evaluations("opf", m)
-  evaluations("opf_flows", peri.power.acopf(case, { flow_variables = true }), "flows as variables, ")
-
-  local sol = m:solve("ipm", { tolerance = 1e-6 })
-  local t = sol.times
-  local evaluation = t.objective + t.gradient + t.constraints + t.jacobian + t.hessian + t.products
-  local reference, name
-  if pcall(function()
-    local other = peri.power.acopf(case):solve("ipopt", { tolerance = 1e-6 })
-    reference, name = other.times.total, ("Ipopt, %d iterations, kkt %.0e"):format(other.evaluations.gradient,
-      other.certificate.kkt)
-  end) == false then reference, name = nil, nil end
-  row("opf_solve", ("1354pegase: ipm, %d iterations, %s, kkt %.0e"):format(sol.iterations, sol.status,
-    sol.certificate.kkt), t.total, reference, name)
-  row("opf_evaluation", "  derivative evaluation", evaluation)
-  row("opf_linear_algebra", "  factorisations and solves", t.linear_algebra)
-  row("opf_rest", "  the rest (compilation, the method itself)", t.total - evaluation - t.linear_algebra)
-  return ("1354pegase objective %.6g (published 1.2588e+06)"):format(sol.objective)
+local function target_of(family, instance, kind)
+  local of_class = TARGETS[instance.class or family.class] or {}
+  local targets = instance.targets or family.targets or of_class
+  return targets[kind]
 end
 
--- ---- a million variables ------------------------------------------------------------------------------------------
+--- Bytes the engine holds once everything that can be thrown away was.
+local function memory()
+  collectgarbage()
+  collectgarbage()
+  return (peri.debug.memory())
+end
 
-local n = 1000000
-
---- Seconds for value and gradient of the chained Rosenbrock sum as `make` writes it.
-local function rosenbrock(make)
-  local start = os.clock()
-  local m = peri.model "chained"
-  local first = {}
-  for i = 1, n do first[i] = i % 2 == 1 and -1.2 or 1 end
-  local x = m:var("x", n, { start = peri.array(first) })
-  m:minimize(make(x))
-  local built = os.clock() - start
-  local seconds = {}
-  for k = 1, 7 do
-    local s = m:solve("stopwatch", { repeats = 5 })
-    seconds[k] = s.times.gradient / s.evaluations.gradient
+local function options_of(name, instance, data)
+  local options = {
+    report = work .. "/report.lua", seconds = instance.seconds or SECONDS[mode], directions = DIRECTIONS[mode],
+    products = instance.products ~= false,
+  }
+  if mode == "check" then options.seconds = 0 end
+  local library = ("%s/%s.so"):format(work, name)
+  if exists(library) then
+    options.library, options.complex_library = library, ("%s/%s-complex.so"):format(work, name)
+    options.data = work .. "/data"
+    write_data(options.data, data or {})
   end
-  table.sort(seconds)
-  return seconds[4], built
+  return options
 end
 
-local function million()
-  local c = measure(("%s/rosenbrock %d 50"):format(work, n))
-  local mapped, built_map = rosenbrock(function(x)
-    return peri.map(n - 1, function(i) return 100 * (x[i + 1] - x[i]^2)^2 + (1 - x[i])^2 end):sum()
-  end)
-  local looped, built_loop = rosenbrock(function(x)
-    local sum = 0
-    for i = 1, n - 1 do sum = sum + 100 * (x[i + 1] - x[i]^2)^2 + (1 - x[i])^2 end
-    return sum
-  end)
-  local grouped = rosenbrock(function(x)
-    local sum = 0
-    for i = 1, n - 1 do sum = sum + (100 * (x[i + 1] - x[i]^2)^2 + (1 - x[i])^2) end
-    return sum
-  end)
-  row("rosenbrock_map", "Rosenbrock, n = 10^6, value and gradient, peri.map", mapped, c, "C, -O3 -march=native")
-  row("rosenbrock_loop", "Rosenbrock, n = 10^6, value and gradient, Lua loop", looped, c, "C, -O3 -march=native")
-  row("rosenbrock_grouped", "  with each round's two terms in parentheses", grouped, c, "C, -O3 -march=native")
-  row("rosenbrock_map_build", "  building by peri.map", built_map)
-  row("rosenbrock_loop_build", "  building by a Lua loop", built_loop)
+local function measure(name, family, instance)
+  local started = os.clock()
+  local model, data = family.build(instance)
+  local build_seconds = os.clock() - started
+  local options = options_of(name, instance, data)
+  local before = memory()
+  local compile_seconds = model:solve("stopwatch", options).times.building
+  local bytes = memory() - before
+  model:close()
+  local found = dofile(options.report)
+  found.label, found.build_seconds, found.compile_seconds, found.bytes = instance.label, build_seconds, compile_seconds, bytes
+  for _, row in ipairs(found.rows) do
+    row.target = target_of(family, instance, row.kind)
+    if row.kind == "gradient" and instance.overhead then row.overhead_target = instance.overhead end
+  end
+  return found
 end
 
--- ---- printing -----------------------------------------------------------------------------------------------------
+-- ---- all ----------------------------------------------------------------------------------------------------------------------
 
-local function seconds(s)
-  if s < 1e-3 then return ("%8.1f us"):format(1e6 * s) end
-  if s < 1 then return ("%8.2f ms"):format(1e3 * s) end
-  return ("%8.3f s "):format(s)
+--- What a family's own `rows` function works with.
+local function tools(rows)
+  local bench = { mode = mode, work = work, build = os.getenv "BENCH_BUILD" }
+
+  --- Add a line: fields key, label, seconds; reference_seconds and reference (a name), target (a ratio or, as target_seconds, a time).
+  function bench.row(fields) rows[#rows + 1] = fields end
+
+  --- The number that a command prints.
+  function bench.command(command)
+    local pipe <close> = assert(io.popen(command .. " 2>/dev/null"))
+    return assert(tonumber(pipe:read "l"), command)
+  end
+
+  --- Seconds of processor time for one call, the least of `repeats`, and what the last call returned.
+  function bench.clock(repeats, fn)
+    local best, result = math.huge, nil
+    for _ = 1, repeats do
+      collectgarbage()
+      local started = os.clock()
+      result = table.pack(fn())
+      best = math.min(best, os.clock() - started)
+    end
+    return best, table.unpack(result)
+  end
+
+  return bench
 end
 
-local function print_table()
-  for _, r in ipairs(rows) do
-    local against = r.reference and ("%8.2f x %s (%s)"):format(r.seconds / r.reference, r.name,
-      seconds(r.reference):match "^%s*(.-)%s*$") or ""
-    print(("%-62s %s  %s"):format(r.label, seconds(r.seconds), against))
+local function run_family(name)
+  local family = dofile(("%s/%s.lua"):format(families, name))
+  local result = { name = name, about = family.about, instances = {}, rows = {} }
+  if exists(("%s/%s.so"):format(work, name)) then result.reference = family.reference or "C, -O3 -march=native" end
+  report.family(result)
+  for _, instance in ipairs(family.instances and family.instances(mode) or {}) do
+    local found = measure(name, family, instance)
+    result.instances[#result.instances + 1] = found
+    report.instance(found)
+  end
+  if family.rows then
+    family.rows(tools(result.rows))
+    report.rows(result.rows)
+  end
+  return result
+end
+
+local results, failed = {}, false
+report.head(mode)
+for k = 3, #arg do
+  local ok, result = pcall(run_family, arg[k])
+  if ok then results[#results + 1] = result
+  else
+    failed = true
+    io.stderr:write(("bench/run: %s: %s\n"):format(arg[k], result))
   end
 end
-
-local function write_json(path)
-  local parts = {}
-  for k, r in ipairs(rows) do
-    local reference = r.reference and (', "reference": "%s", "reference_seconds": %.9g, "ratio": %.6g'):format(
-      r.name:gsub("[\"\\]", " "), r.reference, r.seconds / r.reference) or ""
-    parts[k] = ('  "%s": {"seconds": %.9g%s}'):format(r.key, r.seconds, reference)
-  end
-  local file <close> = assert(io.open(path, "w"))
-  file:write("{\n", table.concat(parts, ",\n"), "\n}\n")
-end
-
-startup()
-local path = "../shared/data/pglib-opf/pglib_opf_case1354_pegase.m"
-local file = io.open(path)
-local note = file and power(path) or ("1354pegase left out: no " .. path)
-million()
-print_table()
-print(note)
-if arg[1] then write_json(arg[1]) end
+failed = report.sum(results) or failed
+if mode ~= "check" then report.json(json_path, mode, results) end
+os.exit(not failed, true)

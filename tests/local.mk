@@ -123,6 +123,7 @@ EXTRA_DIST += tests/tap/tap.lua tests/bad/bad.h tests/bad/libabsent.c $(bad_plug
 
 # The command and the installation, in bash.
 shell_tests = \
+	tests/command/bench.sh \
 	tests/command/usage.sh \
 	tests/command/run.sh \
 	tests/command/solve.sh \
