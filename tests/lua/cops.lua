@@ -66,6 +66,26 @@ for _, k in ipairs { 50, 200, 350 } do
 end
 t.all_close(curvature, { curvature[1], curvature[1], curvature[1] }, 2e-3, 0, "chain: a catenary")
 
+-- ---- moved starts --------------------------------------------------------------------------------------------------------
+
+do
+  local function start(...)
+    local _, v = cops.steering(10, ...)
+    return v.x3:value():totable()
+  end
+  local plain, moved = start(), start { spread = 0.1, seed = 4 }
+  local apart, within = 0, true
+  for k = 1, 11 do
+    local d = math.abs(plain[k] - moved[k])
+    apart = math.max(apart, d)
+    within = within and d <= 0.1 * math.max(1, math.abs(plain[k]))
+  end
+  t.ok(within and apart > 0.1, "a start is moved by at most its spread")
+  t.all_close(start { spread = 0.1, seed = 4 }, moved, 0, 0, "the same seed, the same start")
+  local m = cops.steering(50, { spread = 0.1, seed = 4 })
+  t.is_close(m:solve("ipm").objective, 0.554668, 0, 2e-6, "and the same solution from there")
+end
+
 -- ---- names and sizes --------------------------------------------------------------------------------------------------
 
 t.is(#cops.names, 18, "eighteen problems")
@@ -77,5 +97,6 @@ t.is(cops.nothing, nil, "no such field")
 t.raises(cops.about, "cops: no problem is called rockt (did you mean rocket?)", "an unknown name", "rockt")
 t.raises(cops.rocket, "cops.rocket: nh is an integer from 2, not 1", "a size that is too small", 1)
 t.raises(cops.rocket, "cops.rocket: nh is an integer from 2, not 2.5", "a size that is no integer", 2.5)
+t.raises(cops.rocket, "cops.rocket: unknown option spred (did you mean spread?)", "an unknown option", 10, { spred = 1 })
 t.raises(cops.bearing, "cops.bearing: takes nx, ny, not 1 numbers", "a size is missing", 10)
 t.done()

@@ -42,8 +42,8 @@ end
 control.robot = {
   title = "robot arm", sizes = { "nh" }, smallest = 2,
   published = { { 200, objective = 9.14138 } },
-  build = function(nh)
-    local m, L = peri.model "robot", 5
+  build = function(m, nh)
+    local L = 5
     local far = 2 * pi / 3
     local rho = state(m, nh, "rho", { first = 4.5, last = 4.5, lower = 0, upper = L, start = 4.5 })
     local theta = state(m, nh, "theta", { first = 0, last = far, lower = -pi, upper = pi,
@@ -66,7 +66,7 @@ control.robot = {
     trapezoid(m, "rho_rate_equation", rho_rate, step, u_rho / L)
     trapezoid(m, "theta_rate_equation", theta_rate, step, u_theta / i_theta)
     trapezoid(m, "phi_rate_equation", phi_rate, step, u_phi / i_phi)
-    return m, { rho = rho, theta = theta, phi = phi, rho_rate = rho_rate, theta_rate = theta_rate,
+    return { rho = rho, theta = theta, phi = phi, rho_rate = rho_rate, theta_rate = theta_rate,
       phi_rate = phi_rate, u_rho = u_rho, u_theta = u_theta, u_phi = u_phi, tf = tf }
   end,
 }
@@ -80,8 +80,8 @@ control.steering = {
   title = "particle steering", sizes = { "nh" }, smallest = 2,
   published = { { 50, objective = 0.554669 }, { 100, objective = 0.554595 },
     { 200, objective = 0.554577 } },
-  build = function(nh)
-    local m, a = peri.model "steering", 100
+  build = function(m, nh)
+    local a = 100
     local u = state(m, nh, "u", { lower = -pi / 2, upper = pi / 2 })
     local x1 = state(m, nh, "x1", { first = 0 })
     local x2 = state(m, nh, "x2", { first = 0, last = 5, start = function(t) return 5 * t end })
@@ -94,7 +94,7 @@ control.steering = {
     trapezoid(m, "x2_equation", x2, step, x4)
     trapezoid(m, "x3_equation", x3, step, a * peri.cos(u))
     trapezoid(m, "x4_equation", x4, step, a * peri.sin(u))
-    return m, { u = u, x1 = x1, x2 = x2, x3 = x3, x4 = x4, tf = tf }
+    return { u = u, x1 = x1, x2 = x2, x3 = x3, x4 = x4, tf = tf }
   end,
 }
 
@@ -106,8 +106,7 @@ control.steering = {
 control.rocket = {
   title = "Goddard rocket", sizes = { "nh" }, smallest = 2,
   published = { { 100, objective = 1.01283 }, { 400, objective = 1.01283 } },
-  build = function(nh)
-    local p = peri.model "rocket"
+  build = function(p, nh)
     local h = state(p, nh, "h", { first = 1, lower = 1, start = 1 })
     local v = state(p, nh, "v", { first = 0, lower = 0, start = function(t) return t * (1 - t) end })
     local m = state(p, nh, "m", { first = 1, last = 0.6, lower = 0.6, upper = 1,
@@ -119,7 +118,7 @@ control.rocket = {
     trapezoid(p, "h_equation", h, step, v)
     trapezoid(p, "v_equation", v, step, (T - drag) / m - 1 / h ^ 2)
     trapezoid(p, "m_equation", m, step, -2 * T)
-    return p, { h = h, v = v, m = m, T = T, step = step }
+    return { h = h, v = v, m = m, T = T, step = step }
   end,
 }
 
@@ -132,8 +131,8 @@ control.rocket = {
 control.glider = {
   title = "hang glider", sizes = { "nh" }, smallest = 2,
   published = { { 100, objective = 1255.05 } },
-  build = function(nh)
-    local m, mass, gravity, half = peri.model "glider", 100, 9.81, 0.5 * 1.13 * 14
+  build = function(m, nh)
+    local mass, gravity, half = 100, 9.81, 0.5 * 1.13 * 14
     local tf = m:var("tf", nil, { lower = 0, start = 1 })
     local x = state(m, nh, "x", { first = 0, lower = 0, start = function(t) return 13.23 * t end })
     local y = state(m, nh, "y", { first = 1000, last = 900, start = function(t) return 1000 - 100 * t end })
@@ -150,7 +149,7 @@ control.glider = {
     trapezoid(m, "y_equation", y, step, vy)
     trapezoid(m, "vx_equation", vx, step, -(lift * w + drag * vx) / mass)
     trapezoid(m, "vy_equation", vy, step, (lift * vx - drag * w) / mass - gravity)
-    return m, { tf = tf, x = x, y = y, vx = vx, vy = vy, c = c }
+    return { tf = tf, x = x, y = y, vx = vx, vy = vy, c = c }
   end,
 }
 
@@ -176,8 +175,7 @@ end
 control.catmix = {
   title = "catalyst mixing", sizes = { "nh" }, smallest = 2,
   published = { { 100, objective = -0.0480556 } },
-  build = function(nh)
-    local m = peri.model "catmix"
+  build = function(m, nh)
     local u = m:var("u", { nh, 3 }, { lower = 0, upper = 1, start = 0 })
     local c = collocate(m, { nh = nh, states = 2, step = 1 / nh, first = { 1, 0 },
       start = function(_, s) return s == 1 and 1 or 0 end,
@@ -186,7 +184,7 @@ control.catmix = {
         function(x, i, j) return u[i][j] * (x(1) - 10 * x(2)) - (1 - u[i][j]) * x(2) end,
       } })
     m:minimize(c.final[1] + c.final[2] - 1)
-    return m, { u = u, v = c.v, w = c.w, x = c.x, dx = c.dx, final = c.final }
+    return { u = u, v = c.v, w = c.w, x = c.x, dx = c.dx, final = c.final }
   end,
 }
 
@@ -194,8 +192,8 @@ control.catmix = {
 -- `steering`, of higher order. The objective tends to the continuous problem's, 0.5545709, much sooner.
 control.particle = {
   title = "particle steering by collocation", sizes = { "nh" }, smallest = 2,
-  build = function(nh)
-    local m, a = peri.model "particle", 100
+  build = function(m, nh)
+    local a = 100
     local tf = m:var("tf", nil, { lower = 0, start = 1 })
     local u = m:var("u", { nh, 3 }, { lower = -pi / 2, upper = pi / 2, start = 0 })
     local c = collocate(m, { nh = nh, states = 4, step = tf / nh, first = { 0, 0, 0, 0 },
@@ -207,7 +205,7 @@ control.particle = {
         function(_, i, j) return a * peri.sin(u[i][j]) end,
       } })
     m:minimize(tf)
-    return m, { tf = tf, u = u, v = c.v, w = c.w, x = c.x, dx = c.dx, final = c.final }
+    return { tf = tf, u = u, v = c.v, w = c.w, x = c.x, dx = c.dx, final = c.final }
   end,
 }
 

@@ -41,8 +41,7 @@ end
 fitting.pinene = {
   title = "isomerization of alpha-pinene", sizes = { "nh" }, smallest = 2,
   published = { { 100, objective = 19.8721 } },
-  build = function(nh)
-    local m = peri.model "pinene"
+  build = function(m, nh)
     local p = m:var("p", 5, { lower = 0, start = 0 })
     local c = fit(m, nh, { stages = 3, first = { 100, 0, 0, 0, 0 },
       tau = { 1230, 3060, 4920, 7800, 10680, 15030, 22620, 36420 },
@@ -58,7 +57,7 @@ fitting.pinene = {
         function(x) return p[3] * x(3) end,
         function(x) return p[4] * x(3) - p[5] * x(5) end,
       } })
-    return m, { p = p, v = c.v, w = c.w, x = c.x, dx = c.dx }
+    return { p = p, v = c.v, w = c.w, x = c.x, dx = c.dx }
   end,
 }
 
@@ -83,8 +82,8 @@ local population = {
 fitting.marine = {
   title = "marine population dynamics", sizes = { "nh" }, smallest = 2,
   published = { { 100, objective = 1.97462e7 } },
-  build = function(nh)
-    local m, tau, rates = peri.model "marine", {}, {}
+  build = function(m, nh)
+    local tau, rates = {}, {}
     local g = m:var("g", 7, { lower = 0, start = 0 })
     local d = m:var("d", 8, { lower = 0, start = 0 })
     for k = 1, 21 do tau[k] = 0.5 * (k - 1) end
@@ -95,7 +94,7 @@ fitting.marine = {
       end
     end
     local c = fit(m, nh, { stages = 1, tau = tau, z = population, rates = rates })
-    return m, { g = g, d = d, v = c.v, w = c.w, x = c.x, dx = c.dx }
+    return { g = g, d = d, v = c.v, w = c.w, x = c.x, dx = c.dx }
   end,
 }
 
@@ -106,8 +105,7 @@ fitting.marine = {
 fitting.gasoil = {
   title = "catalytic cracking of gas oil", sizes = { "nh" }, smallest = 2,
   published = { { 100, objective = 5.2366e-3, digits = 5 } },
-  build = function(nh)
-    local m = peri.model "gasoil"
+  build = function(m, nh)
     local p = m:var("p", 3, { lower = 0, start = 0 })
     local c = fit(m, nh, { stages = 4, first = { 1, 0 },
       tau = { 0, 0.025, 0.05, 0.075, 0.1, 0.125, 0.15, 0.175, 0.2, 0.225, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.65,
@@ -122,7 +120,7 @@ fitting.gasoil = {
         function(x) return -(p[1] + p[3]) * x(1) ^ 2 end,
         function(x) return p[1] * x(1) ^ 2 - p[2] * x(2) end,
       } })
-    return m, { p = p, v = c.v, w = c.w, x = c.x, dx = c.dx }
+    return { p = p, v = c.v, w = c.w, x = c.x, dx = c.dx }
   end,
 }
 
@@ -136,8 +134,7 @@ fitting.gasoil = {
 fitting.methanol = {
   title = "methanol to hydrocarbons", sizes = { "nh" }, smallest = 2,
   published = { { 100, objective = 9.02229e-3 } },
-  build = function(nh)
-    local m = peri.model "methanol"
+  build = function(m, nh)
     local p = m:var("p", 5, { lower = 0, start = 1 })
     local function q(x) return (p[2] + p[5]) * x(1) + x(2) end
     local c = fit(m, nh, { stages = 3, first = { 1, 0, 0 }, start = function() return 0.001 end,
@@ -156,7 +153,7 @@ fitting.methanol = {
         function(x) return p[1] * x(1) * (p[2] * x(1) - x(2)) / q(x) + p[3] * x(1) end,
         function(x) return p[1] * x(1) * (x(2) + p[5] * x(1)) / q(x) + p[4] * x(1) end,
       } })
-    return m, { p = p, v = c.v, w = c.w, x = c.x, dx = c.dx }
+    return { p = p, v = c.v, w = c.w, x = c.x, dx = c.dx }
   end,
 }
 
@@ -168,8 +165,8 @@ fitting.methanol = {
 --   u^(s)(t_i + tau h) = sum_{k>=s} v[i][k] (tau h)^(k-s) / (k-s)! + h^(4-s) sum_j w[i][j] tau^(j+3-s) / (j+3-s)!
 fitting.channel = {
   title = "flow in a channel", sizes = { "nh" }, smallest = 2,
-  build = function(nh)
-    local m, R, h = peri.model "channel", 10, 1 / nh
+  build = function(m, nh)
+    local R, h = 10, 1 / nh
     local factorial, inf = collocation.factorial, math.huge
     local function first(i, s)
       local t = (i - 1) * h
@@ -203,7 +200,7 @@ fitting.channel = {
     m:subject_to("end_value", derivative(nh, 0, 1):eq(1))
     m:subject_to("end_slope", derivative(nh, 1, 1):eq(0))
     m:minimize(0)
-    return m, { v = v, w = w }
+    return { v = v, w = w }
   end,
 }
 

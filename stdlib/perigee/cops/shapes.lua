@@ -33,8 +33,7 @@ end
 shapes.polygon = {
   title = "largest small polygon", sizes = { "nv" }, smallest = 3,
   published = { { 6, objective = 0.674981 }, { 8, objective = 0.726868 } },
-  build = function(nv)
-    local m = peri.model "polygon"
+  build = function(m, nv)
     local last = function(value, other) return array(nv, function(i) return i == nv and value or other end) end
     local r = m:var("r", nv, { lower = 0, upper = last(0, 1),
       start = array(nv, function(i) return 4 * i * (nv + 1 - i) / (nv + 1) ^ 2 end) })
@@ -45,7 +44,7 @@ shapes.polygon = {
       peri.sin(theta:slice(2, nv) - theta:slice(1, nv - 1))):sum())
     m:subject_to("diameter", r[i] ^ 2 + r[j] ^ 2 - 2 * r[i] * r[j] * peri.cos(theta[i] - theta[j]) <= 1)
     m:subject_to("ascending", theta:slice(2, nv) - theta:slice(1, nv - 1) >= 0)
-    return m, { r = r, theta = theta }
+    return { r = r, theta = theta }
   end,
 }
 
@@ -58,8 +57,7 @@ shapes.elec = {
   title = "electrons on a sphere", sizes = { "np" }, smallest = 2,
   published = { { 25, objective = 243.813 }, { 50, objective = 1055.18 },
     { 100, objective = 4448.35 } },
-  build = function(np)
-    local m = peri.model "elec"
+  build = function(m, np)
     local theta = 2 * pi * peri.random.uniform { n = np, seed = 2 }
     local phi = pi * peri.random.uniform { n = np, seed = 3 }
     local x = m:var("x", np, { start = theta:cos() * phi:sin() })
@@ -68,7 +66,7 @@ shapes.elec = {
     local i, j = pairs_of(np)
     m:minimize(((x[i] - x[j]) ^ 2 + (y[i] - y[j]) ^ 2 + (z[i] - z[j]) ^ 2):pow(-0.5):sum())
     m:subject_to("sphere", (x ^ 2 + y ^ 2 + z ^ 2):eq(1))
-    return m, { x = x, y = y, z = z }
+    return { x = x, y = y, z = z }
   end,
 }
 
@@ -81,8 +79,7 @@ shapes.elec = {
 shapes.camshape = {
   title = "shape of a cam", sizes = { "n" }, smallest = 3,
   published = { { 100, objective = 4.28414 }, { 400, objective = 4.27569 } },
-  build = function(n)
-    local m = peri.model "camshape"
+  build = function(m, n)
     local r = m:var("r", n, { lower = 1, upper = 2, start = 1.5 })
     local d = 2 * pi / (5 * (n + 1))
     local bend, slope = 2 * math.cos(d), 1.5 * d
@@ -93,7 +90,7 @@ shapes.camshape = {
     m:subject_to("convexity_high", 2 * bend * r[n - 1] - r[n] * (r[n - 1] + 2) <= 0, bend * r[n] ^ 2 - 4 * r[n] <= 0)
     m:subject_to("curvature", peri.between(-slope, r:slice(2, n) - r:slice(1, n - 1), slope))
     m:subject_to("curvature_ends", peri.between(-slope, r[1] - 1, slope), peri.between(-slope, 2 - r[n], slope))
-    return m, { r = r }
+    return { r = r }
   end,
 }
 
@@ -105,8 +102,8 @@ shapes.camshape = {
 shapes.chain = {
   title = "hanging chain", sizes = { "nh" }, smallest = 2,
   published = { { 50, objective = 5.07226 }, { 200, objective = 5.06892 } },
-  build = function(nh)
-    local m, n = peri.model "chain", nh + 1
+  build = function(m, nh)
+    local n = nh + 1
     local height = function(i) local t = (i - 1) / nh; return 8 * t * (t / 2 - 0.25) + 1 end
     local ends = function(low, high, free)
       return array(n, function(i) return i == 1 and low or i == n and high or free end)
@@ -125,7 +122,7 @@ shapes.chain = {
       m:subject_to("x" .. k .. "_equation", (x:slice(2, n) - x:slice(1, nh) -
         0.5 / nh * (rate:slice(2, n) + rate:slice(1, nh))):eq(0))
     end
-    return m, { u = u, x1 = x1, x2 = x2, x3 = x3 }
+    return { u = u, x1 = x1, x2 = x2, x3 = x3 }
   end,
 }
 
@@ -165,15 +162,15 @@ end
 shapes.torsion = {
   title = "elastic-plastic torsion", sizes = { "nx", "ny" }, smallest = 1,
   published = { { 50, 25, objective = -0.417510 }, { 50, 50, objective = -0.418087 } },
-  build = function(nx, ny)
-    local m, c = peri.model "torsion", 5
+  build = function(m, nx, ny)
+    local c = 5
     local hx, hy = 1 / (nx + 1), 1 / (ny + 1)
     local distance = function(i, j) return math.min(i * hx, (nx + 1 - i) * hx, j * hy, (ny + 1 - j) * hy) end
     local v = surface(m, nx, ny, function(i, j) return -distance(i, j), distance(i, j) end, distance)
     local a, down, right, far = cells(v, nx, ny)
     local energy = ((down - a) ^ 2 + (far - right) ^ 2) / hx ^ 2 + ((right - a) ^ 2 + (far - down) ^ 2) / hy ^ 2
     m:minimize(hx * hy / 2 * (energy:sum() / 2 - c / 3 * (a + 2 * down + 2 * right + far):sum()))
-    return m, { v = v }
+    return { v = v }
   end,
 }
 
@@ -184,8 +181,8 @@ shapes.torsion = {
 shapes.bearing = {
   title = "journal bearing", sizes = { "nx", "ny" }, smallest = 1,
   published = { { 50, 50, objective = -0.15482, digits = 5 } },
-  build = function(nx, ny)
-    local m, b, e = peri.model "bearing", 10, 0.1
+  build = function(m, nx, ny)
+    local b, e = 10, 0.1
     local hx, hy = 2 * pi / (nx + 1), 2 * b / (ny + 1)
     local v = surface(m, nx, ny, function(i, j)
       return 0, (i == 0 or j == 0 or i == nx + 1 or j == ny + 1) and 0 or math.huge
@@ -205,7 +202,7 @@ shapes.bearing = {
     m:minimize((peri.array(lower) * (((down - a) / hx) ^ 2 + ((right - a) / hy) ^ 2)):sum() +
       (peri.array(upper) * (((far - right) / hx) ^ 2 + ((far - down) / hy) ^ 2)):sum() -
       peri.array(load):dot(v:reshape((nx + 2) * (ny + 2), 1)))
-    return m, { v = v }
+    return { v = v }
   end,
 }
 
@@ -215,8 +212,7 @@ shapes.bearing = {
 shapes.minsurf = {
   title = "minimal surface with obstacle", sizes = { "nx", "ny" }, smallest = 1,
   published = { { 50, 25, objective = 2.51948 }, { 50, 50, objective = 2.51488 } },
-  build = function(nx, ny)
-    local m = peri.model "minsurf"
+  build = function(m, nx, ny)
     local hx, hy = 1 / (nx + 1), 1 / (ny + 1)
     local arc = function(i) return 1 - (2 * i * hx - 1) ^ 2 end
     local above = function(k, h) return k >= math.floor(0.25 / h) and k <= math.ceil(0.75 / h) end
@@ -228,7 +224,7 @@ shapes.minsurf = {
     local a, down, right, far = cells(v, nx, ny)
     m:minimize(hx * hy / 2 * (peri.sqrt(1 + ((down - a) / hx) ^ 2 + ((right - a) / hy) ^ 2) +
       peri.sqrt(1 + ((far - right) / hx) ^ 2 + ((far - down) / hy) ^ 2)):sum())
-    return m, { v = v }
+    return { v = v }
   end,
 }
 
