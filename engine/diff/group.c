@@ -24,23 +24,28 @@ typedef struct {
     bool terms;          /* instances are terms of sums */
     VEC(int32_t) index;  /* [n x entries] in order of instance, then leaf */
     VEC(double) data;    /* [n x data leaves] */
-    VEC(double) factor;  /* terms: [n] */
-    VEC(int32_t) segment;/* terms: [n] which sum */
+    double factor_of_all;
+    VEC(double) factor;  /* terms: [n], empty as long as all have the same */
+    int32_t segment_of_all;
+    VEC(int32_t) segment;/* terms: [n] which sum; as factor */
     VEC(expr_id) node;   /* others: [n] the old node */
     int32_t entries, datas;
     expr_id vector;      /* the result in `to` */
+    int64_t follower;    /* the group that the instance after the last one here belonged to: a guess */
 } group;
 
 typedef struct {
     roller *r;
     mem *m;
     VEC(token) tokens;      /* of the instance at hand */
+    VEC(expr_id) origin;    /* the node that each came from; -1: not to be shared */
     VEC(int32_t) index;     /* its leaves */
     VEC(double) data;
     VEC(group *) groups;
+    int64_t last;           /* the group of the instance before */
     hash_map by_form;       /* hash -> group number; chained by trying hash + 1 */
-    VEC(struct visit { expr_id e; int32_t next; }) visits;
-    VEC(struct part { expr_id e; bool spine; double factor; }) parts;
+    VEC(struct visit { expr_id e; int32_t local[3]; int16_t next; bool swapped; }) visits; /* local: of its arguments so far */
+    VEC(struct part { expr_id e; bool spine; bool negative; }) parts;
 } grouper;
 
 static peri_status nomem(const grouper *p)
@@ -50,53 +55,39 @@ static peri_status nomem(const grouper *p)
 
 /* ---- reading one instance ---------------------------------------------------------------------------------------------------------- */
 
-static bool is_known(const roller *r, expr_id e)
+static int32_t *local_of(const roller *r, expr_id e)
 {
-    return r->stamp[e] == r->instance;
+    return roll_is_made(r, e) ? &r->made[r->slot[e]].local : &r->slot[e];
 }
 
-static bool push_token(grouper *p, expr_id e, token t)
+static bool is_known(const grouper *p, expr_id e)
 {
-    p->r->local[e] = (int32_t)p->tokens.n;
-    p->r->stamp[e] = p->r->instance;
-    return vec_push(p->m, &p->tokens, t);
+    const int32_t at = *local_of(p->r, e);
+    return at < p->origin.n && p->origin.at[at] == e;
 }
 
-/* The array of `to` that entry e of the old graph belongs to, and which of its entries it is. */
-static peri_status locate(grouper *p, expr_id e, expr_id *array, int32_t *place)
+static bool push_token(grouper *p, expr_id origin, token t)
 {
-    roller *r = p->r;
-    const expr_node *node = expr_at(r->from, e);
-    *array = r->image[e];
-    *place = r->place[e];
-    if (r->flags[e] & ROLL_SCALAR)
-        return PERI_OK;
-    *place = 0;
-    node = expr_at(r->to, r->image[e]);
-    if (node->op == PERI_OP_GATHER) {
-        *place = (int32_t)expr_gather_at(r->to, node, 0);
-        *array = node->arg[0];
-    }
-    return PERI_OK;
+    if (origin >= 0)
+        *local_of(p->r, origin) = (int32_t)p->tokens.n;
+    return vec_push(p->m, &p->origin, origin) && vec_push(p->m, &p->tokens, t);
+}
+
+/* Constants are leaves of their own wherever they stand: two that happen to be equal in one instance are not in another. */
+static bool push_constant(grouper *p, double value, bool exponent)
+{
+    const token t = {exponent ? TOKEN_EXPONENT : TOKEN_DATA, {-1, -1, -1}, exponent ? value : 0};
+    return (exponent || vec_push(p->m, &p->data, value)) && push_token(p, -1, t);
 }
 
 static peri_status push_leaf(grouper *p, expr_id e, bool exponent)
 {
     roller *r = p->r;
-    const expr_node *node = expr_at(r->from, e);
-    token t = {TOKEN_DATA, {-1, -1, -1}, 0};
-    if (node->op == PERI_OP_CONST) {
-        if (exponent) {
-            t.op = TOKEN_EXPONENT;
-            t.value = node->value;
-        } else if (!vec_push(p->m, &p->data, node->value)) {
-            return nomem(p);
-        }
-        return push_token(p, e, t) ? PERI_OK : nomem(p);
-    }
+    token t = {TOKEN_ENTRY, {-1, -1, -1}, 0};
     int32_t place;
-    t.op = TOKEN_ENTRY;
-    TRY(locate(p, e, &t.arg[0], &place));
+    if (expr_code(r->from, e) == PERI_OP_CONST)
+        return push_constant(p, expr_cell_of(r->from, e)->value, exponent) ? PERI_OK : nomem(p);
+    roll_locate(r, e, &t.arg[0], &place);
     return vec_push(p->m, &p->index, place) && push_token(p, e, t) ? PERI_OK : nomem(p);
 }
 
@@ -105,45 +96,103 @@ static bool is_inner(const roller *r, expr_id e, expr_id top)
     return (r->flags[e] & ROLL_SCALAR) && (e == top || !(r->flags[e] & ROLL_MATERIAL));
 }
 
-static peri_status finish_node(grouper *p, expr_id e)
+/* The entry that is read first below e, as far as arguments are in order. */
+static int32_t first_place(const roller *r, expr_id e)
 {
-    const expr_node *node = expr_at(p->r->from, e);
-    token t = {node->op, {-1, -1, -1}, 0};
-    for (int k = 0; k < 3 && node->arg[k] >= 0; k++)
-        t.arg[k] = p->r->local[node->arg[k]];
-    return push_token(p, e, t) ? PERI_OK : nomem(p);
+    expr_id array;
+    int32_t place = -1;
+    while (is_inner(r, e, -1))
+        e = expr_at(r->from, e)->arg[0];
+    if (expr_code(r->from, e) != PERI_OP_CONST)
+        roll_locate(r, e, &array, &place);
+    return place;
+}
+
+static uint32_t rank_of(const roller *r, expr_id e)
+{
+    if (r->flags[e] & ROLL_SCALAR)
+        return r->flags[e] & ROLL_MATERIAL ? 1u << 16 : r->shape[e];
+    return expr_code(r->from, e) == PERI_OP_CONST ? 1u << 18 : 1u << 17;
+}
+
+/* Arguments of commutative operations are taken in one order, whatever order they were written in: by form, then by what they read. */
+static bool is_swapped(const roller *r, const expr_node *node)
+{
+    if (!roll_is_commutative(node->op))
+        return false;
+    const uint32_t a = rank_of(r, node->arg[0]), b = rank_of(r, node->arg[1]);
+    if (a != b)
+        return a > b;
+    return first_place(r, node->arg[0]) > first_place(r, node->arg[1]);
+}
+
+static peri_status finish_node(grouper *p, const struct visit *v)
+{
+    token t = {expr_code(p->r->from, v->e) & ~EXPR_WIDE, {v->local[0], v->local[1], v->local[2]}, 0};
+    if (v->swapped) {
+        t.arg[0] = v->local[1];
+        t.arg[1] = v->local[0];
+    }
+    if (t.op == PERI_OP_SUB && p->tokens.at[t.arg[1]].op == TOKEN_DATA) { /* a - c is a + (-c), exactly */
+        t.op = PERI_OP_ADD;
+        p->data.at[p->data.n - 1] = -p->data.at[p->data.n - 1];
+    }
+    return push_token(p, v->e, t) ? PERI_OK : nomem(p);
+}
+
+static bool push_visit(grouper *p, expr_id e)
+{
+    const struct visit v = {e, {-1, -1, -1}, 0, is_swapped(p->r, expr_at(p->r->from, e))};
+    return vec_push(p->m, &p->visits, v);
+}
+
+/* Which argument is the k-th to be visited. */
+static int argument(const struct visit *v, int k)
+{
+    return v->swapped && k < 2 ? 1 - k : k;
+}
+
+/* One step below the visit on the top: an argument known or read, or its visit begun; or the node itself. */
+static peri_status read_on(grouper *p, expr_id top)
+{
+    const roller *r = p->r;
+    struct visit *v = &p->visits.at[p->visits.n - 1];
+    const expr_node *node = expr_at(r->from, v->e);
+    if (v->next == 3 || node->arg[v->next] < 0) {
+        TRY(finish_node(p, v));
+        if (--p->visits.n > 0) {
+            struct visit *above = &p->visits.at[p->visits.n - 1];
+            above->local[argument(above, above->next - 1)] = (int32_t)p->tokens.n - 1;
+        }
+        return PERI_OK;
+    }
+    const int k = argument(v, v->next);
+    const expr_id below = node->arg[k];
+    v->next++;
+    if (is_inner(r, below, top)) {
+        if (!is_known(p, below))
+            return push_visit(p, below) ? PERI_OK : nomem(p);
+        v->local[k] = *local_of(r, below);
+        return PERI_OK;
+    }
+    const bool constant = expr_code(r->from, below) == PERI_OP_CONST;
+    if (constant || !is_known(p, below))
+        TRY(push_leaf(p, below, node->op == PERI_OP_POW && k == 1));
+    v->local[k] = constant ? (int32_t)p->tokens.n - 1 : *local_of(r, below);
+    return PERI_OK;
 }
 
 /* Tokens of the instance with root e, in post-order, without recursion. */
 static peri_status read_instance(grouper *p, expr_id root, bool is_term)
 {
-    roller *r = p->r;
-    r->instance++;
-    p->tokens.n = p->index.n = p->data.n = p->visits.n = 0;
+    p->tokens.n = p->origin.n = p->index.n = p->data.n = p->visits.n = 0;
     const expr_id top = is_term ? -1 : root; /* a term that is material is a leaf */
-    if (!is_inner(r, root, top))
+    if (!is_inner(p->r, root, top))
         return push_leaf(p, root, false);
-    const struct visit first = {root, 0};
-    if (!vec_push(p->m, &p->visits, first))
+    if (!push_visit(p, root))
         return nomem(p);
-    while (p->visits.n > 0) {
-        struct visit *v = &p->visits.at[p->visits.n - 1];
-        const expr_node *node = expr_at(r->from, v->e);
-        if (v->next == 3 || node->arg[v->next] < 0) {
-            const expr_id e = v->e;
-            p->visits.n--;
-            TRY(finish_node(p, e));
-            continue;
-        }
-        const bool exponent = node->op == PERI_OP_POW && v->next == 1;
-        const struct visit below = {node->arg[v->next++], 0};
-        if (is_known(r, below.e))
-            continue;
-        if (!is_inner(r, below.e, top))
-            TRY(push_leaf(p, below.e, exponent));
-        else if (!vec_push(p->m, &p->visits, below))
-            return nomem(p);
-    }
+    while (p->visits.n > 0)
+        TRY(read_on(p, top));
     return PERI_OK;
 }
 
@@ -185,17 +234,31 @@ static peri_status new_form(grouper *p, bool terms, uint64_t h, group **out)
     return PERI_OK;
 }
 
-static peri_status find_form(grouper *p, bool terms, group **out)
+/* The instance's group by its form; new where there is none. */
+static peri_status look_up_form(grouper *p, bool terms, int64_t *at)
 {
-    int64_t at;
+    group *q;
     uint64_t h = form_hash(p, terms);
-    while (hash_get(&p->by_form, h, &at)) {
-        *out = p->groups.at[at];
-        if (same_form(p, *out, terms))
+    while (hash_get(&p->by_form, h, at)) {
+        if (same_form(p, p->groups.at[*at], terms))
             return PERI_OK;
         h++;
     }
-    return new_form(p, terms, h, out);
+    TRY(new_form(p, terms, h, &q));
+    *at = p->groups.n - 1;
+    return PERI_OK;
+}
+
+/* Loops repeat: what followed last time is tried first. */
+static peri_status find_form(grouper *p, bool terms, group **out)
+{
+    int64_t at = p->groups.n > 0 ? p->groups.at[p->last]->follower : 0;
+    if (p->groups.n == 0 || !same_form(p, p->groups.at[at], terms))
+        TRY(look_up_form(p, terms, &at));
+    p->groups.at[p->last]->follower = at;
+    p->last = at;
+    *out = p->groups.at[at];
+    return PERI_OK;
 }
 
 static bool append(grouper *p, group *q)
@@ -217,12 +280,46 @@ static peri_status add_plain(grouper *p, expr_id e)
     return append(p, q) && vec_push(p->m, &q->node, e) ? PERI_OK : nomem(p);
 }
 
+static bool same_bits(double a, double b)
+{
+    return memcmp(&a, &b, sizeof a) == 0;
+}
+
+/* The factor and the sum of the group's newest instance: columns only where they differ. */
+static bool append_factor(grouper *p, group *q, double factor)
+{
+    if (q->n == 1)
+        q->factor_of_all = factor;
+    if (q->factor.n == 0 && same_bits(factor, q->factor_of_all))
+        return true;
+    if (!vec_reserve(p->m, &q->factor, q->n))
+        return false;
+    while (q->factor.n < q->n - 1)
+        q->factor.at[q->factor.n++] = q->factor_of_all;
+    q->factor.at[q->factor.n++] = factor;
+    return true;
+}
+
+static bool append_segment(grouper *p, group *q, int32_t segment)
+{
+    if (q->n == 1)
+        q->segment_of_all = segment;
+    if (q->segment.n == 0 && segment == q->segment_of_all)
+        return true;
+    if (!vec_reserve(p->m, &q->segment, q->n))
+        return false;
+    while (q->segment.n < q->n - 1)
+        q->segment.at[q->segment.n++] = q->segment_of_all;
+    q->segment.at[q->segment.n++] = segment;
+    return true;
+}
+
 static peri_status add_term(grouper *p, expr_id e, double factor, int32_t segment)
 {
     group *q;
     TRY(read_instance(p, e, true));
     TRY(find_form(p, true, &q));
-    return append(p, q) && vec_push(p->m, &q->factor, factor) && vec_push(p->m, &q->segment, segment) ? PERI_OK : nomem(p);
+    return append(p, q) && append_factor(p, q, factor) && append_segment(p, q, segment) ? PERI_OK : nomem(p);
 }
 
 /* c t and t c with a constant c: the factor goes outside. */
@@ -259,35 +356,66 @@ static bool is_split(const roller *r, const struct part *top, expr_id head)
     return top->spine && (r->flags[top->e] & (ROLL_SCALAR | ROLL_MATERIAL)) == ROLL_SCALAR && roll_is_sum(op);
 }
 
-/* The terms of the long sum that ends at `head`. */
+/* The two sides of a sum, the shorter one on the top. */
+static bool push_sides(grouper *p, const struct part *top, const expr_node *node)
+{
+    const int32_t n0 = terms_of(p->r, node->arg[0]), n1 = node->arg[1] >= 0 ? terms_of(p->r, node->arg[1]) : 0;
+    const struct part a = {node->arg[0], n0 > n1, node->op == PERI_OP_NEG ? !top->negative : top->negative};
+    const struct part b = {node->arg[1], n1 > n0, node->op == PERI_OP_SUB ? !top->negative : top->negative};
+    if (node->arg[1] < 0)
+        return vec_push(p->m, &p->parts, a);
+    return n1 > n0 ? vec_push(p->m, &p->parts, b) && vec_push(p->m, &p->parts, a) : vec_push(p->m, &p->parts, a) && vec_push(p->m, &p->parts, b);
+}
+
+/* The terms of the long sum that ends at `head`, the last one first: so that a chain of any length needs no room to be walked. */
 static peri_status add_sum(grouper *p, expr_id head, int32_t segment, double *constant)
 {
-    roller *r = p->r;
-    const struct part first = {head, true, 1};
+    const roller *r = p->r;
+    const struct part first = {head, true, false};
     p->parts.n = 0;
     if (!vec_push(p->m, &p->parts, first))
         return nomem(p);
     while (p->parts.n > 0) {
         struct part top = p->parts.at[--p->parts.n];
-        const expr_node *node = expr_at(r->from, top.e);
         if (is_split(r, &top, head)) {
-            const int32_t n0 = terms_of(r, node->arg[0]), n1 = node->arg[1] >= 0 ? terms_of(r, node->arg[1]) : 0;
-            const struct part a = {node->arg[0], n0 > n1, node->op == PERI_OP_NEG ? -top.factor : top.factor};
-            const struct part b = {node->arg[1], n1 > n0, node->op == PERI_OP_SUB ? -top.factor : top.factor};
-            const bool b_first = n1 > n0; /* the longer side first: terms come in the order in which they were added */
-            const bool pushed = (b_first || node->arg[1] < 0 || vec_push(p->m, &p->parts, b)) && vec_push(p->m, &p->parts, a) &&
-                                (!b_first || vec_push(p->m, &p->parts, b));
-            if (!pushed)
+            if (!push_sides(p, &top, expr_at(r->from, top.e)))
                 return nomem(p);
             continue;
         }
-        split_factor(r, &top.e, &top.factor);
-        if (expr_at(r->from, top.e)->op == PERI_OP_CONST)
-            *constant += top.factor * expr_at(r->from, top.e)->value;
+        double factor = top.negative ? -1 : 1;
+        split_factor(r, &top.e, &factor);
+        if (expr_code(r->from, top.e) == PERI_OP_CONST)
+            *constant += factor * expr_cell_of(r->from, top.e)->value;
         else
-            TRY(add_term(p, top.e, top.factor, segment));
+            TRY(add_term(p, top.e, factor, segment));
     }
     return PERI_OK;
+}
+
+static void reverse(int64_t n, size_t width, void *data)
+{
+    unsigned char *lo = data, *hi = lo + (size_t)(n > 0 ? n - 1 : 0) * width, held[64];
+    for (; lo < hi && width > 0; lo += width, hi -= width)
+        for (size_t at = 0; at < width; at += sizeof held) {
+            const size_t part = width - at < sizeof held ? width - at : sizeof held;
+            memcpy(held, lo + at, part);
+            memcpy(lo + at, hi + at, part);
+            memcpy(hi + at, held, part);
+        }
+}
+
+/* Terms that were read from the last to the first, in the order in which they were added. */
+static void reverse_terms(grouper *p)
+{
+    for (int64_t k = 0; k < p->groups.n; k++) {
+        group *q = p->groups.at[k];
+        if (!q->terms)
+            continue;
+        reverse(q->n, (size_t)q->entries * sizeof *q->index.at, q->index.at);
+        reverse(q->n, (size_t)q->datas * sizeof *q->data.at, q->data.at);
+        reverse(q->factor.n, sizeof *q->factor.at, q->factor.at);
+        reverse(q->segment.n, sizeof *q->segment.at, q->segment.at);
+    }
 }
 
 /* ---- a group's vector ---------------------------------------------------------------------------------------------------------------------- */
@@ -366,8 +494,8 @@ static peri_status build_vector(grouper *p, group *q)
 static peri_status weighted(grouper *p, const group *q, expr_id *out)
 {
     expr_id factor;
-    if (same_column(q->n, q->factor.at, 1))
-        TRY(expr_number(p->r->to, q->factor.at[0], &factor));
+    if (q->factor.n == 0)
+        TRY(expr_number(p->r->to, q->factor_of_all, &factor));
     else
         TRY(expr_dense(p->r->to, q->n, 1, q->factor.at, &factor));
     return expr_binary(p->r->to, PERI_OP_MUL, q->vector, factor, out);
@@ -383,9 +511,9 @@ static peri_status one_sum(grouper *p, double constant, expr_id *out)
         const group *q = p->groups.at[k];
         if (!q->terms)
             continue;
-        if (same_column(q->n, q->factor.at, 1)) {
+        if (q->factor.n == 0) {
             TRY(expr_unary(to, PERI_OP_SUM, q->vector, &part));
-            TRY(expr_number(to, q->factor.at[0], &factor));
+            TRY(expr_number(to, q->factor_of_all, &factor));
             TRY(expr_binary(to, PERI_OP_MUL, part, factor, &part));
         } else {
             TRY(weighted(p, q, &part));
@@ -396,6 +524,18 @@ static peri_status one_sum(grouper *p, double constant, expr_id *out)
     return PERI_OK;
 }
 
+/* All terms' segments, where they were the same so far. */
+static bool spread_segment(grouper *p, group *q)
+{
+    if (q->segment.n == q->n)
+        return true;
+    if (!vec_reserve(p->m, &q->segment, q->n))
+        return false;
+    while (q->segment.n < q->n)
+        q->segment.at[q->segment.n++] = q->segment_of_all;
+    return true;
+}
+
 static peri_status many_sums(grouper *p, int64_t n, const double *constant, expr_id *out)
 {
     expr_graph *to = p->r->to;
@@ -404,10 +544,10 @@ static peri_status many_sums(grouper *p, int64_t n, const double *constant, expr
     peri_status status = args != NULL && lists != NULL ? PERI_OK : nomem(p);
     int64_t kept = 0;
     for (int64_t k = 0; k < p->groups.n && status == PERI_OK; k++) {
-        const group *q = p->groups.at[k];
+        group *q = p->groups.at[k];
         if (!q->terms)
             continue;
-        status = weighted(p, q, &args[kept]);
+        status = spread_segment(p, q) ? weighted(p, q, &args[kept]) : nomem(p);
         lists[kept++] = q->segment.at;
     }
     if (status == PERI_OK)
@@ -421,16 +561,20 @@ static peri_status many_sums(grouper *p, int64_t n, const double *constant, expr
     return status;
 }
 
+static void set_image(roller *r, expr_id e, expr_id vector, int64_t place)
+{
+    r->made[r->slot[e]].image = vector;
+    r->made[r->slot[e]].place = (int32_t)place;
+}
+
 static peri_status build_sums(grouper *p, int64_t n, const expr_id *heads, const double *constant)
 {
     expr_id vector;
     if (n == 0)
         return PERI_OK;
     TRY(n == 1 ? one_sum(p, constant[0], &vector) : many_sums(p, n, constant, &vector));
-    for (int64_t k = 0; k < n; k++) {
-        p->r->image[heads[k]] = vector;
-        p->r->place[heads[k]] = (int32_t)k;
-    }
+    for (int64_t k = 0; k < n; k++)
+        set_image(p->r, heads[k], vector, k);
     return PERI_OK;
 }
 
@@ -448,6 +592,7 @@ static void grouper_release(grouper *p)
     }
     vec_free(p->m, &p->groups);
     vec_free(p->m, &p->tokens);
+    vec_free(p->m, &p->origin);
     vec_free(p->m, &p->index);
     vec_free(p->m, &p->data);
     vec_free(p->m, &p->visits);
@@ -472,7 +617,7 @@ static int32_t disordered_leaf(const group *q)
 }
 
 /* order[i]: the instance with the i-th smallest index in this leaf; equal ones keep their order. Counting sort; start [largest index + 2], 0. */
-static void order_by(const group *q, int32_t leaf, int64_t *start, int64_t *order)
+static void order_by(const group *q, int32_t leaf, int32_t *start, int32_t *order)
 {
     int32_t top = 0;
     for (int64_t i = 0; i < q->n; i++) {
@@ -483,10 +628,10 @@ static void order_by(const group *q, int32_t leaf, int64_t *start, int64_t *orde
     for (int32_t k = 0; k < top; k++)
         start[k + 1] += start[k];
     for (int64_t i = 0; i < q->n; i++)
-        order[start[q->index.at[i * q->entries + leaf]]++] = i;
+        order[start[q->index.at[i * q->entries + leaf]]++] = (int32_t)i;
 }
 
-static void permute(int64_t n, size_t width, const int64_t *order, void *data, void *copy)
+static void permute(int64_t n, size_t width, const int32_t *order, void *data, void *copy)
 {
     if (n > 0 && width > 0)
         memcpy(copy, data, (size_t)n * width);
@@ -503,15 +648,16 @@ static peri_status sort_terms(grouper *p, group *q)
         return PERI_OK;
     for (int64_t i = 0; i < q->n; i++)
         top = q->index.at[i * q->entries + leaf] > top ? q->index.at[i * q->entries + leaf] : top;
-    const size_t widest = sizeof(double) * (size_t)(q->datas > q->entries ? q->datas : q->entries);
-    int64_t *start = mem_array(p->m, (size_t)top + 2, sizeof *start), *order = mem_array(p->m, (size_t)q->n, sizeof *order);
+    const size_t index = (size_t)q->entries * sizeof *q->index.at, data = (size_t)(q->datas > 0 ? q->datas : 1) * sizeof *q->data.at;
+    const size_t widest = index > data ? index : data;
+    int32_t *start = mem_array(p->m, (size_t)top + 2, sizeof *start), *order = mem_array(p->m, (size_t)q->n, sizeof *order);
     void *copy = mem_array(p->m, (size_t)q->n, widest);
     const peri_status status = start != NULL && order != NULL && copy != NULL ? PERI_OK : nomem(p);
     if (status == PERI_OK) {
         order_by(q, leaf, start, order);
         permute(q->n, (size_t)q->entries * sizeof *q->index.at, order, q->index.at, copy);
         permute(q->n, (size_t)q->datas * sizeof *q->data.at, order, q->data.at, copy);
-        permute(q->n, sizeof *q->factor.at, order, q->factor.at, copy);
+        permute(q->factor.n, sizeof *q->factor.at, order, q->factor.at, copy);
     }
     mem_array_free(p->m, start);
     mem_array_free(p->m, order);
@@ -528,10 +674,8 @@ static peri_status build_all(grouper *p, bool one_sum_only)
         if (q->terms && one_sum_only) /* the segments are all the same */
             TRY(sort_terms(p, q));
         TRY(build_vector(p, q));
-        for (int64_t i = 0; i < q->node.n; i++) {
-            p->r->image[q->node.at[i]] = q->vector;
-            p->r->place[q->node.at[i]] = (int32_t)i;
-        }
+        for (int64_t i = 0; i < q->node.n; i++)
+            set_image(p->r, q->node.at[i], q->vector, i);
     }
     return PERI_OK;
 }
@@ -574,13 +718,14 @@ peri_status roll_group(roller *r, int64_t n, const expr_id *scalars)
     peri_status status = heads != NULL && constant != NULL ? PERI_OK : nomem(&p);
     int64_t n_heads = 0;
     for (int64_t k = 0; k < n && status == PERI_OK; k++) {
-        if (r->flags[scalars[k]] & ROLL_CHAIN) {
-            status = add_sum(&p, scalars[k], (int32_t)n_heads, &constant[n_heads]);
+        if (r->flags[scalars[k]] & ROLL_CHAIN)
             heads[n_heads++] = scalars[k];
-        } else {
+        else
             status = add_plain(&p, scalars[k]);
-        }
     }
+    for (int64_t k = n_heads - 1; k >= 0 && status == PERI_OK; k--)
+        status = add_sum(&p, heads[k], (int32_t)k, &constant[k]);
+    reverse_terms(&p);
     if (status == PERI_OK)
         status = split_rare(&p, heads, constant, &n_heads);
     if (status == PERI_OK)

@@ -8,12 +8,24 @@
 
 static bool is_scalar_op(const expr_graph *g, expr_id e)
 {
-    return expr_is_elementwise(expr_at(g, e)->op) && expr_size(g, e) == 1;
+    return expr_is_elementwise(expr_code(g, e) & ~EXPR_WIDE) && expr_size(g, e) == 1;
+}
+
+/* A node of one entry that needs no node in the new graph: its users read the array that it belongs to. */
+static bool is_leaf(const expr_graph *g, expr_id e)
+{
+    const int op = expr_code(g, e) & ~EXPR_WIDE;
+    return (op == PERI_OP_CONST || op == PERI_OP_GATHER || op == PERI_OP_INPUT) && expr_size(g, e) == 1;
 }
 
 bool roll_is_sum(int op)
 {
     return op == PERI_OP_ADD || op == PERI_OP_SUB || op == PERI_OP_NEG;
+}
+
+bool roll_is_commutative(int op)
+{
+    return op == PERI_OP_ADD || op == PERI_OP_MUL || op == PERI_OP_MIN2 || op == PERI_OP_MAX2;
 }
 
 bool roll_is_chain(const roller *r, expr_id e)
@@ -29,16 +41,11 @@ static peri_status roller_init(roller *r, expr_graph *from, expr_graph *to)
     arena_init(&r->data, from->m);
     const size_t n = (size_t)from->nodes.n;
     r->flags = arena_array(&r->data, n, 1);
-    r->uses = arena_array(&r->data, n, sizeof *r->uses);
-    r->weight = arena_array(&r->data, n, sizeof *r->weight);
-    r->terms = arena_array(&r->data, n, sizeof *r->terms);
-    r->depth = arena_array(&r->data, n, sizeof *r->depth);
-    r->image = arena_array(&r->data, n, sizeof *r->image);
-    r->place = arena_array(&r->data, n, sizeof *r->place);
-    r->local = arena_array(&r->data, n, sizeof *r->local);
-    r->stamp = arena_array(&r->data, n, sizeof *r->stamp);
-    const bool ok = r->flags != NULL && r->uses != NULL && r->weight != NULL && r->terms != NULL && r->depth != NULL &&
-                    r->image != NULL && r->place != NULL && r->local != NULL && r->stamp != NULL;
+    r->weight = arena_array(&r->data, n, 1);
+    r->terms = arena_array(&r->data, n, 1);
+    r->shape = arena_array(&r->data, n, sizeof *r->shape);
+    r->slot = arena_array(&r->data, n, sizeof *r->slot);
+    const bool ok = r->flags != NULL && r->weight != NULL && r->terms != NULL && r->shape != NULL && r->slot != NULL;
     return ok ? PERI_OK : FAIL_NOMEM(from->ctx);
 }
 
@@ -48,11 +55,11 @@ static peri_status make_inputs(roller *r)
     int64_t extent[EXPR_IN_COUNT] = {0};
     extent[EXPR_IN_X] = r->from->n_x;
     extent[EXPR_IN_PARAM] = r->from->n_param;
-    for (expr_id e = 0; e < r->from->nodes.n; e++) {
-        const expr_node *node = expr_at(r->from, e);
-        if (node->op != PERI_OP_INPUT || !(r->flags[e] & ROLL_REACH))
+    for (int64_t k = 0; k < r->from->wide.n; k++) { /* inputs are never packed */
+        const expr_node *node = &r->from->wide.at[k];
+        if (node->op != PERI_OP_INPUT)
             continue;
-        const int64_t end = node->ref + expr_size(r->from, e);
+        const int64_t end = node->ref + (int64_t)node->rows * node->cols;
         extent[node->class_] = end > extent[node->class_] ? end : extent[node->class_];
     }
     for (int c = 0; c < EXPR_IN_COUNT; c++) {
@@ -67,45 +74,43 @@ static peri_status make_inputs(roller *r)
 
 /* ---- what is computed by itself -------------------------------------------------------------------------------------------- */
 
-static void count_uses(roller *r)
+static unsigned char capped(int n)
+{
+    return (unsigned char)(n > ROLL_MANY ? ROLL_MANY : n);
+}
+
+/* Long sums: of many terms, or of several large ones. `weight` holds the operations of the whole tree until `weigh` sets it. */
+static void count_terms(roller *r, expr_id e, int op, int32_t n, const expr_id *args)
+{
+    int terms = 0, weight = 1;
+    for (int32_t k = 0; k < n; k++) {
+        const bool scalar = (r->flags[args[k]] & ROLL_SCALAR) != 0;
+        terms += scalar ? r->terms[args[k]] : 1;
+        weight += scalar ? r->weight[args[k]] : 0;
+    }
+    r->terms[e] = roll_is_sum(op) ? capped(terms) : 1;
+    r->weight[e] = capped(weight);
+    if (r->terms[e] > ROLL_LONG || (r->terms[e] > ROLL_SEVERAL && weight > ROLL_LARGE))
+        r->flags[e] |= ROLL_CHAIN;
+}
+
+static void look_at_uses(roller *r)
 {
     for (expr_id e = 0; e < r->from->nodes.n; e++) {
         const expr_id *args;
         if (!(r->flags[e] & ROLL_REACH))
             continue;
         const bool scalar = is_scalar_op(r->from, e);
-        r->flags[e] = (unsigned char)(r->flags[e] | (scalar ? ROLL_SCALAR : 0));
+        r->flags[e] = (unsigned char)(r->flags[e] | (scalar ? ROLL_SCALAR : is_leaf(r->from, e) ? ROLL_LEAF : 0));
         const int32_t n = expr_args(r->from, e, &args);
         for (int32_t k = 0; k < n; k++) {
-            r->uses[args[k]]++;
-            if (!scalar && is_scalar_op(r->from, args[k]))
-                r->flags[args[k]] |= ROLL_MATERIAL;
+            unsigned char *flags = &r->flags[args[k]];
+            *flags = (unsigned char)(*flags | (*flags & ROLL_USED ? ROLL_REUSED : ROLL_USED));
+            if (!scalar && (*flags & ROLL_SCALAR))
+                *flags |= ROLL_MATERIAL;
         }
-    }
-}
-
-static int32_t capped(int64_t n)
-{
-    return n > INT32_MAX ? INT32_MAX : (int32_t)n;
-}
-
-/* Long sums: of many terms, or of several large ones. `weight` holds the operations of the whole tree until `weigh` sets it. */
-static void count_terms(roller *r)
-{
-    for (expr_id e = 0; e < r->from->nodes.n; e++) {
-        if (!(r->flags[e] & ROLL_SCALAR))
-            continue;
-        const expr_node *node = expr_at(r->from, e);
-        int64_t terms = 0, weight = 1;
-        for (int k = 0; k < 3 && node->arg[k] >= 0; k++) {
-            const bool scalar = (r->flags[node->arg[k]] & ROLL_SCALAR) != 0;
-            terms += scalar ? r->terms[node->arg[k]] : 1;
-            weight += scalar ? r->weight[node->arg[k]] : 0;
-        }
-        r->terms[e] = roll_is_sum(node->op) ? capped(terms) : 1;
-        r->weight[e] = capped(weight);
-        if (r->terms[e] > ROLL_LONG || (r->terms[e] > ROLL_SEVERAL && weight > ROLL_LARGE))
-            r->flags[e] |= ROLL_CHAIN;
+        if (scalar)
+            count_terms(r, e, expr_code(r->from, e) & ~EXPR_WIDE, n, args);
     }
 }
 
@@ -113,34 +118,58 @@ static void count_terms(roller *r)
 static void end_chains(roller *r)
 {
     for (expr_id e = 0; e < r->from->nodes.n; e++) {
-        const expr_node *node = expr_at(r->from, e);
+        const expr_id *args;
         if (!(r->flags[e] & ROLL_SCALAR))
             continue;
-        for (int k = 0; k < 3 && node->arg[k] >= 0; k++) {
-            const expr_id a = node->arg[k];
-            if ((r->flags[a] & ROLL_CHAIN) && (!(r->flags[e] & ROLL_CHAIN) || r->uses[a] > 1))
-                r->flags[a] |= ROLL_MATERIAL;
-        }
+        const int32_t n = expr_args(r->from, e, &args);
+        for (int32_t k = 0; k < n; k++)
+            if ((r->flags[args[k]] & ROLL_CHAIN) && (!(r->flags[e] & ROLL_CHAIN) || (r->flags[args[k]] & ROLL_REUSED)))
+                r->flags[args[k]] |= ROLL_MATERIAL;
     }
 }
 
-static void weigh(roller *r)
+/* A number for what an argument is read from, or for its form. */
+static uint32_t shape_of(const roller *r, expr_id e, bool exponent)
 {
-    for (expr_id e = 0; e < r->from->nodes.n; e++) {
-        if (!(r->flags[e] & ROLL_SCALAR) || (r->flags[e] & ROLL_CHAIN))
-            continue;
-        const expr_node *node = expr_at(r->from, e);
-        int64_t weight = 1;
-        for (int k = 0; k < 3 && node->arg[k] >= 0; k++)
-            if ((r->flags[node->arg[k]] & (ROLL_SCALAR | ROLL_MATERIAL)) == ROLL_SCALAR)
-                weight += r->weight[node->arg[k]];
-        r->weight[e] = capped(weight);
-        if ((weight > ROLL_SHARED && r->uses[e] > 1) || weight > ROLL_LARGE)
-            r->flags[e] |= ROLL_MATERIAL;
-    }
+    if (r->flags[e] & ROLL_MATERIAL)
+        return 2;
+    if (r->flags[e] & ROLL_SCALAR)
+        return r->shape[e] + 16u;
+    const expr_node *node = expr_at(r->from, e);
+    if (node->op == PERI_OP_CONST)
+        return exponent ? (uint32_t)hash_bytes(&node->value, sizeof node->value) : 1;
+    const expr_node *source = expr_at(r->from, node->op == PERI_OP_GATHER ? node->arg[0] : e);
+    return source->op == PERI_OP_INPUT ? 4u + source->class_ : 3;
 }
 
-static int32_t find_depths(roller *r)
+static uint16_t shape_of_operation(const roller *r, int op, int32_t n, const expr_id *args)
+{
+    uint32_t h[3] = {0, 0, 0};
+    for (int32_t k = 0; k < n; k++)
+        h[k] = shape_of(r, args[k], op == PERI_OP_POW && k == 1);
+    if (roll_is_commutative(op) && h[0] > h[1]) {
+        const uint32_t first = h[0];
+        h[0] = h[1];
+        h[1] = first;
+    }
+    const uint64_t all = hash_mix(((uint64_t)h[0] << 32 | h[1]) + (uint64_t)op * UINT64_C(0x9e3779b97f4a7c15) + h[2] * UINT64_C(0xff51afd7ed558ccd));
+    return (uint16_t)(all >> 40);
+}
+
+static void weigh(roller *r, expr_id e, int op, int32_t n, const expr_id *args)
+{
+    int weight = 1;
+    for (int32_t k = 0; k < n; k++)
+        if ((r->flags[args[k]] & (ROLL_SCALAR | ROLL_MATERIAL)) == ROLL_SCALAR)
+            weight += r->weight[args[k]];
+    r->weight[e] = capped(weight);
+    if ((weight > ROLL_SHARED && (r->flags[e] & ROLL_REUSED)) || weight > ROLL_LARGE)
+        r->flags[e] |= ROLL_MATERIAL;
+    r->shape[e] = shape_of_operation(r, op, n, args);
+}
+
+/* Weights and shapes of scalars that are no long sums; depths of all. */
+static int32_t weigh_all(roller *r)
 {
     int32_t top = 0;
     for (expr_id e = 0; e < r->from->nodes.n; e++) {
@@ -149,30 +178,54 @@ static int32_t find_depths(roller *r)
             continue;
         const int32_t n = expr_args(r->from, e, &args);
         int32_t depth = 0;
+        if ((r->flags[e] & (ROLL_SCALAR | ROLL_CHAIN)) == ROLL_SCALAR)
+            weigh(r, e, expr_code(r->from, e) & ~EXPR_WIDE, n, args);
         for (int32_t k = 0; k < n; k++)
-            depth = r->depth[args[k]] > depth ? r->depth[args[k]] : depth;
-        r->depth[e] = depth + (r->flags[e] & ROLL_MATERIAL ? 1 : 0);
-        top = r->depth[e] > top ? r->depth[e] : top;
+            depth = r->slot[args[k]] > depth ? r->slot[args[k]] : depth;
+        r->slot[e] = depth + (r->flags[e] & ROLL_MATERIAL ? 1 : 0);
+        top = r->slot[e] > top ? r->slot[e] : top;
+        r->n_made += roll_is_made(r, e);
     }
     return top;
 }
 
 /* ---- array nodes ---------------------------------------------------------------------------------------------------------------- */
 
+void roll_locate(const roller *r, expr_id e, expr_id *array, int32_t *place)
+{
+    if (!(r->flags[e] & ROLL_LEAF)) {
+        *array = r->made[r->slot[e]].image;
+        *place = r->made[r->slot[e]].place;
+    } else {
+        const expr_node *node = expr_at(r->from, e);
+        const bool input = node->op == PERI_OP_INPUT;
+        *array = input ? r->whole[node->class_] : r->made[r->slot[node->arg[0]]].image;
+        *place = (int32_t)(input ? node->ref : expr_gather_at(r->from, node, 0));
+    }
+    const expr_node *view = expr_at(r->to, *array);
+    if (view->op == PERI_OP_GATHER) {
+        *place = (int32_t)expr_gather_at(r->to, view, *place);
+        *array = view->arg[0];
+    }
+}
+
 peri_status roll_value(roller *r, expr_id e, expr_id *out)
 {
-    if (r->flags[e] & ROLL_SCALAR)
-        return expr_gather_affine(r->to, r->image[e], 1, 1, r->place[e], 1, out);
-    *out = r->image[e];
-    return PERI_OK;
+    expr_id array;
+    int32_t place;
+    if (!(r->flags[e] & (ROLL_SCALAR | ROLL_LEAF))) {
+        *out = r->made[r->slot[e]].image;
+        return PERI_OK;
+    }
+    if (expr_code(r->from, e) == PERI_OP_CONST)
+        return expr_number(r->to, expr_cell_of(r->from, e)->value, out);
+    roll_locate(r, e, &array, &place);
+    return expr_gather_affine(r->to, array, 1, 1, place, 1, out);
 }
 
 static peri_status copy_const(roller *r, expr_id e, expr_id *out)
 {
-    const expr_node *node = expr_at(r->from, e);
-    if (node->rows == 1 && node->cols == 1)
-        return expr_number(r->to, node->value, out);
-    const expr_const *c = &r->from->consts.at[node->ref];
+    const expr_const *c = &r->from->consts.at[expr_at(r->from, e)->ref];
     if (c->col == NULL)
         return expr_dense(r->to, c->rows, c->cols, c->data, out);
     int64_t *start = mem_array(r->from->m, (size_t)c->rows + 1, sizeof *start);
@@ -189,44 +242,69 @@ static peri_status copy_const(roller *r, expr_id e, expr_id *out)
     return status;
 }
 
+/* Where an argument of a stack is: an array of `to`, and its first entry there. */
+static peri_status find_part(roller *r, expr_id arg, expr_id *part, int32_t *first)
+{
+    *first = 0;
+    if ((r->flags[arg] & (ROLL_SCALAR | ROLL_LEAF)) && expr_code(r->from, arg) != PERI_OP_CONST) {
+        roll_locate(r, arg, part, first);
+        return PERI_OK;
+    }
+    return roll_value(r, arg, part);
+}
+
+typedef struct {
+    VEC(expr_id) parts;
+    VEC(int64_t) begin; /* of each part in the stack of them */
+    int64_t end;
+    hash_map seen;
+} part_list;
+
+static peri_status add_part(roller *r, part_list *list, expr_id part, int64_t *begin)
+{
+    expr_graph *to = r->to;
+    int64_t which;
+    if (!hash_get(&list->seen, (uint64_t)part, &which)) {
+        expr_id column;
+        which = list->parts.n;
+        TRY(expr_reshape(to, part, expr_size(to, part), 1, &column));
+        if (!vec_push(to->m, &list->parts, column) || !vec_push(to->m, &list->begin, list->end) ||
+            !hash_put(&list->seen, (uint64_t)part, which))
+            return FAIL_NOMEM(to->ctx);
+        list->end += expr_size(to, part);
+    }
+    *begin = list->begin.at[which];
+    return PERI_OK;
+}
+
 /* A stack with scalars: the vectors that hold them, once each, and one gather. */
 static peri_status roll_stack(roller *r, const expr_node *node, expr_id *out)
 {
     expr_graph *to = r->to;
-    VEC(expr_id) parts = {0};
-    VEC(int64_t) begin = {0};
-    hash_map seen;
-    hash_init(&seen, to->m);
+    part_list list = {.end = 0};
+    hash_init(&list.seen, to->m);
     const int64_t size = (int64_t)node->rows * node->cols;
-    int64_t at = 0, end = 0;
-    int32_t *index = mem_array(to->m, (size_t)size, sizeof *index);
+    int64_t at = 0, begin = 0;
+    int32_t *index = mem_array(to->m, (size_t)size, sizeof *index), first = 0;
     peri_status status = index != NULL ? PERI_OK : FAIL_NOMEM(to->ctx);
     for (int32_t k = 0; k < node->many.n && status == PERI_OK; k++) {
         const expr_id arg = r->from->args.at[node->many.list + k];
-        const bool scalar = (r->flags[arg] & ROLL_SCALAR) != 0;
-        const expr_id part = r->image[arg];
-        int64_t which;
-        if (!hash_get(&seen, (uint64_t)part, &which)) {
-            expr_id column;
-            which = parts.n;
-            status = expr_reshape(to, part, expr_size(to, part), 1, &column);
-            if (status == PERI_OK && (!vec_push(to->m, &parts, column) || !vec_push(to->m, &begin, end) ||
-                                      !hash_put(&seen, (uint64_t)part, which)))
-                status = FAIL_NOMEM(to->ctx);
-            end += expr_size(to, part);
-        }
-        const int64_t n = scalar ? 1 : expr_size(to, part);
+        expr_id part;
+        status = find_part(r, arg, &part, &first);
+        if (status == PERI_OK)
+            status = add_part(r, &list, part, &begin);
+        const int64_t n = expr_size(r->from, arg);
         for (int64_t i = 0; i < n && status == PERI_OK; i++)
-            index[at++] = (int32_t)(begin.at[which] + (scalar ? r->place[arg] : i));
+            index[at++] = (int32_t)(begin + first + i);
     }
     if (status == PERI_OK)
-        status = expr_stack(to, parts.n, parts.at, out);
+        status = expr_stack(to, list.parts.n, list.parts.at, out);
     if (status == PERI_OK)
         status = expr_gather_list(to, *out, node->rows, node->cols, size, index, out);
     mem_array_free(to->m, index);
-    vec_free(to->m, &parts);
-    vec_free(to->m, &begin);
-    hash_release(&seen);
+    vec_free(to->m, &list.parts);
+    vec_free(to->m, &list.begin);
+    hash_release(&list.seen);
     return status;
 }
 
@@ -331,7 +409,7 @@ static peri_status roll_array(roller *r, expr_id e)
 {
     expr_graph *to = r->to, *from = r->from;
     const expr_node node = *expr_at(from, e);
-    expr_id args[3] = {-1, -1, -1}, *out = &r->image[e];
+    expr_id args[3] = {-1, -1, -1}, *out = &r->made[r->slot[e]].image;
     switch (node.op) {
     case PERI_OP_CONST:
         return copy_const(r, e, out);
@@ -369,61 +447,72 @@ static peri_status roll_array(roller *r, expr_id e)
 
 /* ---- depth by depth ---------------------------------------------------------------------------------------------------------------- */
 
-static peri_status roll_depth(roller *r, const expr_id *order, const int64_t *start, int32_t depth)
+static peri_status roll_depth(roller *r, int64_t from, int64_t end)
 {
-    const int64_t n = start[depth + 1] - start[depth];
-    expr_id *scalars = mem_array(r->from->m, (size_t)n, sizeof *scalars);
+    expr_id *scalars = mem_array(r->from->m, (size_t)(end - from), sizeof *scalars);
     if (scalars == NULL)
         return FAIL_NOMEM(r->from->ctx);
     int64_t kept = 0;
-    for (int64_t k = start[depth]; k < start[depth + 1]; k++)
-        if ((r->flags[order[k]] & (ROLL_SCALAR | ROLL_MATERIAL)) == (ROLL_SCALAR | ROLL_MATERIAL))
-            scalars[kept++] = order[k];
+    for (int64_t k = from; k < end; k++)
+        if (r->flags[r->made[k].e] & ROLL_SCALAR)
+            scalars[kept++] = r->made[k].e;
     peri_status status = kept > 0 ? roll_group(r, kept, scalars) : PERI_OK;
     mem_array_free(r->from->m, scalars);
-    for (int64_t k = start[depth]; k < start[depth + 1] && status == PERI_OK; k++)
-        if (!(r->flags[order[k]] & ROLL_SCALAR))
-            status = roll_array(r, order[k]);
+    for (int64_t k = from; k < end && status == PERI_OK; k++)
+        if (!(r->flags[r->made[k].e] & ROLL_SCALAR))
+            status = roll_array(r, r->made[k].e);
     return status;
 }
 
-static peri_status roll_all(roller *r, int32_t top)
+/* Numbers in `made`, by depth and then by node; start[d]: the first of depth d. */
+static peri_status order_made(roller *r, int32_t top, int64_t **start)
 {
-    const int64_t n = r->from->nodes.n;
-    int64_t *start = arena_array(&r->data, (size_t)top + 3, sizeof *start);
-    expr_id *order = arena_array(&r->data, (size_t)n, sizeof *order);
-    if (start == NULL || order == NULL)
+    int64_t *at = arena_array(&r->data, (size_t)top + 3, sizeof *at);
+    r->made = arena_array(&r->data, (size_t)r->n_made, sizeof *r->made);
+    if (at == NULL || r->made == NULL)
         return FAIL_NOMEM(r->from->ctx);
+    const expr_id n = (expr_id)r->from->nodes.n;
     for (expr_id e = 0; e < n; e++)
-        if (r->flags[e] & ROLL_REACH)
-            start[r->depth[e] + 2]++;
+        if ((r->flags[e] & ROLL_REACH) && roll_is_made(r, e))
+            at[r->slot[e] + 2]++;
     for (int32_t d = 0; d <= top; d++)
-        start[d + 2] += start[d + 1];
+        at[d + 2] += at[d + 1];
     for (expr_id e = 0; e < n; e++)
-        if (r->flags[e] & ROLL_REACH)
-            order[start[r->depth[e] + 1]++] = e;
+        if ((r->flags[e] & ROLL_REACH) && roll_is_made(r, e)) {
+            const int64_t k = at[r->slot[e] + 1]++;
+            r->made[k].e = e;
+            r->slot[e] = (int32_t)k;
+        }
+    *start = at;
+    return PERI_OK;
+}
+
+static peri_status roll_all(roller *r)
+{
+    int64_t *start = NULL;
+    const int32_t top = weigh_all(r);
+    TRY(order_made(r, top, &start));
     for (int32_t d = 0; d <= top; d++)
-        TRY(roll_depth(r, order, start, d));
+        TRY(roll_depth(r, start[d], start[d + 1]));
     return PERI_OK;
 }
 
 peri_status diff_roll(expr_graph *from, int64_t n, const expr_id *roots, expr_graph *to, expr_id *out)
 {
     roller r;
+    expr_forget_table(from);
     peri_status status = roller_init(&r, from, to);
     if (status == PERI_OK) {
         expr_reach(from, n, roots, r.flags); /* sets ROLL_REACH */
-        count_uses(&r);
+        look_at_uses(&r);
         for (int64_t k = 0; k < n; k++)
             if (r.flags[roots[k]] & ROLL_SCALAR)
                 r.flags[roots[k]] |= ROLL_MATERIAL;
-        count_terms(&r);
         end_chains(&r);
-        weigh(&r);
         status = make_inputs(&r);
     }
     if (status == PERI_OK)
-        status = roll_all(&r, find_depths(&r));
+        status = roll_all(&r);
     for (int64_t k = 0; k < n && status == PERI_OK; k++)
         status = roll_value(&r, roots[k], &out[k]);
     arena_release(&r.data);

@@ -10,33 +10,55 @@ enum {
     ROLL_SCALAR = 2,   /* an elementwise operation on scalars: to be grouped */
     ROLL_CHAIN = 4,    /* part of a long sum: ADD, SUB or NEG of more than ROLL_LONG terms */
     ROLL_MATERIAL = 8, /* a scalar whose value is needed by itself: an entry of some group's vector */
+    ROLL_LEAF = 16,    /* a scalar that is read: a constant, an entry of an array, a variable of one entry */
+    ROLL_USED = 32,
+    ROLL_REUSED = 64   /* used more than once */
+};
+
+enum {
     ROLL_LONG = 32,    /* terms of a sum above which it is a reduction, not part of a template */
     ROLL_SEVERAL = 3,  /* the same for a sum with more than ROLL_LARGE operations in all */
     ROLL_SHARED = 12,  /* operations above which a scalar used more than once is computed once */
     ROLL_RARE = 16,    /* instances below which a form is rare */
     ROLL_FORMS = 12,   /* rare forms of sums above which they are split into their terms */
-    ROLL_LARGE = 200   /* operations of a template at the most, roughly */
+    ROLL_LARGE = 200,  /* operations of a template at the most, roughly */
+    ROLL_MANY = 255    /* terms and operations are counted up to here */
 };
+
+/* An array, or a scalar that is needed by itself: in the order in which they are made. */
+typedef struct {
+    expr_id e;
+    expr_id image; /* its node in `to`; scalars: the vector that has them */
+    int32_t place; /* scalars: which entry of it */
+    int32_t local; /* group.c: as the slot of other nodes */
+} roll_made;
 
 /* How the nodes of the old graph are seen in the new one. Arrays are [from->nodes.n]. */
 typedef struct {
     expr_graph *from, *to;
     unsigned char *flags;
-    int32_t *uses, *weight, *terms, *depth;
-    expr_id *image;     /* array nodes: their node in `to`; material scalars: the vector that has them */
-    int32_t *place;     /* material scalars: which entry of it */
-    int32_t *local;     /* group.c: number within the instance at hand, valid where stamp is the instance's */
-    int64_t *stamp;
-    int64_t instance;
-    expr_id whole[EXPR_IN_COUNT]; /* the whole classes in `to`, or -1 */
+    unsigned char *weight, *terms; /* of scalars: operations that are not computed elsewhere, terms as a sum; ROLL_MANY: that or more */
+    uint16_t *shape;               /* of scalars: a hash of the form, by which arguments are ordered */
+    int32_t *slot;                 /* made nodes: their number in `made`; others: group.c's number within an instance. At first the depth */
+    roll_made *made;
+    int64_t n_made;
+    expr_id whole[EXPR_IN_COUNT];  /* the whole classes in `to`, or -1 */
     arena data;
 } roller;
 
 bool roll_is_sum(int op); /* ADD, SUB, NEG: what long sums are made of */
+bool roll_is_commutative(int op);
 bool roll_is_chain(const roller *r, expr_id e);
+/* Arrays, and scalars that are needed by themselves. */
+static inline bool roll_is_made(const roller *r, expr_id e)
+{
+    return (r->flags[e] & (ROLL_SCALAR | ROLL_LEAF)) == 0 || (r->flags[e] & ROLL_MATERIAL);
+}
 /* One depth's scalars, [n] node numbers in ascending order: their groups are built, image and place set. */
 peri_status roll_group(roller *r, int64_t n, const expr_id *scalars);
-/* A size-1 node of `to` with the value of old scalar or array node e (already imaged). */
+/* The array of `to` that has the old scalar e's value, and where. Not for constants. */
+void roll_locate(const roller *r, expr_id e, expr_id *array, int32_t *place);
+/* A size-1 node of `to` with the value of old scalar, or the old array's node. */
 peri_status roll_value(roller *r, expr_id e, expr_id *out);
 
 #endif
