@@ -102,7 +102,7 @@ typedef struct {
 
 expr_graph *expr_graph_new(peri_context *ctx);
 void expr_graph_free(expr_graph *g);
-void expr_forget_table(expr_graph *g); /* gives back what only making nodes needs; the next node made makes it again */
+void expr_forget_table(expr_graph *g); /* a large one: gives back what only making nodes needs; the next node makes it again */
 
 static inline const expr_cell *expr_cell_of(const expr_graph *g, expr_id e)
 {

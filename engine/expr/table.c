@@ -6,7 +6,7 @@
 #include "expr/node.h"
 #include <string.h>
 
-enum { FIRST_TABLE = 1024 };
+enum { FIRST_TABLE = 1024, LARGE_TABLE = 1 << 18 };
 
 /* ---- storage ------------------------------------------------------------------------------------------------------------------ */
 
@@ -65,16 +65,22 @@ static bool store(expr_graph *g, const expr_node *node, bool is_narrow, expr_cel
     return true;
 }
 
-void expr_forget_table(expr_graph *g)
+static void free_table(expr_graph *g)
 {
     mem_free(g->m, g->table, (size_t)g->table_size * sizeof *g->table);
     g->table = NULL;
     g->table_size = 0;
 }
 
+void expr_forget_table(expr_graph *g)
+{
+    if (g->table_size >= LARGE_TABLE)
+        free_table(g);
+}
+
 void expr_release_nodes(expr_graph *g)
 {
-    expr_forget_table(g);
+    free_table(g);
     for (int64_t k = 0; k < g->nodes.chunks.n; k++)
         mem_free(g->m, g->nodes.chunks.at[k], sizeof **g->nodes.chunks.at);
     vec_free(g->m, &g->nodes.chunks);
@@ -163,7 +169,7 @@ static bool table_grow(expr_graph *g)
         return false;
     for (int64_t i = 0; i < g->nodes.n; i++)
         enter(g, table, (uint64_t)size - 1, (expr_id)i);
-    expr_forget_table(g);
+    free_table(g);
     g->table = table;
     g->table_size = size;
     return true;

@@ -70,9 +70,9 @@ static peri_status row_is_convex(classifier *c, const model_constraint *block, i
 
 static peri_status look_at_block(classifier *c, const model_constraint *block)
 {
-    const bool linear = c->table.at[block->body].degree <= 1;
+    const bool linear = curvature_at(&c->table, block->body).degree <= 1;
     for (int64_t k = 0; k < block->size; k++) {
-        const curvature row = linear ? c->table.at[block->body] : curvature_of_entry(&c->table, block->body, k);
+        const curvature row = linear ? curvature_at(&c->table, block->body) : curvature_of_entry(&c->table, block->body, k);
         c->out->linear_row[block->row + k] = row.degree <= 1;
         c->out->linear_rows += row.degree <= 1;
         if (row.degree <= 1)
@@ -103,7 +103,7 @@ static peri_status look_at_objective(classifier *c)
     if (m->objective == PERI_NO_EXPR) {
         set(c, PERI_TRAIT_LINEAR_OBJECTIVE, true);
     } else {
-        c->objective = c->table.at[m->objective];
+        c->objective = curvature_at(&c->table, m->objective);
         if (m->maximize)
             c->objective = curvature_negated(c->objective);
         convex = (c->objective.marks & CURV_CONVEX) != 0 || c->objective.degree <= 1;
@@ -126,7 +126,7 @@ static bool reads_variables(const classifier *c, expr_id e)
     const expr_id *args;
     const int32_t n = expr_args(c->m->g, e, &args);
     for (int32_t k = 0; k < n; k++)
-        if (c->table.at[args[k]].degree > 0)
+        if (curvature_at(&c->table, args[k]).degree > 0)
             return true;
     return false;
 }
@@ -174,6 +174,11 @@ static peri_status look_at_operations(classifier *c)
     const peri_model *m = c->m;
     const expr_id top = c->table.top;
     bool calls = false;
+    set(c, PERI_TRAIT_GRADIENT, !c->table.has_special);
+    set(c, PERI_TRAIT_HESSIAN, !c->table.has_special);
+    set(c, PERI_TRAIT_SPARSE_HESSIAN, !c->table.has_special);
+    if (!c->table.has_special)
+        return PERI_OK;
     int32_t *owner = mem_array(g->m, (size_t)top + 1, sizeof *owner);
     if (owner == NULL)
         return FAIL_NOMEM(m->ctx);

@@ -147,7 +147,7 @@ static curvature input(const peri_model *m, expr_id e)
 static curvature gather(const curvature_table *t, const peri_model *m, expr_id e)
 {
     const expr_node *node = expr_at(t->g, e), *from = expr_at(t->g, node->arg[0]);
-    curvature c = t->at[node->arg[0]];
+    curvature c = curvature_at(t, node->arg[0]);
     if (from->op != PERI_OP_INPUT)
         return c;
     c.range = range_of_input(m, from, expr_gather_at(t->g, node, 0));
@@ -160,10 +160,10 @@ static curvature gather(const curvature_table *t, const peri_model *m, expr_id e
 
 static curvature square(const curvature_table *t, expr_id arg)
 {
-    const curvature a = t->at[arg];
+    const curvature a = curvature_at(t, arg);
     const expr_node *node = expr_at(t->g, arg);
-    if (node->op == PERI_OP_SQRT && t->at[node->arg[0]].range.lo >= 0) /* norm2(r)^2 is sum(r^2) */
-        return t->at[node->arg[0]];
+    if (node->op == PERI_OP_SQRT && curvature_at(t, node->arg[0]).range.lo >= 0) /* norm2(r)^2 is sum(r^2) */
+        return curvature_at(t, node->arg[0]);
     curvature c = composed(shape_of(PERI_OP_SQUARE, a.range), a, interval_square(a.range));
     c.degree = a.degree == 0 ? 0 : a.degree == 1 ? 2 : CURV_NONLINEAR;
     c.marks |= CURV_SQUARES;
@@ -174,7 +174,7 @@ static curvature square(const curvature_table *t, expr_id arg)
 
 static curvature unary(const curvature_table *t, int op, expr_id arg)
 {
-    const curvature a = t->at[arg];
+    const curvature a = curvature_at(t, arg);
     if (op == PERI_OP_NEG)
         return curvature_negated(a);
     if (op == PERI_OP_SQUARE)
@@ -198,7 +198,7 @@ static bool is_log_of(const expr_graph *g, expr_id e, expr_id a)
 
 static curvature product(const curvature_table *t, expr_id x, expr_id y)
 {
-    const curvature a = t->at[x], b = t->at[y];
+    const curvature a = curvature_at(t, x), b = curvature_at(t, y);
     if (a.degree == 0 || b.degree == 0)
         return a.degree == 0 ? scaled(b, a.range) : scaled(a, b.range);
     curvature c = {interval_mul(a.range, b.range), added_degree(a, b), a.marks & b.marks & CURV_LOG_CONVEX};
@@ -209,7 +209,7 @@ static curvature product(const curvature_table *t, expr_id x, expr_id y)
 
 static curvature quotient(const curvature_table *t, expr_id x, expr_id y)
 {
-    const curvature a = t->at[x], b = t->at[y];
+    const curvature a = curvature_at(t, x), b = curvature_at(t, y);
     const interval inverse = interval_recip(b.range);
     if (b.degree == 0)
         return scaled(a, inverse);
@@ -220,7 +220,7 @@ static curvature quotient(const curvature_table *t, expr_id x, expr_id y)
     if (a.degree == 0)
         return scaled(finished(r), a.range);
     curvature c = {interval_mul(a.range, inverse), CURV_NONLINEAR, a.marks & r.marks & CURV_LOG_CONVEX};
-    if (positive && expr_at(t->g, x)->op == PERI_OP_SQUARE && is_affine(t->at[expr_at(t->g, x)->arg[0]]))
+    if (positive && expr_at(t->g, x)->op == PERI_OP_SQUARE && is_affine(curvature_at(t, expr_at(t->g, x)->arg[0])))
         c.marks |= CURV_CONVEX; /* a^2 / b over b > 0, falling in b */
     return finished(c);
 }
@@ -279,9 +279,9 @@ static curvature listed(const curvature_table *t, expr_id e)
     const int32_t n = expr_args(t->g, e, &args);
     const bool sums = expr_at(t->g, e)->op == PERI_OP_SCATTER; /* sums of entries into zeros */
     const curvature zero = finished((curvature){interval_point(0), 0, 0});
-    curvature c = sums || n == 0 ? zero : t->at[args[0]];
+    curvature c = sums || n == 0 ? zero : curvature_at(t, args[0]);
     for (int32_t k = sums ? 0 : 1; k < n; k++)
-        c = sums ? added(c, joined(zero, summed(t->at[args[k]], (double)expr_size(t->g, args[k])))) : joined(c, t->at[args[k]]);
+        c = sums ? added(c, joined(zero, summed(curvature_at(t, args[k]), (double)expr_size(t->g, args[k])))) : joined(c, curvature_at(t, args[k]));
     return c;
 }
 
@@ -299,7 +299,7 @@ static curvature unproven(const curvature_table *t, expr_id e)
     const int32_t n = expr_args(t->g, e, &args);
     curvature c = {interval_all(), 0, 0};
     for (int32_t k = 0; k < n; k++)
-        if (t->at[args[k]].degree > 0)
+        if (curvature_at(t, args[k]).degree > 0)
             c.degree = CURV_NONLINEAR;
     return finished(c);
 }
@@ -313,6 +313,13 @@ static curvature stop(curvature a)
     return a;
 }
 
+curvature curvature_at(const curvature_table *t, expr_id e)
+{
+    if (expr_code(t->g, e) == PERI_OP_CONST)
+        return finished((curvature){interval_point(expr_cell_of(t->g, e)->value), 0, 0});
+    return t->kinds.at[t->kind[e]];
+}
+
 static curvature of_node(const curvature_table *t, const peri_model *m, expr_id e)
 {
     const expr_node *node = expr_at(t->g, e);
@@ -322,32 +329,91 @@ static curvature of_node(const curvature_table *t, const peri_model *m, expr_id 
     case PERI_OP_INPUT: return input(m, e);
     case PERI_OP_ADD:
         if (curvature_is_logsumexp(t->g, e, &a))
-            return (curvature){interval_all(), CURV_NONLINEAR, t->at[a].marks & CURV_CONVEX};
-        return added(t->at[node->arg[0]], t->at[node->arg[1]]);
-    case PERI_OP_SUB: return added(t->at[node->arg[0]], curvature_negated(t->at[node->arg[1]]));
+            return (curvature){interval_all(), CURV_NONLINEAR, curvature_at(t, a).marks & CURV_CONVEX};
+        return added(curvature_at(t, node->arg[0]), curvature_at(t, node->arg[1]));
+    case PERI_OP_SUB: return added(curvature_at(t, node->arg[0]), curvature_negated(curvature_at(t, node->arg[1])));
     case PERI_OP_MUL: return product(t, node->arg[0], node->arg[1]);
     case PERI_OP_DIV: return quotient(t, node->arg[0], node->arg[1]);
-    case PERI_OP_POW: return power(t->at[node->arg[0]], t->at[node->arg[1]]);
+    case PERI_OP_POW: return power(curvature_at(t, node->arg[0]), curvature_at(t, node->arg[1]));
     case PERI_OP_MIN2:
-    case PERI_OP_MAX2: return extreme(node->op, t->at[node->arg[0]], t->at[node->arg[1]]);
-    case PERI_OP_WHERE: return choice(t->at[node->arg[0]], t->at[node->arg[1]], t->at[node->arg[2]]);
-    case PERI_OP_SUM: return summed(t->at[node->arg[0]], (double)expr_size(t->g, node->arg[0]));
+    case PERI_OP_MAX2: return extreme(node->op, curvature_at(t, node->arg[0]), curvature_at(t, node->arg[1]));
+    case PERI_OP_WHERE: return choice(curvature_at(t, node->arg[0]), curvature_at(t, node->arg[1]), curvature_at(t, node->arg[2]));
+    case PERI_OP_SUM: return summed(curvature_at(t, node->arg[0]), (double)expr_size(t->g, node->arg[0]));
     case PERI_OP_MAX:
     case PERI_OP_ROWMAX:
-    case PERI_OP_MIN: return extreme(node->op, t->at[node->arg[0]], t->at[node->arg[0]]);
+    case PERI_OP_MIN: return extreme(node->op, curvature_at(t, node->arg[0]), curvature_at(t, node->arg[0]));
     case PERI_OP_GATHER: return gather(t, m, e);
     case PERI_OP_STACK:
     case PERI_OP_SCATTER: return listed(t, e);
-    case PERI_OP_CUMSUM: return cumsum(node, t->at[node->arg[0]]);
-    case PERI_OP_MATMUL: return matrix_product(t->g, node, t->at[node->arg[0]], t->at[node->arg[1]]);
-    case PERI_OP_MARK: return t->at[node->arg[0]];
-    case PERI_OP_STOP: return stop(t->at[node->arg[0]]);
+    case PERI_OP_CUMSUM: return cumsum(node, curvature_at(t, node->arg[0]));
+    case PERI_OP_MATMUL: return matrix_product(t->g, node, curvature_at(t, node->arg[0]), curvature_at(t, node->arg[1]));
+    case PERI_OP_MARK: return curvature_at(t, node->arg[0]);
+    case PERI_OP_STOP: return stop(curvature_at(t, node->arg[0]));
     default:
         return expr_is_elementwise(node->op) && node->arg[1] < 0 ? unary(t, node->op, node->arg[0]) : unproven(t, e);
     }
 }
 
 /* ---- the sweep ------------------------------------------------------------------------------------------------------------------- */
+
+static bool same_kind(const curvature *a, const curvature *b)
+{
+    return a->degree == b->degree && a->marks == b->marks && memcmp(&a->range, &b->range, sizeof a->range) == 0;
+}
+
+static int64_t slot_of(const curvature_table *t, const curvature *c)
+{
+    const uint64_t mask = (uint64_t)t->n_slots - 1;
+    uint64_t bits[2];
+    memcpy(bits, &c->range, sizeof bits);
+    uint64_t at = hash_join(hash_join(bits[0], bits[1]), (uint64_t)c->degree << 8 | c->marks) & mask;
+    while (t->slots[at] != 0 && !same_kind(&t->kinds.at[t->slots[at] - 1], c))
+        at = (at + 1) & mask;
+    return (int64_t)at;
+}
+
+static bool grow_slots(curvature_table *t)
+{
+    mem *m = t->g->m;
+    const int64_t before = t->n_slots, n = before == 0 ? 64 : 2 * before;
+    int32_t *slots = mem_alloc(m, (size_t)n * sizeof *slots);
+    if (slots == NULL)
+        return false;
+    mem_free(m, t->slots, (size_t)before * sizeof *slots);
+    t->slots = slots;
+    t->n_slots = n;
+    for (int64_t k = 0; k < t->kinds.n; k++)
+        t->slots[slot_of(t, &t->kinds.at[k])] = (int32_t)k + 1;
+    return true;
+}
+
+static bool set_kind(curvature_table *t, expr_id e, const curvature *c)
+{
+    if (2 * (t->kinds.n + 1) > t->n_slots && !grow_slots(t))
+        return false;
+    const int64_t slot = slot_of(t, c);
+    if (t->slots[slot] == 0) {
+        if (!vec_push(t->g->m, &t->kinds, *c))
+            return false;
+        t->slots[slot] = (int32_t)t->kinds.n;
+    }
+    t->kind[e] = t->slots[slot] - 1;
+    return true;
+}
+
+static bool sweep(curvature_table *t, const peri_model *m)
+{
+    for (expr_id e = 0; e <= t->top; e++) {
+        const int code = expr_code(t->g, e), op = code & ~EXPR_WIDE;
+        if (!t->reach[e] || code == PERI_OP_CONST)
+            continue;
+        const curvature c = of_node(t, m, e);
+        t->has_special = t->has_special || expr_is_nonsmooth(op) || op == PERI_OP_CALL || op == PERI_OP_CALLGRAD;
+        if (!set_kind(t, e, &c))
+            return false;
+    }
+    return true;
+}
 
 peri_status curvature_init(curvature_table *t, const peri_model *m, int64_t n_roots, const expr_id *roots)
 {
@@ -357,23 +423,28 @@ peri_status curvature_init(curvature_table *t, const peri_model *m, int64_t n_ro
     t->cursor.stack = -1;
     for (int64_t k = 0; k < n_roots; k++)
         t->top = roots[k] > t->top ? roots[k] : t->top;
-    t->at = mem_array(m->g->m, (size_t)t->top + 1, sizeof *t->at);
+    t->kind = mem_array(m->g->m, (size_t)t->top + 1, sizeof *t->kind);
     t->reach = mem_array(m->g->m, (size_t)t->top + 1, 1);
-    if (t->at == NULL || t->reach == NULL) {
-        curvature_release(t);
-        return FAIL_NOMEM(m->ctx);
+    bool ok = t->kind != NULL && t->reach != NULL;
+    if (ok) {
+        expr_reach(m->g, n_roots, roots, t->reach);
+        ok = sweep(t, m);
     }
-    expr_reach(m->g, n_roots, roots, t->reach);
-    for (expr_id e = 0; e <= t->top; e++)
-        if (t->reach[e])
-            t->at[e] = of_node(t, m, e);
-    return PERI_OK;
+    if (ok)
+        return PERI_OK;
+    curvature_release(t);
+    return FAIL_NOMEM(m->ctx);
 }
 
 void curvature_release(curvature_table *t)
 {
-    mem_array_free(t->g->m, t->at);
-    mem_array_free(t->g->m, t->reach);
-    t->at = NULL;
+    mem *m = t->g->m;
+    mem_array_free(m, t->kind);
+    mem_array_free(m, t->reach);
+    vec_free(m, &t->kinds);
+    mem_free(m, t->slots, (size_t)t->n_slots * sizeof *t->slots);
+    t->kind = NULL;
     t->reach = NULL;
+    t->slots = NULL;
+    t->n_slots = 0;
 }

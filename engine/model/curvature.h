@@ -29,7 +29,11 @@ typedef struct {
 typedef struct {
     const expr_graph *g;
     expr_id top;
-    curvature *at; /* [top + 1], meaningful where reach is set */
+    bool has_special;      /* an operation that is not smooth, or a function of the host's */
+    VEC(curvature) kinds;  /* few differ: each once */
+    int32_t *slots;        /* of a hash table over `kinds`: number + 1 */
+    int64_t n_slots;
+    int32_t *kind;         /* [top + 1] number in `kinds`, meaningful where reach is set and the node is no scalar constant */
     unsigned char *reach;
     struct { expr_id stack; int32_t part; int64_t begin; } cursor; /* where the last entry of a STACK was found */
 } curvature_table;
@@ -37,6 +41,7 @@ typedef struct {
 /* All nodes below the roots; x ranges from the model's bounds. */
 peri_status curvature_init(curvature_table *t, const peri_model *m, int64_t n_roots, const expr_id *roots);
 void curvature_release(curvature_table *t);
+curvature curvature_at(const curvature_table *t, expr_id e);
 /* Entry k of node e: follows stacks, gathers, signs and constant shifts, so that rows of a mixed block are told apart.
  * Only the degree and the marks CONVEX and CONCAVE are kept. */
 curvature curvature_of_entry(curvature_table *t, expr_id e, int64_t k);

@@ -98,13 +98,13 @@ static bool descend(curvature_table *t, place *p)
         return true;
     case PERI_OP_ADD:
     case PERI_OP_SUB:
-        if (t->at[node->arg[0]].degree > 0 && t->at[node->arg[1]].degree > 0)
+        if (curvature_at(t, node->arg[0]).degree > 0 && curvature_at(t, node->arg[1]).degree > 0)
             return false;
-        into_argument(t, p, t->at[node->arg[0]].degree == 0, node->op == PERI_OP_SUB && t->at[node->arg[0]].degree == 0);
+        into_argument(t, p, curvature_at(t, node->arg[0]).degree == 0, node->op == PERI_OP_SUB && curvature_at(t, node->arg[0]).degree == 0);
         return true;
     case PERI_OP_MUL:
         for (int k = 0; k < 2; k++) {
-            const curvature c = t->at[node->arg[k]];
+            const curvature c = curvature_at(t, node->arg[k]);
             if (c.degree == 0 && (c.range.lo > 0 || c.range.hi < 0)) {
                 into_argument(t, p, 1 - k, c.range.hi < 0);
                 return true;
@@ -119,9 +119,9 @@ static bool descend(curvature_table *t, place *p)
 curvature curvature_of_entry(curvature_table *t, expr_id e, int64_t k)
 {
     place p = {e, k, false};
-    while (t->at[p.e].degree > 1 && descend(t, &p)) {
+    while (curvature_at(t, p.e).degree > 1 && descend(t, &p)) {
     }
-    curvature c = p.negated ? curvature_negated(t->at[p.e]) : t->at[p.e];
+    curvature c = p.negated ? curvature_negated(curvature_at(t, p.e)) : curvature_at(t, p.e);
     c.marks &= CURV_AFFINE;
     c.range = interval_all();
     return c;
