@@ -45,9 +45,8 @@ end
 -- ---- one instance -----------------------------------------------------------------------------------------------------------
 
 local function target_of(family, instance, kind)
-  local of_class = TARGETS[instance.class or family.class] or {}
-  local targets = instance.targets or family.targets or of_class
-  return targets[kind]
+  local targets = instance.targets or family.targets or TARGETS[instance.class or family.class]
+  return targets and targets[kind]
 end
 
 --- Bytes the engine holds once everything that can be thrown away was.
@@ -60,9 +59,10 @@ end
 local function options_of(name, instance, data)
   local options = {
     report = work .. "/report.lua", seconds = instance.seconds or SECONDS[mode], directions = DIRECTIONS[mode],
-    products = instance.products ~= false,
+    products = instance.products ~= false, calls = instance.calls or 1,
   }
   if mode == "check" then options.seconds = 0 end
+  if mode ~= "full" then options.calls = 1 end
   local library = ("%s/%s.so"):format(work, name)
   if exists(library) then
     options.library, options.complex_library = library, ("%s/%s-complex.so"):format(work, name)

@@ -14,7 +14,7 @@
 typedef struct {
     const char *library, *complex_library, *data, *report;
     double seconds;
-    int64_t directions;
+    int64_t directions, calls;
     int32_t products;
 } options;
 
@@ -24,6 +24,7 @@ static const peri_option option_list[] = {
     PERI_STRING("data", options, data, NULL, "file of the arrays that the functions are opened with"),
     PERI_STRING("report", options, report, NULL, "file to be written"),
     PERI_REAL("seconds", options, seconds, 0.5, 0, 3600, "s", "time spent on each kind of evaluation; 0: each is done once, for its values"),
+    PERI_INT("calls", options, calls, 1, 1, 1e12, "1", "calls of each kind that are timed at least"),
     PERI_INT("directions", options, directions, 5, 0, 1e6, "1", "random directions of complex steps; small problems take all unit vectors"),
     PERI_BOOL("products", options, products, 1, "products with Jacobian and Hessian too"),
 };
@@ -147,11 +148,13 @@ static double reference_calls(state *s, int kind, int64_t calls)
     return (peri_clock() - started) / (double)calls;
 }
 
-/* So many that one sample takes long compared with reading the clock. */
-static int64_t calls_a_sample(double seconds)
+/* So many that one sample takes long compared with reading the clock, and all samples have the calls that are asked for. */
+static int64_t calls_a_sample(const state *s, double seconds)
 {
     const double sample = 2e-4;
-    return seconds >= sample ? 1 : (int64_t)(sample / fmax(seconds, 1e-9)) + 1;
+    const int64_t least = s->opt->calls / MAX_SAMPLES + 1;
+    const int64_t calls = seconds >= sample ? 1 : (int64_t)(sample / fmax(seconds, 1e-9)) + 1;
+    return calls > least ? calls : least;
 }
 
 static int ascending(const void *a, const void *b)
@@ -176,10 +179,10 @@ static peri_status time_kind(state *s, peri_run *run, int kind)
     TRY(engine_calls(s, run, kind, 1, &once));
     if (r->has_reference)
         other = reference_calls(s, kind, 1);
-    const int64_t calls = calls_a_sample(once), other_calls = calls_a_sample(other);
+    const int64_t calls = calls_a_sample(s, once), other_calls = calls_a_sample(s, other);
     const double started = peri_clock();
     int64_t count = 0;
-    while (count < MIN_SAMPLES || (count < MAX_SAMPLES && peri_clock() - started < s->opt->seconds)) {
+    while (count < MIN_SAMPLES || (count < MAX_SAMPLES && (count * calls < s->opt->calls || peri_clock() - started < s->opt->seconds))) {
         TRY(engine_calls(s, run, kind, calls, &s->sample[0][count]));
         if (r->has_reference)
             s->sample[1][count] = reference_calls(s, kind, other_calls);
