@@ -74,7 +74,7 @@ static int list(cli *c)
         if (c->args.json)
             put_entry(e, first);
         else
-            printf("%-14s %-14s %s\n", e->name, e->kind, e->summary);
+            printf("%-22s %-14s %s\n", e->name, e->kind, e->summary);
         first = false;
     }
     if (c->args.json)

@@ -28,6 +28,9 @@ static const flag_name flag_names[] = {
     {PERI_FLAG_INDEFINITE, "indefinite", "symmetric indefinite systems"},
     {PERI_FLAG_QUASIDEFINITE, "quasidefinite", "quasi-definite systems"},
     {PERI_FLAG_DEFINITE, "definite", "positive definite systems"},
+    {PERI_FLAG_GENERAL, "general", "square systems without symmetry"},
+    {PERI_FLAG_LEAST_SQUARES, "least_squares", "least-squares systems"},
+    {PERI_FLAG_ITERATIVE, "iterative", "operators known by their products"},
     {PERI_FLAG_DENSE, "dense", "works on dense storage"},
 };
 

@@ -144,7 +144,7 @@ static const char *missing_callback(const peri_plugin *p)
         return ops->init == NULL ? "ops.init" : ops->step == NULL ? "ops.step" : NULL;
     }
     const peri_linear_solver_ops *ops = p->ops;
-    return ops->analyse == NULL  ? "ops.analyse"
+    return ops->analyse == NULL && ops->analyse_general == NULL ? "ops.analyse"
            : ops->factor == NULL ? "ops.factor"
            : ops->solve == NULL  ? "ops.solve"
                                  : NULL;

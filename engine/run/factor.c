@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * factor.c - symmetric linear systems as a service of the run: which linear-solver plugin, with which options, and the
+ * factor.c - linear systems as a service of the run: which linear-solver plugin, with which options, and the
  * calls to it. What a linear solver allocates lives in its factor's own arena, so that closing a factor frees it.
  * Invariant: while one of its functions runs, the run is lent to it (memory, and the name in messages), and is the
  * solver's again afterwards. A system without unknowns never reaches a plugin, nor do values that are not finite.
@@ -24,7 +24,9 @@ struct peri_factor {
     const peri_plugin *plugin; /* NULL where there are no unknowns */
     arena memory;
     void *state, *options;
-    peri_pattern pattern; /* a copy */
+    peri_pattern pattern; /* a copy; of an operator: sizes alone */
+    peri_operator op;     /* apply NULL: a matrix */
+    uint64_t needs;
     bool analysed, factorised;
 };
 
@@ -56,6 +58,10 @@ static const peri_linear_solver_ops *ops_of(const peri_factor *f)
 {
     return f->plugin->ops;
 }
+
+/* A slot of the plugin's own table, which may be shorter than this host's. */
+#define OPS_HAVE(f, slot)                                                                                              \
+    ((f)->plugin != NULL && (f)->plugin->size_ops > offsetof(peri_linear_solver_ops, slot) && ops_of(f)->slot != NULL)
 
 /* An error that the plugin left without words. */
 static peri_status told(peri_factor *f, peri_status status)
@@ -93,6 +99,15 @@ static registry_entry *candidate(registry *r, uint64_t needs, int64_t n, const r
     return best;
 }
 
+static const char *kind_of_system(uint64_t needs)
+{
+    return needs & PERI_FLAG_LEAST_SQUARES   ? "least-squares systems"
+           : needs & PERI_FLAG_GENERAL       ? "systems without symmetry"
+           : needs & PERI_FLAG_INDEFINITE    ? "indefinite systems"
+           : needs & PERI_FLAG_QUASIDEFINITE ? "quasi-definite systems"
+                                             : "definite systems";
+}
+
 static peri_status choose(peri_factor *f, registry *r, uint64_t needs)
 {
     peri_context *ctx = f->run->ctx;
@@ -106,22 +121,34 @@ static peri_status choose(peri_factor *f, registry *r, uint64_t needs)
     }
     if (any)
         return fail_prefix(ctx, "no linear solver could be loaded");
-    return FAIL(ctx, PERI_E_UNSUPPORTED, "linear solver: none is installed for %s systems",
-                needs & PERI_FLAG_INDEFINITE      ? "indefinite"
-                : needs & PERI_FLAG_QUASIDEFINITE ? "quasi-definite"
-                                                  : "definite");
+    return FAIL(ctx, PERI_E_UNSUPPORTED, "linear solver: none is installed for %s%s", needs & PERI_FLAG_ITERATIVE ? "operators of " : "",
+                kind_of_system(needs));
+}
+
+static const uint64_t WHOLE_MATRIX = PERI_FLAG_GENERAL | PERI_FLAG_LEAST_SQUARES;
+
+/* A name that stands for a solver without a flag that cannot be done without. */
+static peri_status refuse(peri_factor *f, const registry_entry *e, uint64_t lacks)
+{
+    return FAIL(f->run->ctx, PERI_E_UNSUPPORTED, "%s: %s", e->name,
+                lacks & PERI_FLAG_ITERATIVE ? "needs a matrix, and this one is known by its products alone"
+                                            : "solves symmetric systems only, and this one is not symmetric");
 }
 
 static peri_status find_plugin(peri_factor *f, const char *name, uint64_t needs)
 {
     registry *r;
     registry_entry *entry;
-    if (name == NULL || name[0] == '\0')
+    const uint64_t essential = needs & (WHOLE_MATRIX | PERI_FLAG_ITERATIVE);
+    const bool users = name == NULL || name[0] == '\0';
+    if (users)
         name = f->run->linear_solver;
     TRY(registry_get(f->run->ctx, &r));
     if (name == NULL || name[0] == '\0')
         return choose(f, r, needs);
     TRY(registry_find(r, name, PERI_KIND_LINEAR_SOLVER, &entry));
+    if ((entry->flags & essential) != essential)
+        return users ? choose(f, r, needs) : refuse(f, entry, essential & ~entry->flags);
     return registry_load(r, entry, &f->plugin);
 }
 
@@ -195,6 +222,23 @@ static peri_status check_pattern(peri_run *run, const peri_pattern *p)
     return good ? PERI_OK : FAIL(run->ctx, PERI_E_ARGUMENT, "linear solver: the pattern's sizes do not fit");
 }
 
+static peri_status check_whole_pattern(peri_run *run, const peri_pattern *p, uint64_t needs)
+{
+    bool good = p->cols >= 0 && p->rows >= 0 && p->start[0] == 0 && p->start[p->cols] == p->nnz;
+    if (good && p->rows != p->cols && !(needs & PERI_FLAG_LEAST_SQUARES))
+        return FAIL(run->ctx, PERI_E_ARGUMENT, "linear solver: the matrix is %lld x %lld, must be square", (long long)p->rows,
+                    (long long)p->cols);
+    for (int64_t j = 0; good && j < p->cols; j++) {
+        good = p->start[j + 1] >= p->start[j] && p->start[j + 1] <= p->nnz;
+        for (int64_t k = p->start[j]; good && k < p->start[j + 1]; k++)
+            good = p->index[k] >= 0 && p->index[k] < p->rows && (k == p->start[j] || p->index[k] > p->index[k - 1]);
+        if (!good)
+            return FAIL(run->ctx, PERI_E_ARGUMENT, "linear solver: rows of column %lld of the pattern are not ascending in [0, %lld)",
+                        (long long)j, (long long)p->rows);
+    }
+    return good ? PERI_OK : FAIL(run->ctx, PERI_E_ARGUMENT, "linear solver: the pattern's sizes do not fit");
+}
+
 static bool copy_pattern(peri_factor *f, const peri_pattern *p)
 {
     const size_t n = (size_t)p->cols, nnz = (size_t)p->nnz;
@@ -209,6 +253,17 @@ static bool copy_pattern(peri_factor *f, const peri_pattern *p)
     return true;
 }
 
+static peri_status analyse(peri_factor *f)
+{
+    const peri_linear_solver_ops *ops = ops_of(f);
+    if (f->op.apply != NULL)
+        return OPS_HAVE(f, attach) ? ops->attach(f->state, f->run, f->options, &f->op) : PERI_E_UNSUPPORTED;
+    if (!(f->needs & WHOLE_MATRIX))
+        return ops->analyse(f->state, f->run, f->options, &f->pattern);
+    return OPS_HAVE(f, analyse_general) ? ops->analyse_general(f->state, f->run, f->options, &f->pattern, f->needs & WHOLE_MATRIX)
+                                        : PERI_E_UNSUPPORTED;
+}
+
 static peri_status prepare(peri_factor *f, const char *solver, uint64_t needs)
 {
     TRY(find_plugin(f, solver, needs));
@@ -219,37 +274,65 @@ static peri_status prepare(peri_factor *f, const char *solver, uint64_t needs)
     TRY(set_options(f));
     f->analysed = true; /* from here on fini is called */
     const loan before = lend(f);
-    const peri_status status = ops_of(f)->analyse(f->state, f->run, f->options, &f->pattern);
+    const peri_status status = analyse(f);
     take_back(f, &before);
     return told(f, status);
 }
 
-peri_status factor_open(peri_run *run, const char *solver, const peri_pattern *pattern, uint64_t needs,
-                        peri_factor **out)
+/* A factor with the run's, its plugin not yet chosen. */
+static peri_status begin(peri_run *run, uint64_t needs, peri_factor **out)
 {
     arena memory;
-    *out = NULL;
-    TRY(check_pattern(run, pattern));
     arena_init(&memory, &run->ctx->mem);
     peri_factor *f = arena_alloc(&memory, sizeof *f);
     if (f == NULL)
         return FAIL_NOMEM(run->ctx);
     f->run = run;
     f->memory = memory;
+    f->needs = needs;
     f->next = run->factors;
     run->factors = f;
-    peri_status status = copy_pattern(f, pattern) ? PERI_OK : FAIL_NOMEM(run->ctx);
-    if (status == PERI_OK && pattern->cols > 0)
-        status = prepare(f, solver, needs);
+    *out = f;
+    return PERI_OK;
+}
+
+static peri_status opened(peri_factor *f, peri_status status, peri_factor **out)
+{
     if (status != PERI_OK) {
         factor_close(f);
         return status;
     }
     if (f->plugin != NULL)
-        log_write(run->ctx, 2, "linear solver %s: %lld unknowns, %lld nonzeros", f->plugin->name,
-                  (long long)pattern->cols, (long long)pattern->nnz);
+        log_write(f->run->ctx, 2, "linear solver %s: %lld unknowns, %lld nonzeros", f->plugin->name, (long long)f->pattern.cols,
+                  (long long)f->pattern.nnz);
     *out = f;
     return PERI_OK;
+}
+
+peri_status factor_open(peri_run *run, const char *solver, const peri_pattern *pattern, uint64_t needs,
+                        peri_factor **out)
+{
+    peri_factor *f;
+    *out = NULL;
+    TRY(needs & WHOLE_MATRIX ? check_whole_pattern(run, pattern, needs) : check_pattern(run, pattern));
+    TRY(begin(run, needs, &f));
+    peri_status status = copy_pattern(f, pattern) ? PERI_OK : FAIL_NOMEM(run->ctx);
+    if (status == PERI_OK && pattern->cols > 0)
+        status = prepare(f, solver, needs);
+    return opened(f, status, out);
+}
+
+peri_status factor_open_operator(peri_run *run, const char *solver, const peri_operator *op, uint64_t needs, peri_factor **out)
+{
+    peri_factor *f;
+    *out = NULL;
+    if (op->n < 0 || op->apply == NULL)
+        return FAIL(run->ctx, PERI_E_ARGUMENT, "linear solver: an operator needs its size and its function apply");
+    TRY(begin(run, needs | PERI_FLAG_ITERATIVE, &f));
+    f->op = *op;
+    f->pattern = (peri_pattern){op->n, op->n, 0, NULL, NULL};
+    f->factorised = true;
+    return opened(f, op->n > 0 ? prepare(f, solver, f->needs) : PERI_OK, out);
 }
 
 void factor_close(peri_factor *f)
@@ -293,6 +376,8 @@ peri_status factor_values(peri_factor *f, const double *val, peri_inertia *inert
 {
     peri_inertia counts = {0, 0, 0};
     peri_status status = PERI_OK;
+    if (f->op.apply != NULL)
+        return FAIL(f->run->ctx, PERI_E_STATE, "linear solver: an operator has no values");
     f->factorised = false;
     if (f->plugin != NULL) {
         if (!nlp_is_finite(f->pattern.nnz, val))
@@ -307,18 +392,44 @@ peri_status factor_values(peri_factor *f, const double *val, peri_inertia *inert
     return f->plugin != NULL ? told(f, status) : status;
 }
 
-peri_status factor_solve(peri_factor *f, double *b)
+static peri_status solve_by(peri_factor *f, peri_status (*solve)(void *, peri_run *, double *), double *b)
 {
-    if (!f->factorised)
-        return FAIL(f->run->ctx, PERI_E_STATE, "linear solver: solve without a factorisation");
-    if (f->plugin == NULL)
-        return PERI_OK;
     const loan before = lend(f);
-    const peri_status status = ops_of(f)->solve(f->state, f->run, b);
+    const peri_status status = solve(f->state, f->run, b);
     take_back(f, &before);
     if (status == PERI_OK && !nlp_is_finite(f->pattern.cols, b))
         return FAIL(f->run->ctx, PERI_E_NUMERIC, "%s: the solution is not finite", f->plugin->name);
     return told(f, status);
+}
+
+static peri_status refuse_early(peri_factor *f)
+{
+    return FAIL(f->run->ctx, PERI_E_STATE, "linear solver: solve without a factorisation");
+}
+
+peri_status factor_solve(peri_factor *f, double *b)
+{
+    if (!f->factorised)
+        return refuse_early(f);
+    return f->plugin != NULL ? solve_by(f, ops_of(f)->solve, b) : PERI_OK;
+}
+
+peri_status factor_solve_transposed(peri_factor *f, double *b)
+{
+    if (!f->factorised)
+        return refuse_early(f);
+    if (f->plugin == NULL)
+        return PERI_OK;
+    if (!(f->needs & WHOLE_MATRIX))
+        return solve_by(f, ops_of(f)->solve, b); /* symmetric */
+    if (!OPS_HAVE(f, solve_transposed))
+        return FAIL(f->run->ctx, PERI_E_UNSUPPORTED, "%s: cannot solve with the transposed matrix", f->plugin->name);
+    return solve_by(f, ops_of(f)->solve_transposed, b);
+}
+
+int64_t factor_iterations(const peri_factor *f)
+{
+    return OPS_HAVE(f, iterations) ? ops_of(f)->iterations(f->state) : 0;
 }
 
 peri_status factor_strengthen(peri_factor *f)

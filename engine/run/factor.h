@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * factor.h - symmetric linear systems as a service of the run: the host table's slots of the same names (see plugin.h). Seconds
+ * factor.h - linear systems as a service of the run: the host table's slots of the same names (see plugin.h). Seconds
  * are added to run->times.linear_algebra; what is still open at the end of the run is closed by factor_close_all.
  */
 #ifndef PERI_RUN_FACTOR_H
@@ -20,6 +20,9 @@ peri_status factor_open(peri_run *run, const char *solver, const peri_pattern *p
 peri_status factor_values(peri_factor *factor, const double *val, peri_inertia *inertia);
 peri_status factor_solve(peri_factor *factor, double *b);
 peri_status factor_strengthen(peri_factor *factor);
+peri_status factor_solve_transposed(peri_factor *factor, double *b);
+peri_status factor_open_operator(peri_run *run, const char *solver, const peri_operator *op, uint64_t needs, peri_factor **out);
+int64_t factor_iterations(const peri_factor *factor);
 const char *factor_name(const peri_factor *factor);
 uint64_t factor_flags(const peri_factor *factor);
 void factor_close(peri_factor *factor); /* unlinks it from run->factors */

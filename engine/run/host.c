@@ -271,6 +271,9 @@ const peri_host *host_table(void)
         .eval_f_batch = host_eval_f_batch,
         .eval_fg_batch = host_eval_fg_batch,
         .eval_c_batch = host_eval_c_batch,
+        .factor_solve_transposed = factor_solve_transposed,
+        .factor_open_operator = factor_open_operator,
+        .factor_iterations = factor_iterations,
     };
     return &table;
 }

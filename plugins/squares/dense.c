@@ -26,7 +26,7 @@ peri_status squares_dense_open(peri_run *run, const peri_pattern *pattern, squar
         return PERI_E_NOMEM;
     const int64_t n = pattern->cols, rows = pattern->rows > n ? pattern->rows : n;
     if (rows > INT32_MAX / 2)
-        return peri_fail(run, PERI_E_UNSUPPORTED, "too many residuals for a dense QR, set linear = \"normal\"");
+        return peri_fail(run, PERI_E_UNSUPPORTED, "too many residuals for a dense QR, set linear = \"normal\" or \"sparse_qr\"");
     *d = (squares_dense){.pattern = *pattern, .m = (lapack_int)pattern->rows, .n = (lapack_int)n, .rows = (lapack_int)rows};
     d->work_size = (lapack_int)(PANEL * (n + 1));
     if (n > 0 && rows > INT64_MAX / n / 2)

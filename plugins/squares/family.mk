@@ -6,7 +6,7 @@ plugin_PROGRAMS += squares/levenberg-marquardt.so
 squares_levenberg_marquardt_so_SOURCES = \
 	squares/dense.c \
 	squares/levenberg-marquardt.c \
-	squares/normal.c \
+	squares/sparse.c \
 	squares/squares.h
 squares_levenberg_marquardt_so_LDADD = $(OPENBLAS_LIBS) -lm
 

@@ -11,8 +11,8 @@
 
 #include <float.h>
 
-enum { LINEAR_AUTO, LINEAR_QR, LINEAR_NORMAL };
-static const char *const LINEAR[] = {"auto", "qr", "normal", NULL};
+enum { LINEAR_AUTO, LINEAR_DENSE_QR, LINEAR_SPARSE_QR, LINEAR_NORMAL };
+static const char *const LINEAR[] = {"auto", "dense_qr", "sparse_qr", "normal", NULL};
 
 typedef struct {
     double damping, step, cosine;
@@ -24,7 +24,7 @@ static const peri_option OPTION_LIST[] = {
     PERI_REAL("step", options, step, 1e-10, 0, 1, "1", "length of a step, relative to x, that counts as the end"),
     PERI_REAL("cosine", options, cosine, 1e-10, 0, 1, "1", "largest cosine between the residuals and a column that counts as orthogonal"),
     PERI_ENUM("linear", options, linear, LINEAR_AUTO, LINEAR,
-              "qr: accurate; normal: the normal equations, for large sparse Jacobians; auto: qr where J is small"),
+              "normal: the normal equations, sparse, in the option linear_solver's solver; sparse_qr: by spqr; auto: dense_qr where J is small, else normal"),
 };
 
 typedef struct {
@@ -51,11 +51,16 @@ enum { FAILURES_MOST = 5 };
 /* ---- start -------------------------------------------------------------------------------------------------------- */
 
 /* QR of a dense copy costs about m n^2: taken up to a size at which that is a moment. */
-static bool prefers_qr(const state *s)
+static bool fits_dense(const state *s)
 {
-    if (s->opt.linear != LINEAR_AUTO)
-        return s->opt.linear == LINEAR_QR;
     return s->n <= 500 && (double)s->m * (double)s->n <= 4e6;
+}
+
+static peri_status open_linear(state *s, peri_run *run)
+{
+    const bool dense = s->opt.linear == LINEAR_DENSE_QR || (s->opt.linear == LINEAR_AUTO && fits_dense(s));
+    return dense ? squares_dense_open(run, &s->pattern, &s->dense)
+                 : squares_sparse_open(run, &s->pattern, s->opt.linear == LINEAR_SPARSE_QR, &s->sparse);
 }
 
 static peri_status allocate(state *s, peri_run *run)
@@ -108,8 +113,10 @@ static peri_status linearise(state *s, peri_run *run)
         s->fixed[j] = (sum > 0 && s->x[j] <= s->lower[j]) || (sum < 0 && s->x[j] >= s->upper[j]) || s->lower[j] >= s->upper[j];
     }
     s->residual = certificate_residual(s);
-    return s->dense != NULL ? squares_dense_take(s->dense, run, s->jac, s->r, s->fixed)
-                            : squares_sparse_take(s->sparse, run, s->jac, s->r, s->fixed);
+    if (s->dense != NULL)
+        return squares_dense_take(s->dense, run, s->jac, s->r, s->fixed);
+    squares_sparse_take(s->sparse, s->jac, s->r, s->fixed);
+    return PERI_OK;
 }
 
 static peri_status tell(state *s, peri_run *run, char tag, peri_step *next)
@@ -134,7 +141,7 @@ static peri_status init(void *self, peri_run *run, const void *opt)
     TRY(peri_residual_count(run, &s->m));
     TRY(peri_residual_jac_pattern(run, &s->pattern));
     TRY(allocate(s, run));
-    TRY(prefers_qr(s) ? squares_dense_open(run, &s->pattern, &s->dense) : squares_sparse_open(run, &s->pattern, &s->sparse));
+    TRY(open_linear(s, run));
     TRY(peri_start(run, s->x));
     TRY(peri_eval_residuals(run, s->x, s->r));
     s->f = squared(s->m, s->r);
@@ -235,7 +242,7 @@ static peri_status try_one(state *s, peri_run *run, double *ratio)
     double decrease;
     *ratio = -1;
     peri_status status = s->dense != NULL ? squares_dense_solve(s->dense, run, s->mu, s->scale, s->s)
-                                          : squares_sparse_solve(s->sparse, run, s->mu, s->scale, s->g, s->s);
+                                          : squares_sparse_solve(s->sparse, s->mu, s->scale, s->g, s->s);
     s->relative_step = 1;
     if (status == PERI_E_NUMERIC)
         return PERI_OK;
@@ -336,7 +343,7 @@ static const char PAGE[] =
     "in loops. perigee explain shows whether it was recognised.\n"
     "\n"
     "Small Jacobians (to 500 variables) are factorised by a dense QR, which keeps twice the digits of the normal equations; large sparse\n"
-    "ones through the normal equations and a linear solver, chosen by linear_solver.\n"
+    "ones through the normal equations and a linear solver, chosen by linear_solver, or by a sparse QR (spqr).\n"
     "\n"
     "The end: the engine's residual is within the tolerance and, so that flat valleys are followed to their end, the last step was shorter\n"
     "than \"step\" or the residuals are orthogonal to the columns up to \"cosine\". Near the end, where the objective no longer tells\n"

@@ -20,11 +20,12 @@ peri_status squares_dense_take(squares_dense *d, peri_run *run, const double *ja
 /* s [n]: the minimiser, 0 for fixed variables; scale [n]: D */
 peri_status squares_dense_solve(squares_dense *d, peri_run *run, double mu, const double *scale, double *s);
 
-/* normal.c: (J'J + mu D^2) s = -J'r in a linear solver */
+/* sparse.c: in a linear solver, (J'J + mu D^2) s = -J'r, or QR of the taller matrix */
 typedef struct squares_sparse squares_sparse;
-peri_status squares_sparse_open(peri_run *run, const peri_pattern *pattern, squares_sparse **out);
-peri_status squares_sparse_take(squares_sparse *n, peri_run *run, const double *jac, const double *r, const unsigned char *fixed);
+peri_status squares_sparse_open(peri_run *run, const peri_pattern *pattern, bool qr, squares_sparse **out);
+/* r and fixed are borrowed until the next take */
+void squares_sparse_take(squares_sparse *s, const double *jac, const double *r, const unsigned char *fixed);
 /* g [n] = J'r;  err PERI_E_NUMERIC: not positive definite in rounding, more damping is needed */
-peri_status squares_sparse_solve(squares_sparse *n, peri_run *run, double mu, const double *scale, const double *g, double *s);
+peri_status squares_sparse_solve(squares_sparse *p, double mu, const double *scale, const double *g, double *s);
 
 #endif

@@ -44,5 +44,6 @@ bool contract_same(const contract_result *a, const contract_result *b);
 void contract_faults(peri_context *ctx, const registry_entry *e, const contract_problem *p); /* contract_faults.c */
 void contract_user_faults(peri_context *ctx, const registry_entry *e);                       /* contract_user.c */
 void contract_linear(peri_context *ctx, const registry_entry *e);                            /* contract_linear.c */
+void contract_general(peri_run *run, const registry_entry *e); /* contract_general.c; from inside a run */
 
 #endif

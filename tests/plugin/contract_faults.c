@@ -91,6 +91,18 @@ static peri_status faulty_hv(peri_run *run, const double *x, double sigma, const
     return strikes(&s) ? s : real->eval_hv(run, x, sigma, w, v, hv);
 }
 
+static peri_status faulty_residuals(peri_run *run, const double *x, double *r)
+{
+    peri_status s = PERI_OK;
+    return strikes(&s) ? s : real->eval_residuals(run, x, r);
+}
+
+static peri_status faulty_residual_jac(peri_run *run, const double *x, double *val)
+{
+    peri_status s = PERI_OK;
+    return strikes(&s) ? s : real->eval_residual_jac(run, x, val);
+}
+
 static void *faulty_alloc(peri_run *run, size_t count, size_t size)
 {
     if (planned.kind == FAULT_ALLOC && ++planned.allocations == planned.at) {
@@ -191,6 +203,8 @@ static void test_kind(peri_context *ctx, const registry_entry *e, const contract
     faulty.eval_jv = faulty_jv;
     faulty.eval_vj = faulty_vj;
     faulty.eval_hv = faulty_hv;
+    faulty.eval_residuals = faulty_residuals;
+    faulty.eval_residual_jac = faulty_residual_jac;
     faulty.alloc = faulty_alloc;
     for (int64_t k = 1, more = 1; more; k += tap_long() ? 1 : 1 + k / 6) {
         memset(&planned, 0, sizeof planned);

@@ -113,6 +113,9 @@ typedef enum {
 #define PERI_FLAG_DEFINITE UINT64_C(32)    /* linear solver: symmetric positive definite systems */
 #define PERI_FLAG_DENSE UINT64_C(64)       /* linear solver: works on dense storage; for small systems */
 #define PERI_FLAG_AUTOMATIC UINT64_C(128)  /* solver: may be chosen when the user names none */
+#define PERI_FLAG_GENERAL UINT64_C(256)    /* linear solver: square systems without symmetry (ABI 1.1) */
+#define PERI_FLAG_LEAST_SQUARES UINT64_C(512) /* linear solver: minimize |A x - b|_2, A of any shape (ABI 1.1) */
+#define PERI_FLAG_ITERATIVE UINT64_C(1024) /* linear solver: iterative, to a tolerance; takes operators (ABI 1.1) */
 
 typedef struct {
     peri_stamp stamp;
@@ -186,7 +189,19 @@ typedef struct {
 } peri_inertia;
 
 /*
- * Linear solvers for symmetric systems. `analyse` once for a pattern (lower triangle, CSC, diagonal entries present), `factor`
+ * A square matrix known by its products alone (ABI 1.1). Functions return PERI_OK, or what ends the solution; NULL: there is none.
+ *   apply  av = A v;  apply_transposed  av = A'v;  precondition  av is about A^-1 v (symmetric solvers: symmetric positive definite)
+ */
+typedef struct {
+    int64_t n;
+    void *ud;
+    peri_status (*apply)(void *ud, const double *v, double *av);
+    peri_status (*apply_transposed)(void *ud, const double *v, double *av);
+    peri_status (*precondition)(void *ud, const double *v, double *av);
+} peri_operator;
+
+/*
+ * Linear solvers. For symmetric systems: `analyse` once for a pattern (lower triangle, CSC, diagonal entries present), `factor`
  * for each set of values, `solve` in place for each right-hand side. PERI_E_NUMERIC from factor: singular (zero pivots).
  */
 typedef struct {
@@ -196,6 +211,16 @@ typedef struct {
     peri_status (*strengthen)(void *state, peri_run *run);      /* more pivoting for the next factor; NULL or
                                                                    PERI_E_UNSUPPORTED: cannot */
     void (*fini)(void *state, peri_run *run);
+    /*
+     * minor 1. Solvers with PERI_FLAG_GENERAL or PERI_FLAG_LEAST_SQUARES have analyse_general, whose pattern is that of the whole matrix (CSC, rows x
+     * cols, rows ascending in each column) and whose `needs` is the one of the two flags that was asked for; factor then takes values of that
+     * pattern. solve of least squares: b [max(rows, cols)], right-hand side in the first rows entries, solution out in the first cols.
+     */
+    peri_status (*analyse_general)(void *state, peri_run *run, const void *options, const peri_pattern *pattern, uint64_t needs);
+    peri_status (*solve_transposed)(void *state, peri_run *run, double *b); /* A'x = b; NULL: cannot */
+    peri_status (*attach)(void *state, peri_run *run, const void *options, const peri_operator *op); /* PERI_FLAG_ITERATIVE; op lives
+                                                                                                        until fini */
+    int64_t (*iterations)(const void *state); /* PERI_FLAG_ITERATIVE: of the last solution */
 } peri_linear_solver_ops;
 
 /* ---- the host table -------------------------------------------------------------------------------------------------- */
@@ -252,6 +277,9 @@ typedef struct {
     peri_status (*eval_f_batch)(peri_run *run, int64_t points, const double *x, double *f);
     peri_status (*eval_fg_batch)(peri_run *run, int64_t points, const double *x, double *f, double *g);
     peri_status (*eval_c_batch)(peri_run *run, int64_t points, const double *x, double *c);
+    peri_status (*factor_solve_transposed)(peri_factor *factor, double *b);
+    peri_status (*factor_open_operator)(peri_run *run, const char *solver, const peri_operator *op, uint64_t needs, peri_factor **out);
+    int64_t (*factor_iterations)(const peri_factor *factor);
     /* later ones append below this line */
 } peri_host;
 
@@ -529,7 +557,9 @@ PERI_INLINE double peri_clock(void)
  *                       pattern copied (lower triangle, CSC, every diagonal entry present); needs: what the engine's choice must
  *                       be able to factorise, one of PERI_FLAG_INDEFINITE, PERI_FLAG_QUASIDEFINITE, PERI_FLAG_DEFINITE. A solver
  *                       named by caller or user is opened whatever it can do: see peri_factor_flags. In init, or once per pattern.
- *                       Closed by the engine at the end of the run.
+ *                       Closed by the engine at the end of the run. Since ABI 1.1 also PERI_FLAG_GENERAL (square) and
+ *                       PERI_FLAG_LEAST_SQUARES (any shape), for which the pattern is the whole matrix's; a named solver that cannot is
+ *                       refused (PERI_E_UNSUPPORTED), and the user's option linear_solver counts only where its solver can.
  *   peri_factor_values  factorise values val [nnz]; inertia out (may be NULL). PERI_E_NUMERIC: singular.
  *   peri_factor_solve   b [n] right-hand side in, solution out
  *   peri_factor_strengthen  ask for more pivoting; PERI_E_UNSUPPORTED: there is no more
@@ -554,6 +584,31 @@ PERI_CHECKED PERI_INLINE peri_status peri_factor_solve(peri_factor *factor, doub
 PERI_CHECKED PERI_INLINE peri_status peri_factor_strengthen(peri_factor *factor)
 {
     return peri_host_table->factor_strengthen(factor);
+}
+
+/* peri_factor_solve_transposed - A'x = b, as peri_factor_solve (ABI 1.1);  PERI_E_UNSUPPORTED: the solver cannot */
+PERI_CHECKED PERI_INLINE peri_status peri_factor_solve_transposed(peri_factor *factor, double *b)
+{
+    return PERI_HOST_HAS(factor_solve_transposed) ? peri_host_table->factor_solve_transposed(factor, b) : PERI_E_UNSUPPORTED;
+}
+
+/*
+ * peri_factor_open_operator - a matrix known by its products, for an iterative solver (ABI 1.1)
+ *   in   solver  a plugin's name, or "" or NULL for the engine's choice: needs PERI_FLAG_DEFINITE cg, PERI_FLAG_INDEFINITE minres,
+ *                PERI_FLAG_GENERAL gmres
+ *   in   op      copied; its ud and functions must live until the factor is closed. peri_factor_values is not called: solve at once.
+ */
+PERI_CHECKED PERI_INLINE peri_status peri_factor_open_operator(peri_run *run, const char *solver, const peri_operator *op,
+                                                               uint64_t needs, peri_factor **out)
+{
+    return PERI_HOST_HAS(factor_open_operator) ? peri_host_table->factor_open_operator(run, solver, op, needs, out)
+                                               : PERI_E_UNSUPPORTED;
+}
+
+/* peri_factor_iterations - of the last solution by an iterative solver; 0 for others (ABI 1.1) */
+PERI_INLINE int64_t peri_factor_iterations(const peri_factor *factor)
+{
+    return PERI_HOST_HAS(factor_iterations) ? peri_host_table->factor_iterations(factor) : 0;
 }
 
 PERI_INLINE const char *peri_factor_name(const peri_factor *factor)

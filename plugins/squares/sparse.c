@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * normal.c - damped least squares by the normal equations (J'J + mu D^2) s = -J'r, sparse, in a linear solver of the engine. Invariant:
- * gram holds the lower triangle of J'J of the last point, columns and rows of fixed variables zero.
+ * sparse.c - damped least squares with a sparse Jacobian, in a linear solver of the engine: by the normal equations (J'J + mu D^2) s = -J'r, or
+ * by a QR of J with sqrt(mu) D below it. Invariant: gram and values are J'J (lower triangle) or that taller matrix at the last point, columns
+ * and rows of fixed variables zero, without the damping.
  */
 #include "squares.h"
 
 struct squares_sparse {
     peri_pattern jac;                                   /* m x n, columns */
     int64_t *row_start, *row_col, *row_at;              /* the same by rows: column and place in the values */
-    peri_pattern gram;                                  /* n x n, lower, with its diagonal first in each column */
-    double *values, *damped, *column;                   /* [nnz of gram], the same, [n] */
-    const unsigned char *fixed;
+    peri_pattern gram;                                  /* n x n, lower, its diagonal first in each column; or (m + n) x n, D's entry last */
+    double *values, *damped, *column;                   /* [nnz of gram], the same, [n] or [m + n] */
+    bool qr;
+    const unsigned char *fixed; /* borrowed from the last take, as r */
+    const double *r;
     peri_factor *factor;
 };
 
@@ -82,26 +85,56 @@ static peri_status gram_pattern(squares_sparse *s, peri_run *run)
     return PERI_OK;
 }
 
-peri_status squares_sparse_open(peri_run *run, const peri_pattern *pattern, squares_sparse **out)
+/* J with a diagonal below it. */
+static peri_status tall_pattern(squares_sparse *s, peri_run *run)
+{
+    const peri_pattern *p = &s->jac;
+    int64_t *start, *index;
+    TRY(peri_alloc_index(run, p->cols + 1, &start));
+    TRY(peri_alloc_index(run, p->nnz + p->cols, &index));
+    for (int64_t j = 0; j < p->cols; j++) {
+        const int64_t count = p->start[j + 1] - p->start[j];
+        start[j] = p->start[j] + j;
+        memcpy(index + start[j], p->index + p->start[j], (size_t)count * sizeof *index);
+        index[start[j] + count] = p->rows + j;
+    }
+    start[p->cols] = p->nnz + p->cols;
+    s->gram = (peri_pattern){p->rows + p->cols, p->cols, p->nnz + p->cols, start, index};
+    return PERI_OK;
+}
+
+peri_status squares_sparse_open(peri_run *run, const peri_pattern *pattern, bool qr, squares_sparse **out)
 {
     squares_sparse *s = peri_alloc_bytes(run, 1, sizeof *s);
     if (s == NULL)
         return PERI_E_NOMEM;
     s->jac = *pattern;
-    TRY(transpose(s, run));
-    TRY(gram_pattern(s, run));
+    s->qr = qr;
+    if (!qr)
+        TRY(transpose(s, run));
+    TRY(qr ? tall_pattern(s, run) : gram_pattern(s, run));
     TRY(peri_alloc(run, s->gram.nnz, &s->values));
     TRY(peri_alloc(run, s->gram.nnz, &s->damped));
-    TRY(peri_alloc(run, pattern->cols, &s->column));
+    TRY(peri_alloc(run, s->gram.rows, &s->column));
     *out = s;
-    return peri_factor_open(run, NULL, &s->gram, PERI_FLAG_DEFINITE, &s->factor);
+    return peri_factor_open(run, qr ? "spqr" : NULL, &s->gram, qr ? PERI_FLAG_LEAST_SQUARES : PERI_FLAG_DEFINITE, &s->factor);
 }
 
-peri_status squares_sparse_take(squares_sparse *s, peri_run *run, const double *jac, const double *r, const unsigned char *fixed)
+static void take_tall(squares_sparse *s, const double *jac)
 {
-    (void)run;
-    (void)r;
+    for (int64_t j = 0; j < s->jac.cols; j++)
+        for (int64_t k = s->jac.start[j]; k < s->jac.start[j + 1]; k++)
+            s->values[k + j] = s->fixed[j] ? 0 : jac[k];
+}
+
+void squares_sparse_take(squares_sparse *s, const double *jac, const double *r, const unsigned char *fixed)
+{
     s->fixed = fixed;
+    s->r = r;
+    if (s->qr) {
+        take_tall(s, jac);
+        return;
+    }
     for (int64_t j = 0; j < s->jac.cols; j++) {
         for (int64_t k = s->jac.start[j]; k < s->jac.start[j + 1] && !fixed[j]; k++) {
             const int64_t row = s->jac.index[k];
@@ -114,13 +147,28 @@ peri_status squares_sparse_take(squares_sparse *s, peri_run *run, const double *
             s->column[s->gram.index[k]] = 0;
         }
     }
+}
+
+static peri_status solve_tall(squares_sparse *s, double mu, const double *scale, double *step)
+{
+    const int64_t m = s->jac.rows, n = s->jac.cols;
+    memcpy(s->damped, s->values, (size_t)s->gram.nnz * sizeof *s->damped);
+    for (int64_t j = 0; j < n; j++)
+        s->damped[s->gram.start[j + 1] - 1] = s->fixed[j] || scale[j] == 0 ? 1 : sqrt(mu) * scale[j];
+    for (int64_t i = 0; i < m; i++)
+        s->column[i] = -s->r[i];
+    memset(s->column + m, 0, (size_t)n * sizeof *s->column);
+    TRY(peri_factor_values(s->factor, s->damped, NULL));
+    TRY(peri_factor_solve(s->factor, s->column));
+    memcpy(step, s->column, (size_t)n * sizeof *step);
     return PERI_OK;
 }
 
-peri_status squares_sparse_solve(squares_sparse *s, peri_run *run, double mu, const double *scale, const double *g, double *step)
+peri_status squares_sparse_solve(squares_sparse *s, double mu, const double *scale, const double *g, double *step)
 {
     const int64_t n = s->jac.cols;
-    (void)run;
+    if (s->qr)
+        return solve_tall(s, mu, scale, step);
     memcpy(s->damped, s->values, (size_t)s->gram.nnz * sizeof *s->damped);
     for (int64_t j = 0; j < n; j++)
         s->damped[s->gram.start[j]] += s->fixed[j] || scale[j] == 0 ? 1 : mu * scale[j] * scale[j];
