@@ -49,6 +49,8 @@ engine_sources = \
 	engine/eval/levels.c \
 	engine/eval/place.c \
 	engine/eval/plan.h \
+	engine/eval/product.c \
+	engine/eval/product_kernels.h \
 	engine/eval/program.h \
 	engine/eval/run.c \
 	engine/eval/scatter.c \

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * array.c - operations on whole arrays: products, running sums, determinant, inverse, exponential, foreign functions. Matrices are row-major; small
- * ones are treated by own loops, large ones by OpenBLAS where it is installed. Workspace is planned.
+ * array.c - operations on whole arrays other than products: running sums, determinant, inverse, exponential, foreign functions. Matrices are
+ * row-major; small ones are treated by own loops, large ones by OpenBLAS where it is installed. Workspace is planned.
  *
  * LAPACK sees a row-major matrix as its transpose. An inverse is then the transpose of the inverse, by columns: what is wanted, by rows; so is
  * the solution of Q X = P when P and Q commute.
@@ -11,70 +11,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { LARGE_PRODUCT = 20000, LARGE_MATRIX = 24, ROW_MAJOR = 101, NO_FLIP = 111, FLIP = 112 };
-
-/* ---- products ------------------------------------------------------------------------------------------------------------------- */
-
-static void sparse_product(const eval_array *t)
-{
-    const expr_const *s = &t->sparse;
-    const int64_t cols = t->cols;
-    for (int64_t i = 0; i < t->rows; i++) {
-        double *const row = t->out + i * cols;
-        if (cols == 1) {
-            double sum = 0;
-            for (int32_t k = s->row_start[i]; k < s->row_start[i + 1]; k++)
-                sum += s->data[k] * t->b[s->col[k]];
-            *row = sum;
-            continue;
-        }
-        memset(row, 0, (size_t)cols * sizeof *row);
-        for (int32_t k = s->row_start[i]; k < s->row_start[i + 1]; k++)
-            for (int64_t j = 0; j < cols; j++)
-                row[j] += s->data[k] * t->b[s->col[k] * cols + j];
-    }
-}
-
-static void plain_product(const eval_array *t)
-{
-    const int64_t a_row = t->flip_a ? 1 : t->inner, a_col = t->flip_a ? t->rows : 1;
-    const int64_t b_row = t->flip_b ? 1 : t->cols, b_col = t->flip_b ? t->inner : 1;
-    for (int64_t i = 0; i < t->rows; i++) {
-        double *const row = t->out + i * t->cols;
-        const double *const a = t->a + i * a_row;
-        if (b_col == 1 && t->cols > 1) {
-            memset(row, 0, (size_t)t->cols * sizeof *row);
-            for (int64_t k = 0; k < t->inner; k++)
-                for (int64_t j = 0; j < t->cols; j++)
-                    row[j] += a[k * a_col] * t->b[k * b_row + j];
-            continue;
-        }
-        for (int64_t j = 0; j < t->cols; j++) {
-            double sum = 0;
-            for (int64_t k = 0; k < t->inner; k++)
-                sum += a[k * a_col] * t->b[k * b_row + j * b_col];
-            row[j] = sum;
-        }
-    }
-}
-
-static void product(const eval_array *t)
-{
-    if (t->is_sparse)
-        sparse_product(t);
-    else if (t->blas != NULL)
-        t->blas->gemm(ROW_MAJOR, t->flip_a ? FLIP : NO_FLIP, t->flip_b ? FLIP : NO_FLIP, (int)t->rows, (int)t->cols, (int)t->inner, 1, t->a,
-                      (int)(t->flip_a ? t->rows : t->inner), t->b, (int)(t->flip_b ? t->inner : t->cols), 0, t->out, (int)t->cols);
-    else
-        plain_product(t);
-}
-
-/* out = a b, all n x n */
-static void square_product(const eval_blas *blas, int64_t n, const double *a, const double *b, double *out)
-{
-    const eval_array t = {.rows = n, .inner = n, .cols = n, .a = a, .b = b, .out = out, .blas = blas};
-    product(&t);
-}
+enum { LARGE_MATRIX = 24 };
 
 /* ---- factors ------------------------------------------------------------------------------------------------------------------------ */
 
@@ -238,17 +175,17 @@ static void exponential(const eval_array *t)
     const int squarings = norm > 5.37 ? (int)ceil(log2(norm / 5.37)) : 0;
     for (int64_t k = 0; k < size; k++)
         a[k] = ldexp(t->a[k], -squarings);
-    square_product(t->blas, n, a, a, a2);
-    square_product(t->blas, n, a2, a2, a4);
-    square_product(t->blas, n, a4, a2, a6);
+    eval_square_product(t, n, a, a, a2);
+    eval_square_product(t, n, a2, a2, a4);
+    eval_square_product(t, n, a4, a2, a6);
     even_part(n, a2, a4, a6, b[13], b[11], b[9], 0, w);
-    square_product(t->blas, n, a6, w, u);
+    eval_square_product(t, n, a6, w, u);
     even_part(n, a2, a4, a6, b[7], b[5], b[3], b[1], w);
     for (int64_t k = 0; k < size; k++)
         w[k] += u[k];
-    square_product(t->blas, n, a, w, u);
+    eval_square_product(t, n, a, w, u);
     even_part(n, a2, a4, a6, b[12], b[10], b[8], 0, w);
-    square_product(t->blas, n, a6, w, v);
+    eval_square_product(t, n, a6, w, v);
     even_part(n, a2, a4, a6, b[6], b[4], b[2], b[0], w);
     for (int64_t k = 0; k < size; k++) {
         const double even = v[k] + w[k];
@@ -258,7 +195,7 @@ static void exponential(const eval_array *t)
     factor(t->blas, n, v, t->pivots);
     solve(t->blas, n, v, t->pivots, t->out);
     for (int s = 0; s < squarings; s++) {
-        square_product(t->blas, n, t->out, t->out, w);
+        eval_square_product(t, n, t->out, t->out, w);
         memcpy(t->out, w, (size_t)size * sizeof *w);
     }
 }
@@ -299,7 +236,7 @@ peri_status eval_run_array(eval_program *p, const eval_array *t)
 {
     switch (t->op) {
     case PERI_OP_MATMUL:
-        product(t);
+        eval_run_product(t);
         break;
     case PERI_OP_CUMSUM:
         running_sum(t);
@@ -324,42 +261,8 @@ peri_status eval_run_array(eval_program *p, const eval_array *t)
 
 /* ---- compilation ----------------------------------------------------------------------------------------------------------------------------- */
 
-/* A gather of the whole of another matrix, transposed. */
-static bool is_transposition(const eval_compiler *c, expr_id e)
+peri_status eval_open_blas(eval_compiler *c, eval_array *out)
 {
-    const expr_node *node = expr_at(c->g, e);
-    if (node->op != PERI_OP_GATHER || (node->flags & EXPR_AFFINE) || eval_size(c, node->arg[0]) != eval_size(c, e))
-        return false;
-    const int32_t *at = c->g->lists.at[node->index].at;
-    for (int64_t i = 0; i < node->rows; i++)
-        for (int64_t j = 0; j < node->cols; j++)
-            if (at[i * node->cols + j] != j * node->rows + i)
-                return false;
-    return true;
-}
-
-static bool is_sparse(const eval_compiler *c, expr_id e)
-{
-    const expr_node *node = expr_at(c->g, e);
-    return node->op == PERI_OP_CONST && eval_size(c, e) > 1 && c->g->consts.at[node->ref].col != NULL;
-}
-
-expr_id eval_array_arg(const eval_compiler *c, expr_id e, int32_t k, bool *flip)
-{
-    const expr_node *node = expr_at(c->g, e);
-    const expr_id a = eval_arg(c, node->arg[k]);
-    /* the shape by which the transposition was made is that of the node seen here, or it is an ordinary matrix */
-    *flip = node->op == PERI_OP_MATMUL && !is_sparse(c, eval_arg(c, node->arg[0])) &&
-            expr_at(c->g, a)->rows == expr_at(c->g, node->arg[k])->rows && is_transposition(c, a);
-    return *flip ? eval_arg(c, expr_at(c->g, a)->arg[0]) : a;
-}
-
-static peri_status open_blas(eval_compiler *c, eval_array *out)
-{
-    const int64_t size = out->op == PERI_OP_MATMUL ? out->rows * out->inner * out->cols : out->rows;
-    const bool large = size >= (out->op == PERI_OP_MATMUL ? LARGE_PRODUCT : LARGE_MATRIX);
-    if (!large || out->is_sparse)
-        return PERI_OK;
     eval_program *p = c->program;
     if (p->blas == NULL) {
         p->blas = arena_alloc(&p->data, sizeof *p->blas);
@@ -371,20 +274,6 @@ static peri_status open_blas(eval_compiler *c, eval_array *out)
     return PERI_OK;
 }
 
-static peri_status plan_product(eval_compiler *c, expr_id e, eval_array *out)
-{
-    const expr_node *node = expr_at(c->g, e);
-    const expr_id a = eval_array_arg(c, e, 0, &out->flip_a), b = eval_array_arg(c, e, 1, &out->flip_b);
-    out->rows = node->rows;
-    out->cols = node->cols;
-    out->inner = expr_at(c->g, node->arg[0])->cols;
-    out->is_sparse = is_sparse(c, a);
-    if (out->is_sparse)
-        out->sparse = c->g->consts.at[expr_at(c->g, a)->ref];
-    TRY(eval_point(c, &out->a, c->place[a]));
-    return eval_point(c, &out->b, c->place[b]);
-}
-
 peri_status eval_compile_array(eval_compiler *c, expr_id e, eval_array *out)
 {
     const expr_node *node = expr_at(c->g, e);
@@ -394,10 +283,9 @@ peri_status eval_compile_array(eval_compiler *c, expr_id e, eval_array *out)
     out->rows = arg->rows;
     out->cols = arg->cols;
     TRY(eval_point(c, &out->out, c->place[e]));
-    if (node->op == PERI_OP_MATMUL) {
-        TRY(plan_product(c, e, out));
-        return open_blas(c, out);
-    }
+    out->simd = c->program->simd;
+    if (node->op == PERI_OP_MATMUL)
+        return eval_compile_product(c, e, out);
     TRY(eval_point(c, &out->a, c->place[eval_arg(c, node->arg[0])]));
     if (node->op == PERI_OP_CALL || node->op == PERI_OP_CALLGRAD) {
         out->fn = c->g->calls.at[node->ref];
@@ -408,5 +296,7 @@ peri_status eval_compile_array(eval_compiler *c, expr_id e, eval_array *out)
     const int64_t matrices = node->op == PERI_OP_EXPM ? 7 : 1;
     out->work = arena_array(&c->program->data, (size_t)(matrices * out->rows * out->rows), sizeof *out->work);
     out->pivots = arena_array(&c->program->data, (size_t)out->rows, sizeof *out->pivots);
-    return out->work != NULL && out->pivots != NULL ? open_blas(c, out) : FAIL_NOMEM(c->g->ctx);
+    if (out->work == NULL || out->pivots == NULL)
+        return FAIL_NOMEM(c->g->ctx);
+    return out->rows >= LARGE_MATRIX ? eval_open_blas(c, out) : PERI_OK;
 }

@@ -9,6 +9,8 @@ typedef struct eval_blas {
     /* the C interface: order, transposition of a and b, sizes, factors */
     void (*gemm)(int order, int flip_a, int flip_b, int m, int n, int k, double alpha, const double *a, int lda, const double *b,
                  int ldb, double beta, double *c, int ldc);
+    void (*gemv)(int order, int flip, int m, int n, double alpha, const double *a, int lda, const double *x, int incx, double beta,
+                 double *y, int incy);
     /* the Fortran interface of LAPACK: matrices by columns */
     void (*getrf)(const int *m, const int *n, double *a, const int *lda, int *pivots, int *info);
     void (*getrs)(const char *trans, const int *n, const int *nrhs, const double *a, const int *lda, const int *pivots, double *b,

@@ -67,11 +67,21 @@ struct eval_ins {
     uint16_t code;
 };
 
+/* A product of dense matrices, rows x inner and inner x cols; the distances of neighbouring rows, of a also of neighbouring columns. */
+typedef struct {
+    int64_t rows, inner, cols, a_row, a_col, b_row, out_row;
+    const double *a, *b;
+    double *out;
+    bool adds; /* to what is there */
+} eval_product;
+
 typedef struct {
     const char *name;
     bool (*is_there)(void); /* on this processor */
     const eval_fn *fn;      /* [EVAL_CODES]; NULL: not compiled in */
     void (*fetch)(const double *at, int64_t lines, bool writes); /* cache lines from `at` on, soon to be read, or written */
+    void (*product)(const eval_product *t);
+    double (*dot)(int64_t n, const double *a, const double *b);
 } eval_simd;
 
 extern const eval_simd eval_portable, eval_sse2, eval_avx2, eval_avx512;

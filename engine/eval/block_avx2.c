@@ -19,6 +19,7 @@ static inline __m256i first(int64_t k)
 #define load_part(p, k) _mm256_maskload_pd((p), first(k))
 #define store_part(p, v, k) _mm256_maskstore_pd((p), first(k), (v))
 #define spread(x) _mm256_set1_pd(x)
+#define multiply_add(a, b, c) _mm256_fmadd_pd((a), (b), (c))
 #define root(a) _mm256_sqrt_pd(a)
 #define magnitude(a) _mm256_andnot_pd(_mm256_set1_pd(-0.0), (a))
 #define above(a, b) _mm256_cmp_pd((a), (b), _CMP_GT_OQ)
@@ -48,5 +49,5 @@ static bool is_there(void)
     return false;
 }
 
-const eval_simd eval_avx2 = {"avx2", is_there, NULL, NULL};
+const eval_simd eval_avx2 = {"avx2", is_there, NULL, NULL, NULL, NULL};
 #endif

@@ -13,6 +13,7 @@ typedef __m512d V;
 #define load_part(p, k) _mm512_maskz_loadu_pd((__mmask8)((1u << (k)) - 1), (p))
 #define store_part(p, v, k) _mm512_mask_storeu_pd((p), (__mmask8)((1u << (k)) - 1), (v))
 #define spread(x) _mm512_set1_pd(x)
+#define multiply_add(a, b, c) _mm512_fmadd_pd((a), (b), (c))
 #define root(a) _mm512_sqrt_pd(a)
 #define magnitude(a) _mm512_andnot_pd(_mm512_set1_pd(-0.0), (a))
 #define above(a, b) _mm512_cmp_pd_mask((a), (b), _CMP_GT_OQ)
@@ -42,5 +43,5 @@ static bool is_there(void)
     return false;
 }
 
-const eval_simd eval_avx512 = {"avx512", is_there, NULL, NULL};
+const eval_simd eval_avx512 = {"avx512", is_there, NULL, NULL, NULL, NULL};
 #endif

@@ -3,7 +3,7 @@
  * block_kernels.h - the instructions, written once over a vector type and included by block_*.c, which define
  *     V, W            vector type, its length; W divides EVAL_LANES
  *     load store load_part store_part spread    (entries behind the first k of a part are read as 0 and not written)
- *     root magnitude above is_nan pick negate_where
+ *     root magnitude above is_nan pick negate_where multiply_add
  *     MATH(name)      the vector mathematics function: exp, log, ...
  *     TABLE           the table's name
  *     FETCH_TARGET    attribute of the function that fetches cache lines, or nothing
@@ -438,6 +438,8 @@ static void add_grid(const eval_ins *c, int64_t start, int64_t n)
     }
 }
 
+#include "eval/product_kernels.h"
+
 /* ---- the table ---------------------------------------------------------------------------------------------------------------- */
 
 static const eval_fn functions[EVAL_CODES] = {
@@ -505,4 +507,4 @@ FETCH_TARGET static void fetch(const double *at, int64_t lines, bool writes)
             __builtin_prefetch(at + k * LINE, 0);
 }
 
-const eval_simd TABLE = {NAME, is_there, functions, fetch};
+const eval_simd TABLE = {NAME, is_there, functions, fetch, product, dot};

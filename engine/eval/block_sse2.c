@@ -13,6 +13,7 @@ typedef __m128d V;
 #define load_part(p, k) ((void)(k), _mm_load_sd(p))
 #define store_part(p, v, k) ((void)(k), _mm_store_sd((p), (v)))
 #define spread(x) _mm_set1_pd(x)
+#define multiply_add(a, b, c) ((a) * (b) + (c))
 #define root(a) _mm_sqrt_pd(a)
 #define magnitude(a) _mm_andnot_pd(_mm_set1_pd(-0.0), (a))
 #define above(a, b) _mm_cmpgt_pd((a), (b))
@@ -47,5 +48,5 @@ static bool is_there(void)
     return false;
 }
 
-const eval_simd eval_sse2 = {"sse2", is_there, NULL, NULL};
+const eval_simd eval_sse2 = {"sse2", is_there, NULL, NULL, NULL, NULL};
 #endif

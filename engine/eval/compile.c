@@ -183,6 +183,7 @@ static void compiler_release(eval_compiler *c)
         vec_free(c->m, &c->groups.at[k].zeros);
     vec_free(c->m, &c->groups);
     vec_free(c->m, &c->sinks);
+    vec_free(c->m, &c->direct);
     vec_free(c->m, &c->arrays);
     vec_free(c->m, &c->patches);
     hash_release(&c->group_of);

@@ -114,8 +114,7 @@ static int32_t array_level(eval_compiler *c, expr_id e, int32_t n, const expr_id
 {
     int32_t level = -1;
     for (int32_t k = 0; k < n; k++) {
-        bool flip;
-        const expr_id a = eval_array_arg(c, e, k, &flip);
+        const expr_id a = eval_array_arg(c, e, k).source;
         const int32_t at = eval_located_level(c, a);
         level = at > level ? at : level;
         demand(c, a);

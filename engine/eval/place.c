@@ -57,11 +57,73 @@ static peri_status place_stack(eval_compiler *c, expr_id e)
     return PERI_OK;
 }
 
+static const expr_list *scatter_list(const eval_compiler *c, expr_id e, int32_t k)
+{
+    const expr_node *node = expr_at(c->g, e);
+    return &c->g->lists.at[c->g->args.at[node->many.list + node->many.n + k]];
+}
+
+/* Made by an array operation for this scatter alone, for entries side by side. */
+static bool can_be_direct(const eval_compiler *c, expr_id e, int32_t k)
+{
+    const expr_id a = eval_arg(c, c->g->args.at[expr_at(c->g, e)->many.list + k]);
+    const expr_list *list = scatter_list(c, e, k);
+    return c->kind[a] == KIND_ARRAY && !has_place(c, a) && list->unique && list->hi - list->lo + 1 == list->n && list->at[0] == list->lo &&
+           list->at[list->n - 1] == list->hi;
+}
+
+/* Whether no other argument of the scatter reaches the range, and none is a constant, whose entries are copied to everywhere at first. */
+static bool is_alone(const eval_compiler *c, expr_id e, int32_t k)
+{
+    const expr_id *args;
+    const int32_t n = expr_args(c->g, e, &args);
+    const expr_list *own = scatter_list(c, e, k);
+    for (int32_t j = 0; j < n; j++) {
+        const expr_list *other = scatter_list(c, e, j);
+        double value;
+        if (expr_at(c->g, eval_arg(c, args[j]))->op == PERI_OP_CONST || expr_constant_value(c->g, eval_arg(c, args[j]), &value))
+            return false;
+        if (j == k || other->hi < own->lo || other->lo > own->hi)
+            continue;
+        for (int64_t i = 0; i < other->n; i++)
+            if (other->at[i] >= own->lo && other->at[i] <= own->hi)
+                return false;
+    }
+    return true;
+}
+
+/* What array operations make is put straight where it belongs; one sink must be left, which sees to the entries that nothing reaches. */
+static peri_status place_direct(eval_compiler *c, expr_id e, bool *direct)
+{
+    const expr_id *args;
+    const int32_t n = expr_args(c->g, e, &args);
+    int32_t left = n;
+    for (int32_t k = 0; k < n && left > 1; k++) {
+        if (!can_be_direct(c, e, k) || !is_alone(c, e, k))
+            continue;
+        const expr_list *list = scatter_list(c, e, k);
+        const struct eval_direct item = {list->lo, list->n, e};
+        if (!vec_push(c->m, &c->direct, item))
+            return FAIL_NOMEM(c->g->ctx);
+        c->place[eval_arg(c, args[k])] = c->place[e];
+        c->place[eval_arg(c, args[k])].offset += list->lo;
+        direct[k] = true;
+        left--;
+    }
+    return PERI_OK;
+}
+
 static peri_status scatter_sinks(eval_compiler *c, expr_id e)
 {
     const expr_id *args;
     const int32_t n = expr_args(c->g, e, &args);
+    bool *direct = arena_array(&c->data, (size_t)n, sizeof *direct);
+    if (direct == NULL)
+        return FAIL_NOMEM(c->g->ctx);
+    TRY(place_direct(c, e, direct));
     for (int32_t k = 0; k < n; k++) {
+        if (direct[k])
+            continue;
         const eval_sink sink = {.kind = SINK_SCATTER, .value = eval_arg(c, args[k]), .node = e, .place = c->place[e], .arg = k};
         TRY(add_sink(c, sink));
     }

@@ -37,6 +37,16 @@ typedef struct {
     double bytes;                                                  /* read and written outside of registers, an estimate */
 } eval_kernel;
 
+/*
+ * An argument of an array operation: entries from `first` on of a node in memory, rows `ld` apart; or, with flip, columns. A whole array is
+ * {e, 0, its columns, false}; parts, columns and transposes of matrices are read in place.
+ */
+typedef struct {
+    expr_id source;
+    int64_t first, ld;
+    bool flip;
+} eval_matrix;
+
 typedef struct {
     expr_id node;
     int32_t op;
@@ -44,8 +54,9 @@ typedef struct {
     const double *a, *b;
     double *out, *work;          /* work: see array.c */
     int32_t *pivots;
-    bool flip_a, flip_b;         /* product: the argument is stored transposed */
-    bool is_sparse;
+    eval_matrix va, vb;          /* product: how the arguments lie in memory */
+    bool is_sparse, adds;        /* product: with a sparse left argument; added to what is in `out` */
+    const eval_simd *simd;
     expr_const sparse;           /* product: the left argument */
     peri_function fn;
     const struct eval_blas *blas; /* NULL: own loops */
@@ -112,6 +123,7 @@ typedef struct {
     VEC(eval_group) groups;
     hash_map group_of;
     VEC(eval_sink) sinks;
+    VEC(struct eval_direct { int64_t first; int64_t n; expr_id scatter; }) direct; /* entries of a scatter that an array operation writes */
     VEC(expr_id) arrays;
     VEC(struct eval_patch) patches;
     int64_t memory, registers; /* numbers wanted so far; for the registers of the largest kernel */
@@ -145,7 +157,12 @@ peri_status eval_point(eval_compiler *c, void *where, eval_place place);
 peri_status eval_compile_kernel(eval_compiler *c, int32_t group, int64_t n_sinks, const eval_sink *sinks, eval_kernel *out);
 peri_status eval_compile_array(eval_compiler *c, expr_id e, eval_array *out); /* array.c */
 peri_status eval_run_array(eval_program *p, const eval_array *a);
-/* Argument k of an array operation, in memory; *flip: it is the transpose of what is returned. */
-expr_id eval_array_arg(const eval_compiler *c, expr_id e, int32_t k, bool *flip);
+peri_status eval_compile_product(eval_compiler *c, expr_id e, eval_array *out); /* product.c */
+void eval_run_product(const eval_array *t);
+void eval_square_product(const eval_array *t, int64_t n, const double *a, const double *b, double *out); /* n x n; BLAS as t has it */
+/* Argument k of an array operation, as it is to be in memory. */
+eval_matrix eval_array_arg(const eval_compiler *c, expr_id e, int32_t k);
+peri_status eval_point_matrix(eval_compiler *c, const double **where, const eval_matrix *m);
+peri_status eval_open_blas(eval_compiler *c, eval_array *out);
 
 #endif

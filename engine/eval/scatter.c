@@ -178,6 +178,9 @@ static peri_status plan_node(eval_compiler *c, expr_id e, int64_t n, eval_sink *
     unsigned char *touched = mem_array(c->m, size, 1), *stored = mem_array(c->m, size, 1);
     peri_status status = touched != NULL && stored != NULL ? PERI_OK : FAIL_NOMEM(c->g->ctx);
     eval_group *first = &c->groups.at[sinks[0]->kernel];
+    for (int64_t k = 0; k < c->direct.n && status == PERI_OK; k++)
+        if (c->direct.at[k].scatter == e)
+            memset(stored + c->direct.at[k].first, 1, (size_t)c->direct.at[k].n);
     bool image = false;
     if (status == PERI_OK)
         status = make_image(c, e, n, sinks, &image);

@@ -114,6 +114,65 @@ static void test_products(int64_t n)
     fixture_release(&f);
 }
 
+static expr_id listed(fixture *f, int64_t rows, int64_t cols, int64_t first, int64_t row, int64_t col)
+{
+    int32_t *index = calloc((size_t)(rows * cols), sizeof *index);
+    expr_id e;
+    for (int64_t k = 0; k < rows * cols; k++)
+        index[k] = (int32_t)(first + k / cols * row + k % cols * col);
+    check(expr_gather_list(f->g, f->x, rows, cols, rows * cols, index, &e));
+    free(index);
+    return e;
+}
+
+/* Parts, columns and transposes of matrices, which products read in place. */
+static void test_views(int64_t n)
+{
+    fixture f;
+    fixture_init(&f, 6 * n * n + 10);
+    const int64_t ld = n + 2;
+    const expr_id a = listed(&f, n, n, 3, ld, 1), at = listed(&f, n, n, 5, 1, ld), b = listed(&f, n, n + 1, 1, ld, 1);
+    const expr_id bt = listed(&f, n, n + 1, 0, 1, ld + 1), column = listed(&f, n, 1, 2, ld, 1), row = listed(&f, 1, n, 4, 1, ld);
+    const expr_id reversed = listed(&f, n, n, n * n, -1, 1), every = listed(&f, n, n, 0, 2 * ld, 2);
+    const expr_id wide = listed(&f, n, n, 7, 1, 1); /* rows overlap */
+    const expr_id left[] = {a, at, row, reversed, every, wide}, right[] = {b, bt, column, a, at, wide};
+    for (int i = 0; i < 6; i++)
+        for (int j = 0; j < 6; j++)
+            if (expr_at(f.g, left[i])->rows > 1 || expr_at(f.g, right[j])->cols > 1)
+                against_interpreter(&f, two(&f, PERI_OP_MATMUL, left[i], right[j]), 1e-13, "product of parts of matrices", 10 * i + j);
+    fixture_release(&f);
+}
+
+/* Products that end in parts of a gradient are made there; the entries between them stay 0, those that others reach are summed. */
+static void test_direct(int64_t n)
+{
+    fixture f;
+    fixture_init(&f, 3 * n * n);
+    const expr_id p = two(&f, PERI_OP_MATMUL, part(&f, n, n, 0), part(&f, n, n, n * n)), q = two(&f, PERI_OP_MATMUL, p, part(&f, n, n, 3));
+    const expr_id v = one(&f, PERI_OP_SIN, part(&f, n, 1, 0)), w = one(&f, PERI_OP_COS, part(&f, n, 1, 1));
+    int32_t *lists[4];
+    for (int k = 0; k < 4; k++)
+        lists[k] = calloc((size_t)(n * n), sizeof **lists);
+    for (int64_t k = 0; k < n * n; k++) {
+        lists[0][k] = (int32_t)(k + 2);
+        lists[1][k] = (int32_t)(n * n + 5 + k);
+        lists[2][k] = (int32_t)(2 * n * n + 10 + k % n / 2);
+        lists[3][k] = (int32_t)(n * n + 3 + k % n);
+    }
+    expr_id e;
+    const expr_id free_[3] = {p, q, v}, hit[4] = {p, q, v, w};
+    check(expr_scatter_sum(f.g, 3 * n * n + 20, 1, 3, free_, (const int32_t *const *)lists, &e));
+    against_interpreter(&f, e, 1e-12, "products into a scatter", n);
+    check(expr_scatter_sum(f.g, 3 * n * n + 20, 1, 2, free_, (const int32_t *const *)lists, &e));
+    against_interpreter(&f, e, 1e-12, "products alone into a scatter", n);
+    check(expr_scatter_sum(f.g, 3 * n * n + 20, 1, 4, hit, (const int32_t *const *)lists, &e));
+    against_interpreter(&f, e, 1e-12, "products into a scatter, one met by others", n);
+    against_interpreter(&f, two(&f, PERI_OP_ADD, one(&f, PERI_OP_SUM, p), one(&f, PERI_OP_SUM, e)), 1e-12, "and read by others", n);
+    for (int k = 0; k < 4; k++)
+        free(lists[k]);
+    fixture_release(&f);
+}
+
 static void test_sparse(int64_t n)
 {
     fixture f;
@@ -402,6 +461,8 @@ int main(void)
     plan_later();
     for (int k = 0; k < 4; k++) {
         test_products(sizes[k]);
+        test_views(sizes[k]);
+        test_direct(sizes[k]);
         test_square(sizes[k]);
         test_sparse(sizes[k]);
         test_running_sums(sizes[k]);
