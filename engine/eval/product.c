@@ -182,12 +182,11 @@ peri_status eval_compile_product(eval_compiler *c, expr_id e, eval_array *out)
         out->sparse = c->g->consts.at[expr_at(c->g, out->va.source)->ref];
     TRY(eval_point_matrix(c, &out->a, &out->va));
     TRY(eval_point_matrix(c, &out->b, &out->vb));
-    const bool vector = out->rows == 1 || out->cols == 1;
     if (out->is_sparse)
         return PERI_OK;
     if (out->rows * out->inner * out->cols >= LARGE_PRODUCT)
         TRY(eval_open_blas(c, out));
-    if (out->blas != NULL || !out->vb.flip || vector)
+    if (out->blas != NULL || !out->vb.flip || out->cols == 1)
         return PERI_OK;
     out->work = arena_array(&c->program->data, (size_t)(out->inner * out->cols), sizeof *out->work);
     return out->work != NULL ? PERI_OK : FAIL_NOMEM(c->g->ctx);
