@@ -71,6 +71,7 @@ engine_sources = \
 	engine/expr/scalar.c \
 	engine/expr/substitute.c \
 	engine/expr/sugar.c \
+	engine/expr/transplant.c \
 	engine/model/api.c \
 	engine/model/batch.c \
 	engine/model/classify.c \
@@ -128,12 +129,16 @@ engine_sources = \
 	engine/plugin/scan.c \
 	engine/plugin/stamp.c \
 	engine/run/certify.c \
+	engine/run/chain.c \
 	engine/run/estimate.c \
 	engine/run/event.c \
 	engine/run/explain.c \
 	engine/run/factor.c \
 	engine/run/factor.h \
 	engine/run/host.c \
+	engine/run/inner.c \
+	engine/run/inner.h \
+	engine/run/inner_expr.c \
 	engine/run/internal.h \
 	engine/run/limits.c \
 	engine/run/outcome.c \

@@ -205,6 +205,10 @@ void push_event(lua_State *L, const peri_event *e)
             lua_pushnumber(L, columns[k].value);
             lua_setfield(L, -2, columns[k].name);
         }
+    if (e->inner_iterations > 0) {
+        lua_pushinteger(L, e->inner_iterations);
+        lua_setfield(L, -2, "inner_iterations");
+    }
     if (e->tag != '\0' && e->tag != ' ') {
         lua_pushlstring(L, &e->tag, 1);
         lua_setfield(L, -2, "tag");

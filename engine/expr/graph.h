@@ -185,6 +185,10 @@ peri_status expr_copy(const expr_graph *from, expr_id e, const expr_id *args, ex
 peri_status expr_substitute(expr_graph *g, int64_t n_roots, const expr_id *roots, int64_t n, const expr_id *from,
                             const expr_id *to, expr_id *out); /* out [n_roots] */
 
+/* transplant.c: roots of one graph made again in another, input[class] standing there for the whole class, a column (PERI_NO_EXPR: does
+ * not occur); out [n_roots] */
+peri_status expr_transplant(expr_graph *from, int64_t n_roots, const expr_id *roots, expr_graph *to, const expr_id *input, expr_id *out);
+
 /* Index k of a GATHER's entry in its source. */
 static inline int64_t expr_gather_at(const expr_graph *g, const expr_node *node, int64_t k)
 {

@@ -166,6 +166,13 @@ static bool look_at_operation(classifier *c, expr_id e, int32_t owner)
     return true;
 }
 
+/* max(a, 0)^2 has a derivative everywhere, although max(a, 0) has not: penalties are made of it. */
+static bool squared_hinge(const expr_graph *g, expr_id e)
+{
+    const expr_node *node = expr_at(g, e);
+    return node->op == PERI_OP_SQUARE && expr_at(g, node->arg[0])->op == PERI_OP_RELU;
+}
+
 /* From the roots down, but not through STOP: what is below has no part in derivatives. Each node belongs to the first
  * root above it. */
 static peri_status look_at_operations(classifier *c)
@@ -192,9 +199,11 @@ static peri_status look_at_operations(classifier *c)
             continue;
         calls = look_at_operation(c, e, owner[e]) || calls;
         const int32_t n = expr_args(g, e, &args);
-        for (int32_t k = 0; k < n; k++)
-            if (owner[args[k]] == 0 || owner[args[k]] > owner[e])
-                owner[args[k]] = owner[e];
+        for (int32_t k = 0; k < n; k++) {
+            const expr_id arg = squared_hinge(g, e) ? expr_at(g, args[k])->arg[0] : args[k];
+            if (owner[arg] == 0 || owner[arg] > owner[e])
+                owner[arg] = owner[e];
+        }
     }
     mem_array_free(g->m, owner);
     const bool gradient = !has(c, PERI_TRAIT_BLACKBOX);

@@ -5,8 +5,8 @@
  * number of lines, so that a file that was cut is seen as such. Invariant: an index is believed as a whole or not at
  * all; what it says of a file holds only while the file's size and time are the ones it gives.
  *
- *   perigee-plugins <tab> 1 <tab> ABI major.minor
- *   plugin  file size time kind name family license rank needs refuses gives flags options summary
+ *   perigee-plugins <tab> 2 <tab> ABI major.minor
+ *   plugin  file size time kind name family license rank needs refuses gives flags removes adds options summary
  *   refused file size time reason
  *   end <tab> lines between
  */
@@ -21,7 +21,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { FIELDS_MOST = 16, PLUGIN_FIELDS = 15, REFUSED_FIELDS = 5 };
+enum { FIELDS_MOST = 18, PLUGIN_FIELDS = 17, REFUSED_FIELDS = 5 };
 
 /* ---- reading
  * -------------------------------------------------------------------------------------------------------------- */
@@ -71,15 +71,16 @@ static bool read_plugin(char *const *f, index_row *row, registry_entry *e)
     if (!read_head(f, row) || !read_unsigned(f[4], 10, &kind) || kind == 0 || kind > PERI_KIND_FORMAT ||
         f[5][0] == '\0' || !read_signed(f[8], &rank) || rank < INT32_MIN || rank > INT32_MAX ||
         !read_unsigned(f[9], 16, &e->needs) || !read_unsigned(f[10], 16, &e->refuses) ||
-        !read_unsigned(f[11], 16, &e->gives) || !read_unsigned(f[12], 16, &e->flags))
+        !read_unsigned(f[11], 16, &e->gives) || !read_unsigned(f[12], 16, &e->flags) ||
+        !read_unsigned(f[13], 16, &e->removes) || !read_unsigned(f[14], 16, &e->adds))
         return false;
     e->kind = (uint32_t)kind;
     e->name = f[5];
     e->family = f[6];
     e->license = f[7];
     e->rank = (int32_t)rank;
-    e->options = f[13];
-    e->summary = f[14];
+    e->options = f[15];
+    e->summary = f[16];
     e->file_size = row->size;
     e->file_time = row->time;
     row->entry = e;
@@ -125,7 +126,7 @@ static char *next_line(char **at)
 static bool parse(registry *r, char *text, index_rows *rows, bool *failed)
 {
     char first[64], last[64], *at = text, *line = next_line(&at);
-    snprintf(first, sizeof first, "perigee-plugins\t1\t%d.%d", PERI_ABI_MAJOR, PERI_ABI_MINOR);
+    snprintf(first, sizeof first, "perigee-plugins\t2\t%d.%d", PERI_ABI_MAJOR, PERI_ABI_MINOR);
     if (line == NULL || strcmp(line, first) != 0)
         return false;
     while ((line = next_line(&at)) != NULL) {
@@ -216,8 +217,8 @@ static void put_plugin(text_buffer *t, const char *file, const registry_entry *e
     put_field(t, e->name);
     put_field(t, e->family);
     put_field(t, e->license);
-    text_add(t, "\t%" PRId32 "\t%" PRIx64 "\t%" PRIx64 "\t%" PRIx64 "\t%" PRIx64, e->rank, e->needs, e->refuses,
-             e->gives, e->flags);
+    text_add(t, "\t%" PRId32 "\t%" PRIx64 "\t%" PRIx64 "\t%" PRIx64 "\t%" PRIx64 "\t%" PRIx64 "\t%" PRIx64, e->rank,
+             e->needs, e->refuses, e->gives, e->flags, e->removes, e->adds);
     put_field(t, e->options);
     put_field(t, e->summary);
     text_add(t, "\n");
@@ -260,7 +261,7 @@ peri_status index_write(registry *r, const char *folder)
     text_buffer t;
     char *path = index_path(r, folder, "index"), *fresh = index_path(r, folder, "index.new");
     text_init(&t, &r->ctx->mem);
-    text_add(&t, "perigee-plugins\t1\t%d.%d\n", PERI_ABI_MAJOR, PERI_ABI_MINOR);
+    text_add(&t, "perigee-plugins\t2\t%d.%d\n", PERI_ABI_MAJOR, PERI_ABI_MINOR);
     const int64_t lines = put_lines(r, folder, &t);
     text_add(&t, "end\t%" PRId64 "\n", lines);
     char *text = text_take(&t);

@@ -152,6 +152,10 @@ static peri_status page_text(peri_context *ctx, const registry_entry *e, const p
     put_fact(&t, "needs", words);
     match_words(p->refuses[0], words, sizeof words);
     put_fact(&t, "refuses", words);
+    match_words(p->removes[0], words, sizeof words);
+    put_fact(&t, "removes", words);
+    match_words(p->adds[0], words, sizeof words);
+    put_fact(&t, "adds", words);
     join_flags(gives_names, sizeof gives_names / sizeof gives_names[0], p->gives, words, sizeof words);
     put_fact(&t, "gives", words);
     join_flags(flag_names, sizeof flag_names / sizeof flag_names[0], p->flags, words, sizeof words);
@@ -255,6 +259,10 @@ static peri_status page_json(peri_context *ctx, const registry_entry *e, const p
     json_integer(&w, p->rank);
     json_traits(&w, "needs", p->needs[0]);
     json_traits(&w, "refuses", p->refuses[0]);
+    if (p->kind == PERI_KIND_REFORMULATION) {
+        json_traits(&w, "removes", p->removes[0]);
+        json_traits(&w, "adds", p->adds[0]);
+    }
     json_flags(&w, "gives", gives_names, sizeof gives_names / sizeof gives_names[0], p->gives);
     json_flags(&w, "flags", flag_names, sizeof flag_names / sizeof flag_names[0], p->flags);
     json_key(&w, "options");

@@ -18,7 +18,7 @@ typedef struct {
     const char *name, *kind_name, *family, *summary, *license, *file;
     uint32_t kind;
     int32_t rank;
-    uint64_t needs, refuses, gives, flags;
+    uint64_t needs, refuses, gives, flags, removes, adds;
     const peri_plugin *plugin; /* NULL until loaded */
     uint64_t file_size;
     int64_t file_time; /* nanoseconds */
@@ -54,14 +54,23 @@ bool match_traits(uint64_t traits, uint64_t needs, uint64_t refuses, char *why, 
 extern const char *const option_engine_names[];
 extern const int64_t option_n_engine_names;
 
+/* What solves a problem: link 0 gets it, every reformulation hands the problem that it makes to the next, the last is a solver. */
+enum { PLAN_LONGEST = 6 };
+typedef struct {
+    int64_t n;
+    registry_entry *link[PLAN_LONGEST];
+} plan_chain;
+
 /*
- * plan_choose - the solver for a problem
- *   in   plan     NULL or "": the automatic solver of highest rank that fits; "ipm"; "penalty > lbfgs"
+ * plan_choose - the plan for a problem
+ *   in   plan     NULL or "": the shortest chain of automatic plugins that fits, of those the one of highest rank; "ipm";
+ *                 "penalty > lbfgs"; a chain that ends with a reformulation is completed by the engine's choice
  *   in   reasons  NULL, or the text to which one line per candidate is added: "lbfgs: fits, rank 40; chosen"
- *   out  chosen   loaded or not: registry_load it
+ *   out  chosen   links loaded or not: registry_load them
  *   err  PERI_E_NAME: unknown, with the nearest names; PERI_E_UNSUPPORTED: it, or nothing, fits, with the reasons
  */
-peri_status plan_choose(nlp *p, const char *plan, text_buffer *reasons, registry_entry **chosen);
+peri_status plan_choose(nlp *p, const char *plan, text_buffer *reasons, plan_chain *chosen);
+void plan_text(const plan_chain *chain, char *out, size_t size); /* "penalty > lbfgs" */
 /* plan_explain - the plan that solve would use for the model and why, several lines; own: mem_array memory */
 peri_status plan_explain(peri_model *m, const char *plan, char **text);
 

@@ -240,6 +240,8 @@ static registry_entry *entry_of(registry *r, char *path, const peri_plugin *p)
     e->kind = p->kind;
     e->rank = p->rank;
     e->needs = p->needs[0];
+    e->removes = p->removes[0];
+    e->adds = p->adds[0];
     e->refuses = p->refuses[0];
     e->gives = p->gives;
     e->flags = p->flags;

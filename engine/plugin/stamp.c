@@ -43,6 +43,7 @@ static bool is_stamp_good(const peri_stamp *s, char *why, size_t size)
 static size_t ops_size(uint32_t kind)
 {
     return kind == PERI_KIND_SOLVER          ? sizeof(peri_solver_ops)
+           : kind == PERI_KIND_REFORMULATION ? sizeof(peri_reformulation_ops)
            : kind == PERI_KIND_LINEAR_SOLVER ? sizeof(peri_linear_solver_ops)
                                              : 0;
 }
@@ -139,7 +140,7 @@ static const char *missing_callback(const peri_plugin *p)
 {
     if (p->ops == NULL)
         return "ops";
-    if (p->kind == PERI_KIND_SOLVER) {
+    if (p->kind == PERI_KIND_SOLVER || p->kind == PERI_KIND_REFORMULATION) {
         const peri_solver_ops *ops = p->ops;
         return ops->init == NULL ? "ops.init" : ops->step == NULL ? "ops.step" : NULL;
     }
@@ -158,6 +159,9 @@ static bool check_traits(const peri_plugin *p, char *why, size_t size)
                  (unsigned long long)p->needs[0], (unsigned long long)known);
     else if (both != 0)
         snprintf(why, size, "%s: needs and refuses share traits 0x%llx", p->name, (unsigned long long)both);
+    else if ((p->adds[0] & ~known) != 0 || p->adds[1] != 0 || p->adds[2] != 0 || p->adds[3] != 0)
+        snprintf(why, size, "%s: adds holds traits that this host does not know (0x%llx, known are 0x%llx)", p->name,
+                 (unsigned long long)p->adds[0], (unsigned long long)known);
     else
         return true;
     return false;
@@ -168,8 +172,8 @@ bool table_check(const peri_plugin *p, char *why, size_t size)
     if (!check_texts(p, why, size))
         return false;
     if (ops_size(p->kind) == 0) {
-        snprintf(why, size, "%s: kind is %u (%s), this host takes %d (solver) and %d (linear solver)", p->name, p->kind,
-                 kind_words(p->kind), PERI_KIND_SOLVER, PERI_KIND_LINEAR_SOLVER);
+        snprintf(why, size, "%s: kind is %u (%s), this host takes %d (solver), %d (reformulation) and %d (linear solver)",
+                 p->name, p->kind, kind_words(p->kind), PERI_KIND_SOLVER, PERI_KIND_REFORMULATION, PERI_KIND_LINEAR_SOLVER);
         return false;
     }
     const char *missing = missing_callback(p);

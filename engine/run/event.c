@@ -160,6 +160,7 @@ static peri_event event_of(const peri_run *run, const peri_row *row, bool best)
         .regularization = row->regularization,
         .tag = row->tag,
         .best = best,
+        .inner_iterations = run->inner_iterations,
     };
 }
 
@@ -170,6 +171,7 @@ peri_status event_accept(peri_run *run, const double *x, const double *y, const 
     if (!run->in_init)
         run->iterations++;
     const peri_event event = event_of(run, row, best);
+    run->inner_iterations = 0;
     if (!vec_push(&run->ctx->mem, &run->solution->history, event))
         return FAIL_NOMEM(run->ctx);
     write_log(run, &event);

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/rng.h"
 #include "run/factor.h"
+#include "run/inner.h"
 #include "run/internal.h"
 #include <math.h>
 #include <string.h>
@@ -264,6 +265,7 @@ const peri_host *host_table(void)
         .factor_name = factor_name,
         .factor_flags = factor_flags,
         .factor_close = factor_close,
+        .inner = &INNER_TABLE,
         .residual_count = host_residual_count,
         .eval_residuals = host_eval_residuals,
         .residual_jac_pattern = host_residual_jac_pattern,

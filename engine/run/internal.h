@@ -12,14 +12,51 @@ typedef struct {
     double objective, violation; /* of the minimization; largest of bounds and constraints */
 } run_point;
 
+/* The engine's options of one link; limits.c has their table. */
+typedef struct {
+    double tolerance, time_limit;
+    int64_t iterations, evaluations, seed;
+    int32_t warm_start;
+    const char *linear_solver; /* "": the engine's choice */
+} run_options;
+
+/* What solves: link 0 the problem, link k what link k - 1 makes of it. chain.c reads all settings before anything is done. */
+typedef struct {
+    const peri_plugin *plugin;
+    void *options; /* of the plugin */
+    run_options engine;
+    bool has_tolerance, has_iterations; /* set by the user for this link */
+} run_link;
+
+typedef struct {
+    peri_context *ctx;
+    const peri_solve_args *args; /* borrowed; never NULL */
+    arena memory;
+    int64_t n;
+    run_link link[PLAN_LONGEST];
+    char text[256]; /* as the solution tells it */
+} run_chain;
+
+/* chain_read - args' settings to the links they belong to, options checked; chain->n and the links' plugins are set. PERI_E_OPTION */
+peri_status chain_read(run_chain *chain, peri_context *ctx, const peri_solve_args *args);
+/* chain_choose - as plan_choose, plugins loaded and settings read. chain_release it, whatever comes back. */
+peri_status chain_choose(run_chain *chain, nlp *p, const char *plan, const peri_solve_args *args);
+void chain_release(run_chain *chain);
+
 struct peri_run {
     peri_context *ctx;
     peri_model *model;
     nlp *p;
+    const run_chain *chain;
+    int64_t link;                /* which of its links this run is of */
     const peri_plugin *plugin;   /* the solver's table */
     const peri_solve_args *args; /* borrowed; never NULL */
     arena memory;                /* peri_alloc's, and all else that dies with the run */
     void *state, *options;       /* of the solver */
+    struct peri_inner *inners;   /* list head, inner.c's */
+    int64_t inner_iterations;    /* of inner solves, since the last event */
+    peri_evaluations inner_count; /* evaluations and seconds of all inner problems */
+    peri_times inner_times;
     peri_limits limits;
     const char *linear_solver; /* the engine option; "": the engine's choice */
     uint64_t traits;
@@ -28,7 +65,8 @@ struct peri_run {
     double started, built;       /* clock_seconds; seconds of building before that */
     peri_solution *solution;     /* being filled: history */
 
-    double *start, *start_y, *start_z; /* [n] within the bounds; multipliers of a warm start or NULL */
+    double *start; /* [n] within the bounds */
+    const double *start_y, *start_z; /* multipliers of a warm start or NULL */
     run_point point[2];                /* the last accepted one and the best so far, which may be the same */
     int last, best;                    /* which; -1: none yet */
     double *rows;                      /* [m] scratch for constraint values */
@@ -42,8 +80,10 @@ struct peri_run {
     char message[256];         /* what the engine has to say about the end, or "" */
 };
 
-/* limits.c: the engine's options and the solver's, from the settings; PERI_E_OPTION */
-peri_status limits_read(peri_run *run);
+/* limits.c: the engine's options: their table's defaults, one setting (false: not one of them), and the run's limits from them */
+bool limits_is_option(const char *key);
+peri_status limits_default(peri_context *ctx, run_options *out);
+peri_status limits_set(peri_context *ctx, const peri_setting *s, run_options *out, arena *strings);
 /* True once a limit is reached or an interruption asked for; sets stopped_by and message. */
 bool limits_reached(peri_run *run);
 
@@ -65,6 +105,20 @@ typedef struct {
 peri_status estimate_rows(estimate_fit *f);
 /* The bounds' share of a residual: what makes the larger of dual and complementarity residual smallest. */
 void estimate_bounds(const nlp *p, const double *x, double *residual, double *z);
+
+/* One solve of a model by the links of a chain from `link` on. */
+typedef struct {
+    peri_model *model;
+    const run_chain *chain;
+    int64_t link;
+    const peri_solve_args *args; /* event, warm start */
+    bool is_inner;               /* then the fields below; their pointers may be NULL */
+    const double *x, *y, *z;     /* start */
+    double tolerance, time_limit; /* tolerance 0: the link's */
+    int64_t iterations, evaluations; /* iterations 0: the link's */
+    uint64_t seed;
+} run_request;
+peri_status run_request_solve(const run_request *q, peri_solution **out);
 
 /* Everything from a solver's table on; the registry is not asked. plan: the text for the solution. */
 peri_status run_with(peri_model *m, const peri_plugin *plugin, const char *plan, const peri_solve_args *args,

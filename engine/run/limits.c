@@ -13,26 +13,19 @@
 /* ---- options
  * -------------------------------------------------------------------------------------------------------------- */
 
-typedef struct {
-    double tolerance, time_limit;
-    int64_t iterations, evaluations, seed;
-    int32_t warm_start;
-    const char *linear_solver;
-} engine_options;
-
 /* Integers are told as doubles: up to 2^53 each has its own. */
 static const double MOST = 9007199254740992.0;
 
 static const peri_option ENGINE_LIST[] = {
-    PERI_REAL("tolerance", engine_options, tolerance, 1e-8, 0, 1, "1",
+    PERI_REAL("tolerance", run_options, tolerance, 1e-8, 0, 1, "1",
               "certificate's kkt at which a point counts as solved"),
-    PERI_REAL("tol", engine_options, tolerance, 1e-8, 0, 1, "1", "short for tolerance"),
-    PERI_REAL("time_limit", engine_options, time_limit, INFINITY, 0, INFINITY, "s", "wall-clock seconds of the solve"),
-    PERI_INT("iterations", engine_options, iterations, 10000, 0, MOST, "1", "most iterations"),
-    PERI_INT("evaluations", engine_options, evaluations, MOST, 0, MOST, "1", "most evaluations of the objective"),
-    PERI_INT("seed", engine_options, seed, 1, 0, MOST, "1", "seed of the random streams"),
-    PERI_BOOL("warm_start", engine_options, warm_start, 1, "use an earlier solution's multipliers where one is given"),
-    PERI_STRING("linear_solver", engine_options, linear_solver, "", "linear-solver plugin; empty: the engine's choice"),
+    PERI_REAL("tol", run_options, tolerance, 1e-8, 0, 1, "1", "short for tolerance"),
+    PERI_REAL("time_limit", run_options, time_limit, INFINITY, 0, INFINITY, "s", "wall-clock seconds of the solve"),
+    PERI_INT("iterations", run_options, iterations, 10000, 0, MOST, "1", "most iterations"),
+    PERI_INT("evaluations", run_options, evaluations, MOST, 0, MOST, "1", "most evaluations of the objective"),
+    PERI_INT("seed", run_options, seed, 1, 0, MOST, "1", "seed of the random streams"),
+    PERI_BOOL("warm_start", run_options, warm_start, 1, "use an earlier solution's multipliers where one is given"),
+    PERI_STRING("linear_solver", run_options, linear_solver, "", "linear-solver plugin; empty: the engine's choice"),
 };
 
 static const peri_plugin ENGINE_TABLE = {
@@ -41,12 +34,12 @@ static const peri_plugin ENGINE_TABLE = {
     .name = "engine",
     .family = "engine",
     .summary = "options of the engine",
-    .size_options = (uint32_t)sizeof(engine_options),
+    .size_options = (uint32_t)sizeof(run_options),
     .n_options = (uint32_t)PERI_COUNT(ENGINE_LIST),
     .options = ENGINE_LIST,
 };
 
-static bool is_engine_option(const char *key)
+bool limits_is_option(const char *key)
 {
     for (size_t k = 0; k < PERI_COUNT(ENGINE_LIST); k++)
         if (strcmp(ENGINE_LIST[k].name, key) == 0)
@@ -54,33 +47,14 @@ static bool is_engine_option(const char *key)
     return false;
 }
 
-peri_status limits_read(peri_run *run)
+peri_status limits_default(peri_context *ctx, run_options *out)
 {
-    engine_options engine;
-    const peri_solve_args *args = run->args;
-    TRY(option_defaults(run->ctx, &ENGINE_TABLE, &engine));
-    TRY(option_defaults(run->ctx, run->plugin, run->options));
-    for (int64_t k = 0; k < args->n_settings; k++) {
-        const peri_setting *s = &args->settings[k];
-        const bool ours = is_engine_option(s->key);
-        bool factor;
-        TRY(factor_check_setting(run->ctx, s->key, &factor)); /* those are read when the linear solver is opened */
-        if (factor)
-            continue;
-        TRY(option_set(run->ctx, ours ? &ENGINE_TABLE : run->plugin, s, ours ? (void *)&engine : run->options,
-                       &run->memory));
-    }
-    run->limits = (peri_limits){
-        .tolerance = engine.tolerance,
-        .time_limit = engine.time_limit,
-        .iterations = engine.iterations,
-        .evaluations = engine.evaluations,
-        .seed = (uint64_t)engine.seed,
-        .warm_start = engine.warm_start && args->warm_start != NULL,
-        .verbosity = run->ctx->verbosity,
-    };
-    run->linear_solver = engine.linear_solver != NULL ? engine.linear_solver : "";
-    return PERI_OK;
+    return option_defaults(ctx, &ENGINE_TABLE, out);
+}
+
+peri_status limits_set(peri_context *ctx, const peri_setting *s, run_options *out, arena *strings)
+{
+    return option_set(ctx, &ENGINE_TABLE, s, out, strings);
 }
 
 /* ---- the end
@@ -101,7 +75,7 @@ bool limits_reached(peri_run *run)
         stop(run, PERI_INTERRUPTED, run->user_stop ? "stopped by the event function" : "interrupted");
     else if (run->iterations >= l->iterations || run->steps >= l->iterations)
         stop(run, PERI_ITERATION_LIMIT, "iteration limit reached");
-    else if (run->p->count.objective >= l->evaluations)
+    else if (run->p->count.objective + run->inner_count.objective >= l->evaluations)
         stop(run, PERI_ITERATION_LIMIT, "limit of objective evaluations reached");
     else if (isfinite(l->time_limit) && clock_seconds() - run->started >= l->time_limit)
         stop(run, PERI_TIME_LIMIT, "time limit reached");

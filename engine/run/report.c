@@ -127,6 +127,8 @@ static void json_event(json_writer *w, const peri_event *e)
     json_given(w, "trust_radius", e->trust_radius);
     json_given(w, "barrier", e->barrier);
     json_given(w, "regularization", e->regularization);
+    if (e->inner_iterations > 0)
+        json_count(w, "inner_iterations", e->inner_iterations);
     if (e->tag != 0)
         json_string(w, "tag", tag);
     json_close(w);

@@ -46,6 +46,9 @@ void peri_solution_free(peri_solution *s)
     mem_array_free(a, s->z);
     mem_array_free(a, s->param);
     vec_free(a, &s->history);
+    for (int64_t k = 0; k < s->optima.n; k++)
+        mem_array_free(a, s->optima.at[k].x);
+    vec_free(a, &s->optima);
     mem_free(a, s, sizeof *s);
     model_release(model); /* last: it may take the context with it */
 }
@@ -114,8 +117,8 @@ const peri_event *peri_solution_history(const peri_solution *s)
  * -------------------------------------------------------------------------------------------------------------------
  */
 
-/* The variables and parameters of the solve, and where their values lie. */
-static int64_t list_values(const peri_solution *s, peri_expr *node, const double **value)
+/* The variables and parameters of the solve, and where their values lie when the variables are x. */
+static int64_t list_values(const peri_solution *s, const double *x, peri_expr *node, const double **value)
 {
     const peri_model *m = s->model;
     int64_t n = 0;
@@ -124,7 +127,7 @@ static int64_t list_values(const peri_solution *s, peri_expr *node, const double
         if (at >= s->n)
             break;
         node[n] = m->vars.at[i].node;
-        value[n++] = s->x + at;
+        value[n++] = x + at;
     }
     for (int64_t i = 0; i < m->params.n && m->params.at[i].offset < s->n_param; i++) {
         node[n] = m->params.at[i].node;
@@ -134,7 +137,7 @@ static int64_t list_values(const peri_solution *s, peri_expr *node, const double
 }
 
 /* The commonest question, for a variable or some of its entries, costs no walk through the graph. */
-static bool entries_of_variable(const peri_solution *s, peri_expr e, double *out)
+static bool entries_of_variable(const peri_solution *s, const double *x, peri_expr e, double *out)
 {
     const expr_graph *g = s->model->g;
     if (e < 0 || e >= g->nodes.n)
@@ -146,13 +149,13 @@ static bool entries_of_variable(const peri_solution *s, peri_expr e, double *out
     if (v == NULL || begin + v->size > s->n)
         return false;
     for (int64_t k = 0; k < expr_size(g, e); k++)
-        out[k] = s->x[begin + (is_gather ? expr_gather_at(g, node, k) : k)];
+        out[k] = x[begin + (is_gather ? expr_gather_at(g, node, k) : k)];
     return true;
 }
 
-peri_status peri_solution_value(peri_solution *s, peri_expr e, double *out)
+static peri_status value_at(peri_solution *s, const double *x, peri_expr e, double *out)
 {
-    if (entries_of_variable(s, e, out))
+    if (entries_of_variable(s, x, e, out))
         return PERI_OK;
     const size_t most = (size_t)(s->model->vars.n + s->model->params.n);
     mem *a = &s->ctx->mem;
@@ -160,10 +163,28 @@ peri_status peri_solution_value(peri_solution *s, peri_expr e, double *out)
     const double **value = mem_array(a, most, sizeof *value);
     peri_status status = node != NULL && value != NULL ? PERI_OK : FAIL_NOMEM(s->ctx);
     if (status == PERI_OK)
-        status = peri_expr_value(s->model, e, list_values(s, node, value), node, value, out);
+        status = peri_expr_value(s->model, e, list_values(s, x, node, value), node, value, out);
     mem_array_free(a, node);
     mem_array_free(a, (void *)value);
     return status;
+}
+
+peri_status peri_solution_value(peri_solution *s, peri_expr e, double *out)
+{
+    return value_at(s, s->x, e, out);
+}
+
+int64_t peri_solution_optima(const peri_solution *s)
+{
+    return s->optima.n;
+}
+
+peri_status peri_solution_optimum(peri_solution *s, int64_t k, double *objective, peri_expr e, double *out)
+{
+    if (k < 0 || k >= s->optima.n)
+        return FAIL(s->ctx, PERI_E_ARGUMENT, "optimum: number %lld is not one of %lld", (long long)k, (long long)s->optima.n);
+    *objective = s->optima.at[k].objective;
+    return e == PERI_NO_EXPR ? PERI_OK : value_at(s, s->optima.at[k].x, e, out);
 }
 
 static double in_users_sense(const peri_solution *s, double multiplier)

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/fence.h"
 #include "run/factor.h"
+#include "run/inner.h"
 #include "run/internal.h"
 #include <fenv.h>
 #include <math.h>
@@ -24,7 +25,7 @@ static bool allocate(peri_run *run)
     arena *a = &run->memory;
     const size_t n = (size_t)run->p->n, m = (size_t)run->p->m;
     run->state = arena_array(a, 1, run->plugin->size_state);
-    run->options = arena_array(a, 1, run->plugin->size_options);
+    run->options = arena_array(a, 1, run->plugin->size_options); /* its own, as a plugin may write into it */
     run->start = arena_array(a, n, sizeof(double));
     run->rows = arena_array(a, m, sizeof(double));
     run->undefined_at = arena_array(a, n, sizeof(double));
@@ -40,16 +41,42 @@ static bool allocate(peri_run *run)
     return ok;
 }
 
-static void set_start(peri_run *run)
+static void set_limits(peri_run *run, const run_request *q)
+{
+    const run_link *link = &q->chain->link[q->link];
+    const run_options *o = &link->engine;
+    memcpy(run->options, link->options, run->plugin->size_options);
+    run->limits = (peri_limits){
+        .tolerance = o->tolerance,
+        .time_limit = o->time_limit,
+        .iterations = o->iterations,
+        .evaluations = o->evaluations,
+        .seed = (uint64_t)o->seed,
+        .warm_start = o->warm_start && (run->args->warm_start != NULL || q->y != NULL),
+        .verbosity = run->ctx->verbosity,
+    };
+    run->linear_solver = o->linear_solver != NULL ? o->linear_solver : "";
+    if (!q->is_inner)
+        return;
+    if (q->tolerance > 0 && !link->has_tolerance)
+        run->limits.tolerance = q->tolerance;
+    if (q->iterations > 0 && !link->has_iterations)
+        run->limits.iterations = q->iterations;
+    run->limits.time_limit = fmin(run->limits.time_limit, q->time_limit);
+    run->limits.evaluations = q->evaluations < run->limits.evaluations ? q->evaluations : run->limits.evaluations;
+}
+
+static void set_start(peri_run *run, const run_request *q)
 {
     const nlp *p = run->p;
     const peri_solution *warm = run->args->warm_start;
-    memcpy(run->start, warm != NULL ? warm->x : run->model->start.at, (size_t)p->n * sizeof *run->start);
+    const double *x = q->x != NULL ? q->x : warm != NULL ? warm->x : run->model->start.at;
+    memcpy(run->start, x, (size_t)p->n * sizeof *run->start);
     for (int64_t j = 0; j < p->n; j++)
         run->start[j] = fmin(fmax(run->start[j], p->xl[j]), p->xu[j]);
     if (run->limits.warm_start) {
-        run->start_y = warm->y;
-        run->start_z = warm->z;
+        run->start_y = q->y != NULL ? q->y : warm->y; /* both or neither */
+        run->start_z = q->y != NULL ? q->z : warm->z;
     }
 }
 
@@ -79,7 +106,7 @@ static peri_status compile(peri_run *run)
     return PERI_OK;
 }
 
-static peri_status set_up(peri_run *run)
+static peri_status set_up(peri_run *run, const run_request *q)
 {
     char why[256];
     TRY(nlp_traits(run->p, run->plugin->needs[0], &run->traits));
@@ -88,8 +115,8 @@ static peri_status set_up(peri_run *run)
     TRY(check_warm_start(run));
     if (!allocate(run))
         return FAIL_NOMEM(run->ctx);
-    TRY(limits_read(run));
-    set_start(run);
+    set_limits(run, q);
+    set_start(run, q);
     return compile(run);
 }
 
@@ -151,6 +178,7 @@ static void call_fini(peri_run *run)
     if (ops_of(run)->fini != NULL)
         ops_of(run)->fini(run->state, run);
     factor_close_all(run);
+    inner_close_all(run);
     leave(run, &p);
 }
 
@@ -292,23 +320,25 @@ static peri_status conclude(peri_run *run)
     return PERI_OK;
 }
 
-/* The method's own costs, before the engine adds those of the certificate. */
+/* The method's own costs, before the engine adds those of the certificate; those of inner problems are in. */
 static void account(peri_run *run)
 {
     peri_solution *s = run->solution;
     peri_times t = run->p->seconds;
-    const double evaluating = t.objective + t.gradient + t.constraints + t.jacobian + t.hessian + t.products;
     t.linear_algebra = run->times.linear_algebra;
+    inner_add_times(&t, &run->inner_times);
+    s->evaluations = run->p->count;
+    inner_add_count(&s->evaluations, &run->inner_count);
+    const double evaluating = t.objective + t.gradient + t.constraints + t.jacobian + t.hessian + t.products;
     t.total = run->built + clock_seconds() - run->started;
     t.method = fmax(0, t.total - evaluating - t.building - t.linear_algebra);
     s->times = t;
-    s->evaluations = run->p->count;
     s->iterations = run->iterations;
 }
 
-static peri_status perform(peri_run *run)
+static peri_status perform(peri_run *run, const run_request *q)
 {
-    TRY(set_up(run));
+    TRY(set_up(run, q));
     TRY(solution_new(run->model, &run->solution));
     peri_status status = loop(run);
     call_fini(run);
@@ -317,14 +347,15 @@ static peri_status perform(peri_run *run)
     return status == PERI_OK ? conclude(run) : status;
 }
 
-peri_status run_with(peri_model *m, const peri_plugin *plugin, const char *plan, const peri_solve_args *args,
-                     peri_solution **out)
+peri_status run_request_solve(const run_request *q, peri_solution **out)
 {
-    static const peri_solve_args none;
+    peri_model *m = q->model;
     peri_run run = {.ctx = m->ctx,
                     .model = m,
-                    .plugin = plugin,
-                    .args = args != NULL ? args : &none,
+                    .chain = q->chain,
+                    .link = q->link,
+                    .plugin = q->chain->link[q->link].plugin,
+                    .args = q->args,
                     .last = -1,
                     .best = -1,
                     .why = PERI_WHY_CONTINUE,
@@ -338,7 +369,7 @@ peri_status run_with(peri_model *m, const peri_plugin *plugin, const char *plan,
     TRY(nlp_of(m, &run.p));
     arena_init(&run.memory, &m->ctx->mem);
     run.p->in_use++;
-    const peri_status status = perform(&run);
+    const peri_status status = perform(&run, q);
     run.p->in_use--;
     nlp_reset_counts(run.p);
     arena_release(&run.memory);
@@ -346,25 +377,48 @@ peri_status run_with(peri_model *m, const peri_plugin *plugin, const char *plan,
         peri_solution_free(run.solution);
         return status;
     }
-    snprintf(run.solution->solver, sizeof run.solution->solver, "%s", plugin->name);
-    snprintf(run.solution->plan, sizeof run.solution->plan, "%s", plan);
-    *out = run.solution;
+    peri_solution *s = run.solution;
+    snprintf(s->solver, sizeof s->solver, "%s", q->chain->link[q->chain->n - 1].plugin->name);
+    snprintf(s->plan, sizeof s->plan, "%s", q->chain->text);
+    *out = s;
     return PERI_OK;
+}
+
+/* ---- doors
+ * ---------------------------------------------------------------------------------------------------------------------------
+ */
+
+static const peri_solve_args NO_ARGS;
+
+peri_status run_with(peri_model *m, const peri_plugin *plugin, const char *plan, const peri_solve_args *args,
+                     peri_solution **out)
+{
+    nlp *p;
+    run_chain chain = {.n = 1, .link[0].plugin = plugin};
+    const run_request q = {.model = m, .chain = &chain, .args = args != NULL ? args : &NO_ARGS};
+    *out = NULL;
+    if (m->nlp == NULL || m->nlp->in_use == 0)
+        TRY(nlp_of(m, &p)); /* a model that cannot be solved is the first thing to tell */
+    snprintf(chain.text, sizeof chain.text, "%s", plan);
+    peri_status status = chain_read(&chain, m->ctx, q.args);
+    if (status == PERI_OK)
+        status = run_request_solve(&q, out);
+    chain_release(&chain);
+    return status;
 }
 
 peri_status run_solve(peri_model *m, const peri_solve_args *args, peri_solution **out)
 {
-    registry *r;
-    registry_entry *entry;
-    const peri_plugin *plugin;
     nlp *p;
-    const char *plan = args != NULL && args->plan != NULL ? args->plan : "";
+    run_chain chain;
+    const run_request q = {.model = m, .chain = &chain, .args = args != NULL ? args : &NO_ARGS};
     *out = NULL;
     TRY(nlp_of(m, &p));
-    TRY(registry_get(m->ctx, &r));
-    TRY(plan_choose(p, plan, NULL, &entry));
-    TRY(registry_load(r, entry, &plugin));
-    return run_with(m, plugin, plan[0] != '\0' ? plan : plugin->name, args, out);
+    peri_status status = chain_choose(&chain, p, q.args->plan, q.args);
+    if (status == PERI_OK)
+        status = run_request_solve(&q, out);
+    chain_release(&chain);
+    return status;
 }
 
 peri_status peri_model_solve(peri_model *m, const peri_solve_args *args, peri_solution **solution)

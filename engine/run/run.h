@@ -9,6 +9,12 @@
 #include "oracle/nlp.h"
 #include "plugin/registry.h"
 
+/* One of several optima that a method found. */
+typedef struct {
+    double *x; /* [n] */
+    double objective; /* in the user's sense */
+} solution_optimum;
+
 struct peri_solution {
     peri_context *ctx;
     peri_model *model; /* retained */
@@ -25,6 +31,7 @@ struct peri_solution {
     peri_evaluations evaluations;
     peri_times times;
     VEC(peri_event) history;
+    VEC(solution_optimum) optima; /* best first */
 };
 
 /*

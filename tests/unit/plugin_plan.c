@@ -16,17 +16,21 @@ typedef struct {
     const char *name;
     uint32_t kind;
     int rank;
-    uint64_t needs, refuses, flags;
+    uint64_t needs, refuses, flags, removes, adds;
 } line;
 
 #define T(trait) PERI_BIT(PERI_TRAIT_##trait)
 
 static const line lines[] = {
-    {"newton", PERI_KIND_SOLVER, 70, T(GRADIENT) | T(HESSIAN) | T(SPARSE_HESSIAN), T(CONSTRAINTS), PERI_FLAG_AUTOMATIC},
-    {"gradient", PERI_KIND_SOLVER, 40, T(GRADIENT), T(CONSTRAINTS) | T(INTEGER), PERI_FLAG_AUTOMATIC},
-    {"general", PERI_KIND_SOLVER, 20, T(GRADIENT), T(INTEGER), PERI_FLAG_AUTOMATIC},
-    {"special", PERI_KIND_SOLVER, 90, 0, 0, 0},
-    {"factors", PERI_KIND_LINEAR_SOLVER, 99, 0, 0, PERI_FLAG_AUTOMATIC},
+    {"newton", PERI_KIND_SOLVER, 70, T(GRADIENT) | T(HESSIAN) | T(SPARSE_HESSIAN), T(CONSTRAINTS), PERI_FLAG_AUTOMATIC, 0, 0},
+    {"gradient", PERI_KIND_SOLVER, 40, T(GRADIENT), T(CONSTRAINTS) | T(INTEGER), PERI_FLAG_AUTOMATIC, 0, 0},
+    {"general", PERI_KIND_SOLVER, 20, T(GRADIENT), T(INTEGER), PERI_FLAG_AUTOMATIC, 0, 0},
+    {"special", PERI_KIND_SOLVER, 90, 0, 0, 0, 0, 0},
+    {"factors", PERI_KIND_LINEAR_SOLVER, 99, 0, 0, PERI_FLAG_AUTOMATIC, 0, 0},
+    {"multiply", PERI_KIND_REFORMULATION, 5, 0, T(INTEGER), PERI_FLAG_AUTOMATIC,
+     T(CONSTRAINTS) | T(EQUALITIES) | T(NONLINEAR_CONSTRAINTS) | T(LINEAR_OBJECTIVE) | T(QUADRATIC_OBJECTIVE), T(NONLINEAR_OBJECTIVE)},
+    {"relax", PERI_KIND_REFORMULATION, 3, T(INTEGER), 0, PERI_FLAG_AUTOMATIC, T(INTEGER), 0},
+    {"again", PERI_KIND_REFORMULATION, 95, 0, 0, 0, 0, 0},
 };
 
 /* Files that are no plugins at all, and an index that calls them some. */
@@ -34,7 +38,7 @@ static folder with_lines(void)
 {
     const folder f = folder_new();
     char index[4096];
-    int at = snprintf(index, sizeof index, "perigee-plugins\t1\t%d.%d\n", PERI_ABI_MAJOR, PERI_ABI_MINOR);
+    int at = snprintf(index, sizeof index, "perigee-plugins\t2\t%d.%d\n", PERI_ABI_MAJOR, PERI_ABI_MINOR);
     for (size_t k = 0; k < PERI_COUNT(lines); k++) {
         const line *l = &lines[k];
         char name[64], path[600];
@@ -45,9 +49,9 @@ static folder with_lines(void)
         stat(path, &st);
         at += snprintf(index + at, sizeof index - (size_t)at,
                        "plugin\t%s\t15\t%lld\t%u\t%s\ttest\tMIT\t%d\t%" PRIx64 "\t%" PRIx64 "\t0\t%" PRIx64
-                       "\t\ta line\n",
+                       "\t%" PRIx64 "\t%" PRIx64 "\t\ta line\n",
                        name, (long long)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec, l->kind, l->name, l->rank,
-                       l->needs, l->refuses, l->flags);
+                       l->needs, l->refuses, l->flags, l->removes, l->adds);
     }
     at += snprintf(index + at, sizeof index - (size_t)at, "end\t%zu\n", PERI_COUNT(lines));
     folder_write(&f, "index", index, (size_t)at);
@@ -57,21 +61,26 @@ static folder with_lines(void)
 static void chooses(peri_model *m, const char *plan, const char *want)
 {
     nlp *p = NULL;
-    registry_entry *e = NULL;
+    plan_chain c = {0};
+    char text[256];
+    bool loaded = false;
     is_int(nlp_of(m, &p), PERI_OK, "the view");
-    is_int(plan_choose(p, plan, NULL, &e), PERI_OK, "plan \"%s\"", plan != NULL ? plan : "");
-    is_text(e != NULL ? e->name : "", want, "is %s", want);
-    ok(e == NULL || e->plugin == NULL, "and is not loaded");
+    is_int(plan_choose(p, plan, NULL, &c), PERI_OK, "plan \"%s\"", plan != NULL ? plan : "");
+    plan_text(&c, text, sizeof text);
+    is_text(text, want, "is %s", want);
+    for (int64_t k = 0; k < c.n; k++)
+        loaded = loaded || c.link[k]->plugin != NULL;
+    ok(!loaded, "and is not loaded");
 }
 
 static void refuses(peri_model *m, const char *plan, peri_status status, const char *message)
 {
     nlp *p = NULL;
-    registry_entry *e = NULL;
+    plan_chain c = {0};
     is_int(nlp_of(m, &p), PERI_OK, "the view");
-    is_int(plan_choose(p, plan, NULL, &e), status, "plan \"%s\" is refused", plan);
+    is_int(plan_choose(p, plan, NULL, &c), status, "plan \"%s\" is refused", plan);
     is_text(peri_error(m->ctx), message, "%s", message);
-    ok(e == NULL, "and nothing is chosen");
+    is_int(c.n, 0, "and nothing is chosen");
 }
 
 static void explains(peri_model *m, const char *plan, const char *want)
@@ -120,7 +129,47 @@ static void test_constrained(peri_context *ctx)
              "  special: fits, used only when named\n"
              "  newton: refuses constraints\n"
              "  gradient: refuses constraints\n"
-             "  general: fits, rank 20; chosen\n");
+             "  general: fits, rank 20; chosen\n"
+             "  multiply > newton: fits, rank 75, longer than the chosen plan\n");
+    chooses(t.m, "multiply > gradient", "multiply > gradient");
+    chooses(t.m, "multiply", "multiply > newton");
+    chooses(t.m, "again", "again > general");
+    chooses(t.m, " again>multiply > special ", "again > multiply > special");
+    explains(t.m, "multiply > newton",
+             "plan: multiply > newton\n"
+             "  step 1, multiply: takes the convex quadratic program and makes problems without constraints and a quadratic objective\n"
+             "  step 2, newton: solves the problems made before it\n"
+             "  multiply: named, fits\n"
+             "  newton: named, fits\n");
+    refuses(t.m, "again > newton", PERI_E_UNSUPPORTED, "newton: behind the links before it: refuses constraints");
+    refuses(t.m, "multiply > multiply > newton", PERI_E_UNSUPPORTED,
+            "plan \"multiply > multiply > newton\": \"multiply\" stands there twice");
+    refuses(t.m, "multiply > nowton", PERI_E_NAME, "no solver \"nowton\" (did you mean \"newton\"?)");
+    refuses(t.m, "relax > newton", PERI_E_UNSUPPORTED, "relax: needs integer variables");
+    peri_model_free(t.m);
+}
+
+/* No solver takes integer variables here: the shortest chain that fits, and of those the one of the highest rank. */
+static void test_found(peri_context *ctx)
+{
+    text_model t = text_new(ctx, 2, NULL);
+    text_minimize(&t, "x1^2 + x2^2");
+    is_int(peri_model_set_integer(t.m, t.x), PERI_OK, "integer variables");
+    chooses(t.m, NULL, "newton"); /* which refuses constraints only */
+    text_constrain(&t, "c", 1, "x1 + x2", INFINITY);
+    chooses(t.m, NULL, "relax > general");
+    explains(t.m, NULL,
+             "plan: relax > general\n"
+             "  step 1, relax: takes the integer quadratic program and makes problems without integer variables\n"
+             "  step 2, general: solves the problems made before it\n"
+             "  special: fits, used only when named\n"
+             "  newton: refuses constraints\n"
+             "  gradient: refuses integer variables and constraints\n"
+             "  general: refuses integer variables\n"
+             "  multiply: refuses integer variables\n"
+             "  relax > general: fits, rank 23\n"
+             "  relax > general: the highest rank of the shortest that fit; chosen\n");
+    chooses(t.m, "relax > multiply", "relax > multiply > newton");
     peri_model_free(t.m);
 }
 
@@ -142,9 +191,9 @@ static void test_nothing(peri_context *ctx)
     is_int(peri_model_minimize(t.m, f), PERI_OK, "as objective");
     refuses(t.m, "gradient", PERI_E_UNSUPPORTED, "gradient: needs first derivatives");
     nlp *p = NULL;
-    registry_entry *e = NULL;
+    plan_chain c = {0};
     is_int(nlp_of(t.m, &p), PERI_OK, "the view");
-    is_int(plan_choose(p, "", NULL, &e), PERI_E_UNSUPPORTED, "nothing fits");
+    is_int(plan_choose(p, "", NULL, &c), PERI_E_UNSUPPORTED, "nothing fits");
     has_text(peri_error(ctx), "no installed solver fits this ", "and all reasons are told");
     has_text(peri_error(ctx), "special: fits, used only when named; newton: needs first derivatives", "in one line");
     has_text(peri_error(ctx), "; general: needs first derivatives", "to the last");
@@ -181,6 +230,7 @@ int main(void)
     peri_context *ctx = context_for(f.path, NULL, 0);
     test_free(ctx);
     test_constrained(ctx);
+    test_found(ctx);
     test_nothing(ctx);
     test_memory(ctx);
     peri_context_free(ctx);

@@ -184,7 +184,7 @@ static void test_malformed(void)
         data[n] = kept;
     }
     is_int(wrong, 0, "nor with any byte spoilt");
-    static const char other[] = "perigee-plugins\t1\t77.0\nend\t0\n";
+    static const char other[] = "perigee-plugins\t2\t77.0\nend\t0\n";
     folder_write(&f, "index", other, sizeof other - 1);
     is_int(count_of(f.path), 1, "one of another interface is not believed");
     unlink(path);
@@ -270,7 +270,7 @@ static void test_index_wrong(void)
     stat(built("tests/bad/good.so"), &st);
     const long long size = (long long)st.st_size, ns = (long long)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
     int n = snprintf(text, sizeof text,
-                     "perigee-plugins\t1\t" HOST_ABI "\nrefused\tgood.so\t%lld\t%lld\tneeds a library\nend\t1\n", size, ns);
+                     "perigee-plugins\t2\t" HOST_ABI "\nrefused\tgood.so\t%lld\t%lld\tneeds a library\nend\t1\n", size, ns);
     folder_write(&f, "index", text, (size_t)n);
     is_int(count_of(f.path), 0, "what the index refuses is not there");
     peri_context *ctx = context_for(f.path, NULL, 0);
@@ -278,7 +278,7 @@ static void test_index_wrong(void)
     is_int(registry_find(r, "good", 0, &e), PERI_OK, "but it is tried again before it is given up");
     peri_context_free(ctx);
     n = snprintf(text, sizeof text,
-                 "perigee-plugins\t1\t" HOST_ABI "\nplugin\tgood.so\t%lld\t%lld\t1\tbetter\ttest\tMIT\t1\t0\t0\t0\t0\t\tno "
+                 "perigee-plugins\t2\t" HOST_ABI "\nplugin\tgood.so\t%lld\t%lld\t1\tbetter\ttest\tMIT\t1\t0\t0\t0\t0\t0\t0\t\tno "
                  "such\nend\t1\n",
                  size, ns);
     folder_write(&f, "index", text, (size_t)n);

@@ -260,6 +260,7 @@ typedef struct {
     double primal, dual, complementarity, step, trust_radius, barrier, regularization; /* NaN: not given */
     char tag;
     bool best; /* a new best point */
+    int64_t inner_iterations; /* of the problems that a reformulation had solved in it; 0 for a solver */
 } peri_event;
 /* Called after each iteration on the solving thread; return non-zero to stop (status interrupted). */
 typedef int (*peri_event_fn)(void *ud, const peri_event *event);
@@ -322,6 +323,15 @@ PERI_MUST_CHECK PERI_API peri_status peri_solution_value(peri_solution *s, peri_
 PERI_MUST_CHECK PERI_API peri_status peri_solution_dual(peri_solution *s, peri_constraint handle, double *out);
 /* out [entries of the variable] */
 PERI_MUST_CHECK PERI_API peri_status peri_solution_reduced_cost(peri_solution *s, peri_expr x, double *out);
+/*
+ * The optima of a method that finds several (multistart), best first; their number is 0 for other methods.
+ *   peri_solution_optimum - number k: its objective, in the user's sense, and the entries of e there
+ *   in   e    an expression of the model, or PERI_NO_EXPR: only the objective is wanted
+ *   err  PERI_E_ARGUMENT: there is no optimum k
+ */
+PERI_API int64_t peri_solution_optima(const peri_solution *s);
+PERI_MUST_CHECK PERI_API peri_status peri_solution_optimum(peri_solution *s, int64_t k, double *objective, peri_expr e,
+                                                           double *out);
 PERI_API int64_t peri_solution_history_rows(const peri_solution *s);
 PERI_API const peri_event *peri_solution_history(const peri_solution *s); /* borrowed; [rows] */
 /* peri_solution_json - the result as JSON, keys as on the DSL page; own: peri_free_text */

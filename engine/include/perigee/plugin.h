@@ -129,10 +129,14 @@ typedef struct {
     int32_t rank; /* among the plugins that fit, the automatic choice takes the highest */
     const peri_option *options;
     /* minor 1 and later append below this line */
+    uint64_t removes[4], adds[4]; /* reformulation: the problem that it makes has the traits of the one that it gets without
+                                     `removes`, and perhaps those of `adds`. Plans are searched by them; what the made
+                                     problem really is, is looked at once it is made */
 } peri_plugin;
 
 typedef struct peri_run peri_run;       /* one solve as its solver sees it */
 typedef struct peri_factor peri_factor; /* one matrix in a linear solver, opened by a run */
+typedef struct peri_inner peri_inner;   /* a problem that a reformulation makes, opened by a run */
 
 /* ---- what a solver returns from a step ------------------------------------------------------------------------------ */
 
@@ -223,6 +227,80 @@ typedef struct {
     int64_t (*iterations)(const void *state); /* PERI_FLAG_ITERATIVE: of the last solution */
 } peri_linear_solver_ops;
 
+/* ---- reformulations -------------------------------------------------------------------------------------------------- */
+
+/*
+ * A reformulation solves its problem by making others and having the rest of the plan solve those: in "penalty > lbfgs", penalty
+ * makes problems without constraints, lbfgs solves them. It has a solver's operations and everything that a solver has (start,
+ * evaluations of its own problem, limits, peri_accept, peri_finish), so that loop, limits, history, interruption and the certificate,
+ * which is that of its own problem, are the engine's. `init` makes inner problems (peri_inner_new, peri_x_...), `step` changes their
+ * parameters, bounds and start (nothing is compiled again), solves them (peri_inner_solve), maps point and multipliers back, and accepts
+ * them. Steps may allocate: inner solves do. The rest of the plan may begin with a reformulation again.
+ */
+typedef peri_solver_ops peri_reformulation_ops;
+
+typedef int32_t peri_x; /* an expression of an inner problem, an immutable array; PERI_NO_X: none */
+#define PERI_NO_X (-1)
+
+/* A function of an array x [n] with a scalar value; return 0, > 0: undefined there, < 0: an error that ends the run. */
+typedef struct {
+    const char *name;
+    void *ud; /* borrowed, must live as long as the run */
+    int (*value)(void *ud, int64_t n, const double *x, double *f);
+    int (*gradient)(void *ud, int64_t n, const double *x, double *g); /* g [n]; NULL: a black box */
+} peri_call;
+
+typedef struct {
+    uint32_t size, reserved; /* sizeof(peri_inner_request), 0 */
+    double tolerance;        /* 0: the run's own; a user's "NAME.tolerance" goes before both */
+    int64_t iterations;      /* 0: the engine's default */
+    const double *x;         /* start, [n of the inner problem]; NULL: where its last solve ended, or its variables' start values */
+    const double *y, *z;     /* multipliers to start with, [m], [n], or NULL: with x NULL those of the last solve, else none */
+    const char *plan;        /* NULL: the rest of the run's plan; otherwise another one, "" for the engine's choice */
+} peri_inner_request;
+
+/* What came out of an inner solve, certified in the inner problem. */
+typedef struct {
+    peri_why why; /* by the evidence: CONVERGED solved, STALLED feasible only, INFEASIBLE, UNBOUNDED, LIMIT stopped by a limit or
+                     interrupted (the run itself is then over or not: peri_should_stop), FAILED numerical trouble */
+    int32_t reserved;
+    double objective;                            /* of the minimization */
+    double primal, dual, complementarity, kkt;   /* its certificate */
+    int64_t iterations;
+    const double *x, *y, *z; /* [n], [m], [n]; borrowed until this inner problem's next solve */
+    const char *message;     /* one line, or "" */
+} peri_inner_result;
+
+/* The functions on inner problems; see the wrappers. */
+typedef struct {
+    uint32_t size; /* of this table, as the host was compiled; later slots are appended */
+    uint32_t reserved;
+    peri_status (*make)(peri_run *run, const char *name, peri_inner **out);
+    peri_status (*variables)(peri_inner *inner, peri_x *x);
+    peri_status (*problem)(peri_inner *inner, int64_t level, peri_x x, peri_x *f, peri_x *c);
+    peri_status (*var)(peri_inner *inner, const char *name, int64_t rows, int64_t cols, peri_x *x);
+    peri_status (*set_bounds)(peri_inner *inner, peri_x x, const double *lower, const double *upper);
+    peri_status (*set_start)(peri_inner *inner, peri_x x, const double *start);
+    peri_status (*param)(peri_inner *inner, const char *name, int64_t rows, int64_t cols, const double *value, peri_x *p);
+    peri_status (*set_param)(peri_inner *inner, peri_x p, const double *value);
+    peri_status (*minimize)(peri_inner *inner, peri_x f);
+    peri_status (*constrain)(peri_inner *inner, const char *name, peri_x c, const double *lower, const double *upper, int64_t *row);
+    peri_status (*solve)(peri_inner *inner, const peri_inner_request *request, const peri_inner_result **result);
+    peri_status (*view)(peri_inner *inner, peri_run **out);
+    peri_status (*x_array)(peri_inner *inner, int64_t rows, int64_t cols, const double *value, peri_x *out);
+    peri_status (*x_op)(peri_inner *inner, const char *op, int n, const peri_x *args, peri_x *out);
+    peri_status (*x_gather)(peri_inner *inner, peri_x e, int64_t rows, int64_t cols, const int64_t *index, peri_x *out);
+    peri_status (*x_scatter)(peri_inner *inner, peri_x e, int64_t rows, int64_t cols, const int64_t *index, peri_x *out);
+    peri_status (*x_stack)(peri_inner *inner, int64_t n, const peri_x *args, peri_x *out);
+    peri_status (*x_reshape)(peri_inner *inner, peri_x e, int64_t rows, int64_t cols, peri_x *out);
+    peri_status (*x_gradient)(peri_inner *inner, peri_x e, peri_x x, peri_x *out);
+    peri_status (*x_jacobian)(peri_inner *inner, peri_x e, peri_x x, peri_x *out);
+    peri_status (*x_substitute)(peri_inner *inner, peri_x e, int64_t n, const peri_x *from, const peri_x *to, peri_x *out);
+    peri_status (*x_call)(peri_inner *inner, const peri_call *fn, peri_x x, peri_x *out);
+    void (*x_shape)(const peri_inner *inner, peri_x e, int64_t *rows, int64_t *cols);
+    peri_status (*keep)(peri_run *run, const double *x, double objective);
+} peri_inner_table;
+
 /* ---- the host table -------------------------------------------------------------------------------------------------- */
 
 typedef struct {
@@ -280,6 +358,7 @@ typedef struct {
     peri_status (*factor_solve_transposed)(peri_factor *factor, double *b);
     peri_status (*factor_open_operator)(peri_run *run, const char *solver, const peri_operator *op, uint64_t needs, peri_factor **out);
     int64_t (*factor_iterations)(const peri_factor *factor);
+    const peri_inner_table *inner; /* reformulations */
     /* later ones append below this line */
 } peri_host;
 
@@ -336,6 +415,10 @@ extern const peri_host *peri_host_table;
     .n_options = (uint32_t)PERI_COUNT(list), .options = (list)
 #define PERI_LINEAR_SOLVER(state, options_type, list)                                                                  \
     .stamp = PERI_STAMP, .kind = PERI_KIND_LINEAR_SOLVER, .size_ops = (uint32_t)sizeof(peri_linear_solver_ops),        \
+    .size_state = (uint32_t)sizeof(state), .size_options = (uint32_t)sizeof(options_type),                             \
+    .n_options = (uint32_t)PERI_COUNT(list), .options = (list)
+#define PERI_REFORMULATION(state, options_type, list)                                                                  \
+    .stamp = PERI_STAMP, .kind = PERI_KIND_REFORMULATION, .size_ops = (uint32_t)sizeof(peri_reformulation_ops),        \
     .size_state = (uint32_t)sizeof(state), .size_options = (uint32_t)sizeof(options_type),                             \
     .n_options = (uint32_t)PERI_COUNT(list), .options = (list)
 
@@ -708,6 +791,191 @@ PERI_CHECKED PERI_INLINE peri_status peri_eval_c_batch(peri_run *run, int64_t po
         status = status == PERI_E_DOMAIN ? PERI_OK : status;
     }
     return status;
+}
+
+/* ---- inner problems: what a reformulation calls ------------------------------------------------------------------------ */
+
+/* peri_inner_new - an empty problem, to be solved by the rest of the plan; freed by the engine at the end of the run. In init. */
+PERI_CHECKED PERI_INLINE peri_status peri_inner_new(peri_run *run, const char *name, peri_inner **out)
+{
+    return peri_host_table->inner->make(run, name, out);
+}
+
+/*
+ * peri_inner_variables - all variables of the run's problem, with names, bounds, integrality; their start is the run's
+ *   out  x  n x 1, the variables below each other; may be given to peri_inner_set_bounds and peri_inner_set_start
+ *   note  once, and before other variables: entries 0 .. n-1 of the inner problem's points are those of the run's
+ */
+PERI_CHECKED PERI_INLINE peri_status peri_inner_variables(peri_inner *inner, peri_x *x)
+{
+    return peri_host_table->inner->variables(inner, x);
+}
+
+/*
+ * peri_inner_problem - the run's problem as expressions at x, an n x 1 expression in its variables' place
+ *   in   level  0: the problem; 1, 2, ...: its lower levels, of which x has the variables too
+ *   out  f  the objective of the minimization, 0 where there is none;  c  m x 1, PERI_NO_X where m = 0; either may be NULL
+ *   err  PERI_E_ARGUMENT: no such level
+ */
+PERI_CHECKED PERI_INLINE peri_status peri_inner_problem(peri_inner *inner, int64_t level, peri_x x, peri_x *f, peri_x *c)
+{
+    return peri_host_table->inner->problem(inner, level, x, f, c);
+}
+
+/* peri_inner_var - new variables, free, starting at 0; their place in points is behind those there already */
+PERI_CHECKED PERI_INLINE peri_status peri_inner_var(peri_inner *inner, const char *name, int64_t rows, int64_t cols, peri_x *x)
+{
+    return peri_host_table->inner->var(inner, name, rows, cols, x);
+}
+
+/* peri_inner_set_bounds - [entries of x] each, NULL: left as they are; also between solves */
+PERI_CHECKED PERI_INLINE peri_status peri_inner_set_bounds(peri_inner *inner, peri_x x, const double *lower, const double *upper)
+{
+    return peri_host_table->inner->set_bounds(inner, x, lower, upper);
+}
+
+PERI_CHECKED PERI_INLINE peri_status peri_inner_set_start(peri_inner *inner, peri_x x, const double *start)
+{
+    return peri_host_table->inner->set_start(inner, x, start);
+}
+
+/* peri_inner_param - data that is changed between solves: multipliers, a penalty's weight; value [rows * cols] */
+PERI_CHECKED PERI_INLINE peri_status peri_inner_param(peri_inner *inner, const char *name, int64_t rows, int64_t cols,
+                                                      const double *value, peri_x *p)
+{
+    return peri_host_table->inner->param(inner, name, rows, cols, value, p);
+}
+
+PERI_CHECKED PERI_INLINE peri_status peri_inner_set_param(peri_inner *inner, peri_x p, const double *value)
+{
+    return peri_host_table->inner->set_param(inner, p, value);
+}
+
+PERI_CHECKED PERI_INLINE peri_status peri_inner_minimize(peri_inner *inner, peri_x f)
+{
+    return peri_host_table->inner->minimize(inner, f);
+}
+
+/* peri_inner_constrain - lower <= c <= upper, [entries of c] each;  out row  the first of its rows; may be NULL */
+PERI_CHECKED PERI_INLINE peri_status peri_inner_constrain(peri_inner *inner, const char *name, peri_x c, const double *lower,
+                                                          const double *upper, int64_t *row)
+{
+    return peri_host_table->inner->constrain(inner, name, c, lower, upper, row);
+}
+
+/*
+ * peri_inner_solve - have the rest of the plan solve it, within what is left of the run's limits
+ *   in   request  NULL: all of its defaults
+ *   out  result   borrowed until the next solve of this inner problem
+ *   err  PERI_E_UNSUPPORTED: the rest of the plan cannot take the problem, with the reason; PERI_E_DOMAIN: undefined at its start.
+ *        Limits, interruption and numerical trouble are results.
+ */
+PERI_CHECKED PERI_INLINE peri_status peri_inner_solve(peri_inner *inner, const peri_inner_request *request,
+                                                      const peri_inner_result **result)
+{
+    return peri_host_table->inner->solve(inner, request, result);
+}
+
+/*
+ * peri_inner_view - a run that evaluates the inner problem: peri_n, peri_m, peri_bounds, peri_eval_..., patterns and linear systems work
+ * on it (values of its parameters as they are at the call); it has no loop, so no start, peri_accept or peri_finish. Borrowed until the
+ * inner problem gains variables, constraints or another objective; ask again then.
+ */
+PERI_CHECKED PERI_INLINE peri_status peri_inner_view(peri_inner *inner, peri_run **out)
+{
+    return peri_host_table->inner->view(inner, out);
+}
+
+/*
+ * Expressions of an inner problem. They are immutable, shared, and checked for shapes; scalars, columns and rows spread.
+ *   peri_x_array      rows x cols constants, row by row;  peri_x_number  one
+ *   peri_x_op         an operation by its name: "add", "mul", "square", "relu", "sum", "matmul", ... (perigee/op.def)
+ *   peri_x_gather     rows x cols entries of e: entry k is e's entry index[k];  peri_x_scatter  its adjoint
+ *   peri_x_gradient   of scalar e with respect to x, shaped as x;  peri_x_jacobian  (entries of e) x (entries of x), dense
+ *   peri_x_substitute e with from[k] replaced by to[k]
+ *   peri_x_call       a function of the plugin's own, with a gradient or without
+ */
+PERI_CHECKED PERI_INLINE peri_status peri_x_array(peri_inner *inner, int64_t rows, int64_t cols, const double *value, peri_x *out)
+{
+    return peri_host_table->inner->x_array(inner, rows, cols, value, out);
+}
+
+PERI_CHECKED PERI_INLINE peri_status peri_x_number(peri_inner *inner, double value, peri_x *out)
+{
+    return peri_host_table->inner->x_array(inner, 1, 1, &value, out);
+}
+
+PERI_CHECKED PERI_INLINE peri_status peri_x_op(peri_inner *inner, const char *op, int n, const peri_x *args, peri_x *out)
+{
+    return peri_host_table->inner->x_op(inner, op, n, args, out);
+}
+
+PERI_CHECKED PERI_INLINE peri_status peri_x_unary(peri_inner *inner, const char *op, peri_x a, peri_x *out)
+{
+    return peri_host_table->inner->x_op(inner, op, 1, &a, out);
+}
+
+PERI_CHECKED PERI_INLINE peri_status peri_x_binary(peri_inner *inner, const char *op, peri_x a, peri_x b, peri_x *out)
+{
+    const peri_x args[2] = {a, b};
+    return peri_host_table->inner->x_op(inner, op, 2, args, out);
+}
+
+PERI_CHECKED PERI_INLINE peri_status peri_x_gather(peri_inner *inner, peri_x e, int64_t rows, int64_t cols, const int64_t *index,
+                                                   peri_x *out)
+{
+    return peri_host_table->inner->x_gather(inner, e, rows, cols, index, out);
+}
+
+PERI_CHECKED PERI_INLINE peri_status peri_x_scatter(peri_inner *inner, peri_x e, int64_t rows, int64_t cols, const int64_t *index,
+                                                    peri_x *out)
+{
+    return peri_host_table->inner->x_scatter(inner, e, rows, cols, index, out);
+}
+
+PERI_CHECKED PERI_INLINE peri_status peri_x_stack(peri_inner *inner, int64_t n, const peri_x *args, peri_x *out)
+{
+    return peri_host_table->inner->x_stack(inner, n, args, out);
+}
+
+PERI_CHECKED PERI_INLINE peri_status peri_x_reshape(peri_inner *inner, peri_x e, int64_t rows, int64_t cols, peri_x *out)
+{
+    return peri_host_table->inner->x_reshape(inner, e, rows, cols, out);
+}
+
+PERI_CHECKED PERI_INLINE peri_status peri_x_gradient(peri_inner *inner, peri_x e, peri_x x, peri_x *out)
+{
+    return peri_host_table->inner->x_gradient(inner, e, x, out);
+}
+
+PERI_CHECKED PERI_INLINE peri_status peri_x_jacobian(peri_inner *inner, peri_x e, peri_x x, peri_x *out)
+{
+    return peri_host_table->inner->x_jacobian(inner, e, x, out);
+}
+
+PERI_CHECKED PERI_INLINE peri_status peri_x_substitute(peri_inner *inner, peri_x e, int64_t n, const peri_x *from, const peri_x *to,
+                                                       peri_x *out)
+{
+    return peri_host_table->inner->x_substitute(inner, e, n, from, to, out);
+}
+
+PERI_CHECKED PERI_INLINE peri_status peri_x_call(peri_inner *inner, const peri_call *fn, peri_x x, peri_x *out)
+{
+    return peri_host_table->inner->x_call(inner, fn, x, out);
+}
+
+PERI_INLINE void peri_x_shape(const peri_inner *inner, peri_x e, int64_t *rows, int64_t *cols)
+{
+    peri_host_table->inner->x_shape(inner, e, rows, cols);
+}
+
+/*
+ * peri_keep - keep x [n] in the solution's list of optima: one of several points that a method found, beside the answer itself
+ *   in   objective  of the minimization, at x
+ */
+PERI_CHECKED PERI_INLINE peri_status peri_keep(peri_run *run, const double *x, double objective)
+{
+    return peri_host_table->inner->keep(run, x, objective);
 }
 
 #ifdef __cplusplus

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * rows.h - what reformulations that take constraints away share: rows sorted by their sides, distances from the feasible interval as
+ * expressions and as numbers, the residuals that the engine's certificate uses.
+ *
+ *     t_i = c_i(x) - s_i,    d_i = t_i - (t_i moved into [cl_i, cu_i])
+ *
+ * d is the signed distance of the shifted row from its interval: negative below, positive above, 0 inside.
+ */
+#ifndef PERI_PLUGIN_ROWS_H
+#define PERI_PLUGIN_ROWS_H
+
+#define PERI_PLUGIN_PARTS
+#include <perigee/plugin.h>
+
+typedef struct {
+    int64_t n, m;
+    const double *xl, *xu, *cl, *cu;
+    int64_t n_equal, n_lower, n_upper;
+    int64_t *equal, *lower, *upper; /* [m] each: rows with equal sides, with a lower and with an upper side */
+    double *side;                   /* [m] scratch */
+} rows_of;
+
+peri_status rows_init(rows_of *r, peri_run *run);
+
+/* How a distance counts: half its square, its size, or its size with the corner rounded off within `smoothing` (a parameter, scalar). */
+typedef enum { ROWS_SQUARE, ROWS_SIZE, ROWS_ROUNDED } rows_measure;
+/* out: sum_i weight_i measure(d_i); shift s and weight are m x 1, shift PERI_NO_X for none; 0 where m = 0 */
+peri_status rows_sum(rows_of *r, peri_inner *inner, peri_x c, peri_x shift, peri_x weight, rows_measure measure, peri_x smoothing,
+                     peri_x *out);
+
+double rows_move(const rows_of *r, int64_t i, double t); /* t moved into row i's interval */
+/* scale [m]: 1 / max(1, largest entry of the row's gradient) at x; 1 where there are no derivatives */
+peri_status rows_scale(const rows_of *r, peri_run *run, const double *x, double *scale);
+
+/* The certificate's residuals at x with c = c(x), y, z; g [n] scratch. Without derivatives dual is `dual_else`. */
+typedef struct {
+    double f, primal, dual, complementarity, kkt;
+} rows_residuals;
+peri_status rows_residual(const rows_of *r, peri_run *run, const double *x, const double *c, const double *y, const double *z,
+                          double dual_else, double *g, double *jy, rows_residuals *out);
+/* How far x is from a stationary point of the sum of squared distances (shift 0), relative to the rows' gradients; v [m], g [n]
+ * scratch; INFINITY without derivatives */
+peri_status rows_slope(const rows_of *r, peri_run *run, const double *x, const double *c, const double *scale, double *v, double *g,
+                       double *slope);
+
+#endif
