@@ -56,16 +56,29 @@ local function memory()
   return (peri.debug.memory())
 end
 
-local function options_of(name, instance, data)
+--- Functions that the family wrote for this instance alone: compiled like those in files.
+local function compile(name, source)
+  local stem = ("%s/%s-generated"):format(work, name)
+  local file <close> = assert(io.open(stem .. ".c", "w"))
+  file:write(source)
+  file:flush()
+  for _, line in ipairs {
+    ("%s -shared %s.c -o %s.so -lm"):format(os.getenv "BENCH_COMPILE", stem, stem),
+    ("%s -shared %s.c bench/along.c -o %s-complex.so -lm"):format(os.getenv "BENCH_COMPILE_COMPLEX", stem, stem),
+  } do assert(os.execute(line), "a generated file does not compile") end
+  return stem
+end
+
+local function options_of(name, instance, data, source)
   local options = {
     report = work .. "/report.lua", seconds = instance.seconds or SECONDS[mode], directions = DIRECTIONS[mode],
     products = instance.products ~= false, calls = instance.calls or 1,
   }
   if mode == "check" then options.seconds = 0 end
   if mode ~= "full" then options.calls = 1 end
-  local library = ("%s/%s.so"):format(work, name)
-  if exists(library) then
-    options.library, options.complex_library = library, ("%s/%s-complex.so"):format(work, name)
+  local stem = source and compile(name, source) or ("%s/%s"):format(work, name)
+  if exists(stem .. ".so") then
+    options.library, options.complex_library = stem .. ".so", stem .. "-complex.so"
     options.data = work .. "/data"
     write_data(options.data, data or {})
   end
@@ -74,9 +87,9 @@ end
 
 local function measure(name, family, instance)
   local started = os.clock()
-  local model, data = family.build(instance)
-  local build_seconds = os.clock() - started
-  local options = options_of(name, instance, data)
+  local model, data, source, seconds = family.build(instance)
+  local build_seconds = seconds or os.clock() - started
+  local options = options_of(name, instance, data, source)
   local before = memory()
   local compile_seconds = model:solve("stopwatch", options).times.building
   local bytes = memory() - before

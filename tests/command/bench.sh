@@ -5,10 +5,18 @@
 . "${PERIGEE_SOURCE:?}/tests/tap/tap.sh"
 cd "$work" || exit 1
 
+# section NAME - what the last run printed of a family
+section()
+{
+    awk -v name="$1:" '/^[^ ]/ { inside = $1 == name } inside' out
+}
+
+try "$source/bench/run" --check
+ended 0 "all families"
 for path in "$source"/bench/families/*.lua; do
     name=$(basename "$path" .lua)
-    try "$source/bench/run" --check "$name"
-    ended 0 "family $name is right" || say "$(cat out)"
+    [ -n "$(section "$name")" ] && ! section "$name" | grep -q WRONG && ! grep -q "^bench/run: $name:" err
+    pass $? "family $name" || say "$(section "$name"; cat err)"
 done
 
 # ---- wrong families
