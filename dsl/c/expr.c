@@ -248,6 +248,12 @@ static int dimension_of(lua_State *L, const operation *f)
     return (int)dim;
 }
 
+/* Elementwise, with one argument: what loops are made of. */
+static bool is_function(peri_op op)
+{
+    return op >= PERI_OP_NEG && op <= PERI_OP_RELU;
+}
+
 static int l_operation(lua_State *L)
 {
     const operation *f = lua_touserdata(L, lua_upvalueindex(2));
@@ -258,6 +264,8 @@ static int l_operation(lua_State *L)
         return apply_along(L, f->op, dimension_of(L, f), &a[0]);
     if (given > f->args)
         dsl_raise(L, "%s takes %d argument%s, not %d%s", f->name, f->args, f->args == 1 ? "" : "s", given, given == 2 ? hint_of(f->op) : "");
+    if (given == 1 && is_function(f->op) && apply_plain_unary(L, f->op))
+        return 1;
     lua_settop(L, f->args);
     for (int k = 0; k < f->args; k++) {
         if (read_operand(L, k + 1, &a[k]))

@@ -192,6 +192,7 @@ JUMPS int apply(lua_State *L, peri_op op, int n, operand *a); /* pushes the resu
 bool can_go_along(peri_op op);                                  /* has a form along one dimension */
 JUMPS int apply_along(lua_State *L, peri_op op, int dim, operand *a);
 JUMPS bool apply_plain(lua_State *L, peri_op op);             /* of 1 and 2, the short way; false: take the other */
+JUMPS bool apply_plain_unary(lua_State *L, peri_op op);
 JUMPS bool index_plain(lua_State *L);
 /* Pushes node: an expression of model, or where model is NULL its value. `at`: index of an expression of the model, or
  * of it. */

@@ -251,6 +251,20 @@ bool apply_plain(lua_State *L, peri_op op)
     return true;
 }
 
+/* op, which is elementwise, of the operand at 1; false as above */
+bool apply_plain_unary(lua_State *L, peri_op op)
+{
+    const dsl_expr *a = plain_expr(L, state_of(L), 1);
+    peri_expr node;
+    if (a == NULL || peri_expr_op(a->model->obj, op, 1, &a->node, &node) != PERI_OK)
+        return false;
+    lua_getiuservalue(L, 1, UV_PARENT);
+    dsl_expr *e = new_expr(L, a->model);
+    e->node = node;
+    e->list = a->list;
+    return true;
+}
+
 /* The entry of a vector at 1 whose number is the integer at 2; false as above */
 bool index_plain(lua_State *L)
 {

@@ -88,7 +88,7 @@ typedef struct {
     VEC(peri_function) calls;    /* name owned by the arena */
     VEC(char *) names;           /* of marks */
     arena data;                  /* constants' and lists' memory */
-    int32_t *table;              /* hash consing: open addressing over node numbers + 1; made again when needed */
+    uint32_t *table;             /* hash consing: open addressing; made again when needed */
     int64_t table_size;          /* power of two */
     hash_map const_map, list_map;
     int64_t n_x, n_param;        /* sizes of the classes so far */

@@ -129,14 +129,14 @@ static bool wide_equal(const expr_graph *g, const expr_node *a, const expr_node 
  * builds millions of nodes stays in the caches. When the NEAR slots there are taken, slots all over the table are tried: the neighbourhood can be full for
  * a long way.
  */
-enum { NEAR = 8 };
+enum { NEAR = 32, SPREAD = 8 };
 
 static uint64_t near_slot(const expr_node *node, uint64_t hash)
 {
     if (node->op == PERI_OP_CONST || node->op == PERI_OP_INPUT || expr_has_list(node->op))
         return hash >> 7;
     if (node->op == PERI_OP_GATHER && (node->flags & EXPR_AFFINE))
-        return hash_mix((uint64_t)node->arg[0]) + (uint64_t)(uint32_t)node->first * NEAR;
+        return hash_mix((uint64_t)node->arg[0]) + (uint64_t)(uint32_t)node->first * SPREAD;
     const expr_id a = node->arg[0] > node->arg[1] ? node->arg[0] : node->arg[1];
     const uint64_t newest = (uint64_t)(uint32_t)(a > node->arg[2] ? a : node->arg[2]);
     return newest + newest / 3; /* a table is filled to three quarters */
@@ -148,15 +148,42 @@ static uint64_t probe(uint64_t near, uint64_t hash, uint64_t k, uint64_t mask)
     return (k < NEAR ? near + k : hash_mix(hash + k)) & mask;
 }
 
-static void enter(expr_graph *g, int32_t *table, uint64_t mask, expr_id e)
+/* A slot: a node's number plus one, which is within the mask, and above it as much of the hash as there is room for: nodes are read only when that agrees. */
+static uint32_t tag_of(uint64_t hash, uint64_t mask)
+{
+    return (uint32_t)(hash >> 32) & ~(uint32_t)mask;
+}
+
+typedef struct {
+    uint64_t hash, near;
+} where;
+
+static where where_of(const expr_graph *g, expr_id e)
 {
     const expr_node *node = expr_at(g, e);
     expr_cell cell;
-    const uint64_t hash = pack(node, &cell) ? cell_hash(node->op, cell) : wide_hash(g, node), near = near_slot(node, hash);
-    uint64_t k = 0;
-    while (table[probe(near, hash, k, mask)] != 0)
-        k++;
-    table[probe(near, hash, k, mask)] = e + 1;
+    const uint64_t hash = pack(node, &cell) ? cell_hash(node->op, cell) : wide_hash(g, node);
+    return (where){hash, near_slot(node, hash)};
+}
+
+/* All nodes into a new table; each one's first slot is fetched a while before it is needed. */
+static void enter_all(const expr_graph *g, uint32_t *table, uint64_t mask)
+{
+    enum { AHEAD = 16 };
+    where queue[AHEAD] = {{0, 0}};
+    for (int64_t i = 0; i < g->nodes.n + AHEAD; i++) {
+        const where w = queue[i % AHEAD];
+        if (i < g->nodes.n) {
+            queue[i % AHEAD] = where_of(g, (expr_id)i);
+            __builtin_prefetch(&table[queue[i % AHEAD].near & mask], 1);
+        }
+        if (i < AHEAD)
+            continue;
+        uint64_t k = 0;
+        while (table[probe(w.near, w.hash, k, mask)] != 0)
+            k++;
+        table[probe(w.near, w.hash, k, mask)] = tag_of(w.hash, mask) | (uint32_t)(i - AHEAD + 1);
+    }
 }
 
 static bool table_grow(expr_graph *g)
@@ -164,11 +191,10 @@ static bool table_grow(expr_graph *g)
     int64_t size = FIRST_TABLE;
     while (4 * (g->nodes.n + 1) > 3 * size)
         size *= 2;
-    int32_t *table = mem_alloc(g->m, (size_t)size * sizeof *table);
+    uint32_t *table = mem_alloc(g->m, (size_t)size * sizeof *table);
     if (table == NULL)
         return false;
-    for (int64_t i = 0; i < g->nodes.n; i++)
-        enter(g, table, (uint64_t)size - 1, (expr_id)i);
+    enter_all(g, table, (uint64_t)size - 1);
     free_table(g);
     g->table = table;
     g->table_size = size;
@@ -192,17 +218,20 @@ peri_status expr_intern(expr_graph *g, const expr_node *node, expr_id *out)
         return FAIL_NOMEM(g->ctx);
     const uint64_t mask = (uint64_t)(g->table_size - 1), hash = is_narrow ? cell_hash(node->op, cell) : wide_hash(g, node);
     const uint64_t near = near_slot(node, hash);
+    const uint32_t tag = tag_of(hash, mask);
     uint64_t slot = probe(near, hash, 0, mask);
-    for (uint64_t k = 1; g->table[slot] != 0; slot = probe(near, hash, k++, mask))
-        if (is_same(g, g->table[slot] - 1, node, is_narrow, &cell)) {
-            *out = g->table[slot] - 1;
+    for (uint64_t k = 1; g->table[slot] != 0; slot = probe(near, hash, k++, mask)) {
+        const expr_id old = (expr_id)(g->table[slot] & (uint32_t)mask) - 1;
+        if ((g->table[slot] & ~(uint32_t)mask) == tag && is_same(g, old, node, is_narrow, &cell)) {
+            *out = old;
             return PERI_OK;
         }
+    }
     if (g->nodes.n >= INT32_MAX - 1)
         return FAIL(g->ctx, PERI_E_NOMEM, "expression graph: more than 2^31 nodes");
     if (!store(g, node, is_narrow, cell))
         return FAIL_NOMEM(g->ctx);
     *out = (expr_id)(g->nodes.n - 1);
-    g->table[slot] = *out + 1;
+    g->table[slot] = tag | (uint32_t)(*out + 1);
     return PERI_OK;
 }
