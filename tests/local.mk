@@ -148,6 +148,7 @@ lua_tests = \
 	tests/lua/examples.lua \
 	tests/lua/ipm.lua \
 	tests/lua/libsvm_fit.lua \
+	tests/lua/direct.lua \
 	tests/lua/squares.lua \
 	tests/lua/outcomes.lua \
 	tests/lua/cops.lua \

@@ -3,6 +3,7 @@
 
 plugin_PROGRAMS += \
 	local/lbfgs.so \
+	local/newton.so \
 	local/trust-ncg.so
 
 local_lbfgs_so_SOURCES = \
@@ -12,6 +13,7 @@ local_lbfgs_so_SOURCES = \
 	local/local.h \
 	local/pairs.c \
 	local/pairs.h
+local_newton_so_SOURCES = local/newton.c local/local.h
 local_trust_ncg_so_SOURCES = local/trust-ncg.c local/local.h
 
 EXTRA_DIST += local/README.md

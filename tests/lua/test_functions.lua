@@ -38,6 +38,7 @@ end
 
 for _, name in ipairs(problems.list "hock_schittkowski") do solve(problems.get(name), "ipm") end
 for _, name in ipairs(problems.list "unconstrained") do
+  solve(problems.get(name), "newton", { iterations = 2000 })
   solve(problems.get(name), "trust-ncg", { iterations = 2000 })
   solve(problems.get(name), "lbfgs", { iterations = 20000 })
   solve(problems.get(name), "ipm")
