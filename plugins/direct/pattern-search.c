@@ -20,7 +20,8 @@ typedef struct {
 static const peri_option OPTION_LIST[] = {
     PERI_REAL("step", options, step, 0.25, 1e-12, 1e6, "1", "first mesh size, relative to max(1, |x_i|)"),
     PERI_REAL("size", options, size, 1e-9, 0, 1, "1", "a mesh this fine, relative to max(1, |x_i|), is the end"),
-    PERI_ENUM("poll", options, poll, POLL_IN_TURN, POLLS, "in_turn: variables one after the other, moves add up; complete: all directions are evaluated, as one batch, and the best is taken"),
+    PERI_ENUM("poll", options, poll, POLL_IN_TURN, POLLS,
+              "in_turn: variables one after the other, moves add up; complete: all directions as one batch, the best is taken"),
     PERI_BOOL("accelerate", options, accelerate, 1, "after a success, go on around the last move repeated"),
 };
 
