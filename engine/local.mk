@@ -55,6 +55,7 @@ engine_sources = \
 	engine/eval/run.c \
 	engine/eval/scatter.c \
 	engine/eval/simd.c \
+	engine/eval/weave_kernels.h \
 	engine/expr/along.c \
 	engine/expr/build.c \
 	engine/expr/copy.c \
@@ -102,6 +103,7 @@ engine_sources = \
 	engine/diff/internal.h \
 	engine/diff/local.c \
 	engine/diff/partial.c \
+	engine/diff/product.c \
 	engine/diff/roll.c \
 	engine/diff/roll.h \
 	engine/diff/squares.c \

@@ -35,6 +35,7 @@ unit_tests = \
 	tests/unit/base_mem.t \
 	tests/unit/base_num.t \
 	tests/unit/base_rng.t \
+	tests/unit/eval_bands.t \
 	tests/unit/eval_ops.t \
 	tests/unit/eval_program.t \
 	tests/unit/diff_batch.t \

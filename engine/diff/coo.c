@@ -106,7 +106,7 @@ static peri_status as_column(expr_graph *g, expr_id v, expr_id *out)
 
 static peri_status times(expr_graph *g, expr_id a, expr_id b, expr_id *out)
 {
-    return expr_binary(g, PERI_OP_MUL, a, b, out);
+    return diff_times(g, a, b, out);
 }
 
 /* ---- leaves --------------------------------------------------------------------------------------------------------------------- */

@@ -417,9 +417,9 @@ static peri_status finish_group(builder *b, const pair *p, const coo_group *ga, 
     TRY(expr_reshape(g, w, expr_size(g, w), 1, &w));
     TRY(coo_pick(g, w, group.n, t->instance.at, &group.value));
     TRY(coo_pick(g, ga->value, group.n, t->first.at, &v));
-    TRY(expr_binary(g, PERI_OP_MUL, group.value, v, &group.value));
+    TRY(diff_times(g, group.value, v, &group.value));
     TRY(coo_pick(g, gb->value, group.n, t->second.at, &v));
-    TRY(expr_binary(g, PERI_OP_MUL, group.value, v, &group.value));
+    TRY(diff_times(g, group.value, v, &group.value));
     return vec_push(g->m, &b->groups, group) ? PERI_OK : FAIL_NOMEM(g->ctx);
 }
 

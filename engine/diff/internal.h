@@ -10,6 +10,9 @@ peri_status diff_partial(expr_graph *g, expr_id e, int k, expr_id seed, expr_id 
 /* a + b, of two adjoints of a node that partials are still taken of; what branches that are not taken contribute stays harmless */
 peri_status diff_plus(expr_graph *g, expr_id a, expr_id b, expr_id *out);
 
+/* product.c: a * b, with scalar factors brought together */
+peri_status diff_times(expr_graph *g, expr_id a, expr_id b, expr_id *out);
+
 /* adjoint.c: one reverse sweep, in the steps that the Hessian needs separately */
 typedef struct {
     expr_id source; /* an adjoint with one entry an index */

@@ -7,7 +7,7 @@
 
 static peri_status times(expr_graph *g, expr_id a, expr_id b, expr_id *out)
 {
-    return expr_binary(g, PERI_OP_MUL, a, b, out);
+    return diff_times(g, a, b, out);
 }
 
 static peri_status over(expr_graph *g, expr_id a, expr_id b, expr_id *out)
@@ -140,8 +140,8 @@ static peri_status unary_partial(expr_graph *g, peri_op op, expr_id e, expr_id x
     case PERI_OP_ABS:
         return times_of(g, seed, PERI_OP_SIGN, x, out);
     case PERI_OP_SQUARE:
-        TRY(scaled(g, x, 2, &t));
-        return times(g, seed, t, out);
+        TRY(scaled(g, seed, 2, &t)); /* the seed, which several squares may share */
+        return times(g, t, x, out);
     case PERI_OP_RECIP:
         TRY(times_of(g, seed, PERI_OP_SQUARE, e, out));
         return expr_unary(g, PERI_OP_NEG, *out, out);

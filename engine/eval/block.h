@@ -36,6 +36,7 @@ enum {
     EVAL_ADD_STRIDED,
     EVAL_STORE_LIST,   /* dst[index[i]] = p0[i] */
     EVAL_ADD_LIST,
+    EVAL_WEAVE,        /* dst[2 i + lane] = sum over the lane's operands of p[k][i - shift k]: see eval_weave */
     EVAL_ADD_GRID,     /* dst[i % index[0] * imm + i / index[0] * index[1]] += p0[i]: sums of rows, of columns */
     EVAL_MAX_ACC,      /* dst[16]: partial results */
     EVAL_MIN_ACC,
@@ -74,6 +75,12 @@ typedef struct {
     double *out;
     bool adds; /* to what is there */
 } eval_product;
+
+/*
+ * The index of a WEAVE. Operands of a lane are neighbours, larger shifts first: those reach a place in an earlier block, or in this one. Where `adds` is
+ * 0, who reaches a place first stores there.
+ */
+enum { WEAVE_TERMS, WEAVE_EVEN, WEAVE_ADDS, WEAVE_REACH, WEAVE_SHIFT, WEAVE_SIZE = WEAVE_SHIFT + 4 }; /* operands; those of lane 0; adds; largest shift; shifts */
 
 typedef struct {
     const char *name;

@@ -27,6 +27,13 @@ static inline __m256i first(int64_t k)
 #define pick(m, a, b) _mm256_blendv_pd((b), (a), (m))
 #define MATH(name) Sleef_##name##d4_u10avx2
 
+static inline void interleave(V a, V b, V *lo, V *hi)
+{
+    const V even = _mm256_unpacklo_pd(a, b), odd = _mm256_unpackhi_pd(a, b);
+    *lo = _mm256_permute2f128_pd(even, odd, 0x20);
+    *hi = _mm256_permute2f128_pd(even, odd, 0x31);
+}
+
 static inline void sine_cosine(V a, V *s, V *c)
 {
     const Sleef___m256d_2 r = Sleef_sincosd4_u10avx2(a);

@@ -21,6 +21,12 @@ typedef __m512d V;
 #define pick(m, a, b) _mm512_mask_blend_pd((m), (b), (a))
 #define MATH(name) Sleef_##name##d8_u10avx512f
 
+static inline void interleave(V a, V b, V *lo, V *hi)
+{
+    *lo = _mm512_permutex2var_pd(a, _mm512_setr_epi64(0, 8, 1, 9, 2, 10, 3, 11), b);
+    *hi = _mm512_permutex2var_pd(a, _mm512_setr_epi64(4, 12, 5, 13, 6, 14, 7, 15), b);
+}
+
 static inline void sine_cosine(V a, V *s, V *c)
 {
     const Sleef___m512d_2 r = Sleef_sincosd8_u10avx512f(a);

@@ -4,6 +4,7 @@
  *     V, W            vector type, its length; W divides EVAL_LANES
  *     load store load_part store_part spread    (entries behind the first k of a part are read as 0 and not written)
  *     root magnitude above is_nan pick negate_where multiply_add
+ *     interleave          of two vectors, into the lower and the upper half of the result
  *     MATH(name)      the vector mathematics function: exp, log, ...
  *     TABLE           the table's name
  *     FETCH_TARGET    attribute of the function that fetches cache lines, or nothing
@@ -379,7 +380,16 @@ static void store_list(const eval_ins *c, int64_t start, int64_t n)
     VALUES;
     const int32_t *const index = c->index + start;
     double *const d = c->dst;
-    for (int64_t i = 0; i < n; i++)
+    int64_t i = 0;
+    for (; i + 4 <= n; i += 4) {
+        const double v0 = v[i & step], v1 = v[(i + 1) & step], v2 = v[(i + 2) & step], v3 = v[(i + 3) & step];
+        const int32_t i0 = index[i], i1 = index[i + 1], i2 = index[i + 2], i3 = index[i + 3];
+        d[i0] = v0;
+        d[i1] = v1;
+        d[i2] = v2;
+        d[i3] = v3;
+    }
+    for (; i < n; i++)
         d[index[i]] = v[i & step];
 }
 
@@ -388,7 +398,16 @@ static void add_list(const eval_ins *c, int64_t start, int64_t n)
     VALUES;
     const int32_t *const index = c->index + start;
     double *const d = c->dst;
-    for (int64_t i = 0; i < n; i++)
+    int64_t i = 0;
+    for (; i + 4 <= n; i += 4) {
+        const double v0 = v[i & step], v1 = v[(i + 1) & step], v2 = v[(i + 2) & step], v3 = v[(i + 3) & step];
+        const int32_t i0 = index[i], i1 = index[i + 1], i2 = index[i + 2], i3 = index[i + 3];
+        d[i0] += v0;
+        d[i1] += v1;
+        d[i2] += v2;
+        d[i3] += v3;
+    }
+    for (; i < n; i++)
         d[index[i]] += v[i & step];
 }
 
@@ -439,6 +458,7 @@ static void add_grid(const eval_ins *c, int64_t start, int64_t n)
 }
 
 #include "eval/product_kernels.h"
+#include "eval/weave_kernels.h"
 
 /* ---- the table ---------------------------------------------------------------------------------------------------------------- */
 
@@ -482,6 +502,7 @@ static const eval_fn functions[EVAL_CODES] = {
     [EVAL_ADD_STRIDED] = add_strided,
     [EVAL_STORE_LIST] = store_list,
     [EVAL_ADD_LIST] = add_list,
+    [EVAL_WEAVE] = weave,
     [EVAL_ADD_GRID] = add_grid,
     [EVAL_MAX_ACC] = max_acc,
     [EVAL_MIN_ACC] = min_acc,

@@ -28,6 +28,12 @@ static inline void store(double *p, V v)
 #define pick(m, a, b) ((m) ? (a) : (b))
 #define MATH(name) name
 
+static inline void interleave(V a, V b, V *lo, V *hi)
+{
+    *lo = a;
+    *hi = b;
+}
+
 static inline void sine_cosine(V a, V *s, V *c)
 {
     *s = sin(a);

@@ -26,6 +26,12 @@ static inline V pick(V m, V a, V b)
 
 #define MATH(name) Sleef_##name##d2_u10sse2
 
+static inline void interleave(V a, V b, V *lo, V *hi)
+{
+    *lo = _mm_unpacklo_pd(a, b);
+    *hi = _mm_unpackhi_pd(a, b);
+}
+
 static inline void sine_cosine(V a, V *s, V *c)
 {
     const Sleef___m128d_2 r = Sleef_sincosd2_u10sse2(a);

@@ -518,6 +518,50 @@ static peri_status emit_scatter(kernel *k, const eval_sink *s)
     return emit_tile(k, &t, i);
 }
 
+/* The operands in the order of eval_weave: by lane, then those furthest ahead; sinks [n], the first place of all at `low`. */
+static void order_weave(int32_t n, const eval_sink *const *sinks, int32_t low, int32_t *order)
+{
+    for (int32_t j = 0; j < n; j++) { /* insertion */
+        const int32_t ahead = sinks[j]->first - low;
+        int32_t at = j;
+        for (; at > 0; at--) {
+            const int32_t other = sinks[order[at - 1]]->first - low;
+            if (other % 2 < ahead % 2 || (other % 2 == ahead % 2 && other >= ahead))
+                break;
+            order[at] = order[at - 1];
+        }
+        order[at] = j;
+    }
+}
+
+static peri_status emit_weave(kernel *k, int32_t n, const eval_sink *const *sinks)
+{
+    int32_t low = sinks[0]->first, order[4] = {0};
+    int32_t *index = arena_array(&k->c->program->data, WEAVE_SIZE, sizeof *index);
+    instruction i = {.stays = true};
+    tile t = {EVAL_WEAVE, 2, n, {0, 0, 0, 0}};
+    if (index == NULL)
+        return nomem(k);
+    for (int32_t j = 1; j < n; j++)
+        low = sinks[j]->first < low ? sinks[j]->first : low;
+    order_weave(n, sinks, low, order);
+    index[WEAVE_TERMS] = n;
+    index[WEAVE_ADDS] = !sinks[0]->stores;
+    for (int32_t j = 0; j < n; j++) {
+        const eval_sink *s = sinks[order[j]];
+        const int32_t shift = (s->first - low) / 2;
+        t.leaf[j] = s->value;
+        index[WEAVE_SHIFT + j] = shift;
+        index[WEAVE_EVEN] += (s->first - low) % 2 == 0;
+        index[WEAVE_REACH] = shift > index[WEAVE_REACH] ? shift : index[WEAVE_REACH];
+    }
+    i.index = index;
+    i.dst = (operand){FORM_ARRAY, 0, sinks[0]->place};
+    i.dst.place.offset += low;
+    TRY(make_leaves(k, &t));
+    return emit_tile(k, &t, i);
+}
+
 /* ---- registers -------------------------------------------------------------------------------------------------------------------------------- */
 
 static void note_use(const operand *o, int32_t at, int32_t *last)
@@ -577,14 +621,22 @@ static peri_status allocate(kernel *k)
 
 /* ---- the finished kernel -------------------------------------------------------------------------------------------------------------------------- */
 
-enum { CACHE = 4096, SHORTEST_BLOCK = 64, REGISTER_GAP = 8 }; /* numbers; the gap keeps registers from sharing cache sets */
+/* numbers; the gap keeps registers from sharing cache sets */
+enum { CACHE = 4096, CACHE_2 = 32768, GOOD_BLOCK = 256, SHORTEST_BLOCK = 64, REGISTER_GAP = 8 };
+
+/* All registers in the first cache; but blocks long enough for what a call costs, as long as they are in the second. */
+static int64_t block_length(int64_t n_regs)
+{
+    const int64_t regs = n_regs > 0 ? n_regs : 1, first = CACHE / regs, second = CACHE_2 / regs;
+    int64_t block = first > GOOD_BLOCK ? first : second > GOOD_BLOCK ? GOOD_BLOCK : second;
+    block = block / EVAL_BLOCK_UNIT * EVAL_BLOCK_UNIT;
+    return block > EVAL_MAX_BLOCK ? EVAL_MAX_BLOCK : block < SHORTEST_BLOCK ? SHORTEST_BLOCK : block;
+}
 
 static void choose_block(kernel *k)
 {
     eval_kernel *out = k->out;
-    int64_t block = CACHE / (out->n_regs > 0 ? out->n_regs : 1) / EVAL_BLOCK_UNIT * EVAL_BLOCK_UNIT;
-    block = block > EVAL_MAX_BLOCK ? EVAL_MAX_BLOCK : block < SHORTEST_BLOCK ? SHORTEST_BLOCK : block;
-    const int64_t whole = (k->n + EVAL_BLOCK_UNIT - 1) / EVAL_BLOCK_UNIT * EVAL_BLOCK_UNIT;
+    const int64_t block = block_length(out->n_regs), whole = (k->n + EVAL_BLOCK_UNIT - 1) / EVAL_BLOCK_UNIT * EVAL_BLOCK_UNIT;
     out->block = block < whole ? block : whole;
     const int64_t registers = out->n_regs * (out->block + REGISTER_GAP);
     k->c->registers = registers > k->c->registers ? registers : k->c->registers;
@@ -789,6 +841,13 @@ static peri_status emit_sinks(kernel *k, int64_t n, const eval_sink *sinks)
     TRY(extra_ref(k, minus_one, &k->minus_one));
     for (int64_t j = 0; j < n; j++) {
         const eval_sink *s = &sinks[j];
+        if (s->woven < 0)
+            continue;
+        if (s->woven > 0) {
+            const eval_sink *together[4] = {s, &sinks[j + 1], &sinks[j + 2 < n ? j + 2 : j], &sinks[j + 3 < n ? j + 3 : j]};
+            TRY(emit_weave(k, s->woven, together));
+            continue;
+        }
         TRY(s->kind == SINK_STORE ? emit_store(k, s) : s->kind == SINK_REDUCE ? emit_reduce(k, s) : emit_scatter(k, s));
     }
     return PERI_OK;

@@ -101,6 +101,7 @@ typedef struct {
     int32_t first, stride;
     int32_t rank;     /* order among the kernel's sinks */
     int32_t order;    /* SCATTER: of its kernel among all */
+    int32_t woven;    /* SCATTER: written by one instruction together with the next ones: how many in all; of those: -1 */
 } eval_sink;
 
 typedef struct {

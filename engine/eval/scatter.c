@@ -75,9 +75,52 @@ static void rank_sinks(int64_t n, eval_sink **sinks)
         sinks[k]->rank = sinks[k]->affine ? (int32_t)k + 1 : 1;
 }
 
+/* ---- pairs of neighbouring places --------------------------------------------------------------------------------------------- */
+
+enum { MOST_WOVEN = 4, FARTHEST = 8 };
+
+/* Sequences with stride 2 that fall on even and on odd places alike: banded matrices by columns. */
+static bool is_weave(const eval_compiler *c, int64_t n, eval_sink *const *sinks)
+{
+    int32_t lo = sinks[0]->first, hi = lo;
+    bool odd = false;
+    for (int64_t k = 0; k < n; k++) {
+        if (n > MOST_WOVEN || !sinks[k]->affine || sinks[k]->stride != 2 || list_of(c, sinks[k])->n < 2)
+            return false;
+        odd = odd || (sinks[k]->first - sinks[0]->first) % 2 != 0;
+        lo = sinks[k]->first < lo ? sinks[k]->first : lo;
+        hi = sinks[k]->first > hi ? sinks[k]->first : hi;
+    }
+    return odd && hi - lo <= FARTHEST;
+}
+
+/* All of them store, who comes first where, or all add. */
+static void plan_weave(const eval_compiler *c, int64_t n, eval_sink **sinks, unsigned char *touched, unsigned char *stored)
+{
+    bool stores = true;
+    for (int64_t k = 0; k < n; k++)
+        stores = stores && reaches_first(list_of(c, sinks[k]), touched, 2);
+    for (int64_t k = 0; k < n; k++) {
+        const expr_list *list = list_of(c, sinks[k]);
+        sinks[k]->stores = stores;
+        sinks[k]->rank = 1;
+        for (int64_t i = 0; i < list->n; i++) {
+            touched[list->at[i]] = 255;
+            stored[list->at[i]] |= stores;
+        }
+    }
+    sinks[0]->woven = (int32_t)n;
+    for (int64_t k = 1; k < n; k++)
+        sinks[k]->woven = -1;
+}
+
 static void plan_kernel(const eval_compiler *c, int64_t n, eval_sink **sinks, unsigned char *touched, unsigned char *stored)
 {
     count_touches(c, n, sinks, touched);
+    if (n > 1 && is_weave(c, n, sinks)) {
+        plan_weave(c, n, sinks, touched, stored);
+        return;
+    }
     const int64_t lead = leading(n, sinks);
     for (int64_t k = 0; k < n; k++) {
         const expr_list *list = list_of(c, sinks[k]);
