@@ -4,10 +4,18 @@
 
 bench_programs = bench/eval_rosenbrock bench/eval_batch
 EXTRA_PROGRAMS = $(bench_programs)
+if HAVE_MPFR
+if HAVE_MVEC
+bench_programs += bench/vmath
+bench_vmath_SOURCES = bench/vmath.c
+bench_vmath_CFLAGS = $(AM_CFLAGS) -std=gnu11
+bench_vmath_LDADD = $(SLEEF_LIBS) $(MVEC_LIBS) $(MPFR_LIBS) -lm
+endif
+endif
 bench_eval_rosenbrock_LDADD = bench/eval_loops.o libperigee.a $(engine_libs)
 bench_eval_batch_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests
 bench_eval_batch_LDADD = libperigee.a $(engine_libs)
-EXTRA_DIST += bench/README.md bench/along.c bench/compare.c bench/compare.h bench/eval_loops.c bench/eval_loops.h bench/families \
+EXTRA_DIST += bench/README.md bench/vmath.c bench/vmath.md bench/along.c bench/compare.c bench/compare.h bench/eval_loops.c bench/eval_loops.h bench/families \
 	bench/family.h bench/ipopt.c bench/main.lua bench/report.lua bench/run bench/spawn.c bench/startup.lua bench/stopwatch.c
 CLEANFILES += bench/eval_loops.o $(bench_programs)
 

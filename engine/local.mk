@@ -56,6 +56,7 @@ engine_sources = \
 	engine/eval/scatter.c \
 	engine/eval/simd.c \
 	engine/eval/weave_kernels.h \
+	engine/eval/vmath.h \
 	engine/expr/along.c \
 	engine/expr/build.c \
 	engine/expr/copy.c \
@@ -157,10 +158,10 @@ engine_sources = \
 # The evaluator's instructions for newer processors: archives of their own for the flags, their objects part of libperigee.
 noinst_LIBRARIES += engine/libblock_avx2.a engine/libblock_avx512.a
 engine_libblock_avx2_a_SOURCES = engine/eval/block_avx2.c
-engine_libblock_avx2_a_CPPFLAGS = $(ENGINE_CPPFLAGS) $(SLEEF_CFLAGS)
+engine_libblock_avx2_a_CPPFLAGS = $(ENGINE_CPPFLAGS) $(SLEEF_CFLAGS) $(MVEC_CPPFLAGS)
 engine_libblock_avx2_a_CFLAGS = $(AM_CFLAGS) $(AVX2_CFLAGS) $(BLOCK_CFLAGS)
 engine_libblock_avx512_a_SOURCES = engine/eval/block_avx512.c
-engine_libblock_avx512_a_CPPFLAGS = $(ENGINE_CPPFLAGS) $(SLEEF_CFLAGS)
+engine_libblock_avx512_a_CPPFLAGS = $(ENGINE_CPPFLAGS) $(SLEEF_CFLAGS) $(MVEC_CPPFLAGS)
 engine_libblock_avx512_a_CFLAGS = $(AM_CFLAGS) $(AVX512_CFLAGS) $(BLOCK_CFLAGS)
 BLOCK_CFLAGS = -funroll-loops
 engine_block_objects = $(engine_libblock_avx2_a_OBJECTS) $(engine_libblock_avx512_a_OBJECTS)

@@ -80,6 +80,16 @@ tests_plugin_contract_t_LDADD = $(LDADD) -lpthread
 tests_plugin_cxx_host_t_SOURCES = tests/plugin/cxx_host.cc
 tests_plugin_cxx_host_t_LDADD = libperigee.a $(engine_libs)
 
+# Against MPFR, where that is there.
+if HAVE_MPFR
+unit_tests += tests/unit/eval_accuracy.t
+tests_unit_eval_accuracy_t_SOURCES = tests/unit/eval_accuracy.c
+tests_unit_eval_accuracy_t_CPPFLAGS = $(AM_CPPFLAGS) $(MPFR_CFLAGS)
+tests_unit_eval_accuracy_t_LDADD = $(LDADD) $(MPFR_LIBS)
+else
+EXTRA_DIST += tests/unit/eval_accuracy.c
+endif
+
 # The binding in a Lua state of the test's own.
 unit_tests += tests/unit/dsl_faults.t
 tests_unit_dsl_faults_t_SOURCES = tests/unit/dsl_faults.c

@@ -17,6 +17,7 @@ static inline __m256i first(int64_t k)
 }
 
 #define load_part(p, k) _mm256_maskload_pd((p), first(k))
+#define load_rest(p, k) _mm256_blendv_pd(spread(1), load_part((p), (k)), _mm256_castsi256_pd(first(k)))
 #define store_part(p, v, k) _mm256_maskstore_pd((p), first(k), (v))
 #define spread(x) _mm256_set1_pd(x)
 #define multiply_add(a, b, c) _mm256_fmadd_pd((a), (b), (c))
@@ -24,8 +25,13 @@ static inline __m256i first(int64_t k)
 #define magnitude(a) _mm256_andnot_pd(_mm256_set1_pd(-0.0), (a))
 #define above(a, b) _mm256_cmp_pd((a), (b), _CMP_GT_OQ)
 #define is_nan(a) _mm256_cmp_pd((a), (a), _CMP_UNORD_Q)
+#define any(m) (_mm256_movemask_pd(m) != 0)
 #define pick(m, a, b) _mm256_blendv_pd((b), (a), (m))
-#define MATH(name) Sleef_##name##d4_u10avx2
+#define SLEEF_U10(name) Sleef_##name##d4_u10avx2
+#define SLEEF_U35(name) Sleef_##name##d4_u35avx2
+#define MVEC1(name) _ZGVdN4v_##name
+#define MVEC2(name) _ZGVdN4vv_##name
+#include "eval/vmath.h"
 
 static inline void interleave(V a, V b, V *lo, V *hi)
 {
@@ -36,7 +42,7 @@ static inline void interleave(V a, V b, V *lo, V *hi)
 
 static inline void sine_cosine(V a, V *s, V *c)
 {
-    const Sleef___m256d_2 r = Sleef_sincosd4_u10avx2(a);
+    const Sleef___m256d_2 r = V_sincos(a);
     *s = r.x;
     *c = r.y;
 }

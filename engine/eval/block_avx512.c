@@ -11,6 +11,7 @@ typedef __m512d V;
 #define load(p) _mm512_loadu_pd(p)
 #define store(p, v) _mm512_storeu_pd((p), (v))
 #define load_part(p, k) _mm512_maskz_loadu_pd((__mmask8)((1u << (k)) - 1), (p))
+#define load_rest(p, k) _mm512_mask_loadu_pd(spread(1), (__mmask8)((1u << (k)) - 1), (p))
 #define store_part(p, v, k) _mm512_mask_storeu_pd((p), (__mmask8)((1u << (k)) - 1), (v))
 #define spread(x) _mm512_set1_pd(x)
 #define multiply_add(a, b, c) _mm512_fmadd_pd((a), (b), (c))
@@ -18,8 +19,13 @@ typedef __m512d V;
 #define magnitude(a) _mm512_andnot_pd(_mm512_set1_pd(-0.0), (a))
 #define above(a, b) _mm512_cmp_pd_mask((a), (b), _CMP_GT_OQ)
 #define is_nan(a) _mm512_cmp_pd_mask((a), (a), _CMP_UNORD_Q)
+#define any(m) ((m) != 0)
 #define pick(m, a, b) _mm512_mask_blend_pd((m), (b), (a))
-#define MATH(name) Sleef_##name##d8_u10avx512f
+#define SLEEF_U10(name) Sleef_##name##d8_u10avx512f
+#define SLEEF_U35(name) Sleef_##name##d8_u35avx512f
+#define MVEC1(name) _ZGVeN8v_##name
+#define MVEC2(name) _ZGVeN8vv_##name
+#include "eval/vmath.h"
 
 static inline void interleave(V a, V b, V *lo, V *hi)
 {
@@ -29,7 +35,7 @@ static inline void interleave(V a, V b, V *lo, V *hi)
 
 static inline void sine_cosine(V a, V *s, V *c)
 {
-    const Sleef___m512d_2 r = Sleef_sincosd8_u10avx512f(a);
+    const Sleef___m512d_2 r = V_sincos(a);
     *s = r.x;
     *c = r.y;
 }

@@ -3,7 +3,8 @@
  * block_kernels.h - the instructions, written once over a vector type and included by block_*.c, which define
  *     V, W            vector type, its length; W divides EVAL_LANES
  *     load store load_part store_part spread    (entries behind the first k of a part are read as 0 and not written)
- *     root magnitude above is_nan pick negate_where multiply_add
+ *     load_rest           as load_part, but with ones behind: where the functions below are fast
+ *     root magnitude above is_nan any pick multiply_add
  *     interleave          of two vectors, into the lower and the upper half of the result
  *     MATH(name)      the vector mathematics function: exp, log, ...
  *     TABLE           the table's name
@@ -63,6 +64,7 @@
 #define ONE3(L) ONE2(L) ONE(2, e, L)
 #define ONE4(L) ONE3(L) ONE(3, f, L)
 #define REST_LOAD(p) load_part((p), n - i)
+#define REST_LOAD_1(p) load_rest((p), n - i)
 
 #define ARGS1(j) (a##j)
 #define ARGS2(j) (a##j, b##j)
@@ -141,9 +143,53 @@ static inline V chosen(V c, V a, V b)
 /* The library's function overflows above 2^1020 or so: log(1 + a) = log(a / 2^200) + 200 log 2 there, to the last bit. */
 static inline V log1p_of(V a)
 {
-    const V large = spread(1e300);
-    return MATH(log1p)(pick(above(a, large), a * spread(0x1p-200), a)) +
-           pick(above(a, large), spread(200 * 0.69314718055994530942), spread(0));
+    const V large = spread(1e300), r = MATH(log1p)(pick(above(a, large), a * spread(0x1p-200), a));
+    return pick(above(a, large), r + spread(200 * 0.69314718055994530942), r); /* adding 0 would lose the sign of -0 */
+}
+
+/* The faster functions reduce large angles less exactly: beyond 2^20 they come to 2.2 units. */
+static inline V sine_of(V a)
+{
+    const V r = MATH(sin)(a), size = magnitude(a), large = spread(0x1p20);
+    return any(above(size, large)) ? pick(above(size, large), MATH(sin_large)(a), r) : r;
+}
+
+static inline V cosine_of(V a)
+{
+    const V r = MATH(cos)(a), size = magnitude(a), large = spread(0x1p20);
+    return any(above(size, large)) ? pick(above(size, large), MATH(cos_large)(a), r) : r;
+}
+
+static inline void sine_cosine_of(V a, V *s, V *c)
+{
+    sine_cosine(a, s, c);
+    if (any(above(magnitude(a), spread(0x1p20)))) {
+        *s = sine_of(a);
+        *c = cosine_of(a);
+    }
+}
+
+/* exp(a) / 2 for a from 700 on, where exp itself overflows before: with c = 64 log 2 = hi + lo, a - hi without rounding, exp(a) = exp(a - c) 2^64. */
+static inline V half_exp(V a)
+{
+    const V most = spread(720), e = MATH(exp)(pick(above(a, most), most, a) - spread(0x1.62e42fefa39e0p+5));
+    return (e - e * spread(0x1.e6af278ece601p-44)) * spread(0x1p63);
+}
+
+/* SLEEF's functions are infinite from the logarithm of the largest number on. */
+static inline V sinh_of(V a)
+{
+    const V r = MATH(sinh)(a), size = magnitude(a), large = spread(700);
+    if (!any(above(size, large)))
+        return r;
+    const V h = half_exp(size);
+    return pick(above(size, large), pick(above(a, spread(0)), h, -h), r);
+}
+
+static inline V cosh_of(V a)
+{
+    const V r = MATH(cosh)(a), size = magnitude(a), large = spread(700);
+    return any(above(size, large)) ? pick(above(size, large), half_exp(size), r) : r;
 }
 
 static inline V sigmoid_of(V a)
@@ -155,7 +201,7 @@ static inline V sigmoid_of(V a)
 static inline V softplus_of(V a)
 {
     const V e = MATH(exp)(-magnitude(a));
-    return pick(above(a, spread(0)), a, spread(0)) + MATH(log1p)(e);
+    return pick(above(a, spread(0)), a, spread(0)) + MATH(log1p_near)(e); /* e <= 1, and has an error of its own already */
 }
 
 static inline V power_of(V a, int32_t exponent)
@@ -204,7 +250,7 @@ MAP(op_powi, 1, DO_POWI)
             ONE##N(load) store(d + i, APPLY(F, ARGS##N(0)));                                                           \
         }                                                                                                              \
         if (W > 1 && i < n) {                                                                                          \
-            ONE##N(REST_LOAD) store_part(d + i, APPLY(F, ARGS##N(0)), n - i);                                          \
+            ONE##N(REST_LOAD_1) store_part(d + i, APPLY(F, ARGS##N(0)), n - i);                                          \
         }                                                                                                              \
         UNUSED##N;                                                                                                     \
     }
@@ -214,14 +260,14 @@ CALL(op_exp, 1, MATH(exp))
 CALL(op_expm1, 1, MATH(expm1))
 CALL(op_log, 1, MATH(log))
 CALL(op_log1p, 1, log1p_of)
-CALL(op_sin, 1, MATH(sin))
-CALL(op_cos, 1, MATH(cos))
+CALL(op_sin, 1, sine_of)
+CALL(op_cos, 1, cosine_of)
 CALL(op_tan, 1, MATH(tan))
 CALL(op_asin, 1, MATH(asin))
 CALL(op_acos, 1, MATH(acos))
 CALL(op_atan, 1, MATH(atan))
-CALL(op_sinh, 1, MATH(sinh))
-CALL(op_cosh, 1, MATH(cosh))
+CALL(op_sinh, 1, sinh_of)
+CALL(op_cosh, 1, cosh_of)
 CALL(op_tanh, 1, MATH(tanh))
 CALL(op_sigmoid, 1, sigmoid_of)
 CALL(op_softplus, 1, softplus_of)
@@ -237,14 +283,14 @@ static void op_sincos(const eval_ins *c, int64_t start, int64_t n)
     for (; i + W <= n; i += W) {
         V sine, cosine;
         ONE1(load)
-        sine_cosine(a0, &sine, &cosine);
+        sine_cosine_of(a0, &sine, &cosine);
         store(d + i, sine);
         store(d2 + i, cosine);
     }
     if (W > 1 && i < n) {
         V sine, cosine;
-        ONE1(REST_LOAD)
-        sine_cosine(a0, &sine, &cosine);
+        ONE1(REST_LOAD_1)
+        sine_cosine_of(a0, &sine, &cosine);
         store_part(d + i, sine, n - i);
         store_part(d2 + i, cosine, n - i);
     }

@@ -18,6 +18,7 @@ static inline void store(double *p, V v)
 }
 
 #define load_part(p, k) ((void)(k), *(p))
+#define load_rest(p, k) load_part((p), (k))
 #define store_part(p, v, k) ((void)(k), (void)(*(p) = (v)))
 #define spread(x) ((double)(x))
 #define multiply_add(a, b, c) ((a) * (b) + (c))
@@ -25,8 +26,12 @@ static inline void store(double *p, V v)
 #define magnitude(a) fabs(a)
 #define above(a, b) ((a) > (b))
 #define is_nan(a) ((a) != (a))
+#define any(m) (m)
 #define pick(m, a, b) ((m) ? (a) : (b))
 #define MATH(name) name
+#define log1p_near(x) log1p(x)
+#define sin_large(x) sin(x)
+#define cos_large(x) cos(x)
 
 static inline void interleave(V a, V b, V *lo, V *hi)
 {

@@ -11,6 +11,7 @@ typedef __m128d V;
 #define load(p) _mm_loadu_pd(p)
 #define store(p, v) _mm_storeu_pd((p), (v))
 #define load_part(p, k) ((void)(k), _mm_load_sd(p))
+#define load_rest(p, k) ((void)(k), _mm_loadl_pd(spread(1), (p)))
 #define store_part(p, v, k) ((void)(k), _mm_store_sd((p), (v)))
 #define spread(x) _mm_set1_pd(x)
 #define multiply_add(a, b, c) ((a) * (b) + (c))
@@ -18,13 +19,19 @@ typedef __m128d V;
 #define magnitude(a) _mm_andnot_pd(_mm_set1_pd(-0.0), (a))
 #define above(a, b) _mm_cmpgt_pd((a), (b))
 #define is_nan(a) _mm_cmpunord_pd((a), (a))
+#define any(m) (_mm_movemask_pd(m) != 0)
 
 static inline V pick(V m, V a, V b)
 {
     return _mm_or_pd(_mm_and_pd(m, a), _mm_andnot_pd(m, b));
 }
 
-#define MATH(name) Sleef_##name##d2_u10sse2
+#define SLEEF_U10(name) Sleef_##name##d2_u10sse2
+#define SLEEF_U35(name) Sleef_##name##d2_u35sse2
+#define SINH_U10
+#define MVEC1(name) _ZGVbN2v_##name
+#define MVEC2(name) _ZGVbN2vv_##name
+#include "eval/vmath.h"
 
 static inline void interleave(V a, V b, V *lo, V *hi)
 {
@@ -34,7 +41,7 @@ static inline void interleave(V a, V b, V *lo, V *hi)
 
 static inline void sine_cosine(V a, V *s, V *c)
 {
-    const Sleef___m128d_2 r = Sleef_sincosd2_u10sse2(a);
+    const Sleef___m128d_2 r = V_sincos(a);
     *s = r.x;
     *c = r.y;
 }
