@@ -5,6 +5,7 @@
  * their outputs and the nearest nodes that are not elementwise, entry by entry.
  */
 #include "diff/internal.h"
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- set-up ---------------------------------------------------------------------------------------------------------------- */
@@ -133,24 +134,24 @@ static peri_status direct(coo_builder *b, expr_id e)
 
 /* ---- linear maps given by rows ----------------------------------------------------------------------------------------------------- */
 
-/* start[r] .. start[r + 1]: positions (in `order`) of the group's entries in row r */
+/* start[r] .. start[r + 1]: positions (in `order`) of the entries whose row is r */
 typedef struct {
     int64_t *start;
     int32_t *order;
 } by_row;
 
-static peri_status sort_rows(coo_builder *b, const coo_group *group, int64_t rows, by_row *out)
+static peri_status sort_by(coo_builder *b, int64_t n, const int32_t *row, int64_t rows, by_row *out)
 {
     out->start = arena_array(&b->data, (size_t)rows + 2, sizeof *out->start);
-    out->order = arena_array(&b->data, (size_t)group->n, sizeof *out->order);
+    out->order = arena_array(&b->data, (size_t)n, sizeof *out->order);
     if (out->start == NULL || out->order == NULL)
         return FAIL_NOMEM(b->g->ctx);
-    for (int64_t k = 0; k < group->n; k++)
-        out->start[group->row[k] + 2]++;
+    for (int64_t k = 0; k < n; k++)
+        out->start[row[k] + 2]++;
     for (int64_t r = 0; r < rows; r++)
         out->start[r + 2] += out->start[r + 1];
-    for (int64_t k = 0; k < group->n; k++)
-        out->order[out->start[group->row[k] + 1]++] = (int32_t)k;
+    for (int64_t k = 0; k < n; k++)
+        out->order[out->start[row[k] + 1]++] = (int32_t)k;
     return PERI_OK;
 }
 
@@ -191,33 +192,76 @@ static peri_status in_source_order(coo_builder *b, int64_t n_sources, coo_group 
     return status;
 }
 
-static peri_status map_group(coo_builder *b, expr_id e, const coo_group *from, int64_t rows, const linear_map *map)
+/* Image entry: entry `which` of the map applied to entry `pick` of the group. */
+typedef struct {
+    int32_t which, pick;
+} image_entry;
+
+static int by_which(const void *a, const void *b)
+{
+    const image_entry *x = a, *y = b;
+    return x->which != y->which ? (x->which > y->which) - (x->which < y->which) : (x->pick > y->pick) - (x->pick < y->pick);
+}
+
+/* Entries of the group's image in the order of the map, found from the map's side: for groups that have entries in most rows. */
+static peri_status image_of_many(coo_builder *b, const coo_group *from, int64_t rows, const linear_map *map, int64_t *n, image_entry **out)
+{
+    by_row sorted;
+    TRY(sort_by(b, from->n, from->row, rows, &sorted));
+    *n = 0;
+    for (int64_t k = 0; k < map->n; k++)
+        *n += sorted.start[map->source[k] + 1] - sorted.start[map->source[k]];
+    *out = arena_array(&b->data, (size_t)*n, sizeof **out);
+    if (*out == NULL)
+        return FAIL_NOMEM(b->g->ctx);
+    int64_t at = 0;
+    for (int64_t k = 0; k < map->n; k++)
+        for (int64_t p = sorted.start[map->source[k]]; p < sorted.start[map->source[k] + 1]; p++)
+            (*out)[at++] = (image_entry){(int32_t)k, sorted.order[p]};
+    return PERI_OK;
+}
+
+/* The same from the group's side: its cost does not depend on the number of rows, of which many small groups share one large vector. */
+static peri_status image_of_few(coo_builder *b, const coo_group *from, const by_row *source, int64_t *n, image_entry **out)
+{
+    *n = 0;
+    for (int64_t k = 0; k < from->n; k++)
+        *n += source->start[from->row[k] + 1] - source->start[from->row[k]];
+    *out = arena_array(&b->data, (size_t)*n, sizeof **out);
+    if (*out == NULL)
+        return FAIL_NOMEM(b->g->ctx);
+    int64_t at = 0;
+    for (int64_t k = 0; k < from->n; k++)
+        for (int64_t p = source->start[from->row[k]]; p < source->start[from->row[k] + 1]; p++)
+            (*out)[at++] = (image_entry){source->order[p], (int32_t)k};
+    qsort(*out, (size_t)*n, sizeof **out, by_which);
+    return PERI_OK;
+}
+
+/* `source`: the map's entries by source row, or NULL */
+static peri_status map_group(coo_builder *b, expr_id e, const coo_group *from, int64_t rows, const linear_map *map, const by_row *source)
 {
     expr_graph *g = b->g;
-    by_row sorted;
-    TRY(sort_rows(b, from, rows, &sorted));
-    int64_t n = 0;
-    for (int64_t k = 0; k < map->n; k++)
-        n += sorted.start[map->source[k] + 1] - sorted.start[map->source[k]];
+    const coo_group old = *from; /* new_group may move the array */
+    int64_t n;
+    image_entry *image;
+    TRY(source != NULL && old.n < rows / 16 ? image_of_few(b, &old, source, &n, &image)
+                                            : image_of_many(b, &old, rows, map, &n, &image));
     if (n == 0)
         return PERI_OK;
     coo_group *group;
-    const coo_group old = *from; /* new_group may move the array */
-    const int64_t from_n = old.n;
     TRY(new_group(b, e, n, &group));
     int32_t *pick = arena_array(&b->data, (size_t)n, sizeof *pick);
     int32_t *which = arena_array(&b->data, (size_t)n, sizeof *which);
     if (pick == NULL || which == NULL)
         return FAIL_NOMEM(g->ctx);
-    int64_t at = 0;
-    for (int64_t k = 0; k < map->n; k++)
-        for (int64_t p = sorted.start[map->source[k]]; p < sorted.start[map->source[k] + 1]; p++) {
-            group->row[at] = map->row[k];
-            group->col[at] = old.col[sorted.order[p]];
-            which[at] = (int32_t)k;
-            pick[at++] = sorted.order[p];
-        }
-    TRY(in_source_order(b, from_n, group, pick, which));
+    for (int64_t k = 0; k < n; k++) {
+        group->row[k] = map->row[image[k].which];
+        group->col[k] = old.col[image[k].pick];
+        which[k] = image[k].which;
+        pick[k] = image[k].pick;
+    }
+    TRY(in_source_order(b, old.n, group, pick, which));
     TRY(coo_pick(g, old.value, n, pick, &group->value));
     if (map->factor < 0)
         return PERI_OK;
@@ -230,8 +274,11 @@ static peri_status map_linear(coo_builder *b, expr_id e, expr_id arg, const line
 {
     const struct coo from = b->jac[arg];
     const int64_t rows = expr_size(b->g, arg);
+    by_row source;
+    if (from.n > 1)
+        TRY(sort_by(b, map->n, map->source, rows, &source));
     for (int64_t k = 0; k < from.n; k++)
-        TRY(map_group(b, e, &from.at[k], rows, map));
+        TRY(map_group(b, e, &from.at[k], rows, map, from.n > 1 ? &source : NULL));
     return PERI_OK;
 }
 

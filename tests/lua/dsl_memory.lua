@@ -111,4 +111,18 @@ for _, persistent in ipairs { false, true } do
   t.is(used() <= base, true, name .. ": and the memory is what it was")
 end
 
+-- expressions of which no two have the same form: what deriving them takes at its peak grows in proportion to their number
+do
+  local irregular = dofile(os.getenv "PERIGEE_SOURCE" .. "/bench/families/irregular.lua")
+  local function peak_of(count)
+    local m = irregular.build { count = count, n = count // 10 }
+    m:solve("ipm", { iterations = 0 })
+    m:close()
+    return select(2, peri.debug.memory())
+  end
+  local small = peak_of(1000)
+  local large = peak_of(4000)
+  t.ok(large < 6 * small, ("peak memory of 1000 and 4000 expressions: %.0f and %.0f MB"):format(small / 1e6, large / 1e6))
+end
+
 t.done()
