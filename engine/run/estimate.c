@@ -120,7 +120,8 @@ static void least_squares(const fit *t, int64_t rows)
     times_columns(t, t->r, t->gradient);
     memcpy(t->step, t->gradient, (size_t)m * sizeof *t->step);
     double now = dot(m, t->gradient, t->gradient);
-    const double small = now * DBL_EPSILON * DBL_EPSILON * 16;
+    /* below it is rounding of r, of which further steps would only make noise */
+    const double small = fmax(now, dot(n, t->r, t->r)) * DBL_EPSILON * DBL_EPSILON * 16;
     for (int64_t k = 0; k < 4 * rows + LEAST_ITERATIONS && now > small && now > 0; k++) {
         times_rows(t, t->step, t->q);
         const double length = dot(n, t->q, t->q);
