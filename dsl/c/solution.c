@@ -37,8 +37,8 @@ static void check_own_expr(lua_State *L, const dsl_solution *sol, int i, const c
     }
 }
 
-/* sol[e] and sol:value(e) */
-static int value_of(lua_State *L, dsl_solution *sol, int i)
+/* sol[e] and sol:value(e); optimum: number of one of sol.optima, -1: at the solution itself */
+static int value_of(lua_State *L, dsl_solution *sol, int i, int64_t optimum)
 {
     operand e;
     double number;
@@ -51,7 +51,8 @@ static int value_of(lua_State *L, dsl_solution *sol, int i)
     (void)model_or_scratch(L, sol->model);
     double *out = room(L, e.rows, e.cols, e.list, &number);
     call_enter(&call, L, sol->model, 0);
-    call_finish(L, &call, peri_solution_value(sol->obj, e.node, out));
+    call_finish(L, &call, optimum < 0 ? peri_solution_value(sol->obj, e.node, out)
+                                      : peri_solution_optimum_value(sol->obj, optimum, e.node, out));
     if (out != &number)
         ((dsl_array *)lua_touserdata(L, -1))->row = e.row;
     return done(L, out, &number);
@@ -60,9 +61,14 @@ static int value_of(lua_State *L, dsl_solution *sol, int i)
 static int l_value(lua_State *L)
 {
     dsl_solution *sol = check_solution(L, 1);
-    lua_settop(L, 2);
+    lua_settop(L, 3);
     pending_check(L);
-    return value_of(L, sol, 2);
+    if (lua_isnil(L, 3))
+        return value_of(L, sol, 2, -1);
+    const int64_t n = peri_solution_optima(sol->obj);
+    if (!lua_isinteger(L, 3) || lua_tointeger(L, 3) < 1 || lua_tointeger(L, 3) > n)
+        dsl_raise(L, "value: the number of an optimum must be in 1 .. %d, the length of sol.optima", (int)n);
+    return value_of(L, sol, 2, lua_tointeger(L, 3) - 1);
 }
 
 /* A constraint of two blocks (between with expressions) has the sum of their multipliers. */
@@ -273,6 +279,18 @@ static void push_history(lua_State *L, const peri_solution *s)
     }
 }
 
+/* { { objective = ... }, ... }, best first; their points are asked for by sol:value(e, k). */
+static void push_optima(lua_State *L, const peri_solution *s)
+{
+    const int64_t n = peri_solution_optima(s);
+    lua_createtable(L, (int)n, 0);
+    for (int64_t k = 0; k < n; k++) {
+        lua_createtable(L, 0, 1);
+        put_number(L, "objective", peri_solution_optimum(s, k));
+        lua_rawseti(L, -2, k + 1);
+    }
+}
+
 static const struct {
     const char *name;
     void (*push)(lua_State *L, const peri_solution *s);
@@ -288,6 +306,7 @@ static const struct {
     {"evaluations", push_evaluations},
     {"times", push_times},
     {"history", push_history},
+    {"optima", push_optima},
 };
 
 /* The table of fields made so far, on the stack. */
@@ -347,7 +366,7 @@ static int l_index(lua_State *L)
     if (lua_type(L, 2) == LUA_TNUMBER)
         dsl_raise(L, "a solution has no entry %.14g; write sol[x] or sol:value(e)", lua_tonumber(L, 2));
     if (lua_type(L, 2) != LUA_TSTRING)
-        return value_of(L, sol, 2);
+        return value_of(L, sol, 2, -1);
     if (push_field(L, sol))
         return 1;
     lua_pushvalue(L, lua_upvalueindex(2));

@@ -5,6 +5,7 @@
  * Multipliers leave here in the user's sense.
  */
 #include "run/internal.h"
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -179,12 +180,16 @@ int64_t peri_solution_optima(const peri_solution *s)
     return s->optima.n;
 }
 
-peri_status peri_solution_optimum(peri_solution *s, int64_t k, double *objective, peri_expr e, double *out)
+double peri_solution_optimum(const peri_solution *s, int64_t k)
+{
+    return k >= 0 && k < s->optima.n ? s->optima.at[k].objective : NAN;
+}
+
+peri_status peri_solution_optimum_value(peri_solution *s, int64_t k, peri_expr e, double *out)
 {
     if (k < 0 || k >= s->optima.n)
-        return FAIL(s->ctx, PERI_E_ARGUMENT, "optimum: number %lld is not one of %lld", (long long)k, (long long)s->optima.n);
-    *objective = s->optima.at[k].objective;
-    return e == PERI_NO_EXPR ? PERI_OK : value_at(s, s->optima.at[k].x, e, out);
+        return FAIL(s->ctx, PERI_E_ARGUMENT, "optimum %lld: the solution has %lld", (long long)k + 1, (long long)s->optima.n);
+    return value_at(s, s->optima.at[k].x, e, out);
 }
 
 static double in_users_sense(const peri_solution *s, double multiplier)

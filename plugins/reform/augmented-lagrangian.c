@@ -37,10 +37,12 @@ typedef struct {
     double *scale;        /* [m] of rows: w_i = penalty * scale_i^2 */
     double *s, *w;        /* [m] values of the parameters */
     double *g, *jy, *v;   /* [n], [n], [m] scratch */
-    double penalty, tolerance, last_tolerance; /* of the next inner solve; of the last ones */
+    double penalty, first, tolerance; /* first: the penalty at the start; tolerance of the next inner solve */
+    bool again;                       /* started a second time */
     double progress;      /* max_i |c_i - moved t_i| * scale_i after the last solve */
-    double best_kkt, worst_primal; /* smallest so far; violation three solves ago and later */
-    int64_t solves, stalled, stuck;
+    rows_best best;
+    rows_watch watch;
+    int64_t solves, stalled, cut_off; /* cut_off: inner solves in a row that did not converge */
 } state;
 
 /* ---- making
@@ -57,7 +59,8 @@ static peri_status allocate(state *s, peri_run *run)
     TRY(peri_alloc(run, m, &s->w));
     TRY(peri_alloc(run, n, &s->g));
     TRY(peri_alloc(run, n, &s->jy));
-    return peri_alloc(run, m, &s->v);
+    TRY(peri_alloc(run, m, &s->v));
+    return rows_best_init(&s->best, &s->rows, run);
 }
 
 /* w and the shift from penalty and multipliers, which are cut off first. */
@@ -95,25 +98,45 @@ static peri_status build(state *s, peri_run *run)
     return peri_inner_minimize(s->inner, f);
 }
 
-/* Birgin and Martinez 2014, 4.1: objective and penalty of one size at the start. */
+/*
+ * Rows whose gradients have size 1 have multipliers of the size of the objective's gradient: with a penalty of ten times that the first
+ * solution is off by a tenth or so. Without derivatives by the sizes of objective and violation (Birgin and Martinez 2014, 4.1).
+ */
 static peri_status first_penalty(state *s, peri_run *run)
 {
-    double f, sum = 0;
+    double f, size = 0, sum = 0;
+    s->penalty = s->opt.penalty;
+    if (s->penalty > 0)
+        return PERI_OK;
+    if (peri_has_trait(run, PERI_TRAIT_GRADIENT)) {
+        TRY(peri_eval_fg(run, s->x, &f, s->g));
+        for (int64_t j = 0; j < s->rows.n; j++)
+            size = fmax(size, fabs(s->g[j]));
+        s->penalty = fmin(10 * fmax(1, size), 1e6);
+        return PERI_OK;
+    }
     TRY(peri_eval_f(run, s->x, &f));
     for (int64_t i = 0; i < s->rows.m; i++) {
         const double d = s->scale[i] * (s->c[i] - rows_move(&s->rows, i, s->c[i]));
         sum += d * d;
     }
-    s->penalty = s->opt.penalty;
-    if (!(s->penalty > 0))
-        s->penalty = fmax(1e-6, fmin(10 * fmax(1, fabs(f)) / fmax(1, 0.5 * sum), 1e8));
+    s->penalty = fmax(1e-6, fmin(10 * fmax(1, fabs(f)) / fmax(1, 0.5 * sum), 1e6));
     return PERI_OK;
+}
+
+/* Before the first of a sequence of inner solves. */
+static void reset(state *s, peri_run *run)
+{
+    const double tolerance = peri_get_limits(run)->tolerance;
+    s->progress = s->best.kkt = INFINITY;
+    s->watch = (rows_watch){INFINITY, 0};
+    s->tolerance = s->rows.m > 0 ? fmax(tolerance, fmin(1e-2, sqrt(tolerance))) : tolerance;
+    s->solves = s->stalled = s->cut_off = 0;
 }
 
 static peri_status init(void *self, peri_run *run, const void *opt)
 {
     state *s = self;
-    const peri_limits *limits = peri_get_limits(run);
     s->opt = *(const options *)opt;
     TRY(rows_init(&s->rows, run));
     TRY(allocate(s, run));
@@ -123,9 +146,8 @@ static peri_status init(void *self, peri_run *run, const void *opt)
     TRY(peri_eval_c(run, s->x, s->c));
     TRY(rows_scale(&s->rows, run, s->x, s->scale));
     TRY(first_penalty(s, run));
-    s->progress = s->best_kkt = s->worst_primal = INFINITY;
-    s->last_tolerance = INFINITY;
-    s->tolerance = s->rows.m > 0 ? fmax(limits->tolerance, fmin(1e-2, sqrt(limits->tolerance))) : limits->tolerance;
+    s->first = s->penalty;
+    reset(s, run);
     return build(s, run);
 }
 
@@ -144,11 +166,13 @@ static double update_multipliers(state *s)
     return most;
 }
 
-static char update_penalty(state *s, double progress)
+/* Raised after too little progress, unless the inner solve itself was cut off: a larger penalty would make the next one harder still. */
+static char update_penalty(state *s, double progress, bool solved)
 {
     const bool enough = s->solves <= 1 || progress <= s->opt.reduction * s->progress;
     s->progress = progress;
-    if (enough)
+    s->cut_off = solved ? 0 : s->cut_off + 1;
+    if (enough || s->cut_off % 4 != 0)
         return 0;
     s->penalty *= s->opt.growth;
     return 'p';
@@ -156,25 +180,7 @@ static char update_penalty(state *s, double progress)
 
 static void update_tolerance(state *s, double tolerance)
 {
-    s->last_tolerance = s->tolerance;
     s->tolerance = fmax(0.1 * tolerance, 0.1 * s->tolerance);
-}
-
-/* The violation no longer shrinks although the penalty has grown: is the point stationary for it? */
-static peri_status is_infeasible(state *s, peri_run *run, double primal, double tolerance, bool *yes)
-{
-    double slope;
-    *yes = false;
-    if (primal < 0.9 * s->worst_primal) {
-        s->worst_primal = primal;
-        s->stuck = 0;
-        return PERI_OK;
-    }
-    if (++s->stuck < 3 || !(primal > 100 * tolerance))
-        return PERI_OK;
-    TRY(rows_slope(&s->rows, run, s->x, s->c, s->scale, s->v, s->g, &slope));
-    *yes = slope <= 1e-5;
-    return PERI_OK;
 }
 
 /* The inner objective runs away: multipliers back to what they were, a larger penalty, the same start. */
@@ -189,20 +195,36 @@ static peri_status tighten(state *s, peri_run *run, const peri_inner_result *r, 
     return peri_finish(run, PERI_WHY_UNBOUNDED, next);
 }
 
-static peri_status conclude(state *s, peri_run *run, const rows_residuals *e, peri_step *next)
+/* A stationary point of the violation is not the end of a problem that is not convex: once more from the start, held to the rows
+ * a thousand times as hard. */
+static peri_status restart(state *s, peri_run *run)
+{
+    s->again = true;
+    s->penalty = 1000 * s->first;
+    memset(s->y, 0, (size_t)s->rows.m * sizeof *s->y);
+    TRY(peri_start(run, s->x));
+    TRY(peri_eval_c(run, s->x, s->c));
+    reset(s, run);
+    return PERI_OK;
+}
+
+static peri_status conclude(state *s, peri_run *run, const rows_residuals *e, const double *z, const peri_row *row, peri_step *next)
 {
     const double tolerance = peri_get_limits(run)->tolerance;
     bool infeasible;
     if (e->kkt <= tolerance)
         return peri_finish(run, PERI_WHY_CONVERGED, next);
-    TRY(is_infeasible(s, run, e->primal, tolerance, &infeasible));
+    TRY(rows_watch_violation(&s->watch, &s->rows, run, s->x, s->c, s->scale, e->primal, s->v, s->g, &infeasible));
+    if (infeasible && !s->again)
+        return restart(s, run);
     if (infeasible)
         return peri_finish(run, PERI_WHY_INFEASIBLE, next);
-    s->stalled = e->kkt < 0.9 * s->best_kkt ? 0 : s->stalled + 1;
-    s->best_kkt = fmin(s->best_kkt, e->kkt);
-    if (s->stalled >= (s->best_kkt <= 1e-6 ? 3 : 12) || s->penalty > s->opt.largest_penalty)
-        return peri_finish(run, PERI_WHY_STALLED, next);
-    return PERI_OK;
+    s->stalled = rows_best_keep(&s->best, &s->rows, s->x, s->y, z, row, e->kkt) ? 0 : s->stalled + 1;
+    if (s->stalled < (s->best.kkt <= 1e-6 ? 3 : 12) && s->penalty <= s->opt.largest_penalty)
+        return PERI_OK;
+    if (s->stalled > 0)
+        TRY(peri_accept(run, s->best.x, s->best.y, s->best.z, &s->best.row, next));
+    return peri_finish(run, PERI_WHY_STALLED, next);
 }
 
 static peri_status step(void *self, peri_run *run, peri_step *next)
@@ -222,14 +244,14 @@ static peri_status step(void *self, peri_run *run, peri_step *next)
     memcpy(s->x, r->x, (size_t)s->rows.n * sizeof *s->x);
     TRY(peri_eval_c(run, s->x, s->c));
     row.regularization = s->penalty;
-    row.tag = update_penalty(s, update_multipliers(s));
+    row.tag = update_penalty(s, update_multipliers(s), r->why == PERI_WHY_CONVERGED || r->why == PERI_WHY_STALLED);
     TRY(rows_residual(&s->rows, run, s->x, s->c, s->y, r->z, r->dual, s->g, s->jy, &e));
     row.objective = e.f;
     row.primal = e.primal;
     row.dual = e.dual;
     row.complementarity = e.complementarity;
     TRY(peri_accept(run, s->x, s->y, r->z, &row, next));
-    TRY(conclude(s, run, &e, next));
+    TRY(conclude(s, run, &e, r->z, &row, next));
     update_tolerance(s, peri_get_limits(run)->tolerance);
     return send_weights(s);
 }

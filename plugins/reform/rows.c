@@ -2,6 +2,7 @@
 /* rows.c - see rows.h. */
 #include "rows.h"
 #include <math.h>
+#include <string.h>
 
 /* ---- sorting
  * ---------------------------------------------------------------------------------------------------------------- */
@@ -196,8 +197,8 @@ peri_status rows_slope(const rows_of *r, peri_run *run, const double *x, const d
         return PERI_OK;
     for (int64_t i = 0; i < r->m; i++) {
         const double d = c[i] - rows_move(r, i, c[i]);
-        v[i] = d;
-        size = fmax(size, fabs(d) / scale[i]);
+        v[i] = d * scale[i] * scale[i];
+        size = fmax(size, fabs(d) * scale[i]);
     }
     TRY(peri_eval_vj(run, x, v, g));
     for (int64_t j = 0; j < r->n; j++) {
@@ -206,4 +207,44 @@ peri_status rows_slope(const rows_of *r, peri_run *run, const double *x, const d
     }
     *slope = size > 0 ? most / size : INFINITY;
     return PERI_OK;
+}
+
+peri_status rows_watch_violation(rows_watch *w, const rows_of *r, peri_run *run, const double *x, const double *c, const double *scale,
+                                 double primal, double *v, double *g, bool *infeasible)
+{
+    double slope;
+    *infeasible = false;
+    if (primal < 0.9 * w->smallest) {
+        w->smallest = primal;
+        w->stuck = 0;
+        return PERI_OK;
+    }
+    if (++w->stuck < 3 || !(primal > 100 * peri_get_limits(run)->tolerance))
+        return PERI_OK;
+    TRY(rows_slope(r, run, x, c, scale, v, g, &slope));
+    *infeasible = slope <= 1e-5;
+    return PERI_OK;
+}
+
+/* ---- the best point
+ * ---------------------------------------------------------------------------------------------------------------- */
+
+peri_status rows_best_init(rows_best *b, const rows_of *r, peri_run *run)
+{
+    b->kkt = INFINITY;
+    TRY(peri_alloc(run, r->n, &b->x));
+    TRY(peri_alloc(run, r->m, &b->y));
+    return peri_alloc(run, r->n, &b->z);
+}
+
+bool rows_best_keep(rows_best *b, const rows_of *r, const double *x, const double *y, const double *z, const peri_row *row, double kkt)
+{
+    if (!(kkt < b->kkt))
+        return false;
+    memcpy(b->x, x, (size_t)r->n * sizeof *x);
+    memcpy(b->y, y, (size_t)r->m * sizeof *y);
+    memcpy(b->z, z, (size_t)r->n * sizeof *z);
+    b->row = *row;
+    b->kkt = kkt;
+    return true;
 }

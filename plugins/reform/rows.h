@@ -39,9 +39,26 @@ typedef struct {
 } rows_residuals;
 peri_status rows_residual(const rows_of *r, peri_run *run, const double *x, const double *c, const double *y, const double *z,
                           double dual_else, double *g, double *jy, rows_residuals *out);
-/* How far x is from a stationary point of the sum of squared distances (shift 0), relative to the rows' gradients; v [m], g [n]
- * scratch; INFINITY without derivatives */
+/* How far x is from a stationary point of the sum of squared distances (shift 0) of the scaled rows, relative to the largest; v [m],
+ * g [n] scratch; INFINITY without derivatives */
 peri_status rows_slope(const rows_of *r, peri_run *run, const double *x, const double *c, const double *scale, double *v, double *g,
                        double *slope);
+/* The point of smallest kkt so far: rounding makes the last one of a long sequence a worse one. */
+typedef struct {
+    double *x, *y, *z; /* [n], [m], [n] */
+    peri_row row;
+    double kkt;
+} rows_best;
+peri_status rows_best_init(rows_best *b, const rows_of *r, peri_run *run);
+/* true: it is the best, and was kept */
+bool rows_best_keep(rows_best *b, const rows_of *r, const double *x, const double *y, const double *z, const peri_row *row, double kkt);
+
+/* Does the violation shrink? `infeasible`: for three solves it has not, and x is a stationary point of it. */
+typedef struct {
+    double smallest;
+    int64_t stuck; /* solves since it last shrank by a tenth */
+} rows_watch;
+peri_status rows_watch_violation(rows_watch *w, const rows_of *r, peri_run *run, const double *x, const double *c, const double *scale,
+                                 double primal, double *v, double *g, bool *infeasible);
 
 #endif

@@ -325,13 +325,12 @@ PERI_MUST_CHECK PERI_API peri_status peri_solution_dual(peri_solution *s, peri_c
 PERI_MUST_CHECK PERI_API peri_status peri_solution_reduced_cost(peri_solution *s, peri_expr x, double *out);
 /*
  * The optima of a method that finds several (multistart), best first; their number is 0 for other methods.
- *   peri_solution_optimum - number k: its objective, in the user's sense, and the entries of e there
- *   in   e    an expression of the model, or PERI_NO_EXPR: only the objective is wanted
- *   err  PERI_E_ARGUMENT: there is no optimum k
+ *   peri_solution_optimum        number k's objective, in the user's sense; NaN where there is no number k
+ *   peri_solution_optimum_value  entries of an expression there, as peri_solution_value; PERI_E_ARGUMENT: no number k
  */
 PERI_API int64_t peri_solution_optima(const peri_solution *s);
-PERI_MUST_CHECK PERI_API peri_status peri_solution_optimum(peri_solution *s, int64_t k, double *objective, peri_expr e,
-                                                           double *out);
+PERI_API double peri_solution_optimum(const peri_solution *s, int64_t k);
+PERI_MUST_CHECK PERI_API peri_status peri_solution_optimum_value(peri_solution *s, int64_t k, peri_expr e, double *out);
 PERI_API int64_t peri_solution_history_rows(const peri_solution *s);
 PERI_API const peri_event *peri_solution_history(const peri_solution *s); /* borrowed; [rows] */
 /* peri_solution_json - the result as JSON, keys as on the DSL page; own: peri_free_text */
