@@ -24,6 +24,7 @@ dsl_libdsl_a_SOURCES = \
 	dsl/c/model.c \
 	dsl/c/module.c \
 	dsl/c/operand.c \
+	dsl/c/ramp.c \
 	dsl/c/random.c \
 	dsl/c/shapes.c \
 	dsl/c/solution.c \

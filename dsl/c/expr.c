@@ -19,7 +19,7 @@ static noreturn void raise_operands(lua_State *L, const char *verb)
 static int arithmetic(lua_State *L, peri_op op, const char *verb)
 {
     operand a[2];
-    if (apply_plain(L, op))
+    if (apply_plain(L, op) || apply_ramp(L, op))
         return 1;
     lua_settop(L, 2);
     if (!read_operand(L, 1, &a[0]) || !read_operand(L, 2, &a[1]))

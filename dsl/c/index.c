@@ -272,6 +272,8 @@ int index_value(lua_State *L)
         return 0;
     if (type == LUA_TNUMBER)
         return integer_index(L, &a, offset_of(L, &a, lua_tonumber(L, 2)));
+    if (index_ramp(L, &a))
+        return 1;
     const dsl_type kind = type_of(L, state_of(L), 2);
     if (kind == TYPE_INDEX && read_operand(L, 2, &key)) {
         if (key.rows * key.cols == 1)

@@ -77,8 +77,9 @@ typedef struct {
     double *data;             /* [rows * cols], or [nnz] when sparse; in this block or in the array it is a view of */
     int64_t nnz;              /* -1: dense */
     int64_t *row_start, *col; /* sparse */
-    unsigned row : 1, frame : 30;
+    unsigned row : 1, ramp : 1, frame : 30;
     int32_t item_rows, item_cols; /* where frame > 0: rows = instances, cols = item_rows * item_cols */
+    double first, step;           /* ramp: an index in equal steps, whose data are written out when asked for (ramp.c) */
 } dsl_array;
 
 typedef struct {
@@ -194,6 +195,12 @@ JUMPS int apply_along(lua_State *L, peri_op op, int dim, operand *a);
 JUMPS bool apply_plain(lua_State *L, peri_op op);             /* of 1 and 2, the short way; false: take the other */
 JUMPS bool apply_plain_unary(lua_State *L, peri_op op);
 JUMPS bool index_plain(lua_State *L);
+
+/* ramp.c: indices of a peri.map in equal steps */
+JUMPS void push_ramp(lua_State *L, uint32_t frame, int64_t n, double first, double step);
+JUMPS void write_ramp(lua_State *L, int i, dsl_array *a); /* the numbers of the one at i */
+JUMPS bool apply_ramp(lua_State *L, peri_op op);
+JUMPS bool index_ramp(lua_State *L, const operand *a);
 /* Pushes node: an expression of model, or where model is NULL its value. `at`: index of an expression of the model, or
  * of it. */
 enum { FORM_ROW = 1, FORM_LIST = 2, FORM_SCALAR = 0 };

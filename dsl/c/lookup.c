@@ -150,7 +150,8 @@ static int l_table_index(lua_State *L)
         lua_pushnil(L);
         return 1;
     }
-    const dsl_array *key = lua_touserdata(L, 2);
+    dsl_array *key = lua_touserdata(L, 2);
+    write_ramp(L, 2, key);
     const dsl_frame *f = frame_of(L, key->frame);
     lua_createtable(L, (int)f->total, 0);
     for (int64_t k = 0; k < f->total; k++) {
@@ -184,7 +185,8 @@ static int item_key(lua_State *L, const item *it, const dsl_frame *f)
 
 static int item_lifted_key(lua_State *L, const item *it, const dsl_frame *own)
 {
-    const dsl_array *key = lua_touserdata(L, 2);
+    dsl_array *key = lua_touserdata(L, 2);
+    write_ramp(L, 2, key);
     const dsl_frame *other = frame_of(L, key->frame), *f = other->total > own->total ? other : own;
     lua_createtable(L, (int)f->total, 0);
     for (int64_t k = 0; k < f->total; k++) {

@@ -111,6 +111,10 @@ static void unmark(lua_State *L, walk *w)
 
 static void push_index(lua_State *L, const dsl_frame *f)
 {
+    if (f->up == NULL) {
+        push_ramp(L, f->id, f->n, 1, 1);
+        return;
+    }
     dsl_array *a = array_new(L, f->total, 1);
     for (int64_t k = 0; k < f->total; k++)
         a->data[k] = (double)(k % f->n + 1);

@@ -29,8 +29,10 @@ static void read_expr(lua_State *L, int i, operand *a)
     }
 }
 
-static void read_array(dsl_array *array, operand *a)
+static void read_array(lua_State *L, int i, dsl_array *array, operand *a)
 {
+    if (array->ramp)
+        write_ramp(L, i, array);
     a->kind = OPERAND_ARRAY;
     a->array = array;
     a->frame = array->frame;
@@ -55,7 +57,7 @@ bool read_operand(lua_State *L, int i, operand *a)
         if (type == TYPE_EXPR)
             read_expr(L, i, a);
         else if (type == TYPE_ARRAY || type == TYPE_INDEX)
-            read_array(lua_touserdata(L, i), a);
+            read_array(L, i, lua_touserdata(L, i), a);
         else
             return false;
         return true;
@@ -63,7 +65,7 @@ bool read_operand(lua_State *L, int i, operand *a)
     case LUA_TTABLE:
         if (lua_rawlen(L, i) == 0)
             return false;
-        read_array(array_from_table(L, i, "table"), a);
+        read_array(L, -1, array_from_table(L, i, "table"), a);
         lua_replace(L, i);
         return true;
     default:
