@@ -109,6 +109,8 @@ engine_sources = \
 	engine/diff/roll.h \
 	engine/diff/squares.c \
 	engine/diff/tangent.c \
+	engine/diff/template.c \
+	engine/diff/template.h \
 	engine/oracle/batch.c \
 	engine/oracle/check.c \
 	engine/oracle/evaluate.c \

@@ -224,6 +224,8 @@ int64_t expr_part_at(const expr_part *p, expr_id e); /* -1: not in it */
 void expr_part_release(expr_part *p);
 int expr_ascending(const void *a, const void *b); /* of two expr_id, for qsort */
 peri_status expr_text(expr_graph *g, expr_id e, size_t limit, char **out); /* mem_array memory */
+/* One entry of an elementwise node, its inputs called as in `names`: the graph that g was made from. */
+peri_status expr_entry_text(expr_graph *g, const expr_graph *names, expr_id e, int64_t entry, size_t limit, char **out);
 /* "x[3]" for entry k of the class X or PARAM, counted from 1 as users do; matrices "X[2][3]". */
 void expr_entry_name(const expr_graph *g, int class_, int64_t k, char *text, size_t size);
 

@@ -74,6 +74,8 @@ typedef struct {
     char *out;
     size_t n, limit;
     VEC(piece) todo;
+    const expr_graph *names; /* where inputs are named */
+    int64_t entry;           /* of elementwise nodes, this one is printed; -1: the whole */
 } printer;
 
 enum { LEVEL_SUM = 1, LEVEL_PRODUCT = 2, LEVEL_SIGN = 3, LEVEL_POWER = 4, LEVEL_ATOM = 5 };
@@ -229,8 +231,31 @@ static bool put_gather(printer *p, const expr_node *node, int level)
     return copy != NULL && later_text(p, copy) && later(p, node->arg[0], LEVEL_ATOM);
 }
 
+/* Leaves of an elementwise expression of which one entry is printed; false: no leaf. */
+static bool put_entry(printer *p, expr_id e)
+{
+    const expr_node *node = expr_at(p->g, e);
+    const int64_t k = expr_size(p->g, e) > 1 ? p->entry : 0;
+    const bool gathered = node->op == PERI_OP_GATHER;
+    const expr_node *from = expr_at(p->g, gathered ? node->arg[0] : e);
+    const int64_t at = gathered ? expr_gather_at(p->g, node, k) : k;
+    char text[128], number[NUM_SIZE];
+    if (from->op == PERI_OP_INPUT)
+        expr_entry_name(p->names, from->class_, from->ref + at, text, sizeof text);
+    else if (from->op == PERI_OP_CONST && expr_size(p->g, gathered ? node->arg[0] : e) > 1)
+        snprintf(text, sizeof text, "%s", num_print(expr_const_data(p->g, gathered ? node->arg[0] : e)[at], number));
+    else if (expr_is_elementwise(node->op) || node->op == PERI_OP_CONST || (gathered && expr_size(p->g, node->arg[0]) == 1))
+        return false;
+    else
+        snprintf(text, sizeof text, "%s(...)[%lld]", expr_is_elementwise(from->op) ? "computed" : op_name[from->op], (long long)at + 1);
+    put(p, text);
+    return true;
+}
+
 static bool put_node(printer *p, expr_id e, int level)
 {
+    if (p->entry >= 0 && put_entry(p, e))
+        return true;
     const expr_node *node = expr_at(p->g, e);
     const expr_id *args;
     const int32_t n = expr_args(p->g, e, &args);
@@ -283,9 +308,9 @@ static bool put_node(printer *p, expr_id e, int level)
     }
 }
 
-peri_status expr_text(expr_graph *g, expr_id e, size_t limit, char **out)
+static peri_status print(expr_graph *g, const expr_graph *names, expr_id e, int64_t entry, size_t limit, char **out)
 {
-    printer p = {.g = g, .limit = limit < 8 ? 8 : limit};
+    printer p = {.g = g, .limit = limit < 8 ? 8 : limit, .names = names, .entry = entry};
     p.out = mem_array(g->m, p.limit + 4, 1);
     bool ok = p.out != NULL && later(&p, e, LEVEL_SUM);
     while (ok && p.todo.n > 0 && p.n < p.limit) {
@@ -304,4 +329,14 @@ peri_status expr_text(expr_graph *g, expr_id e, size_t limit, char **out)
     }
     *out = p.out;
     return PERI_OK;
+}
+
+peri_status expr_text(expr_graph *g, expr_id e, size_t limit, char **out)
+{
+    return print(g, g, e, -1, limit, out);
+}
+
+peri_status expr_entry_text(expr_graph *g, const expr_graph *names, expr_id e, int64_t entry, size_t limit, char **out)
+{
+    return print(g, names, e, entry, limit, out);
 }

@@ -134,11 +134,19 @@ static interval range_of_input(const peri_model *m, const expr_node *node, int64
     return m->lower.at[j] <= m->upper.at[j] ? (interval){m->lower.at[j], m->upper.at[j]} : interval_all();
 }
 
-static curvature input(const peri_model *m, expr_id e)
+/* Entries of an INPUT that tell its range: one where all are variables of the model with the same bounds. */
+static int64_t telling(const curvature_table *t, const peri_model *m, const expr_node *from, int64_t n)
+{
+    const int64_t first = m->n > 0 ? m->vars.at[0].offset : 0;
+    const bool own = from->class_ == EXPR_IN_X && from->ref >= first && from->ref + (int64_t)from->rows * from->cols <= first + m->n;
+    return own && t->same_bounds && n > 1 ? 1 : n;
+}
+
+static curvature input(const curvature_table *t, const peri_model *m, expr_id e)
 {
     const expr_node *node = expr_at(m->g, e);
     interval r = range_of_input(m, node, 0);
-    for (int64_t k = 1; k < expr_size(m->g, e); k++)
+    for (int64_t k = 1; k < telling(t, m, node, expr_size(m->g, e)); k++)
         r = interval_join(r, range_of_input(m, node, k));
     const uint8_t degree = node->class_ == EXPR_IN_PARAM ? 0 : node->class_ == EXPR_IN_X ? 1 : CURV_NONLINEAR;
     return finished((curvature){r, degree, 0});
@@ -151,7 +159,8 @@ static curvature gather(const curvature_table *t, const peri_model *m, expr_id e
     if (from->op != PERI_OP_INPUT)
         return c;
     c.range = range_of_input(m, from, expr_gather_at(t->g, node, 0));
-    for (int64_t k = 1; k < expr_size(t->g, e); k++)
+    const int64_t n = telling(t, m, from, expr_size(t->g, e));
+    for (int64_t k = 1; k < n; k++)
         c.range = interval_join(c.range, range_of_input(m, from, expr_gather_at(t->g, node, k)));
     return finished(c);
 }
@@ -326,7 +335,7 @@ static curvature of_node(const curvature_table *t, const peri_model *m, expr_id 
     expr_id a;
     switch (node->op) {
     case PERI_OP_CONST: return finished((curvature){range_of_const(t->g, e), 0, 0});
-    case PERI_OP_INPUT: return input(m, e);
+    case PERI_OP_INPUT: return input(t, m, e);
     case PERI_OP_ADD:
         if (curvature_is_logsumexp(t->g, e, &a))
             return (curvature){interval_all(), CURV_NONLINEAR, curvature_at(t, a).marks & CURV_CONVEX};
@@ -401,8 +410,17 @@ static bool set_kind(curvature_table *t, expr_id e, const curvature *c)
     return true;
 }
 
+static bool have_same_bounds(const peri_model *m)
+{
+    for (int64_t j = 1; j < m->n; j++)
+        if (m->lower.at[j] != m->lower.at[0] || m->upper.at[j] != m->upper.at[0])
+            return false;
+    return true;
+}
+
 static bool sweep(curvature_table *t, const peri_model *m)
 {
+    t->same_bounds = have_same_bounds(m);
     for (expr_id e = 0; e <= t->top; e++) {
         const int code = expr_code(t->g, e), op = code & ~EXPR_WIDE;
         if (!t->reach[e] || code == PERI_OP_CONST)

@@ -29,6 +29,7 @@ typedef struct {
 typedef struct {
     const expr_graph *g;
     expr_id top;
+    bool same_bounds;      /* of all variables */
     bool has_special;      /* an operation that is not smooth, or a function of the host's */
     VEC(curvature) kinds;  /* few differ: each once */
     int32_t *slots;        /* of a hash table over `kinds`: number + 1 */

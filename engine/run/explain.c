@@ -3,6 +3,7 @@
  * plan and why. */
 #include "base/num.h"
 #include "base/text.h"
+#include "diff/template.h"
 #include "run/run.h"
 
 static void put_sizes(text_buffer *t, const peri_model_info *i)
@@ -66,6 +67,43 @@ static peri_status put_programs(text_buffer *t, nlp *p)
     return PERI_OK;
 }
 
+enum { SHOWN_TEMPLATES = 12, SHOWN_FORM = 60 };
+
+static peri_status put_template(text_buffer *t, nlp *p, const diff_template *q)
+{
+    char *form = NULL;
+    TRY(expr_entry_text(p->g, p->model->g, q->root, 0, SHOWN_FORM, &form));
+    text_add(t, "  %9lld %10lld %8lld %8lld %8lld %11lld %11lld  %s\n", (long long)q->instances, (long long)q->operations,
+             (long long)q->strided, (long long)q->gathered, (long long)q->columns, (long long)q->index_bytes,
+             (long long)q->data_bytes, form);
+    mem_array_free(&p->ctx->mem, form);
+    return PERI_OK;
+}
+
+/* The repeated expressions of objective and constraints, largest first, and what they read. */
+static peri_status put_templates(text_buffer *t, nlp *p)
+{
+    const expr_id roots[2] = {p->f, p->m > 0 ? p->c : p->f};
+    diff_templates found;
+    TRY(diff_find_templates(p->g, 2, roots, &found));
+    peri_status status = PERI_OK;
+    int64_t index = 0, data = 0;
+    text_add(t, "templates     %lld, and %lld operations that are done once\n", (long long)found.all.n, (long long)found.singles);
+    if (found.all.n > 0)
+        text_add(t, "  instances operations  strided gathered  columns index bytes  data bytes  first instance\n");
+    for (int64_t k = 0; k < found.all.n; k++) {
+        if (k < SHOWN_TEMPLATES && status == PERI_OK)
+            status = put_template(t, p, &found.all.at[k]);
+        index += found.all.at[k].index_bytes;
+        data += found.all.at[k].data_bytes;
+    }
+    if (found.all.n > SHOWN_TEMPLATES)
+        text_add(t, "  and %lld more; in all %lld bytes of indices, %lld of data\n", (long long)(found.all.n - SHOWN_TEMPLATES),
+                 (long long)index, (long long)data);
+    diff_templates_release(&found);
+    return status;
+}
+
 static peri_status put_plan(text_buffer *t, peri_model *m, const char *plan)
 {
     char *text = NULL;
@@ -84,6 +122,7 @@ static peri_status explain(text_buffer *t, peri_model *m, const char *plan)
     text_add(t, "model         %s: %s\n", m->name, info.class_name);
     put_sizes(t, &info);
     put_reasons(t, p);
+    TRY(put_templates(t, p));
     TRY(put_programs(t, p));
     return put_plan(t, m, plan);
 }
