@@ -26,6 +26,7 @@ dsl_libdsl_a_SOURCES = \
 	dsl/c/operand.c \
 	dsl/c/ramp.c \
 	dsl/c/random.c \
+	dsl/c/products.c \
 	dsl/c/shapes.c \
 	dsl/c/solution.c \
 	dsl/c/solve.c

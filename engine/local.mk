@@ -37,6 +37,7 @@ engine_sources = \
 	engine/eval/array.c \
 	engine/eval/blas.c \
 	engine/eval/blas.h \
+	engine/eval/bilinear.c \
 	engine/eval/block.h \
 	engine/eval/block_kernels.h \
 	engine/eval/block_one.c \
@@ -45,6 +46,7 @@ engine_sources = \
 	engine/eval/block_sse2.c \
 	engine/eval/compile.c \
 	engine/eval/describe.c \
+	engine/eval/factor.c \
 	engine/eval/kernel.c \
 	engine/eval/levels.c \
 	engine/eval/place.c \
@@ -58,6 +60,8 @@ engine_sources = \
 	engine/eval/weave_kernels.h \
 	engine/eval/vmath.h \
 	engine/expr/along.c \
+	engine/expr/bilinear.c \
+	engine/expr/bilinear.h \
 	engine/expr/build.c \
 	engine/expr/copy.c \
 	engine/expr/dense.c \

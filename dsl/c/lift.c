@@ -397,6 +397,7 @@ lift_value lift_op(lua_State *L, const lift_ctx *c, peri_op op, int n, const lif
     case PERI_OP_EXPM:
     case PERI_OP_CONV2D:
     case PERI_OP_ROWMAX:
+    case PERI_OP_SOLVE:
         raise_not_offered(L, op);
     default:
         return lift_elementwise(L, c, op, n, args); /* STOP too */

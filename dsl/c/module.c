@@ -115,6 +115,7 @@ static void add_methods(lua_State *L, int at, const luaL_Reg *own)
     lua_getiuservalue(L, lua_upvalueindex(1), at);
     add_operations(L, -1);
     add(L, expr_functions);
+    add(L, product_functions);
     add(L, shape_functions);
     add(L, constraint_functions);
     add(L, derive_functions);
@@ -127,6 +128,7 @@ static void push_module(lua_State *L)
     lua_createtable(L, 0, 100);
     add_operations(L, -1);
     add(L, expr_functions);
+    add(L, product_functions);
     add(L, shape_functions);
     add(L, derive_functions);
     add(L, constraint_functions);

@@ -397,7 +397,9 @@ static void check_shapes(lua_State *L, peri_op op, int n, const operand *a)
         ok = a[0].cols == a[1].rows;
     else if (op == PERI_OP_DOT)
         ok = a[0].rows * a[0].cols == a[1].rows * a[1].cols;
-    else if (n == 2 && op != PERI_OP_CONV2D)
+    else if (n == 2 && op == PERI_OP_SOLVE)
+        ok = a[0].rows == a[0].cols && a[1].rows == a[0].rows;
+    else if (n == 2)
         ok = fits(a[0].rows, a[1].rows) && fits(a[0].cols, a[1].cols);
     if (!ok)
         raise_shapes(L, op, a);

@@ -561,21 +561,90 @@ function expr:atan2(b) end
 ---@return perigee.array|number
 function array:atan2(b) end
 
----valid cross-correlation of an image with a kernel
+---cross-correlation of an image with a kernel; with size, each row of e is an image and each row of kernel a filter
+---@param e perigee.value
+---@param kernel perigee.value
+---@param options? {size: integer|integer[]|nil, kernel: integer|integer[]|nil, channels: integer|nil, stride: integer|integer[]|nil, padding: integer|integer[]|nil}
+---@return perigee.expr
+function peri.conv2d(e, kernel, options) end
+
+---cross-correlation of an image with a kernel; with size, each row of e is an image and each row of kernel a filter
+---@param kernel perigee.value
+---@param options? {size: integer|integer[]|nil, kernel: integer|integer[]|nil, channels: integer|nil, stride: integer|integer[]|nil, padding: integer|integer[]|nil}
+---@return perigee.expr
+function expr:conv2d(kernel, options) end
+
+---cross-correlation of an image with a kernel; with size, each row of e is an image and each row of kernel a filter
+---@param kernel perigee.value
+---@param options? {size: integer|integer[]|nil, kernel: integer|integer[]|nil, channels: integer|nil, stride: integer|integer[]|nil, padding: integer|integer[]|nil}
+---@return perigee.array|number
+function array:conv2d(kernel, options) end
+
+---x with A x = b for a square matrix A; b may have several columns
 ---@param e perigee.value
 ---@param b perigee.value
 ---@return perigee.expr
-function peri.conv2d(e, b) end
+function peri.solve(e, b) end
 
----valid cross-correlation of an image with a kernel
+---x with A x = b for a square matrix A; b may have several columns
 ---@param b perigee.value
 ---@return perigee.expr
-function expr:conv2d(b) end
+function expr:solve(b) end
 
----valid cross-correlation of an image with a kernel
+---x with A x = b for a square matrix A; b may have several columns
 ---@param b perigee.value
 ---@return perigee.array|number
-function array:conv2d(b) end
+function array:solve(b) end
+
+---count matrix products at once: matrices below each other in e and b, products below each other
+---@param e perigee.value
+---@param b perigee.value
+---@param count integer
+---@return perigee.expr
+function peri.bmm(e, b, count) end
+
+---count matrix products at once: matrices below each other in e and b, products below each other
+---@param b perigee.value
+---@param count integer
+---@return perigee.expr
+function expr:bmm(b, count) end
+
+---count matrix products at once: matrices below each other in e and b, products below each other
+---@param b perigee.value
+---@param count integer
+---@return perigee.array|number
+function array:bmm(b, count) end
+
+---the Kronecker product
+---@param e perigee.value
+---@param b perigee.value
+---@return perigee.expr
+function peri.kron(e, b) end
+
+---the Kronecker product
+---@param b perigee.value
+---@return perigee.expr
+function expr:kron(b) end
+
+---the Kronecker product
+---@param b perigee.value
+---@return perigee.array|number
+function array:kron(b) end
+
+---side by side; same number of rows
+---@param ... perigee.value
+---@return perigee.expr
+function peri.hstack(...) end
+
+---side by side; same number of rows
+---@param ... perigee.value
+---@return perigee.expr
+function expr:hstack(...) end
+
+---side by side; same number of rows
+---@param ... perigee.value
+---@return perigee.array|number
+function array:hstack(...) end
 
 ---sum of products of entries
 ---@param e perigee.value

@@ -4,6 +4,7 @@
  * through them. Contributions through gathers are collected and become one scatter a node.
  */
 #include "diff/internal.h"
+#include "expr/bilinear.h"
 #include <string.h>
 
 bool diff_is_zero(const expr_graph *g, expr_id e)
@@ -230,6 +231,34 @@ static peri_status back_matmul(diff_sweep *s, const expr_node *node, expr_id adj
     return diff_sweep_add(s, node->arg[1], t);
 }
 
+static peri_status back_bilinear(diff_sweep *s, expr_id e, const expr_node *node, expr_id adj)
+{
+    for (int k = 0; k < 2; k++) {
+        expr_id part;
+        if (!s->depends[node->arg[k]])
+            continue;
+        TRY(expr_bilinear_adjoint(s->g, e, k, adj, &part));
+        TRY(diff_sweep_add(s, node->arg[k], part));
+    }
+    return PERI_OK;
+}
+
+/* X = A^-1 B: of B it is T = A'^-1 G, of A it is -T X'. */
+static peri_status back_solve(diff_sweep *s, expr_id e, const expr_node *node, expr_id adj)
+{
+    expr_graph *g = s->g;
+    expr_id t, part;
+    TRY(diff_transpose(g, node->arg[0], &t));
+    TRY(expr_binary(g, PERI_OP_SOLVE, t, adj, &t));
+    TRY(diff_sweep_add(s, node->arg[1], t));
+    if (!s->depends[node->arg[0]])
+        return PERI_OK;
+    TRY(diff_transpose(g, e, &part));
+    TRY(expr_binary(g, PERI_OP_MATMUL, t, part, &part));
+    TRY(expr_unary(g, PERI_OP_NEG, part, &part));
+    return diff_sweep_add(s, node->arg[0], part);
+}
+
 static peri_status flipped_rows(expr_graph *g, expr_id a, expr_id *out)
 {
     const int64_t rows = expr_at(g, a)->rows, cols = expr_at(g, a)->cols;
@@ -388,6 +417,11 @@ peri_status diff_sweep_back(diff_sweep *s, expr_id e, expr_id adj)
         return back_cumsum(s, &node, adj);
     case PERI_OP_ROWMAX:
         return back_row_max(s, e, adj);
+    case PERI_OP_BMM:
+    case PERI_OP_CONV:
+        return back_bilinear(s, e, &node, adj);
+    case PERI_OP_SOLVE:
+        return back_solve(s, e, &node, adj);
     case PERI_OP_INV:
         return back_inverse(s, e, &node, adj);
     case PERI_OP_EXPM: {

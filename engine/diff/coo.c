@@ -5,6 +5,7 @@
  * their outputs and the nearest nodes that are not elementwise, entry by entry.
  */
 #include "diff/internal.h"
+#include "expr/bilinear.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -415,6 +416,56 @@ static peri_status product_left(coo_builder *b, expr_id e, const expr_node *node
     return map_linear(b, e, node->arg[0], &map);
 }
 
+/* ---- batches of products, convolutions -------------------------------------------------------------------------------------------------- */
+
+static void count_term(void *ud, int64_t out, int64_t left, int64_t right)
+{
+    (void)out;
+    (void)left;
+    (void)right;
+    ++*(int64_t *)ud;
+}
+
+static void list_term(void *ud, int64_t out, int64_t left, int64_t right)
+{
+    diff_terms *t = ud;
+    t->out[t->n] = (int32_t)out;
+    t->left[t->n] = (int32_t)left;
+    t->right[t->n++] = (int32_t)right;
+}
+
+peri_status diff_terms_of(expr_graph *g, expr_id e, int64_t limit, arena *memory, diff_terms *t)
+{
+    int64_t n = 0;
+    expr_each_term(g, e, count_term, &n);
+    if (n > limit)
+        return FAIL(g->ctx, PERI_E_UNSUPPORTED, "sparse derivatives: %s has %lld terms", peri_op_name((peri_op)expr_at(g, e)->op), (long long)n);
+    t->n = 0;
+    t->out = arena_array(memory, (size_t)n, sizeof *t->out);
+    t->left = arena_array(memory, (size_t)n, sizeof *t->left);
+    t->right = arena_array(memory, (size_t)n, sizeof *t->right);
+    if (t->out == NULL || t->left == NULL || t->right == NULL)
+        return FAIL_NOMEM(g->ctx);
+    expr_each_term(g, e, list_term, t);
+    return PERI_OK;
+}
+
+static peri_status bilinear(coo_builder *b, expr_id e, const expr_node *node)
+{
+    diff_terms t;
+    TRY(diff_terms_of(b->g, e, b->limit, &b->data, &t));
+    for (int k = 0; k < 2; k++) {
+        linear_map map = {t.n, t.out, k == 0 ? t.left : t.right, -1};
+        expr_id values;
+        if (!b->depends[node->arg[k]])
+            continue;
+        TRY(as_column(b->g, node->arg[1 - k], &values));
+        TRY(coo_pick(b->g, values, t.n, k == 0 ? t.right : t.left, &map.factor));
+        TRY(map_linear(b, e, node->arg[k], &map));
+    }
+    return PERI_OK;
+}
+
 /* ---- nonlinear nodes --------------------------------------------------------------------------------------------------------------------- */
 
 static peri_status scalar_node(coo_builder *b, expr_id e, const expr_node *node)
@@ -559,6 +610,9 @@ static peri_status make(coo_builder *b, expr_id e)
         if (b->depends[node.arg[0]])
             TRY(product_left(b, e, &node));
         return b->depends[node.arg[1]] ? product_right(b, e, &node) : PERI_OK;
+    case PERI_OP_BMM:
+    case PERI_OP_CONV:
+        return bilinear(b, e, &node);
     case PERI_OP_ROWMAX:
         return row_max(b, e, &node);
     case PERI_OP_MAX:

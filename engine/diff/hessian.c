@@ -266,6 +266,20 @@ static peri_status product_pairs(builder *b, expr_id e, expr_id adj)
     return vec_push(g->m, &b->pairs, term) ? PERI_OK : FAIL_NOMEM(g->ctx);
 }
 
+static peri_status bilinear_pairs(builder *b, expr_id e, expr_id adj)
+{
+    expr_graph *g = b->coo.g;
+    const expr_node node = *expr_at(g, e);
+    diff_terms t;
+    if (!b->coo.depends[node.arg[0]] || !b->coo.depends[node.arg[1]])
+        return PERI_OK;
+    TRY(diff_terms_of(g, e, b->coo.limit, &b->coo.data, &t));
+    pair term = {-1, node.arg[0], node.arg[1], t.n, t.left, t.right};
+    TRY(expr_reshape(g, adj, expr_size(g, adj), 1, &term.w));
+    TRY(coo_pick(g, term.w, t.n, t.out, &term.w));
+    return vec_push(g->m, &b->pairs, term) ? PERI_OK : FAIL_NOMEM(g->ctx);
+}
+
 static peri_status pass_other(builder *b, expr_id e)
 {
     expr_graph *g = b->coo.g;
@@ -274,6 +288,7 @@ static peri_status pass_other(builder *b, expr_id e)
     switch (node.op) {
     case PERI_OP_LOGDET:
     case PERI_OP_INV:
+    case PERI_OP_SOLVE:
     case PERI_OP_EXPM:
     case PERI_OP_CALL:
     case PERI_OP_CALLGRAD:
@@ -284,6 +299,8 @@ static peri_status pass_other(builder *b, expr_id e)
     TRY(diff_sweep_total(&b->sweep, e, &adj));
     if (node.op == PERI_OP_MATMUL)
         TRY(product_pairs(b, e, adj));
+    if (node.op == PERI_OP_BMM || node.op == PERI_OP_CONV)
+        TRY(bilinear_pairs(b, e, adj));
     return diff_sweep_back(&b->sweep, e, adj);
 }
 

@@ -56,6 +56,12 @@ bool diff_is_zero(const expr_graph *g, expr_id e);
 peri_status diff_unsupported(expr_graph *g, expr_id e, const char *what);
 /* Gradient of a scalar node (MAX, MIN, LOGDET, CALL) with respect to its argument, shaped as the argument, times seed. */
 peri_status diff_scalar_gradient(expr_graph *g, expr_id e, expr_id seed, expr_id *out);
+/* The terms of a BMM or CONV node as lists: entry out[k] takes left[k] of the first argument times right[k] of the second (arena memory). */
+typedef struct {
+    int64_t n;
+    int32_t *out, *left, *right;
+} diff_terms;
+peri_status diff_terms_of(expr_graph *g, expr_id e, int64_t limit, arena *memory, diff_terms *t); /* coo.c; beyond limit: PERI_E_UNSUPPORTED */
 /* The subgradient of a ROWMAX node with respect to its argument, row by row. */
 peri_status diff_row_weights(expr_graph *g, expr_id e, expr_id *out);
 /* d exp(a) in direction d */

@@ -4,6 +4,7 @@
  * sum) and in which order. Scalars of one depth depend on those of smaller depths only, so that each depth is grouped at once.
  */
 #include "diff/roll.h"
+#include "expr/bilinear.h"
 #include <string.h>
 
 static bool is_scalar_op(const expr_graph *g, expr_id e)
@@ -437,6 +438,9 @@ static peri_status roll_array(roller *r, expr_id e)
     case PERI_OP_CALLGRAD:
         TRY(expr_call(to, &from->calls.at[node.ref], args[0], out));
         return expr_callgrad(to, *out, out);
+    case PERI_OP_BMM:
+    case PERI_OP_CONV:
+        return expr_bilinear_like(to, from, e, args, out);
     case PERI_OP_MATMUL:
         TRY(roll_incidence(r, args[0], args[1], out));
         return *out >= 0 ? PERI_OK : expr_op(to, PERI_OP_MATMUL, n, args, out);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tangent.c - forward mode on the graph: the directional derivative of some nodes, as nodes. */
 #include "diff/internal.h"
+#include "expr/bilinear.h"
 #include <string.h>
 
 typedef struct {
@@ -56,15 +57,32 @@ static peri_status listed(forward *f, expr_id e, expr_id *out)
     return status;
 }
 
-static peri_status product(forward *f, const expr_node *node, expr_id *out)
+/* MATMUL, BMM, CONV: linear in each of the two arguments */
+static peri_status product(forward *f, expr_id e, const expr_node *node, expr_id *out)
+{
+    expr_id part[2] = {-1, -1};
+    for (int k = 0; k < 2; k++) {
+        expr_id args[2] = {node->arg[0], node->arg[1]};
+        args[k] = f->tangent[args[k]];
+        if (args[k] >= 0)
+            TRY(expr_remake(f->g, e, args, &part[k]));
+    }
+    return plus(f->g, part[0], part[1], out);
+}
+
+/* X = A^-1 B:  dX = A^-1 (dB - dA X) */
+static peri_status solved(forward *f, expr_id e, const expr_node *node, expr_id *out)
 {
     expr_graph *g = f->g;
-    expr_id a = -1, b = -1;
-    if (f->tangent[node->arg[0]] >= 0)
-        TRY(expr_binary(g, PERI_OP_MATMUL, f->tangent[node->arg[0]], node->arg[1], &a));
-    if (f->tangent[node->arg[1]] >= 0)
-        TRY(expr_binary(g, PERI_OP_MATMUL, node->arg[0], f->tangent[node->arg[1]], &b));
-    return plus(g, a, b, out);
+    const expr_id da = f->tangent[node->arg[0]];
+    *out = f->tangent[node->arg[1]];
+    if (da >= 0) {
+        expr_id part;
+        TRY(expr_binary(g, PERI_OP_MATMUL, da, e, &part));
+        TRY(expr_unary(g, PERI_OP_NEG, part, &part));
+        TRY(plus(g, *out, part, out));
+    }
+    return *out < 0 ? PERI_OK : expr_binary(g, PERI_OP_SOLVE, node->arg[0], *out, out);
 }
 
 static peri_status inverse(forward *f, expr_id e, expr_id t, expr_id *out)
@@ -83,8 +101,10 @@ static peri_status tangent_of(forward *f, expr_id e, expr_id *out)
         return elementwise(f, e, &node, out);
     if (node.op == PERI_OP_SCATTER || node.op == PERI_OP_STACK)
         return listed(f, e, out);
-    if (node.op == PERI_OP_MATMUL)
-        return product(f, &node, out);
+    if (node.op == PERI_OP_MATMUL || expr_is_bilinear(node.op))
+        return product(f, e, &node, out);
+    if (node.op == PERI_OP_SOLVE)
+        return solved(f, e, &node, out);
     if (node.arg[0] < 0 || node.op == PERI_OP_STOP || f->tangent[node.arg[0]] < 0)
         return PERI_OK;
     expr_id t = f->tangent[node.arg[0]];

@@ -1,93 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * array.c - operations on whole arrays other than products: running sums, determinant, inverse, exponential, foreign functions. Matrices are
- * row-major; small ones are treated by own loops, large ones by OpenBLAS where it is installed. Workspace is planned.
- *
- * LAPACK sees a row-major matrix as its transpose. An inverse is then the transpose of the inverse, by columns: what is wanted, by rows; so is
- * the solution of Q X = P when P and Q commute.
+ * array.c - operations on whole arrays other than products and what needs factors: running sums, the exponential, foreign functions; and the door to
+ * all of them. Matrices are row-major. Workspace is planned.
  */
 #include "eval/blas.h"
 #include "eval/plan.h"
 #include <math.h>
 #include <string.h>
-
-enum { LARGE_MATRIX = 24 };
-
-/* ---- factors ------------------------------------------------------------------------------------------------------------------------ */
-
-static void swap_rows(int64_t n, double *a, int64_t i, int64_t k)
-{
-    for (int64_t j = 0; j < n; j++) {
-        const double t = a[i * n + j];
-        a[i * n + j] = a[k * n + j];
-        a[k * n + j] = t;
-    }
-}
-
-/* Gaussian elimination with partial pivoting, by rows; pivots count from 1 as LAPACK's. */
-static void plain_factor(int64_t n, double *a, int32_t *pivots)
-{
-    for (int64_t k = 0; k < n; k++) {
-        int64_t best = k;
-        for (int64_t i = k + 1; i < n; i++)
-            if (fabs(a[i * n + k]) > fabs(a[best * n + k]))
-                best = i;
-        pivots[k] = (int32_t)best + 1;
-        if (best != k)
-            swap_rows(n, a, k, best);
-        for (int64_t i = k + 1; i < n; i++) {
-            const double factor = a[i * n + k] /= a[k * n + k];
-            for (int64_t j = k + 1; j < n; j++)
-                a[i * n + j] -= factor * a[k * n + j];
-        }
-    }
-}
-
-static void plain_solve(int64_t n, const double *lu, const int32_t *pivots, double *b)
-{
-    for (int64_t k = 0; k < n; k++)
-        if (pivots[k] != k + 1)
-            swap_rows(n, b, k, pivots[k] - 1);
-    for (int64_t i = 0; i < n; i++)
-        for (int64_t k = 0; k < i; k++)
-            for (int64_t j = 0; j < n; j++)
-                b[i * n + j] -= lu[i * n + k] * b[k * n + j];
-    for (int64_t i = n - 1; i >= 0; i--) {
-        for (int64_t k = i + 1; k < n; k++)
-            for (int64_t j = 0; j < n; j++)
-                b[i * n + j] -= lu[i * n + k] * b[k * n + j];
-        for (int64_t j = 0; j < n; j++)
-            b[i * n + j] /= lu[i * n + i];
-    }
-}
-
-static void factor(const eval_blas *blas, int64_t n, double *a, int32_t *pivots)
-{
-    int info;
-    const int size = (int)n;
-    if (blas != NULL)
-        blas->getrf(&size, &size, a, &size, pivots, &info);
-    else
-        plain_factor(n, a, pivots);
-}
-
-static void solve(const eval_blas *blas, int64_t n, const double *lu, const int32_t *pivots, double *b)
-{
-    int info;
-    const int size = (int)n;
-    if (blas != NULL)
-        blas->getrs("N", &size, &size, lu, &size, pivots, b, &size, &info, 1);
-    else
-        plain_solve(n, lu, pivots, b);
-}
-
-static bool has_zero_pivot(int64_t n, const double *lu)
-{
-    for (int64_t k = 0; k < n; k++)
-        if (!(fabs(lu[k * n + k]) > 0))
-            return true;
-    return false;
-}
 
 static void fill(int64_t n, double value, double *out)
 {
@@ -95,41 +14,10 @@ static void fill(int64_t n, double value, double *out)
         out[k] = value;
 }
 
-static void add_identity(int64_t n, double factor_, double *a)
+static void add_identity(int64_t n, double factor, double *a)
 {
     for (int64_t k = 0; k < n; k++)
-        a[k * n + k] += factor_;
-}
-
-/* work [n x n] */
-static void log_determinant(const eval_array *t)
-{
-    const int64_t n = t->rows;
-    double sum = 0;
-    int sign = 1;
-    memcpy(t->work, t->a, (size_t)(n * n) * sizeof *t->work);
-    factor(t->blas, n, t->work, t->pivots);
-    for (int64_t k = 0; k < n; k++) {
-        const double d = t->work[k * n + k];
-        sign = (t->pivots[k] != k + 1) == (d < 0) ? sign : -sign;
-        sum += log(fabs(d));
-    }
-    *t->out = sign > 0 && isfinite(sum) ? sum : NAN;
-}
-
-/* work [n x n] */
-static void inverse(const eval_array *t)
-{
-    const int64_t n = t->rows;
-    memcpy(t->work, t->a, (size_t)(n * n) * sizeof *t->work);
-    factor(t->blas, n, t->work, t->pivots);
-    if (has_zero_pivot(n, t->work)) {
-        fill(n * n, NAN, t->out);
-        return;
-    }
-    memset(t->out, 0, (size_t)(n * n) * sizeof *t->out);
-    add_identity(n, 1, t->out);
-    solve(t->blas, n, t->work, t->pivots, t->out);
+        a[k * n + k] += factor;
 }
 
 /* ---- the exponential ------------------------------------------------------------------------------------------------------------------ */
@@ -192,8 +80,8 @@ static void exponential(const eval_array *t)
         t->out[k] = even + u[k];
         v[k] = even - u[k];
     }
-    factor(t->blas, n, v, t->pivots);
-    solve(t->blas, n, v, t->pivots, t->out);
+    eval_factorize(t->blas, n, v, t->pivots);
+    eval_solve_commuting(t->blas, n, v, t->pivots, t->out);
     for (int s = 0; s < squarings; s++) {
         eval_square_product(t, n, t->out, t->out, w);
         memcpy(t->out, w, (size_t)size * sizeof *w);
@@ -241,14 +129,17 @@ peri_status eval_run_array(eval_program *p, const eval_array *t)
     case PERI_OP_CUMSUM:
         running_sum(t);
         break;
+    case PERI_OP_BMM:
+    case PERI_OP_CONV:
+        eval_run_bilinear(t);
+        break;
     case PERI_OP_ROWMAX:
         row_max(t);
         break;
     case PERI_OP_LOGDET:
-        log_determinant(t);
-        break;
     case PERI_OP_INV:
-        inverse(t);
+    case PERI_OP_SOLVE:
+        eval_run_factored(t);
         break;
     case PERI_OP_EXPM:
         exponential(t);
@@ -286,6 +177,10 @@ peri_status eval_compile_array(eval_compiler *c, expr_id e, eval_array *out)
     out->simd = c->program->simd;
     if (node->op == PERI_OP_MATMUL)
         return eval_compile_product(c, e, out);
+    if (expr_is_bilinear(node->op))
+        return eval_compile_bilinear(c, e, out);
+    if (node->op == PERI_OP_SOLVE || node->op == PERI_OP_INV || node->op == PERI_OP_LOGDET)
+        return eval_compile_factored(c, e, out);
     TRY(eval_point(c, &out->a, c->place[eval_arg(c, node->arg[0])]));
     if (node->op == PERI_OP_CALL || node->op == PERI_OP_CALLGRAD) {
         out->fn = c->g->calls.at[node->ref];
@@ -293,10 +188,9 @@ peri_status eval_compile_array(eval_compiler *c, expr_id e, eval_array *out)
     }
     if (node->op == PERI_OP_CUMSUM || node->op == PERI_OP_ROWMAX)
         return PERI_OK;
-    const int64_t matrices = node->op == PERI_OP_EXPM ? 7 : 1;
-    out->work = arena_array(&c->program->data, (size_t)(matrices * out->rows * out->rows), sizeof *out->work);
+    out->work = arena_array(&c->program->data, (size_t)(7 * out->rows * out->rows), sizeof *out->work);
     out->pivots = arena_array(&c->program->data, (size_t)out->rows, sizeof *out->pivots);
     if (out->work == NULL || out->pivots == NULL)
         return FAIL_NOMEM(c->g->ctx);
-    return out->rows >= LARGE_MATRIX ? eval_open_blas(c, out) : PERI_OK;
+    return out->rows >= EVAL_LARGE_MATRIX ? eval_open_blas(c, out) : PERI_OK;
 }

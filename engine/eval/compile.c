@@ -128,7 +128,8 @@ static peri_status compile_steps(eval_compiler *c)
     p->n_arrays = c->arrays.n;
     p->kernels = arena_array(&p->data, (size_t)p->n_kernels, sizeof *p->kernels);
     p->arrays = arena_array(&p->data, (size_t)p->n_arrays, sizeof *p->arrays);
-    if (p->kernels == NULL || p->arrays == NULL)
+    p->factors = arena_array(&p->data, (size_t)p->n_arrays, sizeof *p->factors);
+    if (p->kernels == NULL || p->arrays == NULL || p->factors == NULL)
         return FAIL_NOMEM(c->g->ctx);
     for (int64_t k = 0; k < p->n_kernels; k++)
         TRY(eval_compile_kernel(c, (int32_t)k, start[k + 1] - start[k], sinks + start[k], &p->kernels[k]));

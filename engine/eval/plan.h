@@ -11,6 +11,7 @@
 
 #include "eval/block.h"
 #include "eval/program.h"
+#include "expr/bilinear.h"
 
 /* ---- the program --------------------------------------------------------------------------------------------------------- */
 
@@ -58,9 +59,24 @@ typedef struct {
     bool is_sparse, adds;        /* product: with a sparse left argument; added to what is in `out` */
     const eval_simd *simd;
     expr_const sparse;           /* product: the left argument */
+    const expr_bmm_spec *bmm;
+    const expr_conv_spec *conv;
+    double *patches;             /* convolution: of one image */
     peri_function fn;
+    struct eval_factor *factor;  /* logdet, inv, solve */
     const struct eval_blas *blas; /* NULL: own loops */
 } eval_array;
+
+/* The triangular factors of one matrix, for all operations that need them; made by the first one in each run. */
+typedef struct eval_factor {
+    const struct eval_blas *blas;
+    int64_t n;
+    const double *a;
+    double *lu;      /* [n x n] */
+    int32_t *pivots; /* [n] */
+    eval_place place;
+    bool ready;
+} eval_factor;
 
 typedef struct {
     bool is_array;
@@ -80,6 +96,8 @@ struct eval_program {
     bool *base_used;
     struct eval_patch { void *where; int64_t offset; int32_t base; } *patches; /* pointers that depend on the caller's arrays */
     double *work;                /* [memory] values, then the registers' block */
+    int64_t n_factors;
+    eval_factor *factors;        /* [n_arrays] room */
     struct eval_blas *blas;      /* NULL until an array operation is large enough */
     bool has_blas;
 };
@@ -158,6 +176,14 @@ peri_status eval_point(eval_compiler *c, void *where, eval_place place);
 peri_status eval_compile_kernel(eval_compiler *c, int32_t group, int64_t n_sinks, const eval_sink *sinks, eval_kernel *out);
 peri_status eval_compile_array(eval_compiler *c, expr_id e, eval_array *out); /* array.c */
 peri_status eval_run_array(eval_program *p, const eval_array *a);
+enum { EVAL_LARGE_MATRIX = 24 }; /* rows from which LAPACK factorizes */
+peri_status eval_compile_factored(eval_compiler *c, expr_id e, eval_array *out); /* factor.c */
+void eval_run_factored(const eval_array *t);
+void eval_factorize(const struct eval_blas *blas, int64_t n, double *a, int32_t *pivots);
+/* b = Q^-1 b for the factors of Q, where b [n x n] commutes with Q */
+void eval_solve_commuting(const struct eval_blas *blas, int64_t n, const double *lu, const int32_t *pivots, double *b);
+peri_status eval_compile_bilinear(eval_compiler *c, expr_id e, eval_array *out); /* bilinear.c */
+void eval_run_bilinear(const eval_array *t);
 peri_status eval_compile_product(eval_compiler *c, expr_id e, eval_array *out); /* product.c */
 void eval_run_product(const eval_array *t);
 void eval_square_product(const eval_array *t, int64_t n, const double *a, const double *b, double *out); /* n x n; BLAS as t has it */

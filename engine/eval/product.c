@@ -148,9 +148,10 @@ eval_matrix eval_array_arg(const eval_compiler *c, expr_id e, int32_t k)
     const expr_id a = eval_arg(c, node->arg[k]);
     const expr_node *stored = expr_at(c->g, a);
     eval_matrix m = {a, 0, logical->cols, false};
-    if (node->op != PERI_OP_MATMUL || stored->op != PERI_OP_GATHER || is_sparse(c, eval_arg(c, node->arg[0])))
+    const bool solves = node->op == PERI_OP_SOLVE && k == 0;
+    if ((node->op != PERI_OP_MATMUL && !solves) || stored->op != PERI_OP_GATHER || is_sparse(c, eval_arg(c, node->arg[0])))
         return m;
-    if (view_of(c, stored, logical->rows, logical->cols, &m))
+    if (view_of(c, stored, logical->rows, logical->cols, &m) && (!solves || (m.flip && m.ld == logical->cols)))
         m.source = eval_arg(c, stored->arg[0]);
     else
         m = (eval_matrix){a, 0, logical->cols, false};

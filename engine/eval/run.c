@@ -109,6 +109,8 @@ static void run_kernel(const eval_simd *simd, const eval_kernel *k)
 peri_status eval_run(eval_program *p, const double *const inputs[EXPR_IN_COUNT], double *const *outputs)
 {
     TRY(set_bases(p, inputs, outputs));
+    for (int64_t k = 0; k < p->n_factors; k++)
+        p->factors[k].ready = false;
     for (int64_t k = 0; k < p->n_steps; k++) {
         if (p->steps[k].is_array)
             TRY(eval_run_array(p, &p->arrays[p->steps[k].at]));

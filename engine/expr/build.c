@@ -3,6 +3,7 @@
  * build.c - making nodes: shapes, broadcasting, simplification. Invariant: arguments of a stored elementwise node have the node's own
  * size or are scalars, sugar is never stored, sparse constants appear under MATMUL only.
  */
+#include "expr/bilinear.h"
 #include "expr/node.h"
 #include <stdio.h>
 #include <string.h>
@@ -556,6 +557,22 @@ static peri_status square_matrix(expr_graph *g, peri_op op, expr_id a, expr_id *
     return expr_is_const(g, a) ? expr_fold(g, &node, out) : expr_intern(g, &node, out);
 }
 
+static peri_status linear_solve(expr_graph *g, expr_id a, expr_id b, expr_id *out)
+{
+    const int64_t n = expr_at(g, a)->rows;
+    TRY(expr_densify(g, a, &a));
+    TRY(expr_densify(g, b, &b));
+    if (expr_at(g, a)->cols != n || expr_at(g, b)->rows != n)
+        return FAIL(g->ctx, PERI_E_SHAPE, "solve: %d x %d and %d x %d do not fit: a square matrix and as many rows on the right are needed",
+                    (int)n, (int)expr_at(g, a)->cols, (int)expr_at(g, b)->rows, (int)expr_at(g, b)->cols);
+    if (n == 1)
+        return expr_binary(g, PERI_OP_DIV, b, a, out);
+    expr_node node = expr_blank(PERI_OP_SOLVE, n, expr_at(g, b)->cols);
+    node.arg[0] = a;
+    node.arg[1] = b;
+    return expr_is_const(g, a) && expr_is_const(g, b) ? expr_fold(g, &node, out) : expr_intern(g, &node, out);
+}
+
 static peri_status row_max(expr_graph *g, expr_id a, expr_id *out)
 {
     TRY(expr_densify(g, a, &a));
@@ -604,6 +621,8 @@ static peri_status make_op(expr_graph *g, peri_op op, int n_args, const expr_id 
         return square_matrix(g, op, args[0], out);
     case PERI_OP_CUMSUM:
         return cumsum(g, args[0], out);
+    case PERI_OP_SOLVE:
+        return linear_solve(g, args[0], args[1], out);
     case PERI_OP_ROWMAX:
         return row_max(g, args[0], out);
     case PERI_OP_STOP:
@@ -625,7 +644,7 @@ peri_status expr_op(expr_graph *g, peri_op op, int n_args, const expr_id *args, 
 {
     expr_id own[3];
     const bool special = op == PERI_OP_CONST || op == PERI_OP_INPUT || op == PERI_OP_GATHER || op == PERI_OP_SCATTER ||
-                         op == PERI_OP_STACK || op == PERI_OP_MARK || op == PERI_OP_CALL || op == PERI_OP_CALLGRAD;
+                         op == PERI_OP_STACK || op == PERI_OP_MARK || op == PERI_OP_CALL || op == PERI_OP_CALLGRAD || expr_is_bilinear((int)op);
     if ((int)op < 0 || op >= PERI_OP_COUNT || special)
         return FAIL(g->ctx, PERI_E_ARGUMENT, "operation %d has a constructor of its own", (int)op);
     if (n_args != op_args[op])

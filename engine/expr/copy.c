@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* copy.c - a node of one graph made again in another, on arguments that are there already. */
+#include "expr/bilinear.h"
 #include "expr/graph.h"
 
 static peri_status copy_const(const expr_graph *from, const expr_node *node, expr_graph *to, expr_id *out)
@@ -64,6 +65,9 @@ peri_status expr_copy(const expr_graph *from, expr_id e, const expr_id *args, ex
     case PERI_OP_CALL:
     case PERI_OP_CALLGRAD:
         return copy_call(from, node, args[0], to, out);
+    case PERI_OP_BMM:
+    case PERI_OP_CONV:
+        return expr_bilinear_like(to, from, e, args, out);
     default:
         return expr_op(to, (peri_op)node->op, expr_args(from, e, &list), args, out);
     }

@@ -25,17 +25,17 @@ static int64_t pivot_row(int64_t n, const double *a, int64_t k)
     return best;
 }
 
-static void eliminate(int64_t n, double *a, double *b, int64_t k, int64_t from)
+/* b [n x m], may be NULL */
+static void eliminate(int64_t n, int64_t m, double *a, double *b, int64_t k, int64_t from)
 {
     for (int64_t i = from; i < n; i++) {
         if (i == k)
             continue;
         const double factor = a[i * n + k] / a[k * n + k];
-        for (int64_t j = 0; j < n; j++) {
+        for (int64_t j = 0; j < n; j++)
             a[i * n + j] -= factor * a[k * n + j];
-            if (b != NULL)
-                b[i * n + j] -= factor * b[k * n + j];
-        }
+        for (int64_t j = 0; j < m; j++)
+            b[i * m + j] -= factor * b[k * m + j];
     }
 }
 
@@ -56,34 +56,44 @@ peri_status dense_logdet(peri_context *ctx, int64_t n, const double *a, double *
         if (lu[k * n + k] < 0)
             sign = -sign;
         sum += log(fabs(lu[k * n + k]));
-        eliminate(n, lu, NULL, k, k + 1);
+        eliminate(n, 0, lu, NULL, k, k + 1);
     }
     mem_array_free(&ctx->mem, lu);
     *out = sign > 0 && isfinite(sum) ? sum : NAN;
     return PERI_OK;
 }
 
-peri_status dense_inverse(peri_context *ctx, int64_t n, const double *a, double *out)
+peri_status dense_solve(peri_context *ctx, int64_t n, int64_t m, const double *a, const double *b, double *out)
 {
     double *lu = mem_array(&ctx->mem, (size_t)(n * n), sizeof *lu);
     if (lu == NULL)
         return FAIL_NOMEM(ctx);
     memcpy(lu, a, (size_t)(n * n) * sizeof *lu);
-    memset(out, 0, (size_t)(n * n) * sizeof *out);
-    for (int64_t i = 0; i < n; i++)
-        out[i * n + i] = 1;
+    memcpy(out, b, (size_t)(n * m) * sizeof *out);
     bool singular = false;
     for (int64_t k = 0; k < n; k++) {
         const int64_t p = pivot_row(n, lu, k);
         swap_rows(n, lu, k, p);
-        swap_rows(n, out, k, p);
+        swap_rows(m, out, k, p);
         singular = singular || !(fabs(lu[k * n + k]) > 0);
-        eliminate(n, lu, out, k, 0);
+        eliminate(n, m, lu, out, k, 0);
     }
-    for (int64_t i = 0; i < n * n; i++)
-        out[i] = singular ? NAN : out[i] / lu[i / n * n + i / n];
+    for (int64_t i = 0; i < n * m; i++)
+        out[i] = singular ? NAN : out[i] / lu[i / m * n + i / m];
     mem_array_free(&ctx->mem, lu);
     return PERI_OK;
+}
+
+peri_status dense_inverse(peri_context *ctx, int64_t n, const double *a, double *out)
+{
+    double *identity = mem_array(&ctx->mem, (size_t)(n * n), sizeof *identity);
+    if (identity == NULL)
+        return FAIL_NOMEM(ctx);
+    for (int64_t i = 0; i < n; i++)
+        identity[i * n + i] = 1;
+    const peri_status status = dense_solve(ctx, n, n, a, identity, out);
+    mem_array_free(&ctx->mem, identity);
+    return status;
 }
 
 static void multiply(int64_t n, const double *a, const double *b, double *c)

@@ -10,6 +10,7 @@
 
 peri_status dense_logdet(peri_context *ctx, int64_t n, const double *a, double *out);  /* det <= 0: NaN */
 peri_status dense_inverse(peri_context *ctx, int64_t n, const double *a, double *out); /* singular: NaN */
+peri_status dense_solve(peri_context *ctx, int64_t n, int64_t m, const double *a, const double *b, double *out); /* singular: NaN; b [n x m] */
 peri_status dense_expm(peri_context *ctx, int64_t n, const double *a, double *out);
 
 #endif

@@ -3,6 +3,7 @@
  * interp.c - the plain interpreter: one node at a time, plain loops, no fusion. It folds constants, explains where a value became undefined, and is
  * the reference that compiled programs are tested against.
  */
+#include "expr/bilinear.h"
 #include "expr/dense.h"
 #include "expr/node.h"
 #include <float.h>
@@ -71,6 +72,24 @@ static void apply_cumsum(const expr_node *node, const double *a, double *out)
     }
 }
 
+typedef struct {
+    const double *a, *b;
+    double *out;
+} terms;
+
+static void add_term(void *ud, int64_t out, int64_t left, int64_t right)
+{
+    const terms *t = ud;
+    t->out[out] += t->a[left] * t->b[right];
+}
+
+static void apply_bilinear(const expr_graph *g, expr_id e, const double *const *args, double *out)
+{
+    terms t = {args[0], args[1], out};
+    memset(out, 0, (size_t)expr_size(g, e) * sizeof *out);
+    expr_each_term(g, e, add_term, &t);
+}
+
 static void apply_row_max(const expr_graph *g, const expr_node *node, const double *a, double *out)
 {
     const int64_t cols = expr_at(g, node->arg[0])->cols;
@@ -125,6 +144,12 @@ peri_status expr_apply(const expr_graph *g, expr_id e, const double *const *args
     case PERI_OP_CUMSUM:
         apply_cumsum(node, args[0], out);
         return PERI_OK;
+    case PERI_OP_BMM:
+    case PERI_OP_CONV:
+        apply_bilinear(g, e, args, out);
+        return PERI_OK;
+    case PERI_OP_SOLVE:
+        return dense_solve(g->ctx, node->rows, node->cols, args[0], args[1], out);
     case PERI_OP_ROWMAX:
         apply_row_max(g, node, args[0], out);
         return PERI_OK;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* substitute.c - the same expression with other arguments: one node made anew, and whole graphs with some nodes replaced. */
+#include "expr/bilinear.h"
 #include "expr/node.h"
 #include <string.h>
 
@@ -43,6 +44,9 @@ peri_status expr_remake(expr_graph *g, expr_id e, const expr_id *args, expr_id *
     case PERI_OP_CALLGRAD:
         TRY(expr_densify(g, args[0], &node.arg[0]));
         return expr_intern(g, &node, out);
+    case PERI_OP_BMM:
+    case PERI_OP_CONV:
+        return expr_bilinear_like(g, g, e, args, out);
     default: {
         const expr_id *list;
         return expr_op(g, (peri_op)node.op, expr_args(g, e, &list), args, out);

@@ -3,6 +3,7 @@
  * sugar.c - operations that are built from others at once, so that derivatives and evaluation meet few kinds of node: norms, log-sum-exp,
  * softmax, transposition, diagonals, convolution, and the matrix product's special cases.
  */
+#include "expr/bilinear.h"
 #include "expr/node.h"
 #include <stdio.h>
 
@@ -139,26 +140,14 @@ static peri_status dot(expr_graph *g, expr_id a, expr_id b, expr_id *out)
     return expr_unary(g, PERI_OP_SUM, *out, out);
 }
 
-static int64_t at_patch(int64_t i, int64_t j, const int64_t *d) /* d: image columns, output columns, kernel columns */
-{
-    return (i / d[1] + j / d[2]) * d[0] + i % d[1] + j % d[2];
-}
-
 static peri_status conv2d(expr_graph *g, expr_id a, expr_id k, expr_id *out)
 {
     const expr_node image = *expr_at(g, a), kernel = *expr_at(g, k);
-    const int64_t rows = image.rows - kernel.rows + 1, cols = image.cols - kernel.cols + 1;
-    if (rows < 1 || cols < 1)
-        return FAIL(g->ctx, PERI_E_SHAPE, "conv2d: kernel %d x %d is larger than the image %d x %d", (int)kernel.rows,
-                    (int)kernel.cols, (int)image.rows, (int)image.cols);
-    const int64_t data[3] = {image.cols, cols, kernel.cols}, taps = expr_size(g, k);
-    if (rows * cols > INT32_MAX / taps)
-        return FAIL(g->ctx, PERI_E_SHAPE, "conv2d: %lld x %lld patches of %lld entries are too many", (long long)rows,
-                    (long long)cols, (long long)taps);
-    TRY(gather_by(g, a, rows * cols, taps, at_patch, data, &a));
-    TRY(expr_reshape(g, k, taps, 1, &k));
-    TRY(expr_matmul(g, a, k, out));
-    return expr_reshape(g, *out, rows, cols, out);
+    const expr_conv_spec s = {EXPR_CONV_OUTPUT, 1, 1, image.rows, image.cols, 1, kernel.rows, kernel.cols, {1, 1}, {0, 0}};
+    TRY(expr_reshape(g, a, 1, expr_size(g, a), &a));
+    TRY(expr_reshape(g, k, 1, expr_size(g, k), &k));
+    TRY(expr_conv(g, a, k, &s, out));
+    return expr_reshape(g, *out, expr_conv_height(&s), expr_conv_width(&s), out);
 }
 
 peri_status expr_sugar(expr_graph *g, peri_op op, const expr_id *args, expr_id *out)
@@ -192,7 +181,8 @@ peri_status expr_sugar(expr_graph *g, peri_op op, const expr_id *args, expr_id *
     case PERI_OP_DIAG:
         return diag(g, a, out);
     case PERI_OP_CONV2D:
-        return conv2d(g, a, args[1], out);
+        TRY(expr_densify(g, args[1], &n));
+        return conv2d(g, a, n, out);
     default:
         return FAIL(g->ctx, PERI_E_INTERNAL, "operation %s is not known to the builder", peri_op_name(op));
     }

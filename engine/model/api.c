@@ -2,6 +2,7 @@
 /*
  * api.c - the public doors for expressions: arguments checked, indices narrowed, and messages that name the operands; the work is in the folder expr.
  */
+#include "expr/bilinear.h"
 #include "model/internal.h"
 #include <math.h>
 #include <stdio.h>
@@ -168,6 +169,48 @@ peri_status peri_expr_scatter(peri_model *m, peri_expr e, int64_t rows, int64_t 
     const peri_status status = expr_scatter_sum(m->g, rows, cols, 1, &e, lists, out);
     mem_array_free(m->g->m, list);
     return status;
+}
+
+peri_status peri_expr_bmm(peri_model *m, peri_expr a, peri_expr b, int64_t count, peri_expr *out)
+{
+    *out = PERI_NO_EXPR;
+    TRY(model_check_expr(m, "bmm", a));
+    TRY(model_check_expr(m, "bmm", b));
+    if (count < 1 || count > INT32_MAX)
+        return FAIL(m->ctx, PERI_E_ARGUMENT, "bmm: %lld products: there must be at least one", (long long)count);
+    const expr_bmm_spec spec = {(int32_t)count, 0, 0};
+    return expr_bmm(m->g, a, b, &spec, out);
+}
+
+static bool is_size(int64_t n)
+{
+    return n >= 0 && n <= INT32_MAX / 4;
+}
+
+peri_status peri_expr_conv2d(peri_model *m, peri_expr image, peri_expr kernel, const peri_conv2d *o, peri_expr *out)
+{
+    *out = PERI_NO_EXPR;
+    TRY(model_check_expr(m, "conv2d", image));
+    TRY(model_check_expr(m, "conv2d", kernel));
+    const bool matrix = o->size[0] == 0;
+    const int32_t rows[2] = {expr_at(m->g, image)->rows, expr_at(m->g, kernel)->rows};
+    const int32_t cols[2] = {expr_at(m->g, image)->cols, expr_at(m->g, kernel)->cols};
+    for (int d = 0; d < 2; d++)
+        if (!is_size(o->size[d]) || !is_size(o->kernel[d]) || !is_size(o->stride[d]) || !is_size(o->padding[d]) || !is_size(o->channels))
+            return FAIL(m->ctx, PERI_E_ARGUMENT, "conv2d: a size, stride or padding is negative or too large");
+    expr_conv_spec s = {EXPR_CONV_OUTPUT, rows[0], (int32_t)o->channels, (int32_t)o->size[0], (int32_t)o->size[1], rows[1], (int32_t)o->kernel[0],
+                        (int32_t)o->kernel[1], {(int32_t)o->stride[0], (int32_t)o->stride[1]}, {(int32_t)o->padding[0], (int32_t)o->padding[1]}};
+    if (!matrix)
+        return expr_conv(m->g, image, kernel, &s, out);
+    s.images = s.channels = s.filters = 1;
+    s.height = rows[0];
+    s.width = cols[0];
+    s.rows = rows[1];
+    s.cols = cols[1];
+    TRY(expr_reshape(m->g, image, 1, (int64_t)s.height * s.width, &image));
+    TRY(expr_reshape(m->g, kernel, 1, (int64_t)s.rows * s.cols, &kernel));
+    TRY(expr_conv(m->g, image, kernel, &s, &image));
+    return expr_reshape(m->g, image, expr_conv_height(&s), expr_conv_width(&s), out);
 }
 
 peri_status peri_expr_stack(peri_model *m, int64_t n, const peri_expr *args, peri_expr *out)

@@ -4,6 +4,7 @@
  * where a rule proves it; whatever no rule covers is nonlinear without marks.
  */
 #include "model/curvature.h"
+#include "expr/bilinear.h"
 #include "model/shapes.h"
 #include <string.h>
 
@@ -282,6 +283,40 @@ static curvature matrix_product(const expr_graph *g, const expr_node *node, curv
     return finished((curvature){interval_scale(interval_mul(a.range, b.range), inner), added_degree(a, b), 0});
 }
 
+static curvature unproven(const curvature_table *t, expr_id e)
+{
+    const expr_id *args;
+    const int32_t n = expr_args(t->g, e, &args);
+    curvature c = {interval_all(), 0, 0};
+    for (int32_t k = 0; k < n; k++)
+        if (curvature_at(t, args[k]).degree > 0)
+            c.degree = CURV_NONLINEAR;
+    return finished(c);
+}
+
+/* Products of entries summed, at most `terms` of them for an entry: batches of matrix products, convolutions. */
+static curvature bilinear(const expr_graph *g, expr_id e, curvature a, curvature b)
+{
+    const expr_node *node = expr_at(g, e);
+    const curvature zero = finished((curvature){interval_point(0), 0, 0});
+    double terms = fmin((double)expr_size(g, node->arg[0]), (double)expr_size(g, node->arg[1]));
+    if (node->op == PERI_OP_BMM)
+        terms = expr_bmm_of(g, node)->flip_a ? (double)expr_at(g, node->arg[0])->rows / expr_bmm_of(g, node)->count
+                                             : (double)expr_at(g, node->arg[0])->cols;
+    if (a.degree == 0 || b.degree == 0)
+        return joined(zero, summed(a.degree == 0 ? scaled(b, a.range) : scaled(a, b.range), terms));
+    return finished((curvature){interval_join(interval_point(0), interval_scale(interval_mul(a.range, b.range), terms)), added_degree(a, b), 0});
+}
+
+/* A^-1 B is linear in B. */
+static curvature solved(const curvature_table *t, expr_id e)
+{
+    const expr_node *node = expr_at(t->g, e);
+    if (curvature_at(t, node->arg[0]).degree > 0)
+        return unproven(t, e);
+    return scaled(curvature_at(t, node->arg[1]), interval_all());
+}
+
 static curvature listed(const curvature_table *t, expr_id e)
 {
     const expr_id *args;
@@ -299,17 +334,6 @@ static curvature cumsum(const expr_node *node, curvature a)
     const curvature all = summed(a, node->rows);
     curvature c = a;
     c.range = interval_join(a.range, all.range);
-    return finished(c);
-}
-
-static curvature unproven(const curvature_table *t, expr_id e)
-{
-    const expr_id *args;
-    const int32_t n = expr_args(t->g, e, &args);
-    curvature c = {interval_all(), 0, 0};
-    for (int32_t k = 0; k < n; k++)
-        if (curvature_at(t, args[k]).degree > 0)
-            c.degree = CURV_NONLINEAR;
     return finished(c);
 }
 
@@ -356,6 +380,9 @@ static curvature of_node(const curvature_table *t, const peri_model *m, expr_id 
     case PERI_OP_SCATTER: return listed(t, e);
     case PERI_OP_CUMSUM: return cumsum(node, curvature_at(t, node->arg[0]));
     case PERI_OP_MATMUL: return matrix_product(t->g, node, curvature_at(t, node->arg[0]), curvature_at(t, node->arg[1]));
+    case PERI_OP_BMM:
+    case PERI_OP_CONV: return bilinear(t->g, e, curvature_at(t, node->arg[0]), curvature_at(t, node->arg[1]));
+    case PERI_OP_SOLVE: return solved(t, e);
     case PERI_OP_MARK: return curvature_at(t, node->arg[0]);
     case PERI_OP_STOP: return stop(curvature_at(t, node->arg[0]));
     default:

@@ -93,4 +93,107 @@ end
 local mapped = peri.map(5, function(i) return peri.stack(A[i][1] * i, A[i][2]):reshape { 1, 2 }:sum(1):sum() end)
 for i = 1, 5 do t.is_close(mapped:value()[i], start[i][1] * i + start[i][2], 1e-14, 0, "a sum along a dimension in peri.map") end
 
+-- ---- systems, batches, convolutions ----------------------------------------------------------------------------------
+
+--- Gradient of e's weighted sum with respect to x, and derivatives of that, against differences at some entries.
+local function derivatives(e, x, at, name)
+  local f = (peri.sin(e) * 0.7):sum()
+  local g = peri.grad(f, x)
+  local h = peri.grad((g * peri.cos(at)):sum(), x):value()
+  local gradient, first, second = g:value(), 0, 0
+  local r, c = at:rows(), at:cols()
+  local function get(a, i, j) return c > 1 and a[i][j] or a[i] end
+  local function moved(i, j, by)
+    local X = at:totable()
+    if c > 1 then X[i][j] = X[i][j] + by else X[i] = X[i] + by end
+    return X
+  end
+  for k = 0, 4 do
+    local i, j, step = 1 + (k * 7) % r, 1 + (k * 5) % c, 1e-5
+    local up, down = moved(i, j, step), moved(i, j, -step)
+    first = math.max(first, math.abs((f:value { [x] = up } - f:value { [x] = down }) / (2 * step) - get(gradient, i, j)))
+    local along = (g * peri.cos(at)):sum()
+    second = math.max(second, math.abs((along:value { [x] = up } - along:value { [x] = down }) / (2 * step) - get(h, i, j)))
+  end
+  t.ok(first < 1e-7, name .. ": gradient agrees with differences", first)
+  t.ok(second < 1e-6, name .. ": second derivatives agree with differences", second)
+end
+
+do
+  local n = 30
+  local a0 = peri.random.normal { rows = n, cols = n, seed = 2 } + 20 * peri.eye(n)
+  local b0 = peri.random.normal { rows = n, cols = 2, seed = 3 }
+  local sm = peri.model "system"
+  local M, b = sm:var("M", { n, n }, { start = a0 }), sm:var("b", { n, 2 }, { start = b0 })
+  local x = M:solve(b)
+  t.all_close((M % x):value():totable()[7], b0:totable()[7], 1e-13, 1e-13, "solve solves")
+  t.all_close(peri.solve(a0, b0):totable()[3], x:value():totable()[3], 1e-13, 1e-14, "of arrays at once")
+  derivatives(x, M, a0, "solve by the matrix")
+  derivatives(x, b, b0, "solve by the right-hand side")
+  derivatives(M:t():solve(b) + 0 * x, M, a0, "solve with the transpose")
+  t.has(select(2, pcall(function() return M:solve(b:t()) end)), "do not fit", "shapes that do not fit are refused")
+end
+
+do
+  local count, r, k, c = 5, 3, 4, 2
+  local a0 = peri.random.normal { rows = count * r, cols = k, seed = 6 }
+  local b0 = peri.random.normal { rows = count * k, cols = c, seed = 7 }
+  local bm = peri.model "batch"
+  local P, Q = bm:var("P", { count * r, k }, { start = a0 }), bm:var("Q", { count * k, c }, { start = b0 })
+  local R = peri.bmm(P, Q, count)
+  for m = 0, count - 1 do
+    local left, right = {}, {}
+    for i = 1, r do left[i] = a0[m * r + i]:totable() end
+    for i = 1, k do right[i] = b0[m * k + i]:totable() end
+    t.all_close(R:value()[m * r + 2], (peri.array(left) % peri.array(right))[2], 1e-14, 1e-14, "product " .. m)
+  end
+  derivatives(R, P, a0, "bmm by the left")
+  derivatives(R, Q, b0, "bmm by the right")
+  t.has(select(2, pcall(peri.bmm, P, Q, 4)), "matrices below each other", "a wrong count is refused")
+  local K = peri.kron(peri.array { { 1, 2 }, { 3, 4 } }, peri.array { { 0, 5 } })
+  t.all_close(K[1], { 0, 5, 0, 10 }, 0, 0, "kron, first row")
+  t.all_close(K[2], { 0, 15, 0, 20 }, 0, 0, "kron, second row")
+  local H = peri.hstack(P, P:sum(2), peri.ones(count * r))
+  t.is(H:value():cols(), k + 2, "hstack adds columns")
+  t.is_close(H:value()[4][k + 1], plain.sum(a0[4]:totable()), 1e-14, 0, "hstack keeps rows")
+  derivatives(H, P, a0, "hstack")
+end
+
+do
+  local images, channels, height, width, filters, p, q = 3, 2, 6, 5, 4, 3, 2
+  local x0 = peri.random.normal { rows = images, cols = channels * height * width, seed = 8 }
+  local k0 = peri.random.normal { rows = filters, cols = channels * p * q, seed = 9 }
+  local cm = peri.model "convolution"
+  local X, F = cm:var("X", { images, channels * height * width }, { start = x0 }), cm:var("F", { filters, channels * p * q }, { start = k0 })
+  local Y = peri.conv2d(X, F, { size = { height, width }, kernel = { p, q }, channels = channels, stride = { 2, 1 }, padding = { 1, 0 } })
+  local oh, ow = (height + 2 - p) // 2 + 1, width - q + 1
+  local worst, value = 0, Y:value()
+  for n = 1, images do
+    for f = 1, filters do
+      for r = 0, oh - 1 do
+        for s = 0, ow - 1 do
+          local sum = 0
+          for c = 0, channels - 1 do
+            for i = 0, p - 1 do
+              for j = 0, q - 1 do
+                local y, x = r * 2 - 1 + i, s + j
+                if y >= 0 and y < height then
+                  sum = sum + x0[n][(c * height + y) * width + x + 1] * k0[f][(c * p + i) * q + j + 1]
+                end
+              end
+            end
+          end
+          worst = math.max(worst, math.abs(sum - value[n][((f - 1) * oh + r) * ow + s + 1]))
+        end
+      end
+    end
+  end
+  t.is(value:cols(), filters * oh * ow, "conv2d: the outputs of a row are filters x height x width")
+  t.ok(worst < 1e-13, "conv2d with batch, channels, stride and padding", worst)
+  derivatives(Y, X, x0, "conv2d by the images")
+  derivatives(Y, F, k0, "conv2d by the kernel")
+  t.has(select(2, pcall(peri.conv2d, X, F, { size = { 3, 3 } })), "give kernel", "a kernel that is not square must be given")
+  t.has(select(2, pcall(peri.conv2d, X, F, { strides = 2 })), "stride", "an unknown option is an error")
+end
+
 t.done()

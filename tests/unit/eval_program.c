@@ -6,6 +6,7 @@
 #include "base/context.h"
 #include "diff/diff.h"
 #include "eval/program.h"
+#include "expr/bilinear.h"
 #include "tap/tap.h"
 #include <math.h>
 #include <stdlib.h>
@@ -171,6 +172,73 @@ static void test_direct(int64_t n)
     for (int k = 0; k < 4; k++)
         free(lists[k]);
     fixture_release(&f);
+}
+
+/* Systems with one matrix and its transpose, its inverse and determinant: all from the same factors. */
+static void test_solve(int64_t n)
+{
+    fixture f;
+    expr_id eye, seven;
+    fixture_init(&f, n * n + 4 * n);
+    double *identity = calloc((size_t)(n * n), sizeof *identity);
+    for (int64_t k = 0; k < n; k++)
+        identity[k * n + k] = (double)n;
+    check(expr_dense(f.g, n, n, identity, &eye));
+    const expr_id a = two(&f, PERI_OP_ADD, part(&f, n, n, 0), eye), at = one(&f, PERI_OP_TRANSPOSE, a);
+    const expr_id b = part(&f, n, 3, n * n), v = part(&f, n, 1, n * n + 1);
+    const expr_id all[] = {two(&f, PERI_OP_SOLVE, a, b), two(&f, PERI_OP_SOLVE, at, b), two(&f, PERI_OP_SOLVE, a, v), two(&f, PERI_OP_SOLVE, at, v),
+                           one(&f, PERI_OP_INV, a), one(&f, PERI_OP_LOGDET, a)};
+    expr_id sum = one(&f, PERI_OP_SUM, all[0]);
+    check(expr_number(f.g, 7, &seven));
+    for (int k = 0; k < 6; k++) {
+        against_interpreter(&f, all[k], 1e-11, "system of equations", 10 * n + k);
+        sum = two(&f, PERI_OP_ADD, two(&f, PERI_OP_MUL, sum, seven), one(&f, PERI_OP_SUM, all[k]));
+    }
+    against_interpreter(&f, sum, 1e-11, "systems that share their factors", n);
+    const expr_id direct = two(&f, PERI_OP_SOLVE, one(&f, PERI_OP_TRANSPOSE, part(&f, n, n, 0)), v);
+    against_interpreter(&f, direct, 1e-8, "system with the transpose of variables", n);
+    const expr_id singular = two(&f, PERI_OP_SOLVE, two(&f, PERI_OP_SUB, a, two(&f, PERI_OP_MUL, a, one(&f, PERI_OP_EXP, two(&f, PERI_OP_SUB, v, v)))), v);
+    against_interpreter(&f, singular, 1e-11, "singular system", n);
+    free(identity);
+    fixture_release(&f);
+}
+
+static void test_batches(int64_t n)
+{
+    fixture f;
+    const int32_t count = 3;
+    fixture_init(&f, count * n * (n + 2) + 2 * count * n * (n + 1));
+    for (int flips = 0; flips < 4; flips++) {
+        const expr_bmm_spec spec = {count, flips & 1, flips >> 1};
+        const expr_id a = spec.flip_a ? part(&f, count * (n + 2), n, 1) : part(&f, count * n, n + 2, 1);
+        const expr_id b = spec.flip_b ? part(&f, count * (n + 1), n + 2, 7) : part(&f, count * (n + 2), n + 1, 7);
+        expr_id e;
+        check(expr_bmm(f.g, a, one(&f, PERI_OP_SIN, b), &spec, &e));
+        against_interpreter(&f, e, 1e-13, "products at once", 10 * n + flips);
+    }
+    fixture_release(&f);
+}
+
+/* The convolution and both adjoints of it, with strides and padding. */
+static void test_convolution(int32_t images, int32_t side, int32_t filters, int32_t taps)
+{
+    fixture f;
+    for (int32_t stride = 1; stride <= 3; stride++)
+        for (int32_t padding = 0; padding <= 2; padding++) {
+            expr_conv_spec s = {EXPR_CONV_OUTPUT, images, 2, side, side + 3, filters, taps, taps + 1, {stride, 4 - stride}, {padding, 2 - padding}};
+            const int64_t outs = filters * expr_conv_height(&s) * expr_conv_width(&s), pixels = 2 * (int64_t)side * (side + 3);
+            const int64_t weights = 2 * (int64_t)taps * (taps + 1);
+            fixture_init(&f, images * (pixels + outs) + filters * weights);
+            const expr_id image = part(&f, images, pixels, 0), kernel = part(&f, filters, weights, images * pixels);
+            const expr_id output = part(&f, images, outs, images * pixels + filters * weights);
+            const expr_id left[] = {kernel, image, image}, right[] = {output, output, kernel};
+            for (s.result = 0; s.result < 3; s.result++) {
+                expr_id e;
+                check(expr_conv(f.g, left[s.result], right[s.result], &s, &e));
+                against_interpreter(&f, e, 1e-12, "convolution", 100 * stride + 10 * padding + s.result);
+            }
+            fixture_release(&f);
+        }
 }
 
 static void test_sparse(int64_t n)
@@ -463,10 +531,15 @@ int main(void)
         test_products(sizes[k]);
         test_views(sizes[k]);
         test_direct(sizes[k]);
+        test_solve(sizes[k]);
+        test_batches(sizes[k]);
         test_square(sizes[k]);
         test_sparse(sizes[k]);
         test_running_sums(sizes[k]);
     }
+    test_convolution(1, 4, 1, 2);
+    test_convolution(3, 5, 4, 3);
+    test_convolution(2, 12, 30, 4);
     for (int kind = 0; kind < 4; kind++) {
         test_incidence(40, 40, kind);
         test_incidence(31, 77, kind == 2 ? 1 : kind);

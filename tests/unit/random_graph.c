@@ -476,6 +476,47 @@ static bool step_conv2d(random_graph *r)
     return peri_expr_op(r->m, PERI_OP_CONV2D, 2, args, &t.e) == PERI_OK && keep(r, &t);
 }
 
+/* Two or three products at once, of matrices that lie below each other. */
+static bool step_bmm(random_graph *r)
+{
+    const random_item a = *pick(r), b = *pick(r);
+    const int count = 2 + random_below(r, 2), rows = a.rows / count, inner = a.cols;
+    random_item t = {.rows = a.rows, .cols = b.cols, .smooth = a.smooth && b.smooth};
+    if (a.rows % count != 0 || b.rows != count * inner || t.rows * t.cols > RANDOM_SIZE)
+        return true;
+    for (int m = 0; m < count; m++)
+        for (int i = 0; i < rows; i++)
+            for (int j = 0; j < b.cols; j++)
+                for (int k = 0; k < inner; k++)
+                    t.value[(m * rows + i) * b.cols + j] += a.value[(m * rows + i) * inner + k] * b.value[(m * inner + k) * b.cols + j];
+    r->made[PERI_OP_BMM]++;
+    return peri_expr_bmm(r->m, a.e, b.e, count, &t.e) == PERI_OK && keep(r, &t);
+}
+
+/* The rows of `a` as images of two channels, each of one row or one column, with padding and strides. */
+static bool step_conv(random_graph *r)
+{
+    const random_item a = *pick(r), k = *pick(r);
+    const int width = a.cols / 2, taps = k.cols / 2, stride = 1 + random_below(r, 2), padding = random_below(r, 2);
+    const int out = width + 2 * padding < taps ? 0 : (width + 2 * padding - taps) / stride + 1;
+    random_item t = {.rows = a.rows, .cols = k.rows * out, .smooth = a.smooth && k.smooth};
+    if (a.cols % 2 != 0 || k.cols % 2 != 0 || out < 1 || t.rows * t.cols > RANDOM_SIZE)
+        return true;
+    for (int n = 0; n < a.rows; n++)
+        for (int f = 0; f < k.rows; f++)
+            for (int q = 0; q < out; q++)
+                for (int j = 0; j < taps; j++) {
+                    const int x = q * stride - padding + j;
+                    for (int c = 0; c < 2 && x >= 0 && x < width; c++)
+                        t.value[n * t.cols + f * out + q] += a.value[n * a.cols + c * width + x] * k.value[f * k.cols + c * taps + j];
+                }
+    const bool down = random_below(r, 2) != 0;
+    const peri_conv2d o = {2, {down ? width : 1, down ? 1 : width}, {down ? taps : 1, down ? 1 : taps}, {down ? stride : 1, down ? 1 : stride},
+                           {down ? padding : 0, down ? 0 : padding}};
+    r->made[PERI_OP_CONV]++;
+    return peri_expr_conv2d(r->m, a.e, k.e, &o, &t.e) == PERI_OK && keep(r, &t);
+}
+
 /* ---- functions of a square matrix ----------------------------------------------------------------------------------------------- */
 
 /* Gauss-Jordan: a [n x n] becomes its inverse; returns the determinant. */
@@ -537,6 +578,20 @@ static bool step_square_matrix(random_graph *r, peri_op op)
     random_item t = a;
     if (op == PERI_OP_EXPM) {
         exponential(n, t.value);
+    } else if (op == PERI_OP_SOLVE) { /* with the matrix itself squashed on the right */
+        random_item right;
+        invert(n, t.value);
+        ok = ok && unary(r, PERI_OP_SIN, &b, &right) && right.rows * n <= RANDOM_SIZE;
+        if (right.rows != n)
+            return ok;
+        random_item x = {.rows = n, .cols = right.cols, .smooth = t.smooth};
+        for (int i = 0; i < n; i++)
+            for (int j = 0; j < x.cols; j++)
+                for (int k = 0; k < n; k++)
+                    x.value[i * x.cols + j] += t.value[i * n + k] * right.value[k * x.cols + j];
+        const expr_id args[2] = {a.e, right.e};
+        r->made[op]++;
+        return ok && peri_expr_op(r->m, op, 2, args, &x.e) == PERI_OK && keep(r, &x);
     } else {
         const double det = invert(n, t.value);
         if (op == PERI_OP_LOGDET) {
@@ -586,7 +641,7 @@ static bool step_mark(random_graph *r)
 
 static bool step(random_graph *r)
 {
-    const int what = random_below(r, 64);
+    const int what = random_below(r, 66);
     if (what < PERI_OP_ADD - PERI_OP_NEG)
         return step_unary(r, (peri_op)(PERI_OP_NEG + what));
     if (what < 40) {
@@ -614,11 +669,13 @@ static bool step(random_graph *r)
     case 58: return step_softmax(r);
     case 59: return step_conv2d(r);
     case 60: {
-        static const peri_op ops[] = {PERI_OP_LOGDET, PERI_OP_INV, PERI_OP_EXPM};
-        return step_square_matrix(r, ops[random_below(r, 3)]);
+        static const peri_op ops[] = {PERI_OP_LOGDET, PERI_OP_INV, PERI_OP_EXPM, PERI_OP_SOLVE};
+        return step_square_matrix(r, ops[random_below(r, 4)]);
     }
     case 61:
     case 62: return step_along(r);
+    case 63: return step_bmm(r);
+    case 64: return step_conv(r);
     default: return random_below(r, 2) ? step_call(r) : step_mark(r);
     }
 }

@@ -137,6 +137,23 @@ PERI_MUST_CHECK PERI_API peri_status peri_expr_range(peri_model *m, peri_expr e,
 /* peri_expr_scatter - rows x cols zeros, to whose entry index[k] entry k of e is added (the adjoint of gather) */
 PERI_MUST_CHECK PERI_API peri_status peri_expr_scatter(peri_model *m, peri_expr e, int64_t rows, int64_t cols,
                                                        const int64_t *index, peri_expr *out);
+/*
+ * peri_expr_bmm - `count` matrix products at once: the matrices stand below each other in a and b, and so do the products
+ *   in   a, b  (count r) x k and (count k) x c
+ *   out  out   (count r) x c
+ *   err  PERI_E_SHAPE
+ */
+PERI_MUST_CHECK PERI_API peri_status peri_expr_bmm(peri_model *m, peri_expr a, peri_expr b, int64_t count, peri_expr *out);
+/*
+ * A convolution (cross-correlation, as learning libraries have it). size 0: one image as a matrix and one kernel as a matrix. Otherwise each row
+ * of the image array is one image, channel after channel, row after row, and each row of the kernel array one filter likewise.
+ */
+typedef struct {
+    int64_t channels, size[2], kernel[2], stride[2], padding[2]; /* pairs: down, across */
+} peri_conv2d;
+/* peri_expr_conv2d - out: a matrix, or images x (filters height width);  err PERI_E_SHAPE, PERI_E_ARGUMENT */
+PERI_MUST_CHECK PERI_API peri_status peri_expr_conv2d(peri_model *m, peri_expr image, peri_expr kernel, const peri_conv2d *options,
+                                                      peri_expr *out);
 /* peri_expr_stack - arguments below each other; same number of columns */
 PERI_MUST_CHECK PERI_API peri_status peri_expr_stack(peri_model *m, int64_t n, const peri_expr *args, peri_expr *out);
 PERI_MUST_CHECK PERI_API peri_status peri_expr_reshape(peri_model *m, peri_expr e, int64_t rows, int64_t cols,
