@@ -251,6 +251,8 @@ static peri_status step(void *self, peri_run *run, peri_step *next)
     row.dual = e.dual;
     row.complementarity = e.complementarity;
     TRY(peri_accept(run, s->x, s->y, r->z, &row, next));
+    if (r->why != PERI_WHY_CONVERGED && e.f <= -ROWS_FAR)
+        return peri_finish(run, PERI_WHY_UNBOUNDED, next);
     TRY(conclude(s, run, &e, r->z, &row, next));
     update_tolerance(s, peri_get_limits(run)->tolerance);
     return send_weights(s);

@@ -208,8 +208,14 @@ static peri_status allocate(state *s, peri_run *run)
     TRY(peri_alloc(run, s->count * s->n, &s->point));
     TRY(peri_alloc(run, s->count, &s->merit));
     TRY(peri_alloc_index(run, s->count, &s->order));
-    s->found = peri_alloc_bytes(run, (size_t)s->opt.starts + 1, sizeof *s->found);
-    return s->found != NULL ? PERI_OK : PERI_E_NOMEM;
+    s->found = peri_alloc_bytes(run, (size_t)s->opt.starts, sizeof *s->found);
+    TRY(s->found != NULL ? PERI_OK : PERI_E_NOMEM);
+    for (int64_t k = 0; k < s->opt.starts; k++) {
+        TRY(peri_alloc(run, s->n, &s->found[k].x));
+        TRY(peri_alloc(run, s->m, &s->found[k].y));
+        TRY(peri_alloc(run, s->n, &s->found[k].z));
+    }
+    return PERI_OK;
 }
 
 static peri_status init(void *self, peri_run *run, const void *opt)
@@ -246,38 +252,33 @@ static bool is_same(const state *s, const found_point *a, const optimum *b)
     return fabs(a->objective - b->objective) <= close && distance(s, a->x, b->x) <= s->opt.apart * s->opt.apart;
 }
 
-static peri_status copy_optimum(state *s, peri_run *run, const found_point *from, optimum *to)
+static void copy_optimum(const state *s, const found_point *from, optimum *to)
 {
-    if (to->x == NULL) {
-        TRY(peri_alloc(run, s->n, &to->x));
-        TRY(peri_alloc(run, s->m, &to->y));
-        TRY(peri_alloc(run, s->n, &to->z));
-    }
     memcpy(to->x, from->x, (size_t)s->n * sizeof *to->x);
     memcpy(to->y, from->y, (size_t)s->m * sizeof *to->y);
     memcpy(to->z, from->z, (size_t)s->n * sizeof *to->z);
     to->objective = from->objective;
     to->violation = from->violation;
     to->row = from->row;
-    return PERI_OK;
 }
 
-/* Into its place among those found, unless it is one of them, which it then may improve. *is_new */
-static peri_status insert(state *s, peri_run *run, const found_point *o, bool *is_new)
+/* Into its place among those found, unless it is one of them, which it then may improve; ret whether it is new. */
+static bool insert(state *s, const peri_run *run, const found_point *o)
 {
     int64_t k = s->n_found;
-    *is_new = true;
-    for (int64_t i = 0; i < s->n_found && *is_new; i++)
+    for (int64_t i = 0; i < s->n_found; i++)
         if (is_same(s, o, &s->found[i])) {
-            *is_new = false;
-            return is_better(run, o, &s->found[i]) ? copy_optimum(s, run, o, &s->found[i]) : PERI_OK;
+            if (is_better(run, o, &s->found[i]))
+                copy_optimum(s, o, &s->found[i]);
+            return false;
         }
-    const optimum spare = s->found[s->n_found];
+    const optimum spare = s->found[k];
     for (; k > 0 && is_better(run, o, &s->found[k - 1]); k--)
         s->found[k] = s->found[k - 1];
     s->found[k] = spare;
     s->n_found++;
-    return copy_optimum(s, run, o, &s->found[k]);
+    copy_optimum(s, o, &s->found[k]);
+    return true;
 }
 
 static peri_status keep_all(state *s, peri_run *run)
@@ -310,17 +311,16 @@ static peri_status conclude(state *s, peri_run *run, char tag, peri_step *next)
 }
 
 /* '+' a new optimum, '*' the best so far, '=' one that was known, '-' none */
-static peri_status note_result(state *s, peri_run *run, const peri_inner_result *r, peri_row *row)
+static void note_result(state *s, const peri_run *run, const peri_inner_result *r, peri_row *row)
 {
     const found_point o = {r->x, r->y, r->z, r->objective, r->primal, *row};
-    bool is_new;
     row->tag = '-';
     s->infeasible += r->why == PERI_WHY_INFEASIBLE;
     if (r->why != PERI_WHY_CONVERGED && r->why != PERI_WHY_STALLED)
-        return PERI_OK;
-    TRY(insert(s, run, &o, &is_new));
-    row->tag = !is_new ? '=' : s->n_found == 1 || s->found[0].objective >= r->objective ? '*' : '+';
-    return PERI_OK;
+        return;
+    const bool is_new = insert(s, run, &o);
+    const bool is_best = is_new && memcmp(s->found[0].x, r->x, (size_t)s->n * sizeof *r->x) == 0;
+    row->tag = !is_new ? '=' : is_best ? '*' : '+';
 }
 
 static peri_status step(void *self, peri_run *run, peri_step *next)
@@ -337,7 +337,7 @@ static peri_status step(void *self, peri_run *run, peri_step *next)
     row.primal = r->primal;
     row.dual = r->dual;
     row.complementarity = r->complementarity;
-    TRY(note_result(s, run, r, &row));
+    note_result(s, run, r, &row);
     TRY(peri_accept(run, r->x, r->y, r->z, &row, next));
     if (r->why == PERI_WHY_UNBOUNDED)
         return peri_finish(run, PERI_WHY_UNBOUNDED, next);

@@ -236,6 +236,8 @@ static peri_status step(void *self, peri_run *run, peri_step *next)
         row.complementarity = e.complementarity;
     }
     TRY(peri_accept(run, s->x, s->opt.norm == L1 ? NULL : s->y, s->opt.norm == L1 ? NULL : r->z, &row, next));
+    if (r->why != PERI_WHY_CONVERGED && e.f <= -ROWS_FAR)
+        return peri_finish(run, PERI_WHY_UNBOUNDED, next);
     TRY(conclude(s, run, &e, r->z, &row, next));
     return prepare(s, e.primal);
 }

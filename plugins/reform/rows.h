@@ -29,6 +29,9 @@ typedef enum { ROWS_SQUARE, ROWS_SIZE, ROWS_ROUNDED } rows_measure;
 peri_status rows_sum(rows_of *r, peri_inner *inner, peri_x c, peri_x shift, peri_x weight, rows_measure measure, peri_x smoothing,
                      peri_x *out);
 
+/* An objective below minus this, where no solver finds an end, has run away. */
+#define ROWS_FAR 1e10
+
 double rows_move(const rows_of *r, int64_t i, double t); /* t moved into row i's interval */
 /* scale [m]: 1 / max(1, largest entry of the row's gradient) at x; 1 where there are no derivatives */
 peri_status rows_scale(const rows_of *r, peri_run *run, const double *x, double *scale);

@@ -2,8 +2,8 @@
 /*
  * contract - what every plugin promises, asked of each one that the registry finds: known optima with multipliers and
  * certificate, problems it does not take refused with the reason, limits, the same seed twice, two runs at once and one
- * inside the other, steps that allocate nothing, options at and beyond their bounds, a complete page; and, in
- * contract_faults.c, failures at the k-th place. A new plugin is tested without another line here.
+ * inside the other, steps that allocate nothing (a solver's), options at and beyond their bounds, a complete page; and, in
+ * contract_faults.c, failures at the k-th place. A reformulation is asked the same with the solver that the engine puts behind it. A new plugin is tested without another line here.
  */
 #define _GNU_SOURCE
 #include "contract.h"
@@ -31,6 +31,11 @@ static const char *refusal_of(peri_model *m, const registry_entry *e)
     static char why[512];
     nlp *p = NULL;
     uint64_t traits = 0;
+    if (e->kind == PERI_KIND_REFORMULATION) { /* some solver must take what it makes, too */
+        plan_chain chain;
+        return nlp_of(m, &p) == PERI_OK && plan_choose(p, e->name, NULL, &chain) == PERI_OK ? NULL
+                                                                                           : peri_error(peri_model_context(m));
+    }
     if (nlp_of(m, &p) != PERI_OK || nlp_traits(p, e->needs | e->refuses, &traits) != PERI_OK)
         return peri_error(peri_model_context(m));
     return match_traits(traits, e->needs, e->refuses, why, sizeof why) ? NULL : why;
@@ -353,9 +358,11 @@ static void test_solver(peri_context *ctx, const registry_entry *e, const peri_p
         return;
     test_limits(ctx, e, p);
     test_limits(ctx, e, q);
-    test_repeats(ctx, e, p);
-    test_allocations(e, plugin, p);
-    test_allocations(e, plugin, q);
+    test_repeats(ctx, e, e->kind == PERI_KIND_REFORMULATION ? q : p); /* one that takes several steps */
+    if (e->kind == PERI_KIND_SOLVER) {
+        test_allocations(e, plugin, p);
+        test_allocations(e, plugin, q);
+    }
     test_memory(ctx, e, q);
     contract_user_faults(ctx, e);
     contract_faults(ctx, e, p);
@@ -380,7 +387,7 @@ int main(void)
         if (!is_int(registry_load(r, e, &p), PERI_OK, "%s: is loaded", e->name))
             continue;
         test_table(ctx, e, p);
-        if (e->kind == PERI_KIND_SOLVER)
+        if (e->kind == PERI_KIND_SOLVER || e->kind == PERI_KIND_REFORMULATION)
             test_solver(ctx, e, p);
         else if (e->kind == PERI_KIND_LINEAR_SOLVER)
             contract_linear(ctx, e);

@@ -9,6 +9,7 @@
 #include "tap/tap.h"
 
 #include <dlfcn.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -101,6 +102,25 @@ static peri_status faulty_residual_jac(peri_run *run, const double *x, double *v
 {
     peri_status s = PERI_OK;
     return strikes(&s) ? s : real->eval_residual_jac(run, x, val);
+}
+
+/* Many points at once: one that is undefined is no failure. */
+static peri_status faulty_f_batch(peri_run *run, int64_t points, const double *x, double *f)
+{
+    peri_status s = PERI_OK;
+    const bool hit = strikes(&s);
+    if (hit && s != PERI_E_DOMAIN)
+        return s;
+    s = real->eval_f_batch(run, points, x, f);
+    if (hit && points > 0)
+        f[0] = NAN;
+    return s;
+}
+
+static peri_status faulty_inner(peri_inner *inner, const peri_inner_request *request, const peri_inner_result **result)
+{
+    peri_status s = PERI_OK;
+    return strikes(&s) ? s : real->inner->solve(inner, request, result);
 }
 
 static void *faulty_alloc(peri_run *run, size_t count, size_t size)
@@ -206,6 +226,10 @@ static void test_kind(peri_context *ctx, const registry_entry *e, const contract
     faulty.eval_residuals = faulty_residuals;
     faulty.eval_residual_jac = faulty_residual_jac;
     faulty.alloc = faulty_alloc;
+    faulty.eval_f_batch = faulty_f_batch;
+    peri_inner_table inner = *real->inner;
+    inner.solve = faulty_inner;
+    faulty.inner = &inner;
     for (int64_t k = 1, more = 1; more; k += tap_long() ? 1 : 1 + k / 6) {
         memset(&planned, 0, sizeof planned);
         planned.kind = kind;

@@ -81,9 +81,10 @@ static void test_fault(peri_context *ctx, const registry_entry *e, user_fault fa
         peri_memory(ctx, NULL, NULL, &before);
         peri_model *m = user_model(ctx, &u);
         const contract_result r = contract_solve(m, &args);
-        more = (fault < GRADIENT_NAN ? u.values : u.gradients) >= k && k < 400;
-        tried += more;
-        wrong += fault == VALUE_ERROR && more ? r.status != PERI_E_CALLBACK
+        const bool hit = (fault < GRADIENT_NAN ? u.values : u.gradients) >= k;
+        more = hit && k < 400;
+        tried += hit;
+        wrong += fault == VALUE_ERROR && hit ? r.status != PERI_E_CALLBACK
                                               : r.status != PERI_OK && r.status != PERI_E_DOMAIN;
         bad += r.status == PERI_OK && !(isfinite(r.x[0]) && isfinite(r.x[1]));
         u = (user_state){.fault = fault};
