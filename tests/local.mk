@@ -162,6 +162,7 @@ lua_tests = \
 	tests/lua/direct.lua \
 	tests/lua/squares.lua \
 	tests/lua/outcomes.lua \
+	tests/lua/reformulations.lua \
 	tests/lua/cops.lua \
 	tests/lua/power.lua \
 	tests/lua/test_functions.lua

@@ -227,7 +227,7 @@ static peri_status step(void *self, peri_run *run, peri_step *next)
     memcpy(s->x, r->x, (size_t)s->rows.n * sizeof *s->x);
     TRY(peri_eval_c(run, s->x, s->c));
     set_multipliers(s);
-    TRY(rows_residual(&s->rows, run, s->x, s->c, s->y, r->z, r->dual, s->g, s->jy, &e));
+    TRY(rows_residual(&s->rows, run, s->x, s->c, s->y, r->z, s->g, s->jy, &e));
     row.objective = e.f;
     row.primal = e.primal;
     row.regularization = s->penalty;
