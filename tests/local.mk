@@ -50,6 +50,7 @@ unit_tests = \
 	tests/unit/plugin_option.t \
 	tests/unit/plugin_plan.t \
 	tests/unit/plugin_registry.t \
+	tests/unit/property.t \
 	tests/unit/run_certify.t \
 	tests/unit/run_outcome.t \
 	tests/unit/run_solve.t \
@@ -63,6 +64,8 @@ tests_unit_run_solve_t_SOURCES = tests/unit/run_solve.c tests/unit/text_model.h
 tests_unit_diff_roll_t_SOURCES = tests/unit/diff_roll.c tests/unit/random_graph.c tests/unit/random_graph.h
 tests_unit_diff_batch_t_SOURCES = tests/unit/diff_batch.c tests/unit/random_graph.c tests/unit/random_graph.h \
 	tests/unit/text_model.h
+tests_unit_property_t_SOURCES = tests/unit/property.c tests/unit/complex_graph.c tests/unit/complex_graph.h \
+	tests/unit/random_graph.c tests/unit/random_graph.h
 tests_unit_diff_random_t_SOURCES = tests/unit/diff_random.c tests/unit/random_graph.c tests/unit/random_graph.h
 
 folder_helpers = tests/unit/plugin_folder.c tests/unit/plugin_folder.h

@@ -391,6 +391,12 @@ static peri_status back_elementwise(diff_sweep *s, expr_id e, expr_id adj)
         if (node.arg[k] < 0 || !s->depends[node.arg[k]])
             continue;
         TRY(diff_partial(s->g, e, k, adj, &part));
+        const int64_t entries = expr_size(s->g, e);
+        if (entries > 1 && expr_size(s->g, node.arg[k]) == 1 && expr_size(s->g, part) == 1) { /* the same from each entry */
+            expr_id count;
+            TRY(expr_number(s->g, (double)entries, &count));
+            TRY(diff_times(s->g, part, count, &part));
+        }
         TRY(diff_sweep_add(s, node.arg[k], part));
     }
     return PERI_OK;

@@ -364,6 +364,8 @@ static peri_status product_right(coo_builder *b, expr_id e, const expr_node *nod
     const expr_const *s = sparse ? &g->consts.at[expr_at(g, a)->ref] : NULL;
     const int64_t n = (sparse ? s->nnz : rows * inner) * cols;
     int32_t *row, *source, *which;
+    if (n == 0) /* a matrix without entries: no derivatives */
+        return PERI_OK;
     if (n > b->limit)
         return FAIL(g->ctx, PERI_E_UNSUPPORTED, "sparse derivatives: a matrix product has %lld entries", (long long)n);
     TRY(index_arrays(b, n, &row, &source));

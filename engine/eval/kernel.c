@@ -320,7 +320,8 @@ static peri_status emit_value(kernel *k, expr_id e, const tile *t)
     instruction i = {0};
     const bool trigonometric = t->code == PERI_OP_SIN || t->code == PERI_OP_COS;
     const expr_id sine = trigonometric ? c->sine[t->leaf[0]] : -1, cosine = trigonometric ? c->cosine[t->leaf[0]] : -1;
-    if (!is_here(k, sine) || !is_here(k, cosine)) {
+    /* under another name of the argument (a mark, another shape) there may be a second sine: it goes alone */
+    if (!is_here(k, sine) || !is_here(k, cosine) || (e != sine && e != cosine)) {
         i.dst = target_of(k, e);
         return emit_tile(k, t, i);
     }
