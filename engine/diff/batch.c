@@ -336,6 +336,15 @@ static peri_status batch_product(batcher *b, expr_id e, expr_id *out)
     return both_vary(b, b->image[left], b->image[right], &p, out);
 }
 
+/* A^-1 B with A the same at all points: B has K times the columns. */
+static peri_status batch_solve(batcher *b, expr_id e, expr_id *out)
+{
+    const expr_node *node = expr_at(b->from, e);
+    TRY(expr_reshape(b->to, b->image[node->arg[1]], node->rows, node->cols * b->points, out));
+    TRY(expr_binary(b->to, PERI_OP_SOLVE, b->image[node->arg[0]], *out, out));
+    return expr_reshape(b->to, *out, size_of(b, e) * b->points, 1, out);
+}
+
 static peri_status batch_cumsum(batcher *b, expr_id e, expr_id *out)
 {
     const expr_node *node = expr_at(b->from, e);
@@ -419,6 +428,8 @@ static peri_status batch_node(batcher *b, expr_id e, expr_id *out)
     case PERI_OP_STOP:
         *out = b->image[node->arg[0]];
         return PERI_OK;
+    case PERI_OP_SOLVE:
+        return b->varies[node->arg[0]] ? batch_points(b, e, out) : batch_solve(b, e, out);
     case PERI_OP_MATMUL:
         if (!b->varies[node->arg[0]] || !b->varies[node->arg[1]] || is_small_product(b->from, e))
             return batch_product(b, e, out);

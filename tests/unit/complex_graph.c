@@ -2,6 +2,7 @@
 /* complex_graph.c - see complex_graph.h. Branches are taken by real parts; functions are continued analytically by formulas that do not mix a tiny
  * imaginary part into the real one. */
 #include "unit/complex_graph.h"
+#include "expr/bilinear.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -260,6 +261,72 @@ static void eval_call(evaluator *t, const expr_node *node, int64_t n, const numb
             out[k] = ccosl(a[k]) * (long double)(k + 1);
 }
 
+static void solve(int64_t n, int64_t cols, const number *a, const number *b, number *out)
+{
+    number *work = copy_of(n * n, a);
+    memcpy(out, b, (size_t)(n * cols) * sizeof *out);
+    (void)eliminate(n, work, cols, out);
+    free(work);
+}
+
+/* A of C = A B where the node has it transposed: entry (i, k) of an array with `rows` rows and `cols` columns that is stored the one way or the other */
+static number entry(const number *a, int64_t rows, int64_t cols, bool flip, int64_t i, int64_t k)
+{
+    return flip ? a[k * rows + i] : a[i * cols + k];
+}
+
+static void eval_batch_of_products(evaluator *t, expr_id e, const expr_node *node, number *const *args, number *out)
+{
+    const expr_bmm_spec s = *expr_bmm_of(t->g, node);
+    const int64_t stored_rows = expr_at(t->g, node->arg[0])->rows / s.count, stored_cols = expr_at(t->g, node->arg[0])->cols;
+    const int64_t rows = s.flip_a ? stored_cols : stored_rows, inner = s.flip_a ? stored_rows : stored_cols, cols = node->cols;
+    for (int64_t c = 0; c < s.count; c++)
+        for (int64_t i = 0; i < rows; i++)
+            for (int64_t j = 0; j < cols; j++) {
+                number sum = 0;
+                for (int64_t k = 0; k < inner; k++)
+                    sum += entry(args[0] + c * rows * inner, rows, inner, s.flip_a, i, k) *
+                           entry(args[1] + c * inner * cols, inner, cols, s.flip_b, k, j);
+                out[(c * rows + i) * cols + j] = sum;
+            }
+    if (s.count * rows * cols != expr_size(t->g, e))
+        t->unknown = "bmm of this shape";
+}
+
+/* out[n][f][r][q] = sum image[n][c][r stride - padding + i][q stride - padding + j] kernel[f][c][i][j]; the node is one of the three. */
+static void convolve(const expr_conv_spec *s, number *image, number *kernel, number *output)
+{
+    const int64_t height = expr_conv_height(s), width = expr_conv_width(s);
+    for (int64_t k = 0, n = s->images * s->filters * height * width * s->channels * s->rows * s->cols; k < n; k++) {
+        int64_t rest = k;
+        const int64_t j = rest % s->cols, i = (rest /= s->cols) % s->rows, c = (rest /= s->rows) % s->channels, q = (rest /= s->channels) % width,
+                      r = (rest /= width) % height, f = (rest /= height) % s->filters, m = rest / s->filters;
+        const int64_t row = r * s->stride[0] - s->padding[0] + i, col = q * s->stride[1] - s->padding[1] + j;
+        if (row < 0 || row >= s->height || col < 0 || col >= s->width)
+            continue;
+        number *const a = &image[((m * s->channels + c) * s->height + row) * s->width + col];
+        number *const b = &kernel[((f * s->channels + c) * s->rows + i) * s->cols + j];
+        number *const o = &output[((m * s->filters + f) * height + r) * width + q];
+        if (s->result == EXPR_CONV_OUTPUT)
+            *o += *a * *b;
+        else if (s->result == EXPR_CONV_KERNEL)
+            *b += *a * *o;
+        else
+            *a += *b * *o;
+    }
+}
+
+static void eval_convolution(evaluator *t, const expr_node *node, int64_t size, number *const *args, number *out)
+{
+    const expr_conv_spec s = *expr_conv_of(t->g, node);
+    number *three[3];
+    for (int k = 0, used = 0; k < 3; k++)
+        three[k] = k == s.result ? out : args[used++];
+    for (int64_t k = 0; k < size; k++)
+        out[k] = 0;
+    convolve(&s, three[EXPR_CONV_IMAGE], three[EXPR_CONV_KERNEL], three[EXPR_CONV_OUTPUT]);
+}
+
 static void eval_array(evaluator *t, expr_id e, const expr_node *node, number *const *args, number *out)
 {
     expr_graph *g = t->g;
@@ -277,6 +344,9 @@ static void eval_array(evaluator *t, expr_id e, const expr_node *node, number *c
             out[k] = args[0][expr_gather_at(g, node, k)];
         return;
     case PERI_OP_MATMUL: multiply(node->rows, cols, node->cols, args[0], args[1], out); return;
+    case PERI_OP_BMM: eval_batch_of_products(t, e, node, args, out); return;
+    case PERI_OP_CONV: eval_convolution(t, node, n, args, out); return;
+    case PERI_OP_SOLVE: solve(rows, node->cols, args[0], args[1], out); return;
     case PERI_OP_CUMSUM:
         for (int64_t k = 0; k < n; k++)
             out[k] = args[0][k] + (k >= cols ? out[k - cols] : 0);
