@@ -40,6 +40,10 @@ function report.family(result)
   if result.reference then print("  reference: " .. result.reference) end
 end
 
+local function ratio_text(ratio)
+  return ratio and (ratio < 0.1 and "%.4f" or "%.2f"):format(ratio) or ""
+end
+
 local function ratio_of(row)
   return row.seconds and row.reference_seconds and row.seconds / row.reference_seconds
 end
@@ -64,7 +68,7 @@ end
 local function line(label, row)
   local ratio = ratio_of(row)
   local target = row.target and ("%.2f"):format(row.target) or row.target_seconds and time(row.target_seconds) or ""
-  print((FORMAT:format(label, time(row.seconds), time(row.reference_seconds), ratio and ("%.2f"):format(ratio) or "", target,
+  print((FORMAT:format(label, time(row.seconds), time(row.reference_seconds), ratio_text(ratio), target,
     verdict(row), distance(row.differs, SAME), distance(row.disagrees, AGREES)):gsub("%s+$", "")))
 end
 
@@ -81,10 +85,13 @@ function report.instance(found)
 end
 
 function report.rows(rows)
-  for _, row in ipairs(rows) do
+  for k, row in ipairs(rows) do
     if row.text then print("  " .. row.text)
     else line(row.label, row) end
-    if row.reference then print(("  %-32s   (against %s)"):format("", row.reference)) end
+    local following = rows[k + 1]
+    if row.reference and not (following and following.reference == row.reference) then
+      print(("  %-32s (against %s)"):format("", row.reference))
+    end
   end
 end
 
