@@ -86,16 +86,18 @@ local function options_of(name, instance, data, source)
 end
 
 local function measure(name, family, instance)
+  local base = memory()
   local started = os.clock()
   local model, data, source, seconds = family.build(instance)
   local build_seconds = seconds or os.clock() - started
   local options = options_of(name, instance, data, source)
-  local before = memory()
+  local model_bytes = memory() - base
   local compile_seconds = model:solve("stopwatch", options).times.building
-  local bytes = memory() - before
+  local bytes = memory() - base
   model:close()
   local found = dofile(options.report)
-  found.label, found.build_seconds, found.compile_seconds, found.bytes = instance.label, build_seconds, compile_seconds, bytes
+  found.label, found.build_seconds, found.compile_seconds = instance.label, build_seconds, compile_seconds
+  found.model_bytes, found.bytes = model_bytes, bytes
   for _, row in ipairs(found.rows) do
     row.target = target_of(family, instance, row.kind)
     if row.kind == "gradient" and instance.overhead then row.overhead_target = instance.overhead end

@@ -73,8 +73,10 @@ local function line(label, row)
 end
 
 function report.instance(found)
-  print(("  -- %s: n = %d, m = %d, entries of Jacobian %d, Hessian %d; built in %s, compiled in %s, %s"):format(found.label, found.n,
-    found.m, found.jacobian_entries, found.hessian_entries, time(found.build_seconds), time(found.compile_seconds), bytes(found.bytes)))
+  print(("  -- %s: n = %d, m = %d, entries of Jacobian %d, Hessian %d"):format(found.label, found.n, found.m,
+    found.jacobian_entries, found.hessian_entries))
+  print(("     built in %s, %s; compiled in %s, %s with programs and patterns"):format(time(found.build_seconds),
+    bytes(found.model_bytes), time(found.compile_seconds), bytes(found.bytes)))
   for _, row in ipairs(found.rows) do
     line(KIND[row.kind], row)
     if row.overhead_target and row.seconds and row.reference_seconds then
