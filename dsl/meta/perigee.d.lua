@@ -47,6 +47,7 @@ local model = {}
 ---@field trust_radius number?
 ---@field barrier number?
 ---@field regularization number?
+---@field inner_iterations integer? of the problems that a reformulation had solved
 ---@field tag string?
 ---@field best boolean
 
@@ -66,6 +67,7 @@ local model = {}
 ---@field evaluations { objective: integer, gradient: integer, constraints: integer, jacobian: integer, hessian: integer, products: integer }
 ---@field times table<string, number> seconds
 ---@field history perigee.row[]
+---@field optima { objective: number }[] distinct optima of multistart, best first; their points: `sol:value(x, k)`
 ---@field [perigee.expr] number|perigee.array
 local solution = {}
 
@@ -1105,7 +1107,7 @@ function model:maximize(e) end
 ---@return perigee.handle
 function model:subject_to(...) end
 
----@param solver string? the engine picks where absent
+---@param solver string? a method, or a plan of several links, as "augmented-lagrangian > lbfgs"; the engine picks where absent
 ---@param options { tolerance: number?, iterations: integer?, time_limit: number?, seed: integer?, callback: (fun(row: perigee.row): boolean?), warm_start: perigee.solution? }?
 ---@return perigee.solution
 function model:solve(solver, options) end
@@ -1113,8 +1115,9 @@ function model:solve(solver, options) end
 function model:close() end
 
 ---@param e perigee.expr
+---@param k integer? at number k of `optima` instead of the solution itself
 ---@return number|perigee.array
-function solution:value(e) end
+function solution:value(e, k) end
 
 ---Derivative of the optimal objective with respect to the right-hand side.
 ---@param handle perigee.handle

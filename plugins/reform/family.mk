@@ -16,3 +16,5 @@ reform_multistart_so_SOURCES = \
 	reform/points.c \
 	reform/points.h \
 	reform/sobol_numbers.h
+
+EXTRA_DIST += reform/README.md
