@@ -10,9 +10,13 @@ static peri_status times(expr_graph *g, expr_id a, expr_id b, expr_id *out)
     return diff_times(g, a, b, out);
 }
 
+/* By one number: its reciprocal, taken once, is a factor. */
 static peri_status over(expr_graph *g, expr_id a, expr_id b, expr_id *out)
 {
-    return expr_binary(g, PERI_OP_DIV, a, b, out);
+    if (expr_size(g, b) > 1 || expr_size(g, a) == 1)
+        return expr_binary(g, PERI_OP_DIV, a, b, out);
+    TRY(expr_unary(g, PERI_OP_RECIP, b, &b));
+    return times(g, a, b, out);
 }
 
 static peri_status scaled(expr_graph *g, expr_id a, double factor, expr_id *out)

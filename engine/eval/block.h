@@ -28,6 +28,7 @@ enum { EVAL_ADD, EVAL_SUB, EVAL_MUL, EVAL_RSUB }; /* o1, o2, o3 */
 enum {
     EVAL_COPY = 128,
     EVAL_POWI,         /* a ^ imm, an integer */
+    EVAL_POWH,         /* a ^ (imm / 2), imm odd */
     EVAL_SINCOS,       /* p[3]: the cosine's place */
     EVAL_LOAD_STRIDED, /* dst[i] = p0[i * imm] */
     EVAL_LOAD_LIST,    /* dst[i] = p0[index[i]] */

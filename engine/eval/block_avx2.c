@@ -33,6 +33,8 @@ static inline __m256i first(int64_t k)
 #define MVEC2(name) _ZGVdN4vv_##name
 #include "eval/vmath.h"
 
+#define every_other(a, b) _mm256_permute4x64_pd(_mm256_unpacklo_pd((a), (b)), 0xd8)
+
 static inline void interleave(V a, V b, V *lo, V *hi)
 {
     const V even = _mm256_unpacklo_pd(a, b), odd = _mm256_unpackhi_pd(a, b);

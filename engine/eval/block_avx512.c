@@ -27,6 +27,8 @@ typedef __m512d V;
 #define MVEC2(name) _ZGVeN8vv_##name
 #include "eval/vmath.h"
 
+#define every_other(a, b) _mm512_permutex2var_pd((a), _mm512_setr_epi64(0, 2, 4, 6, 8, 10, 12, 14), (b))
+
 static inline void interleave(V a, V b, V *lo, V *hi)
 {
     *lo = _mm512_permutex2var_pd(a, _mm512_setr_epi64(0, 8, 1, 9, 2, 10, 3, 11), b);

@@ -5,6 +5,7 @@
  *     load store load_part store_part spread    (entries behind the first k of a part are read as 0 and not written)
  *     load_rest           as load_part, but with ones behind: where the functions below are fast
  *     root magnitude above is_nan any pick multiply_add
+ *     every_other         the even entries of two vectors, one after the other
  *     interleave          of two vectors, into the lower and the upper half of the result
  *     MATH(name)      the vector mathematics function: exp, log, ...
  *     TABLE           the table's name
@@ -216,6 +217,15 @@ static inline V power_of(V a, int32_t exponent)
     return r;
 }
 
+/* Powers with half exponents: the root of -0 is taken as that of 0. */
+static inline V half_power_of(V a, int32_t twice)
+{
+    V r = power_of(a, ((twice < 0 ? -twice : twice) - 1) / 2) * root(a + spread(0));
+    if (twice < 0)
+        r = spread(1) / r;
+    return r;
+}
+
 #define DO_COPY(a) (a)
 #define DO_NEG(a) (-(a))
 #define DO_STEP(a) chosen(a, spread(1), spread(0))
@@ -224,6 +234,7 @@ static inline V power_of(V a, int32_t exponent)
 #define DO_RELU(a) chosen(a, a, spread(0))
 #define DO_DIV(a, b) ((a) / (b))
 #define DO_POWI(a) power_of(a, c->imm)
+#define DO_POWH(a) half_power_of(a, c->imm)
 MAP(copy, 1, DO_COPY)
 MAP(op_neg, 1, DO_NEG)
 MAP(op_abs, 1, magnitude)
@@ -238,6 +249,7 @@ MAP(op_min2, 2, smaller_of)
 MAP(op_max2, 2, larger_of)
 MAP(op_where, 3, chosen)
 MAP(op_powi, 1, DO_POWI)
+MAP(op_powh, 1, DO_POWH)
 
 /* Longer functions: one vector at a time. */
 #define CALL(NAME, N, F)                                                                                               \
@@ -343,7 +355,10 @@ static void load_strided(const eval_ins *c, int64_t start, int64_t n)
     const int64_t stride = c->imm;
     const double *const p = c->p[0] + start * stride;
     TARGET;
-    for (int64_t i = 0; i < n; i++)
+    int64_t i = 0;
+    for (; stride == 2 && i + W < n; i += W) /* the last vector would read behind the last entry */
+        store(d + i, every_other(load(p + 2 * i), load(p + 2 * i + W)));
+    for (; i < n; i++)
         d[i] = p[i * stride];
 }
 
@@ -540,6 +555,7 @@ static const eval_fn functions[EVAL_CODES] = {
     [PERI_OP_WHERE] = op_where,
     [EVAL_COPY] = copy,
     [EVAL_POWI] = op_powi,
+    [EVAL_POWH] = op_powh,
     [EVAL_SINCOS] = op_sincos,
     [EVAL_LOAD_STRIDED] = load_strided,
     [EVAL_LOAD_LIST] = load_list,

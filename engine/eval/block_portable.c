@@ -33,6 +33,8 @@ static inline void store(double *p, V v)
 #define sin_large(x) sin(x)
 #define cos_large(x) cos(x)
 
+#define every_other(a, b) ((void)(b), (a))
+
 static inline void interleave(V a, V b, V *lo, V *hi)
 {
     *lo = a;

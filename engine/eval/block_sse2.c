@@ -33,6 +33,8 @@ static inline V pick(V m, V a, V b)
 #define MVEC2(name) _ZGVbN2vv_##name
 #include "eval/vmath.h"
 
+#define every_other(a, b) _mm_unpacklo_pd((a), (b))
+
 static inline void interleave(V a, V b, V *lo, V *hi)
 {
     *lo = _mm_unpacklo_pd(a, b);

@@ -17,7 +17,8 @@ static const char *code_name(int code)
 {
     switch (code) {
     case EVAL_COPY: return "copy";
-    case EVAL_POWI: return "power";
+    case EVAL_POWI:
+    case EVAL_POWH: return "power";
     case EVAL_SINCOS: return "sincos";
     case EVAL_LOAD_STRIDED: return "load strided";
     case EVAL_LOAD_LIST: return "load indexed";

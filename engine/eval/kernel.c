@@ -4,6 +4,7 @@
  * read last. Invariant: an operation that is not cheap is part of its reader's tile only when nothing else reads it, so that it is computed once.
  */
 #include "eval/plan.h"
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,9 +22,12 @@ typedef struct {
     bool stays; /* the destination does not move with the block: indexed, strided, or partial sums */
 } instruction;
 
-/* >= 0: a node; <= NEGATED: the constant node NEGATED - ref with the other sign; otherwise operand number -1 - ref of `extra` */
+/*
+ * >= 0: a node; <= NEGATED: the constant node NEGATED - ref with the other sign; <= INVERTED: the reciprocal of the constant node INVERTED - ref; otherwise
+ * operand number -1 - ref of `extra`
+ */
 typedef int32_t ref;
-enum { NEGATED = -(1 << 30) };
+enum { NEGATED = -(1 << 30), INVERTED = -(1 << 29) };
 
 typedef struct {
     int32_t code, imm, n;
@@ -136,6 +140,8 @@ static peri_status operand_of(kernel *k, ref r, operand *out)
     double value;
     if (r <= NEGATED && expr_constant_value(c->g, NEGATED - r, &value))
         return cell_of(k, (struct scalar){true, -value, {BASE_NONE, 0, NULL}}, out);
+    if (r > NEGATED && r <= INVERTED && expr_constant_value(c->g, INVERTED - r, &value))
+        return cell_of(k, (struct scalar){true, 1 / value, {BASE_NONE, 0, NULL}}, out);
     if (r < 0) {
         *out = k->extra.at[-1 - r];
         return PERI_OK;
@@ -162,9 +168,18 @@ static peri_status extra_ref(kernel *k, operand o, ref *out)
 
 /* ---- tiles -------------------------------------------------------------------------------------------------------------------------- */
 
-static bool is_arithmetic(int op)
+/* A division by one number is a product with its reciprocal. */
+static bool is_constant_divisor(const kernel *k, expr_id e)
 {
-    return op == PERI_OP_ADD || op == PERI_OP_SUB || op == PERI_OP_MUL || op == PERI_OP_SQUARE || op == PERI_OP_NEG;
+    double value;
+    return e < -INVERTED && expr_constant_value(k->c->g, e, &value) && isnormal(value) && isnormal(1 / value);
+}
+
+static bool is_arithmetic(const kernel *k, expr_id e)
+{
+    const expr_node *node = expr_at(k->c->g, e);
+    const int op = node->op;
+    return (op == PERI_OP_DIV && is_constant_divisor(k, node->arg[1])) || op == PERI_OP_ADD || op == PERI_OP_SUB || op == PERI_OP_MUL || op == PERI_OP_SQUARE || op == PERI_OP_NEG;
 }
 
 /* A sum or product with a scalar, or a sign: as cheap to compute again as to read. */
@@ -181,7 +196,7 @@ static bool is_absorbed(const kernel *k, ref r)
 {
     const eval_compiler *c = k->c;
     return r >= 0 && c->kind[r] == KIND_VALUE && c->home[r] == k->group && c->place[r].base == BASE_NONE &&
-           is_arithmetic(expr_at(c->g, r)->op) && (c->uses[r] == 1 || is_cheap(k, r)) && c->stamp[r] != k->stamp;
+           is_arithmetic(k, r) && (c->uses[r] == 1 || is_cheap(k, r)) && c->stamp[r] != k->stamp;
 }
 
 typedef struct {
@@ -206,6 +221,7 @@ static pair opened(const kernel *k, ref r)
     switch (node->op) {
     case PERI_OP_NEG: return opened_sign(k, a);
     case PERI_OP_SQUARE: return (pair){EVAL_MUL, a, a};
+    case PERI_OP_DIV: return (pair){EVAL_MUL, a, INVERTED - node->arg[1]};
     case PERI_OP_ADD: return (pair){EVAL_ADD, a, eval_arg(k->c, node->arg[1])};
     case PERI_OP_SUB: return (pair){EVAL_SUB, a, eval_arg(k->c, node->arg[1])};
     default: return (pair){EVAL_MUL, a, eval_arg(k->c, node->arg[1])};
@@ -260,13 +276,14 @@ static tile cut_sum(const kernel *k, ref r)
 
 enum { LARGEST_POWER = 16 };
 
-static bool is_small_power(const kernel *k, const expr_node *node, int32_t *exponent)
+/* Twice the exponent of a power with a small whole or half exponent; else 0. */
+static int32_t small_power(const kernel *k, const expr_node *node)
 {
     double value;
     if (node->op != PERI_OP_POW || !expr_constant_value(k->c->g, node->arg[1], &value))
-        return false;
-    *exponent = value >= -LARGEST_POWER && value <= LARGEST_POWER ? (int32_t)value : 0;
-    return *exponent != 0 && !(value < *exponent) && !(value > *exponent);
+        return 0;
+    const int32_t twice = value >= -LARGEST_POWER && value <= LARGEST_POWER ? (int32_t)(2 * value) : 0;
+    return 2 * value < twice || 2 * value > twice ? 0 : twice;
 }
 
 static tile tile_of(const kernel *k, expr_id e)
@@ -274,12 +291,14 @@ static tile tile_of(const kernel *k, expr_id e)
     const expr_node *node = expr_at(k->c->g, e);
     tile t = {node->op, 0, 0, {0, 0, 0, 0}};
     const bool plain_unary = (node->op == PERI_OP_NEG || node->op == PERI_OP_SQUARE) && !is_absorbed(k, eval_arg(k->c, node->arg[0]));
-    if (is_arithmetic(node->op) && !plain_unary)
+    if (is_arithmetic(k, e) && !plain_unary)
         return cut(k, opened(k, e));
     for (; t.n < 3 && node->arg[t.n] >= 0; t.n++)
         t.leaf[t.n] = eval_arg(k->c, node->arg[t.n]);
-    if (is_small_power(k, node, &t.imm)) {
-        t.code = EVAL_POWI;
+    const int32_t twice = small_power(k, node);
+    if (twice != 0) {
+        t.code = twice % 2 == 0 ? EVAL_POWI : EVAL_POWH;
+        t.imm = twice % 2 == 0 ? twice / 2 : twice;
         t.n = 1;
     }
     return t;
