@@ -37,6 +37,7 @@ enum {
     EVAL_ADD_STRIDED,
     EVAL_STORE_LIST,   /* dst[index[i]] = p0[i] */
     EVAL_ADD_LIST,
+    EVAL_ADD_RUNS,     /* as ADD_LIST; equal indices follow each other */
     EVAL_WEAVE,        /* dst[2 i + lane] = sum over the lane's operands of p[k][i - shift k]: see eval_weave */
     EVAL_ADD_GRID,     /* dst[i % index[0] * imm + i / index[0] * index[1]] += p0[i]: sums of rows, of columns */
     EVAL_MAX_ACC,      /* dst[16]: partial results */

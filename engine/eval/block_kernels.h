@@ -217,10 +217,11 @@ static inline V power_of(V a, int32_t exponent)
     return r;
 }
 
-/* Powers with half exponents: the root of -0 is taken as that of 0. */
+/* Powers with half exponents: -0 is taken as 0. */
 static inline V half_power_of(V a, int32_t twice)
 {
-    V r = power_of(a, ((twice < 0 ? -twice : twice) - 1) / 2) * root(a + spread(0));
+    a = a + spread(0);
+    V r = power_of(a, ((twice < 0 ? -twice : twice) - 1) / 2) * root(a);
     if (twice < 0)
         r = spread(1) / r;
     return r;
@@ -488,6 +489,19 @@ static double sum_of_row(const double *v, int64_t step, int64_t m)
     return (s0 + s2) + (s1 + s3);
 }
 
+/* As add_list, where equal indices follow each other. */
+static void add_runs(const eval_ins *c, int64_t start, int64_t n)
+{
+    VALUES;
+    const int32_t *const index = c->index + start;
+    double *const d = c->dst;
+    for (int64_t i = 0, end; i < n; i = end) {
+        for (end = i + 1; end < n && index[end] == index[i];)
+            end++;
+        d[index[i]] += sum_of_row(v + (i & step), step, end - i);
+    }
+}
+
 static void add_row(const double *v, int64_t step, int64_t m, double *d, int64_t stride)
 {
     int64_t j = 0;
@@ -564,6 +578,7 @@ static const eval_fn functions[EVAL_CODES] = {
     [EVAL_ADD_STRIDED] = add_strided,
     [EVAL_STORE_LIST] = store_list,
     [EVAL_ADD_LIST] = add_list,
+    [EVAL_ADD_RUNS] = add_runs,
     [EVAL_WEAVE] = weave,
     [EVAL_ADD_GRID] = add_grid,
     [EVAL_MAX_ACC] = max_acc,

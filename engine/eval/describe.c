@@ -27,6 +27,7 @@ static const char *code_name(int code)
     case EVAL_ADD_STRIDED: return "add strided";
     case EVAL_STORE_LIST: return "store indexed";
     case EVAL_WEAVE: return "store interleaved";
+    case EVAL_ADD_RUNS:
     case EVAL_ADD_LIST: return "add indexed";
     case EVAL_ADD_GRID: return "add rows";
     case EVAL_MAX_ACC: return "max";

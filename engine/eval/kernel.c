@@ -492,6 +492,15 @@ static peri_status emit_reduce(kernel *k, const eval_sink *s)
     return emit_tile(k, &t, i);
 }
 
+/* Each index eight times in a row, on average: an addition that waits for the one before costs more than finding the runs. */
+static bool has_runs(const expr_list *list)
+{
+    int64_t runs = 1;
+    for (int64_t k = 1; k < list->n; k++)
+        runs += list->at[k] != list->at[k - 1];
+    return 8 * runs <= list->n;
+}
+
 static peri_status emit_scatter_list(kernel *k, const eval_sink *s)
 {
     const eval_compiler *c = k->c;
@@ -509,6 +518,8 @@ static peri_status emit_scatter_list(kernel *k, const eval_sink *s)
         i.index = list->at;
         if (!s->stores)
             TRY(as_grid(k, list, &t.imm, &i.index, &is_grid));
+        if (!s->stores && !is_grid && has_runs(list))
+            t.code = EVAL_ADD_RUNS;
         if (is_grid) {
             t.code = EVAL_ADD_GRID;
             i.dst.place.offset += list->at[0];

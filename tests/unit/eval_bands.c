@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * eval_bands - sums of scatters to arithmetic sequences with a common stride, as the columns of banded matrices are: against the plain interpreter,
- * for every set of instructions, around the lengths of vectors and blocks; alone, after others, before others.
+ * eval_bands - what kernels do specially, against the plain interpreter and for every set of instructions: powers with half exponents, divisions by one
+ * number, every other entry, runs of equal indices; sums of scatters to arithmetic sequences with a common stride, as the columns of banded
+ * matrices are, around the lengths of vectors and blocks; alone, after others, before others.
  */
 #include "base/context.h"
 #include "eval/program.h"
@@ -137,6 +138,98 @@ static void all_versions(const shape *s, int64_t n, const double *in)
     peri_context_free(f.ctx);
 }
 
+static void compare_root(fixture *f, const double *in, double tolerance, const char *name, int number)
+{
+    static const char *const names[] = {"portable", "sse2", "avx2", "avx512"};
+    const double *const inputs[EXPR_IN_COUNT] = {[EXPR_IN_X] = in};
+    f->size = expr_size(f->g, f->root);
+    double *want = calloc((size_t)f->size, sizeof *want), *got = calloc((size_t)f->size, sizeof *got);
+    check(expr_interpret(f->g, 1, &f->root, inputs, &want));
+    bool same = true;
+    for (size_t v = 0; v < sizeof names / sizeof names[0]; v++) {
+        if (!eval_force_simd(names[v]))
+            continue;
+        run(f, in, got);
+        for (int64_t k = 0; k < f->size; k++)
+            same = same && (isfinite(want[k]) ? fabs(got[k] - want[k]) <= tolerance * fabs(want[k])
+                                              : isnan(want[k]) ? isnan(got[k]) : isinf(got[k]) && got[k] * want[k] > 0);
+    }
+    eval_force_simd(NULL);
+    ok(same, "%s, %d", name, number);
+    free(want);
+    free(got);
+}
+
+static fixture fresh(void)
+{
+    fixture f = {.ctx = peri_context_new(NULL)};
+    f.g = expr_graph_new(f.ctx);
+    check(expr_new_var(f.g, "x", LONGEST + 8, 1, &f.x));
+    return f;
+}
+
+static void release(fixture *f)
+{
+    expr_graph_free(f->g);
+    peri_context_free(f->ctx);
+}
+
+/* twice: of the exponent */
+static void half_power(int twice, const double *in)
+{
+    fixture f = fresh();
+    expr_id exponent;
+    double special[LONGEST + 8];
+    memcpy(special, in, sizeof special);
+    special[3] = 0;
+    special[4] = -0.0;
+    special[5] = INFINITY;
+    special[6] = 1e-200;
+    special[7] = 1e200;
+    check(expr_number(f.g, 0.5 * twice, &exponent));
+    f.root = two(&f, PERI_OP_POW, f.x, exponent);
+    compare_root(&f, special, 4e-15, "half power", twice);
+    release(&f);
+}
+
+static void divided(double by, const double *in)
+{
+    fixture f = fresh();
+    expr_id number, part;
+    check(expr_number(f.g, by, &number));
+    check(expr_gather_affine(f.g, f.x, LONGEST, 1, 3, 1, &part));
+    f.root = two(&f, PERI_OP_DIV, two(&f, PERI_OP_MUL, part, part), number);
+    compare_root(&f, in, 4e-16, "divided by a number", (int)by);
+    release(&f);
+}
+
+static void every_other(int64_t n, int64_t first, const double *in)
+{
+    fixture f = fresh();
+    expr_id a, b;
+    check(expr_gather_affine(f.g, f.x, n, 1, first, 2, &a));
+    check(expr_gather_affine(f.g, f.x, n, 1, first + 1, 1, &b));
+    f.root = two(&f, PERI_OP_MUL, a, b);
+    compare_root(&f, in, 0, "every other entry", (int)n);
+    release(&f);
+}
+
+static void runs(int64_t n, int32_t length, const double *in)
+{
+    fixture f = fresh();
+    int32_t *list = calloc((size_t)n, sizeof *list);
+    for (int64_t k = 0; k < n; k++)
+        list[k] = (int32_t)(k / length * 7 % 13);
+    const int32_t *const lists[1] = {list};
+    expr_id part;
+    check(expr_gather_affine(f.g, f.x, n, 1, 0, 1, &part));
+    part = two(&f, PERI_OP_MUL, part, part);
+    check(expr_scatter_sum(f.g, 13, 1, 1, &part, lists, &f.root));
+    compare_root(&f, in, 1e-14, "runs of equal indices", (int)n);
+    free(list);
+    release(&f);
+}
+
 int main(void)
 {
     static const int64_t lengths[] = {2, 3, 7, 8, 9, 16, 31, 383, 384, 385, 392, 800, LONGEST};
@@ -146,5 +239,16 @@ int main(void)
     for (size_t k = 0; k < sizeof shapes / sizeof shapes[0]; k++)
         for (size_t j = 0; j < sizeof lengths / sizeof lengths[0]; j++)
             all_versions(&shapes[k], lengths[j], in);
+    for (int twice = -33; twice <= 33; twice += 2)
+        half_power(twice, in);
+    divided(3, in);
+    divided(1e-310, in);
+    divided(-7e5, in);
+    for (int64_t n = 1; n < 40; n++)
+        every_other(n, n % 3, in);
+    every_other((LONGEST + 8) / 2, 0, in);
+    every_other((LONGEST + 8) / 2, 1, in);
+    for (int32_t length = 1; length < 60; length += 7)
+        runs(LONGEST - length, length, in);
     return tap_done();
 }
