@@ -162,6 +162,7 @@ lua_tests = \
 	tests/lua/dsl_meta.lua \
 	tests/lua/dsl_solve.lua \
 	tests/lua/examples.lua \
+	tests/lua/invariance.lua \
 	tests/lua/ipm.lua \
 	tests/lua/libsvm_fit.lua \
 	tests/lua/direct.lua \

@@ -6,6 +6,7 @@
 #include "diff/batch.h"
 #include "diff/diff.h"
 #include "oracle/nlp.h"
+#include "run/internal.h"
 #include "tap/tap.h"
 #include "unit/random_graph.h"
 #include "unit/text_model.h"
@@ -130,6 +131,46 @@ static void test_view(peri_context *ctx)
     peri_model_free(t.m);
 }
 
+/* What a plugin calls, of this host and of one of ABI 1.0, which is asked point by point: the same results. */
+static void test_host(peri_context *ctx)
+{
+    enum { POINTS = 25 };
+    static const peri_host *hosts[2];
+    double x[2 * POINTS], f[2][POINTS], g[2][2 * POINTS], c[2][2 * POINTS], undefined[2] = {0, 0};
+    peri_host older = *host_table();
+    nlp *p;
+    text_model t = text_new(ctx, 2, (double[]){1, 1});
+    text_minimize(&t, "log(x1)*x2+x2^2");
+    text_constrain(&t, "first", -1, "x1+sqrt(x2)", 4);
+    text_constrain(&t, "second", -1, "x1*x2", 4);
+    for (int k = 0; k < POINTS; k++) {
+        x[2 * k] = k % 7 == 3 ? -0.5 : 0.3 + 0.1 * k;
+        x[2 * k + 1] = k % 11 == 5 ? -1 : 2 - 0.05 * k;
+    }
+    older.minor = 0;
+    older.size = (uint32_t)offsetof(peri_host, residual_count);
+    hosts[0] = host_table();
+    hosts[1] = &older;
+    bool good = nlp_of(t.m, &p) == PERI_OK;
+    peri_run run = {.p = p, .ctx = ctx, .undefined_at = undefined};
+    for (int h = 0; h < 2; h++) {
+        peri_host_table = hosts[h];
+        run.was_undefined = false;
+        good = good && peri_eval_f_batch(&run, POINTS, x, f[h]) == PERI_OK && peri_eval_fg_batch(&run, POINTS, x, f[h], g[h]) == PERI_OK &&
+               peri_eval_c_batch(&run, POINTS, x, c[h]) == PERI_OK;
+        ok(good && run.was_undefined, "%s host: values, gradients and constraints; undefined points are remembered", h ? "an older" : "this");
+    }
+    bool same = true;
+    for (int k = 0; k < POINTS; k++) {
+        same = same && (isnan(f[0][k]) ? isnan(f[1][k]) : largest_error(2, g[0] + 2 * k, g[1] + 2 * k) < 1e-14);
+        for (int i = 0; i < 2; i++)
+            same = same && (isnan(c[0][2 * k + i]) ? isnan(c[1][2 * k + i]) : fabs(c[0][2 * k + i] - c[1][2 * k + i]) < 1e-14);
+    }
+    ok(same && isnan(f[0][3]) && isnan(c[0][10]), "both hosts say the same");
+    is_int(p->count.objective, 4 * POINTS, "each point is an evaluation");
+    peri_model_free(t.m);
+}
+
 /* A function that is undefined for negative arguments, and calls itself undefined there. */
 static int root_value(void *ud, int64_t n, const double *x, double *f)
 {
@@ -235,6 +276,7 @@ int main(void)
     peri_memory(ctx, &used, &peak, &before);
     test_random(ctx);
     test_view(ctx);
+    test_host(ctx);
     test_undefined_call(ctx);
     test_values(ctx);
     test_faults(ctx);
