@@ -97,6 +97,8 @@ void log_iteration(cli *c, const peri_event *e)
     given_field(c->log, "trust_radius", e->trust_radius);
     given_field(c->log, "barrier", e->barrier);
     given_field(c->log, "regularization", e->regularization);
+    if (e->inner_iterations > 0)
+        fprintf(c->log, ", \"inner_iterations\": %lld", (long long)e->inner_iterations);
     if (e->tag != 0)
         text_field(c->log, "tag", (char[]){e->tag, '\0'});
     fprintf(c->log, ", \"best\": %s", e->best ? "true" : "false");

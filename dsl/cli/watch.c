@@ -91,9 +91,12 @@ static void show_header(void)
 static void show_row(const peri_event *e)
 {
     char a[16], b[16], d[16], s[16];
-    fprintf(stderr, "%5lld %c%c %15.8e  %-8s %-8s %-8s %-8s %.1fs\n", (long long)e->iteration, e->best ? '*' : ' ',
+    fprintf(stderr, "%5lld %c%c %15.8e  %-8s %-8s %-8s %-8s %.1fs", (long long)e->iteration, e->best ? '*' : ' ',
             e->tag != 0 ? e->tag : ' ', e->objective, small(e->primal, a), small(e->dual, b),
             small(e->complementarity, d), small(e->step, s), e->seconds);
+    if (e->inner_iterations > 0)
+        fprintf(stderr, "  %lld inside", (long long)e->inner_iterations);
+    fputc('\n', stderr);
 }
 
 static void show_end(cli *c, peri_solution *s)

@@ -12,6 +12,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { DEEPEST = 16 }; /* runs inside each other: a plan of its own may lead back to the one who asks */
+
 /* ---- what it cost
  * ---------------------------------------------------------------------------------------------------------------- */
 
@@ -261,9 +263,13 @@ static peri_status inner_solve(peri_inner *inner, const peri_inner_request *give
     peri_solution *s, *last = inner->last;
     nlp *p;
     *result = NULL;
+    if (run->depth >= DEEPEST)
+        return FAIL(run->ctx, PERI_E_UNSUPPORTED, "%s: problems inside each other are %d deep, that is too deep", run->plugin->name,
+                    DEEPEST + 1);
     collect(inner);
     TRY(nlp_of(inner->model, &p));
-    run_request q = {.model = inner->model, .args = &args, .is_inner = true, .iterations = r.iterations};
+    run_request q = {.model = inner->model, .args = &args, .is_inner = true, .depth = run->depth + 1,
+                     .iterations = r.iterations};
     TRY(find_chain(inner, r.plan, p, &q.chain, &q.link));
     if (r.x == NULL && last != NULL && last->n == p->n) {
         q.x = last->x;

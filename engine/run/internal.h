@@ -49,6 +49,7 @@ struct peri_run {
     nlp *p;
     const run_chain *chain;
     int64_t link;                /* which of its links this run is of */
+    int depth;                   /* runs around it */
     const peri_plugin *plugin;   /* the solver's table */
     const peri_solve_args *args; /* borrowed; never NULL */
     arena memory;                /* peri_alloc's, and all else that dies with the run */
@@ -113,6 +114,7 @@ typedef struct {
     int64_t link;
     const peri_solve_args *args; /* event, warm start */
     bool is_inner;               /* then the fields below; their pointers may be NULL */
+    int depth;
     const double *x, *y, *z;     /* start */
     double tolerance, time_limit; /* tolerance 0: the link's */
     int64_t iterations, evaluations; /* iterations 0: the link's */

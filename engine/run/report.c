@@ -77,7 +77,7 @@ static void json_certificate(json_writer *w, const peri_certificate *c)
     json_close(w);
 }
 
-static void json_variables(json_writer *w, const peri_solution *s)
+static void json_variables(json_writer *w, const peri_solution *s, const double *x)
 {
     const peri_model *m = s->model;
     json_key(w, "variables");
@@ -88,7 +88,7 @@ static void json_variables(json_writer *w, const peri_solution *s)
         if (at >= s->n)
             break;
         json_key(w, v->name);
-        json_array_of(w, expr_at(m->g, v->node)->rows, expr_at(m->g, v->node)->cols, s->x + at, 1);
+        json_array_of(w, expr_at(m->g, v->node)->rows, expr_at(m->g, v->node)->cols, x + at, 1);
     }
     json_close(w);
 }
@@ -134,6 +134,22 @@ static void json_event(json_writer *w, const peri_event *e)
     json_close(w);
 }
 
+/* Of a method that finds several; other methods have no such key. */
+static void json_optima(json_writer *w, const peri_solution *s)
+{
+    if (s->optima.n == 0)
+        return;
+    json_key(w, "optima");
+    json_open_array(w);
+    for (int64_t k = 0; k < s->optima.n; k++) {
+        json_open_object(w);
+        json_field(w, "objective", s->optima.at[k].objective);
+        json_variables(w, s, s->optima.at[k].x);
+        json_close(w);
+    }
+    json_close(w);
+}
+
 peri_status peri_solution_json(peri_solution *s, char **out)
 {
     json_writer w;
@@ -147,8 +163,9 @@ peri_status peri_solution_json(peri_solution *s, char **out)
     json_evaluations(&w, &s->evaluations);
     json_field(&w, "seconds", s->times.total);
     json_certificate(&w, &s->certificate);
-    json_variables(&w, s);
+    json_variables(&w, s, s->x);
     json_duals(&w, s);
+    json_optima(&w, s);
     json_key(&w, "front"); /* of several objectives: there is one */
     json_null(&w);
     json_key(&w, "history");

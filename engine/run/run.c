@@ -354,6 +354,7 @@ peri_status run_request_solve(const run_request *q, peri_solution **out)
                     .model = m,
                     .chain = q->chain,
                     .link = q->link,
+                    .depth = q->depth,
                     .plugin = q->chain->link[q->link].plugin,
                     .args = q->args,
                     .last = -1,

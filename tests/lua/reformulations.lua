@@ -118,6 +118,23 @@ do -- an exact penalty keeps its weight; without a derivative it needs a solver 
     "a solver that cannot take what was made says so")
 end
 
+-- ---- small power grids, with the objectives that come with them
+
+do
+  local power = require "perigee.power"
+  local folder = (os.getenv "PERIGEE_SOURCE" or ".") .. "/../shared/data/pglib-opf/pglib_opf_"
+  for _, grid in ipairs { { "case3_lmbd", 5812.6 }, { "case14_ieee", 2178.1 } } do
+    local path = folder .. grid[1] .. ".m"
+    local file = io.open(path)
+    for _, plan in ipairs(file and { "augmented-lagrangian > lbfgs", "augmented-lagrangian > trust-ncg" } or {}) do
+      local sol = power.acopf(power.read(path)):solve(plan)
+      tap.ok(solved(sol), ("%s: %s: %s"):format(grid[1], plan, sol.status))
+      tap.is_close(sol.objective, grid[2], 5e-5, 0, grid[1] .. ": the objective")
+    end
+    if file then file:close() else tap.skip(1, grid[1] .. ": the grids are not here") end
+  end
+end
+
 -- ---- a chain is found where no solver fits
 
 do
@@ -199,6 +216,7 @@ do
   tap.is_close(20 + second[1] ^ 2 - 10 * math.cos(2 * math.pi * second[1]) + second[2] ^ 2
     - 10 * math.cos(2 * math.pi * second[2]), sol.optima[2].objective, 1e-9, 1e-9, "the second's point has its objective")
   tap.ok(not pcall(sol.value, sol, x, #sol.optima + 1), "there are no more")
+  tap.ok(sol:json():find('"optima":[{"objective":', 1, true), "they are in the JSON text")
   local again = m:solve("multistart > lbfgs")
   tap.is(#again.optima, #sol.optima, "the same seed, the same optima")
   tap.is(again.evaluations.objective, sol.evaluations.objective, "and the same work")
