@@ -30,8 +30,11 @@ void diff_sparse_free(expr_graph *g, diff_sparse *s);
 
 /* diff_jacobian - of `root` with respect to the input class X entries [x0, x0 + n). */
 peri_status diff_jacobian(expr_graph *g, expr_id root, int64_t x0, int64_t n, diff_sparse *out);
+/* Of norms, logsumexp and the like, which couple all their variables, the Hessian is formed as a matrix up to so many variables. */
+enum { DIFF_LARGEST_DENSE = 2000 };
 /* diff_hessian - lower triangle of the Hessian of the scalar `root` with respect to the same;  PERI_E_UNSUPPORTED when it would
- * have more than `limit` non-zeros, or goes through an operation without second derivatives. */
+ * have more than `limit` non-zeros, when one term is dense in more than DIFF_LARGEST_DENSE variables, or when it goes through an
+ * operation without second derivatives. */
 peri_status diff_hessian(expr_graph *g, expr_id root, int64_t x0, int64_t n, int64_t limit, diff_sparse *out);
 
 /*

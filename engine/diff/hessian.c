@@ -388,6 +388,16 @@ static int64_t row_at(const expr_graph *g, expr_id leaf, const int32_t *rows, in
     return rows != NULL ? rows[i] : expr_size(g, leaf) == 1 ? 0 : i;
 }
 
+/* A dense block is formed up to a size; beyond, products of the Hessian with vectors are what there is. rows, cols: variables that one instance couples. */
+static peri_status check_density(const builder *b, int64_t rows, int64_t cols)
+{
+    if (rows * cols <= (int64_t)DIFF_LARGEST_DENSE * DIFF_LARGEST_DENSE)
+        return PERI_OK;
+    return FAIL(b->coo.g->ctx, PERI_E_UNSUPPORTED,
+                "sparse hessian: dense in %lld variables at once, formed up to %d; products with vectors are offered",
+                (long long)(rows > cols ? rows : cols), (int)DIFF_LARGEST_DENSE);
+}
+
 /* All products of an entry of ga and one of gb in the same instance; `same`: ga is gb, unordered pairs only. */
 static peri_status join(builder *b, const pair *p, const coo_group *ga, const coo_group *gb, bool same, entries *t)
 {
@@ -398,6 +408,7 @@ static peri_status join(builder *b, const pair *p, const coo_group *ga, const co
     TRY(rows_of(b, gb, expr_size(g, p->b), &start_b, &order_b));
     for (int64_t i = 0; i < p->n; i++) {
         const int64_t ra = row_at(g, p->a, p->row_a, i), rb = row_at(g, p->b, p->row_b, i);
+        TRY(check_density(b, start_a[ra + 1] - start_a[ra], start_b[rb + 1] - start_b[rb]));
         for (int64_t s = start_a[ra]; s < start_a[ra + 1]; s++)
             for (int64_t u = same ? s : start_b[rb]; u < start_b[rb + 1]; u++) {
                 const int32_t e1 = order_a[s], e2 = order_b[u], row = ga->col[e1], col = gb->col[e2];
@@ -450,6 +461,14 @@ static peri_status join_groups(builder *b, const pair *p, const coo_group *ga, c
     return status;
 }
 
+static int64_t entries_of(const struct coo *c)
+{
+    int64_t n = 0;
+    for (int64_t k = 0; k < c->n; k++)
+        n += c->at[k].n;
+    return n;
+}
+
 static peri_status expand(builder *b, const pair *p)
 {
     const struct coo *ja, *jb;
@@ -457,6 +476,8 @@ static peri_status expand(builder *b, const pair *p)
     TRY(coo_jacobian(&b->coo, p->b, &jb));
     const struct coo x = *ja, y = *jb;
     const bool same_leaf = p->a == p->b && p->row_a == NULL && p->row_b == NULL;
+    if (p->n == 1)
+        TRY(check_density(b, entries_of(&x), entries_of(&y)));
     for (int64_t i = 0; i < x.n; i++)
         for (int64_t j = same_leaf ? i : 0; j < y.n; j++)
             TRY(join_groups(b, p, &x.at[i], &y.at[j], same_leaf && i == j));

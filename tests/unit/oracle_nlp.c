@@ -242,6 +242,37 @@ static void test_info(peri_context *ctx)
     peri_model_free(t.m);
 }
 
+/* log(sum exp x) couples all variables: its Hessian at 0, (1/n) (I - 11'/n), is a matrix for few of them and products for many. */
+static void test_density(peri_context *ctx)
+{
+    for (int64_t n = 2000; n <= 2001; n++) {
+        text_model t = text_new(ctx, n, NULL);
+        peri_expr e = PERI_NO_EXPR;
+        text_check(&t, peri_expr_op(t.m, PERI_OP_EXP, 1, &t.x, &e));
+        text_check(&t, peri_expr_op(t.m, PERI_OP_SUM, 1, &e, &e));
+        text_check(&t, peri_expr_op(t.m, PERI_OP_LOG, 1, &e, &e));
+        text_check(&t, peri_model_minimize(t.m, e));
+        peri_model_info info;
+        char *explained = NULL;
+        ok(peri_model_get_info(t.m, &info) == PERI_OK && peri_model_explain(t.m, NULL, &explained) == PERI_OK, "%d variables", (int)n);
+        ok(((info.traits & PERI_BIT(PERI_TRAIT_SPARSE_HESSIAN)) != 0) == (n == 2000), "a matrix up to 2000");
+        ok((info.traits & PERI_BIT(PERI_TRAIT_HESSIAN)) != 0, "products always");
+        ok((strstr(explained, "dense in 2001 variables at once, formed up to 2000") != NULL) == (n == 2001), "explained");
+        peri_free_text(ctx, explained);
+        nlp *p = NULL;
+        double *x = calloc((size_t)n, sizeof *x), *v = calloc((size_t)n, sizeof *v), *hv = calloc((size_t)n, sizeof *hv), worst = 0;
+        v[0] = 1;
+        ok(nlp_of(t.m, &p) == PERI_OK && nlp_hv(p, x, 1, NULL, v, hv) == PERI_OK, "a product");
+        for (int64_t k = 0; k < n; k++)
+            worst = fmax(worst, fabs(hv[k] - (v[k] - 1 / (double)n) / (double)n));
+        ok(worst < 1e-17, "is right (%g)", worst);
+        free(x);
+        free(v);
+        free(hv);
+        peri_model_free(t.m);
+    }
+}
+
 /* ---- memory
  * -----------------------------------------------------------------------------------------------------------------------------
  */
@@ -322,6 +353,7 @@ int main(void)
     test_finite();
     test_check(ctx);
     test_info(ctx);
+    test_density(ctx);
     test_no_allocation(ctx);
     peri_context_free(ctx);
     test_memory();
