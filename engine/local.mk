@@ -49,6 +49,8 @@ engine_sources = \
 	engine/eval/factor.c \
 	engine/eval/kernel.c \
 	engine/eval/levels.c \
+	engine/eval/nuclear.c \
+	engine/eval/nuclear.h \
 	engine/eval/place.c \
 	engine/eval/plan.h \
 	engine/eval/product.c \
@@ -122,6 +124,10 @@ engine_sources = \
 	engine/oracle/info.c \
 	engine/oracle/nlp.c \
 	engine/oracle/nlp.h \
+	engine/oracle/prox.c \
+	engine/oracle/prox.h \
+	engine/oracle/prox_sets.c \
+	engine/oracle/prox_terms.c \
 	engine/oracle/residual.c \
 	engine/plugin/index.c \
 	engine/plugin/internal.h \

@@ -166,6 +166,7 @@ lua_tests = \
 	tests/lua/ipm.lua \
 	tests/lua/libsvm_fit.lua \
 	tests/lua/direct.lua \
+	tests/lua/proximal.lua \
 	tests/lua/squares.lua \
 	tests/lua/outcomes.lua \
 	tests/lua/reformulations.lua \

@@ -175,7 +175,7 @@ static int l_blackbox(lua_State *L)
     b->rows = x.rows;
     b->cols = x.cols;
     b->list = x.list;
-    const peri_function fn = {"blackbox", b, blackbox_value, NULL};
+    const peri_function fn = {.name = "blackbox", .ud = b, .value = blackbox_value};
     check_status(L, peri_expr_call(m, &fn, x.node, &out));
     return push_node(L, x.model, 2, out, FORM_SCALAR);
 }

@@ -114,4 +114,21 @@ static int l_mark(lua_State *L)
     return push_node(L, a.model, 1, node, (a.row ? FORM_ROW : 0) | (a.list ? FORM_LIST : 0));
 }
 
-const luaL_Reg expr_functions[] = {{"stack", l_stack}, {"reshape", l_reshape}, {"mark", l_mark}, {NULL, NULL}};
+static int l_norm_nuclear(lua_State *L)
+{
+    operand a;
+    char text[200];
+    lua_settop(L, 1);
+    check_operand(L, 1, "norm_nuclear", &a);
+    if (a.frame != 0) {
+        describe(L, 1, text, sizeof text);
+        dsl_raise(L, "norm_nuclear: %s cannot be used inside peri.map", text);
+    }
+    peri_model *m = model_or_scratch(L, a.model);
+    peri_expr node;
+    check_status(L, peri_expr_norm_nuclear(m, node_of(L, m, &a), &node));
+    return push_node(L, a.model, a.kind == OPERAND_EXPR ? 1 : 0, node, FORM_SCALAR);
+}
+
+const luaL_Reg expr_functions[] = {
+    {"stack", l_stack}, {"reshape", l_reshape}, {"mark", l_mark}, {"norm_nuclear", l_norm_nuclear}, {NULL, NULL}};

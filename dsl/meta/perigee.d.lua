@@ -153,6 +153,12 @@ function expr:cosh() end
 ---@return perigee.array|number
 function array:cosh() end
 
+--- Nuclear norm: the sum of the singular values of a matrix. Non-smooth where one is zero; projected-gradient and fista know its operator.
+---@param e perigee.expr|perigee.array
+---@return perigee.expr
+function peri.norm_nuclear(e) end
+
+
 ---running sums down each column
 ---@param e perigee.value
 ---@param dim integer|nil 1: down the columns, leaves a row; 2: along the rows, leaves a column

@@ -23,5 +23,5 @@ bool eval_blas_open(eval_blas *blas)
     if (find(library, "openblas_set_num_threads", &set_threads))
         set_threads(1);
     return find(library, "cblas_dgemm", &blas->gemm) && find(library, "cblas_dgemv", &blas->gemv) && find(library, "dgetrf_", &blas->getrf) &&
-           find(library, "dgetrs_", &blas->getrs);
+           find(library, "dgetrs_", &blas->getrs) && find(library, "dgesdd_", &blas->gesdd);
 }

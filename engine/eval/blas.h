@@ -15,6 +15,8 @@ typedef struct eval_blas {
     void (*getrf)(const int *m, const int *n, double *a, const int *lda, int *pivots, int *info);
     void (*getrs)(const char *trans, const int *n, const int *nrhs, const double *a, const int *lda, const int *pivots, double *b,
                   const int *ldb, int *info, size_t trans_length);
+    void (*gesdd)(const char *vectors, const int *m, const int *n, double *a, const int *lda, double *s, double *u, const int *ldu,
+                  double *vt, const int *ldvt, double *work, const int *work_size, int *integers, int *info, size_t vectors_length);
 } eval_blas;
 
 /* Filled in from the library, which stays open; false: it is not there. Sets it to one thread. */

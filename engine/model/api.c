@@ -2,6 +2,7 @@
 /*
  * api.c - the public doors for expressions: arguments checked, indices narrowed, and messages that name the operands; the work is in the folder expr.
  */
+#include "eval/nuclear.h"
 #include "expr/bilinear.h"
 #include "model/internal.h"
 #include <math.h>
@@ -249,6 +250,13 @@ peri_status peri_expr_call(peri_model *m, const peri_function *fn, peri_expr x, 
     *out = PERI_NO_EXPR;
     TRY(model_check_expr(m, fn->name != NULL ? fn->name : "call", x));
     return expr_call(m->g, fn, x, out);
+}
+
+peri_status peri_expr_norm_nuclear(peri_model *m, peri_expr e, peri_expr *out)
+{
+    *out = PERI_NO_EXPR;
+    TRY(model_check_expr(m, "norm_nuclear", e));
+    return eval_norm_nuclear(m->g, e, out);
 }
 
 /* ---- looking ---------------------------------------------------------------------------------------------------------------------- */

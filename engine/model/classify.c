@@ -158,6 +158,11 @@ static bool look_at_operation(classifier *c, expr_id e, int32_t owner)
         return false;
     }
     const peri_function *fn = &g->calls.at[expr_at(g, e)->ref];
+    if (fn->nonsmooth) {
+        snprintf(what, sizeof what, "%.60s", fn->name);
+        describe(c, what, owner, out->why_nonsmooth, sizeof out->why_nonsmooth);
+        set(c, PERI_TRAIT_NONSMOOTH, true);
+    }
     if (op == PERI_OP_CALLGRAD || fn->gradient == NULL) {
         snprintf(what, sizeof what, "function \"%.60s\" without a gradient", fn->name);
         describe(c, what, owner, out->why_blackbox, sizeof out->why_blackbox);
@@ -184,6 +189,8 @@ static peri_status look_at_operations(classifier *c)
     set(c, PERI_TRAIT_GRADIENT, !c->table.has_special);
     set(c, PERI_TRAIT_HESSIAN, !c->table.has_special);
     set(c, PERI_TRAIT_SPARSE_HESSIAN, !c->table.has_special);
+    set(c, PERI_TRAIT_PROX, !c->table.has_special);
+    set(c, PERI_TRAIT_COMPACT, !c->table.has_special);
     if (!c->table.has_special)
         return PERI_OK;
     int32_t *owner = mem_array(g->m, (size_t)top + 1, sizeof *owner);
@@ -210,6 +217,8 @@ static peri_status look_at_operations(classifier *c)
     set(c, PERI_TRAIT_GRADIENT, gradient);
     set(c, PERI_TRAIT_HESSIAN, gradient && !calls);
     set(c, PERI_TRAIT_SPARSE_HESSIAN, gradient && !calls);
+    set(c, PERI_TRAIT_PROX, gradient); /* as far as is seen here: the view finds out */
+    set(c, PERI_TRAIT_COMPACT, gradient);
     return PERI_OK;
 }
 

@@ -5,6 +5,7 @@
  * alone, so that bounds, integrality and parameters change between solves without anything being compiled again.
  */
 #include "oracle/nlp.h"
+#include "oracle/prox.h"
 #include "base/clock.h"
 #include "diff/batch.h"
 #include <stdio.h>
@@ -93,6 +94,7 @@ void nlp_free(nlp *p)
     if (p == NULL)
         return;
     mem *a = &p->ctx->mem;
+    nlp_prox_free(p->prox);
     for (int k = 0; k < NLP_PROGRAMS; k++)
         if (p->program[k] != NULL)
             eval_free(p->program[k]);
@@ -379,6 +381,17 @@ peri_status nlp_traits(nlp *p, uint64_t asked, uint64_t *traits)
         *traits |= PERI_BIT(PERI_TRAIT_LEAST_SQUARES);
     else if (squares != PERI_E_UNSUPPORTED)
         return squares;
+    const uint64_t composite = PERI_BIT(PERI_TRAIT_PROX) | PERI_BIT(PERI_TRAIT_COMPACT);
+    if (asked & composite & *traits) {
+        nlp_prox *prox;
+        const peri_status status = nlp_prox_of(p, &prox);
+        if (status != PERI_OK && status != PERI_E_UNSUPPORTED)
+            return status;
+        if (status != PERI_OK)
+            *traits &= ~composite;
+        else if (!prox->compact)
+            *traits &= ~PERI_BIT(PERI_TRAIT_COMPACT);
+    }
     asked &= *traits;
     bool yes = true;
     if (asked & PERI_BIT(PERI_TRAIT_HESSIAN))

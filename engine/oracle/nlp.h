@@ -38,6 +38,7 @@ typedef struct nlp {
     char why_no_hess[160];
     eval_program *program[NLP_PROGRAMS]; /* NULL until first used */
     struct batch *batch[NLP_BATCHES];    /* the same */
+    struct nlp_prox *prox;               /* prox.h; NULL until asked for */
     peri_evaluations count;
     peri_times seconds; /* evaluation fields and building */
     struct nlp_pace { double seconds; int32_t untimed; } pace[NLP_PROGRAMS]; /* the call timed last; how many follow it without */

@@ -27,6 +27,8 @@ const char *trait_words(peri_trait trait)
         [PERI_TRAIT_HESSIAN] = "second derivatives",
         [PERI_TRAIT_SPARSE_HESSIAN] = "second derivatives as a sparse matrix",
         [PERI_TRAIT_OBJECTIVE] = "an objective",
+        [PERI_TRAIT_PROX] = "a smooth function with norms and sets whose proximal operators are known",
+        [PERI_TRAIT_COMPACT] = "bounded simple sets (finite bounds, simplices, balls) around every variable and no norm in the objective",
     };
     return words[trait];
 }

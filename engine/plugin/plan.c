@@ -16,10 +16,10 @@
 /* ---- one candidate
  * ---------------------------------------------------------------------------------------------------------- */
 
-/* Does it fit? First by what is known without work; with `exact` the sparse Hessian is derived when all else fits. */
+/* Does it fit? First by what is known without work; with `exact` what has to be derived is, when all else fits. */
 static peri_status try_fit(nlp *p, const registry_entry *e, bool exact, bool *good, char *why, size_t size)
 {
-    const uint64_t costly = PERI_BIT(PERI_TRAIT_SPARSE_HESSIAN);
+    const uint64_t costly = PERI_BIT(PERI_TRAIT_SPARSE_HESSIAN) | PERI_BIT(PERI_TRAIT_PROX) | PERI_BIT(PERI_TRAIT_COMPACT);
     uint64_t traits = 0;
     TRY(nlp_traits(p, 0, &traits));
     *good = match_traits(traits, e->needs, e->refuses, why, size);

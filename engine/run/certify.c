@@ -6,6 +6,7 @@
  *
  *     grad f(x) = J(x)' y + z,   y_i >= 0 where the lower side is active, y_i <= 0 where the upper is, the same for z
  */
+#include "oracle/prox.h"
 #include "run/internal.h"
 #include <math.h>
 #include <string.h>
@@ -158,6 +159,50 @@ static void dual_residuals(state *s, const double *x, const double *y, const dou
     out->complementarity = isinf(complementarity) ? complementarity : complementarity / scale;
 }
 
+/* ---- kinks
+ * ------------------------------------------------------------------------------------------------------------------------------ */
+
+/*
+ * Stationarity of s + h where h has kinks or its sets' multipliers are none of the model's: x = prox_t(x - t grad s(x)) for any t > 0; the residual is
+ * the difference over t, in the infinity norm, with t = 1 / scale. Where x is no kink and no bound is near this is the gradient.
+ */
+static peri_status composite_residual(state *s, const double *x, peri_certificate *out)
+{
+    nlp *p = s->p;
+    nlp_prox *c;
+    double f, h, most = 0;
+    double *g = arena_array(&s->memory, (size_t)p->n, sizeof *g), *u = arena_array(&s->memory, (size_t)p->n, sizeof *u);
+    if (g == NULL || u == NULL)
+        return FAIL_NOMEM(p->ctx);
+    bool there = true;
+    TRY(allowed(nlp_prox_of(p, &c), &there));
+    if (there)
+        TRY(allowed(nlp_prox_smooth(c, x, &f, g), &there));
+    if (!there)
+        return PERI_OK;
+    const double scale = fmax(1, largest(p->n, g));
+    for (int64_t i = 0; i < p->n; i++)
+        u[i] = x[i] - g[i] / scale;
+    TRY(nlp_prox_apply(c, 1 / scale, u, u, &h));
+    for (int64_t i = 0; i < p->n; i++)
+        raise_to(&most, fabs(x[i] - u[i]));
+    if (most < fmax(out->dual, out->complementarity)) { /* scale * |difference| over scale */
+        out->dual = most;
+        out->complementarity = 0;
+    }
+    return PERI_OK;
+}
+
+/* Kinks, norms that vanish (whose derivatives say nothing there), or a method that worked on this form. */
+static bool is_composite(const state *s, double dual)
+{
+    const nlp *p = s->p;
+    if (s->derivatives && isinf(dual)) /* multipliers that are none */
+        return false;
+    const bool kinks = (p->class_.traits & PERI_BIT(PERI_TRAIT_NONSMOOTH)) != 0;
+    return p->class_.integers == 0 && (kinks || !s->derivatives || p->prox != NULL);
+}
+
 static peri_status certify_given(state *s, const double *x, const double *y, const double *z, peri_certificate *out)
 {
     unsigned char *integer;
@@ -166,6 +211,8 @@ static peri_status certify_given(state *s, const double *x, const double *y, con
         out->primal = primal_residual(s, x, integer);
     if (s->derivatives)
         dual_residuals(s, x, y, z, integer, out);
+    if (s->values && is_composite(s, out->dual))
+        TRY(composite_residual(s, x, out));
     out->kkt = fmax(out->primal, fmax(out->dual, out->complementarity));
     return PERI_OK;
 }

@@ -7,6 +7,7 @@
 #include "base/rng.h"
 #include "run/factor.h"
 #include "run/inner.h"
+#include "oracle/prox.h"
 #include "run/internal.h"
 #include <math.h>
 #include <string.h>
@@ -180,6 +181,32 @@ static peri_status host_eval_c_batch(peri_run *run, int64_t points, const double
     return noted_batch(run, points, x, run->p->m, c, nlp_c_batch(run->p, points, x, c));
 }
 
+/* The run made the composite form before init, where the solver's table needs it. */
+static peri_status prox_of(peri_run *run)
+{
+    if (run->p->prox != NULL)
+        return PERI_OK;
+    return FAIL(run->ctx, PERI_E_UNSUPPORTED, "%s: calls a proximal operator without needing PERI_TRAIT_PROX", run->plugin->name);
+}
+
+static peri_status host_prox_smooth(peri_run *run, const double *x, double *f, double *g)
+{
+    TRY(prox_of(run));
+    return noted(run, x, nlp_prox_smooth(run->p->prox, x, f, g));
+}
+
+static peri_status host_prox_apply(peri_run *run, double t, const double *v, double *x, double *h)
+{
+    TRY(prox_of(run));
+    return nlp_prox_apply(run->p->prox, t, v, x, h);
+}
+
+static peri_status host_prox_linear(peri_run *run, const double *g, double *x)
+{
+    TRY(prox_of(run));
+    return nlp_prox_linear(run->p->prox, g, x);
+}
+
 /* ---- running
  * --------------------------------------------------------------------------------------------------------------------------
  */
@@ -276,6 +303,9 @@ const peri_host *host_table(void)
         .factor_solve_transposed = factor_solve_transposed,
         .factor_open_operator = factor_open_operator,
         .factor_iterations = factor_iterations,
+        .prox_smooth = host_prox_smooth,
+        .prox_apply = host_prox_apply,
+        .prox_linear = host_prox_linear,
     };
     return &table;
 }

@@ -230,7 +230,7 @@ peri_status inner_x_substitute(peri_inner *inner, peri_x e, int64_t n, const per
 
 peri_status inner_x_call(peri_inner *inner, const peri_call *fn, peri_x x, peri_x *out)
 {
-    const peri_function f = {fn->name, fn->ud, fn->value, fn->gradient};
+    const peri_function f = {.name = fn->name, .ud = fn->ud, .value = fn->value, .gradient = fn->gradient};
     return peri_expr_call(inner->model, &f, x, out);
 }
 

@@ -8,6 +8,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "base/clock.h"
 #include "base/fence.h"
+#include "oracle/prox.h"
 #include "run/factor.h"
 #include "run/inner.h"
 #include "run/internal.h"
@@ -97,6 +98,10 @@ static peri_status compile(peri_run *run)
 {
     nlp *p = run->p;
     const uint64_t needs = run->plugin->needs[0];
+    if (needs & (PERI_BIT(PERI_TRAIT_PROX) | PERI_BIT(PERI_TRAIT_COMPACT))) {
+        struct nlp_prox *prox;
+        TRY(nlp_prox_of(p, &prox)); /* weights, radii and bounds as of now */
+    }
     TRY(nlp_compile(p, NLP_F));
     TRY(nlp_compile(p, NLP_C));
     if (run->traits & PERI_BIT(PERI_TRAIT_GRADIENT))

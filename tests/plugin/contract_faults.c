@@ -123,6 +123,12 @@ static peri_status faulty_inner(peri_inner *inner, const peri_inner_request *req
     return strikes(&s) ? s : real->inner->solve(inner, request, result);
 }
 
+static peri_status faulty_prox_smooth(peri_run *run, const double *x, double *f, double *g)
+{
+    peri_status s = PERI_OK;
+    return strikes(&s) ? s : real->prox_smooth(run, x, f, g);
+}
+
 static void *faulty_alloc(peri_run *run, size_t count, size_t size)
 {
     if (planned.kind == FAULT_ALLOC && ++planned.allocations == planned.at) {
@@ -223,6 +229,7 @@ static void test_kind(peri_context *ctx, const registry_entry *e, const contract
     faulty.eval_jv = faulty_jv;
     faulty.eval_vj = faulty_vj;
     faulty.eval_hv = faulty_hv;
+    faulty.prox_smooth = faulty_prox_smooth;
     faulty.eval_residuals = faulty_residuals;
     faulty.eval_residual_jac = faulty_residual_jac;
     faulty.alloc = faulty_alloc;

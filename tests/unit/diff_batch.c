@@ -184,7 +184,7 @@ static int root_value(void *ud, int64_t n, const double *x, double *f)
 static void test_undefined_call(peri_context *ctx)
 {
     enum { POINTS = 40 };
-    const peri_function fn = {"root", NULL, root_value, NULL};
+    const peri_function fn = {.name = "root", .value = root_value};
     peri_model *m = peri_model_new(ctx, "call");
     peri_expr x, f;
     double at[POINTS], out[POINTS];

@@ -144,7 +144,7 @@ static void test_reasons(peri_context *ctx)
     text_model t = text_new(ctx, 2, NULL);
     model_class c;
     peri_expr call;
-    const peri_function fn = {"simulator", NULL, value, NULL};
+    const peri_function fn = {.name = "simulator", .value = value};
     text_minimize(&t, "x1");
     text_constrain(&t, "kink", 0, "abs(x2)", 1);
     ok(model_classify(t.m, &c) == PERI_OK, "a kink");

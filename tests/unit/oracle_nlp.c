@@ -212,7 +212,7 @@ static void test_check(peri_context *ctx)
         peri_free_text(ctx, report);
         peri_model_free(t.m);
     }
-    const peri_function fn = {"bowl", NULL, squares, wrong_gradient};
+    const peri_function fn = {.name = "bowl", .value = squares, .gradient = wrong_gradient};
     text_model t = text_new(ctx, 3, half);
     peri_expr call;
     ok(peri_expr_call(t.m, &fn, t.x, &call) == PERI_OK && peri_model_minimize(t.m, call) == PERI_OK,

@@ -624,7 +624,7 @@ static bool step_call(random_graph *r)
 {
     const random_item a = *pick(r);
     random_item t = {.rows = 1, .cols = 1}; /* no second derivatives: not among the smooth ones */
-    const peri_function fn = {"weighted_sine", NULL, call_value, call_gradient};
+    const peri_function fn = {.name = "weighted_sine", .value = call_value, .gradient = call_gradient};
     call_value(NULL, a.rows * a.cols, a.value, t.value);
     r->made[PERI_OP_CALL]++;
     return peri_expr_call(r->m, &fn, a.e, &t.e) == PERI_OK && keep(r, &t);

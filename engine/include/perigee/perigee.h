@@ -167,8 +167,12 @@ typedef struct {
     void *ud;
     int (*value)(void *ud, int64_t n, const double *x, double *f);
     int (*gradient)(void *ud, int64_t n, const double *x, double *g); /* g [n]; NULL: a black box */
+    bool nonsmooth; /* has kinks: solvers that need smoothness refuse it */
 } peri_function;
 PERI_MUST_CHECK PERI_API peri_status peri_expr_call(peri_model *m, const peri_function *fn, peri_expr x, peri_expr *out);
+
+/* peri_expr_norm_nuclear - sum of the singular values of a matrix expression; non-smooth where one is zero */
+PERI_MUST_CHECK PERI_API peri_status peri_expr_norm_nuclear(peri_model *m, peri_expr e, peri_expr *out);
 
 PERI_API void peri_expr_shape(const peri_model *m, peri_expr e, int64_t *rows, int64_t *cols);
 PERI_API bool peri_expr_is_const(const peri_model *m, peri_expr e);

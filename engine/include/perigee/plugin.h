@@ -61,6 +61,8 @@ typedef enum {
     PERI_TRAIT_HESSIAN,       /* Hessian-vector products are available */
     PERI_TRAIT_SPARSE_HESSIAN,/* the Lagrangian's Hessian is available as a sparse matrix */
     PERI_TRAIT_OBJECTIVE,     /* there is an objective (a feasibility problem has none) */
+    PERI_TRAIT_PROX, /* objective and constraints are a smooth function, norms and sets with known operators (ABI 1.1) */
+    PERI_TRAIT_COMPACT, /* the same without norms, every variable in a bounded set: linear functions have minima (ABI 1.1) */
     PERI_TRAIT_COUNT
 } peri_trait;
 
@@ -359,6 +361,9 @@ typedef struct {
     peri_status (*factor_open_operator)(peri_run *run, const char *solver, const peri_operator *op, uint64_t needs, peri_factor **out);
     int64_t (*factor_iterations)(const peri_factor *factor);
     const peri_inner_table *inner; /* reformulations */
+    peri_status (*prox_smooth)(peri_run *run, const double *x, double *f, double *g);
+    peri_status (*prox_apply)(peri_run *run, double t, const double *v, double *x, double *h);
+    peri_status (*prox_linear)(peri_run *run, const double *g, double *x);
     /* later ones append below this line */
 } peri_host;
 
@@ -734,6 +739,28 @@ PERI_CHECKED PERI_INLINE peri_status peri_residual_jac_pattern(peri_run *run, pe
 PERI_CHECKED PERI_INLINE peri_status peri_eval_residual_jac(peri_run *run, const double *x, double *val)
 {
     return peri_host_table->eval_residual_jac(run, x, val);
+}
+
+/*
+ * Composite problems (ABI 1.1), where PERI_TRAIT_PROX is set and the plugin's table needs it: f(x) = s(x) + h(x) with s smooth; h is a sum of weighted
+ * norms, and +infinity outside the bounds and constraints, all of which are sets with known projections (Parikh and Boyd 2014).
+ *   prox_smooth  s and its gradient g [n]; counted as the objective's
+ *   prox_apply   x [n] = argmin_u h(u) + |u - v|^2 / (2 t), t > 0; *h its norms' value there. x may be v. Allocates nothing.
+ *   prox_linear  x [n] = argmin of g'x over the sets; PERI_E_UNSUPPORTED where h has norms or the sets are not bounded
+ */
+PERI_CHECKED PERI_INLINE peri_status peri_prox_smooth(peri_run *run, const double *x, double *f, double *g)
+{
+    return PERI_HOST_HAS(prox_smooth) ? peri_host_table->prox_smooth(run, x, f, g) : PERI_E_UNSUPPORTED;
+}
+
+PERI_CHECKED PERI_INLINE peri_status peri_prox_apply(peri_run *run, double t, const double *v, double *x, double *h)
+{
+    return PERI_HOST_HAS(prox_apply) ? peri_host_table->prox_apply(run, t, v, x, h) : PERI_E_UNSUPPORTED;
+}
+
+PERI_CHECKED PERI_INLINE peri_status peri_prox_linear(peri_run *run, const double *g, double *x)
+{
+    return PERI_HOST_HAS(prox_linear) ? peri_host_table->prox_linear(run, g, x) : PERI_E_UNSUPPORTED;
 }
 
 /*
