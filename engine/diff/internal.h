@@ -12,6 +12,8 @@ peri_status diff_plus(expr_graph *g, expr_id a, expr_id b, expr_id *out);
 
 /* product.c: a * b, with scalar factors brought together */
 peri_status diff_times(expr_graph *g, expr_id a, expr_id b, expr_id *out);
+/* a + b, a common factor taken out */
+peri_status diff_sum(expr_graph *g, expr_id a, expr_id b, expr_id *out);
 
 /* adjoint.c: one reverse sweep, in the steps that the Hessian needs separately */
 typedef struct {

@@ -49,7 +49,7 @@ static peri_status add(sweep *s, int64_t at, expr_id value)
     if (s->sum[at] >= 0 && s->leaf[at] < 0)
         return diff_plus(s->part.g, s->sum[at], value, &s->sum[at]);
     if (s->sum[at] >= 0)
-        return expr_binary(s->part.g, PERI_OP_ADD, s->sum[at], value, &s->sum[at]);
+        return diff_sum(s->part.g, s->sum[at], value, &s->sum[at]);
     s->sum[at] = value;
     return PERI_OK;
 }

@@ -105,7 +105,7 @@ peri_status diff_plus(expr_graph *g, expr_id a, expr_id b, expr_id *out)
     choice x, y, both = {.positive = true};
     expr_id t;
     if (!is_choice(g, a, &x) || !is_choice(g, b, &y) || (x.test == y.test && x.positive != y.positive))
-        return expr_binary(g, PERI_OP_ADD, a, b, out);
+        return diff_sum(g, a, b, out);
     if (x.test == y.test) {
         TRY(expr_binary(g, PERI_OP_ADD, x.inner, y.inner, &x.inner));
         return choose(g, x, out);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * product.c - products as derivatives need them: scalar factors are brought together, so that of (u s)(v t) with scalars s, t two products
- * over all entries are left, not three. Invariant: never more operations than as written, up to those on scalars.
+ * product.c - products and sums as derivatives need them: scalar factors are brought together, so that of (u s)(v t) with scalars s, t two products
+ * over all entries are left, not three; common factors of two terms are taken out. Invariant: never more operations than as written, up to those on
+ * scalars.
  */
 #include "diff/internal.h"
 
@@ -52,4 +53,91 @@ peri_status diff_times(expr_graph *g, expr_id a, expr_id b, expr_id *out)
         return expr_binary(g, PERI_OP_MUL, a, b, out);
     TRY(expr_binary(g, PERI_OP_MUL, x.vector, y.vector, &x.vector));
     return joined(g, &x, y.scalar, y.minus, out);
+}
+
+/* ---- sums --------------------------------------------------------------------------------------------------------------------- */
+
+enum { MOST_FACTORS = 5 };
+
+typedef struct {
+    expr_id at[MOST_FACTORS];
+    int n;
+    bool minus;
+} factors;
+
+static expr_id unsigned_of(const expr_graph *g, expr_id e, bool *minus)
+{
+    for (; expr_at(g, e)->op == PERI_OP_NEG; e = expr_at(g, e)->arg[0])
+        *minus = !*minus;
+    return e;
+}
+
+/* e as a product, ascending; factors that are products are taken apart while there is room. */
+static factors factors_of(const expr_graph *g, expr_id e)
+{
+    factors f = {.n = 1};
+    f.at[0] = unsigned_of(g, e, &f.minus);
+    for (int k = 0; k < f.n;) {
+        const expr_node *node = expr_at(g, f.at[k]);
+        if (node->op != PERI_OP_MUL || f.n == MOST_FACTORS) {
+            k++;
+            continue;
+        }
+        const expr_id second = unsigned_of(g, node->arg[1], &f.minus);
+        f.at[k] = unsigned_of(g, node->arg[0], &f.minus);
+        f.at[f.n++] = second;
+    }
+    for (int k = 1; k < f.n; k++)
+        for (int j = k; j > 0 && f.at[j] < f.at[j - 1]; j--) {
+            const expr_id t = f.at[j];
+            f.at[j] = f.at[j - 1];
+            f.at[j - 1] = t;
+        }
+    return f;
+}
+
+/* Moves what both have to `common`; at most all but one factor of each. */
+static void take_common(factors *a, factors *b, factors *common)
+{
+    for (int i = a->n; i-- > 0 && a->n > 1 && b->n > 1;) {
+        int j = b->n - 1;
+        while (j >= 0 && b->at[j] != a->at[i])
+            j--;
+        if (j < 0)
+            continue;
+        common->at[common->n++] = a->at[i];
+        for (int k = i; k + 1 < a->n; k++)
+            a->at[k] = a->at[k + 1];
+        for (int k = j; k + 1 < b->n; k++)
+            b->at[k] = b->at[k + 1];
+        a->n--;
+        b->n--;
+    }
+}
+
+static peri_status product_of(expr_graph *g, const factors *f, expr_id *out)
+{
+    *out = f->at[0];
+    for (int k = 1; k < f->n; k++)
+        TRY(diff_times(g, *out, f->at[k], out));
+    return PERI_OK;
+}
+
+/* u a + u b is u (a + b): adjoints are made by products from above, so their terms often share a factor. */
+peri_status diff_sum(expr_graph *g, expr_id a, expr_id b, expr_id *out)
+{
+    factors x = factors_of(g, a), y = factors_of(g, b), common = {.n = 0};
+    expr_id u, v;
+    take_common(&x, &y, &common);
+    if (common.n == 0 || expr_size(g, a) != expr_size(g, b))
+        return expr_binary(g, PERI_OP_ADD, a, b, out);
+    TRY(product_of(g, &x, &u));
+    TRY(product_of(g, &y, &v));
+    if (x.minus == y.minus)
+        TRY(expr_binary(g, PERI_OP_ADD, u, v, &u));
+    else
+        TRY(expr_binary(g, PERI_OP_SUB, x.minus ? v : u, x.minus ? u : v, &u));
+    TRY(product_of(g, &common, &v));
+    TRY(diff_times(g, u, v, out));
+    return x.minus && y.minus ? expr_unary(g, PERI_OP_NEG, *out, out) : PERI_OK;
 }
