@@ -469,6 +469,40 @@ static int64_t entries_of(const struct coo *c)
     return n;
 }
 
+/* Entries of all groups in each row. */
+static int64_t *rows_counted(builder *b, const struct coo *jac, int64_t rows)
+{
+    int64_t *count = mem_array(b->coo.g->m, (size_t)rows, sizeof *count);
+    for (int64_t j = 0; j < jac->n && count != NULL; j++)
+        for (int64_t k = 0; k < jac->at[j].n; k++)
+            count[jac->at[j].row[k]]++;
+    return count;
+}
+
+/* How many terms `expand` will make of the pair is known before: too many are refused before time and memory have gone into them. */
+static peri_status count_terms(builder *b, const pair *p, double *terms)
+{
+    expr_graph *g = b->coo.g;
+    const struct coo *ja, *jb;
+    TRY(coo_jacobian(&b->coo, p->a, &ja));
+    TRY(coo_jacobian(&b->coo, p->b, &jb));
+    if (p->n == 1)
+        TRY(check_density(b, entries_of(ja), entries_of(jb)));
+    int64_t *x = rows_counted(b, ja, expr_size(g, p->a)), *y = rows_counted(b, jb, expr_size(g, p->b));
+    const bool ok = x != NULL && y != NULL, half = p->a == p->b && p->row_a == NULL && p->row_b == NULL;
+    for (int64_t i = 0; i < p->n && ok; i++) {
+        const double all = (double)x[row_at(g, p->a, p->row_a, i)] * (double)y[row_at(g, p->b, p->row_b, i)];
+        *terms += half ? all / 2 : all;
+    }
+    mem_array_free(g->m, x);
+    mem_array_free(g->m, y);
+    if (!ok)
+        return FAIL_NOMEM(g->ctx);
+    if (*terms > (double)b->coo.limit)
+        return FAIL(g->ctx, PERI_E_UNSUPPORTED, "sparse second derivatives: more than %lld terms", (long long)b->coo.limit);
+    return PERI_OK;
+}
+
 static peri_status expand(builder *b, const pair *p)
 {
     const struct coo *ja, *jb;
@@ -476,8 +510,6 @@ static peri_status expand(builder *b, const pair *p)
     TRY(coo_jacobian(&b->coo, p->b, &jb));
     const struct coo x = *ja, y = *jb;
     const bool same_leaf = p->a == p->b && p->row_a == NULL && p->row_b == NULL;
-    if (p->n == 1)
-        TRY(check_density(b, entries_of(&x), entries_of(&y)));
     for (int64_t i = 0; i < x.n; i++)
         for (int64_t j = same_leaf ? i : 0; j < y.n; j++)
             TRY(join_groups(b, p, &x.at[i], &y.at[j], same_leaf && i == j));
@@ -504,6 +536,9 @@ static peri_status build(builder *b, expr_id root, int64_t x0, int64_t n)
     TRY(diff_sweep_add(&b->sweep, root, one));
     for (int32_t level = levels; level-- > 0;)
         TRY(run_level(b, level, done));
+    double terms = 0;
+    for (int64_t k = b->pairs.n; k-- > 0;) /* the deepest first, which depend on few variables */
+        TRY(count_terms(b, &b->pairs.at[k], &terms));
     for (int64_t k = 0; k < b->pairs.n; k++)
         TRY(expand(b, &b->pairs.at[k]));
     return PERI_OK;
