@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * asl STUB - AMPL's solver library on STUB.nl, for comparison where it is installed: seconds of processor time for value and gradient, constraints, Jacobian, Hessian of
- * the Lagrangian (medians; each after what it needs was evaluated at the same point), then the sum of the constraints' values at the
- * start point, one a line.
+ * asl STUB - AMPL's solver library on STUB.nl, for comparison where it is installed: seconds of processor time for value and gradient,
+ * constraints, Jacobian, Hessian of the Lagrangian (medians; each after what it needs was evaluated at the same point), then the sum of
+ * the constraints' values at the start point, one a line.
  */
 #include "asl_pfgh.h"
 #include <math.h>

@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Luksan-Vlcek 5.1 with n = 10000 (luksan_vlcek_1.lua) beside AMPL's solver library, where libamplsolver is installed: the model is written
--- as a .nl file (D. M. Gay, Writing .nl files, Sandia report 2005-7907P).
+-- Other programs, where they are installed. AMPL's solver library: Luksan-Vlcek 5.1 with n = 10000 (luksan_vlcek_1.lua), written as a .nl file
+-- (D. M. Gay, Writing .nl files, Sandia report 2005-7907P). SciPy: its own functions for the chained Rosenbrock sum, n = 10^6.
 
-local family = { about = "Luksan-Vlcek 5.1, n = 10000, beside AMPL's solver library" }
+local family = { about = "beside AMPL's solver library (Luksan-Vlcek 5.1, n = 10000) and SciPy (Rosenbrock, n = 10^6)" }
 
 local PLUS, MINUS, TIMES, POWER, NEGATE, SIN, EXP, SUM = "o0", "o1", "o2", "o5", "o16", "o41", "o44", "o54"
 local START = { [0] = 1, [1] = -1.2 }
@@ -74,8 +74,20 @@ local function asl_times(bench, n)
   return times
 end
 
-function family.rows(bench)
-  if bench.mode == "check" then return end
+--- A line for each kind of evaluation that they have a time for.
+local function beside(bench, model, what, theirs, name)
+  local path = bench.work .. "/peers.lua"
+  model:solve("stopwatch", { report = path, seconds = 0.1, products = false })
+  model:close()
+  for _, found in ipairs(dofile(path).rows) do
+    if theirs[found.kind] then
+      bench.row { key = what .. "_" .. found.kind, label = ("%s, %s"):format(what, found.kind), seconds = found.seconds,
+        reference_seconds = theirs[found.kind], reference = name }
+    end
+  end
+end
+
+local function ampl(bench)
   local n = 10000
   local theirs = asl_times(bench, n)
   if not theirs then
@@ -83,15 +95,39 @@ function family.rows(bench)
     return
   end
   local chain = dofile "bench/families/luksan_vlcek_1.lua"
-  local model = chain.build { n = n, way = "map" }
-  local path = bench.work .. "/peers.lua"
-  model:solve("stopwatch", { report = path, seconds = 0.1, products = false })
-  for _, found in ipairs(dofile(path).rows) do
-    if theirs[found.kind] then
-      bench.row { key = "asl_" .. found.kind, label = found.kind, seconds = found.seconds, reference_seconds = theirs[found.kind],
-        reference = "AMPL's solver library" }
-    end
+  beside(bench, chain.build { n = n, way = "map" }, "Luksan-Vlcek", theirs, "AMPL's solver library")
+end
+
+local SCIPY = [[
+import time, numpy
+from scipy.optimize import rosen, rosen_der
+x = numpy.where(numpy.arange(%d) %% 2 == 0, -1.2, 1.0)
+def seconds():
+    start = time.process_time()
+    f, g = rosen(x), rosen_der(x)
+    return time.process_time() - start
+print(sorted(seconds() for _ in range(15))[7])
+]]
+
+local function scipy(bench)
+  local n, path = 1000000, bench.work .. "/rosenbrock.py"
+  do
+    local file <close> = assert(io.open(path, "w"))
+    file:write(SCIPY:format(n))
   end
+  local ok, seconds = pcall(bench.command, (os.getenv "PYTHON" or "python3") .. " " .. path)
+  if not ok then
+    bench.row { key = "scipy_absent", text = "left out: no SciPy (Debian: python3-scipy; $PYTHON names another interpreter)" }
+    return
+  end
+  local rosenbrock = dofile "bench/families/rosenbrock.lua"
+  beside(bench, rosenbrock.build { n = n, way = "map" }, "Rosenbrock", { gradient = seconds }, "SciPy's rosen and rosen_der")
+end
+
+function family.rows(bench)
+  if bench.mode == "check" then return end
+  ampl(bench)
+  scipy(bench)
 end
 
 return family
