@@ -82,16 +82,16 @@ static void move_patches(const geometry *g, double *image, double *patches, bool
             double *const row = patches + t * g->places + r * g->width;
             const int64_t y = r * s->stride[0] - s->padding[0] + i;
             const bool outside = y < 0 || y >= s->height;
-            double *const from = outside ? NULL : image + (c * s->height + y) * s->width - s->padding[1] + j;
+            const int64_t first = (c * s->height + y) * s->width - s->padding[1] + j; /* of column 0, which may lie outside */
             if (back) {
                 for (int64_t q = begin; q < end && !outside; q++)
-                    from[q * s->stride[1]] += row[q];
+                    image[first + q * s->stride[1]] += row[q];
                 continue;
             }
             if (outside || begin > 0 || end < g->width)
                 memset(row, 0, (size_t)g->width * sizeof *row);
             for (int64_t q = begin; q < end && !outside; q++)
-                row[q] = from[q * s->stride[1]];
+                row[q] = image[first + q * s->stride[1]];
         }
     }
 }
