@@ -16,6 +16,9 @@ static const double ACTIVE = 1e-5;
 
 enum { ROUNDS = 20, LEAST_ITERATIONS = 50 };
 
+/* Entries of the Jacobian that all rounds may visit, about a second: a large problem of bad condition gets the estimate it has by then. */
+static const int64_t WORK = 300000000;
+
 /* ---- bounds
  * -------------------------------------------------------------------------------------------------------------------
  */
@@ -60,6 +63,7 @@ typedef struct {
     double *u, *gradient, *step; /* [m] */
     double *r, *q;               /* [n] */
     unsigned char *is_free;      /* [n] */
+    int64_t work;                /* left of WORK */
 } fit;
 
 /* v = J' D u on the free variables, D = 1 / length */
@@ -111,9 +115,10 @@ static int64_t set_lengths(const fit *t)
 }
 
 /* minimize | g - J' D u | over the rows in the fit; y = D u */
-static void least_squares(const fit *t, int64_t rows)
+static void least_squares(fit *t, int64_t rows)
 {
-    const int64_t n = t->f->pattern.cols, m = t->f->pattern.rows;
+    const int64_t n = t->f->pattern.cols, m = t->f->pattern.rows, cost = 2 * t->f->pattern.start[n] + n + m;
+    const int64_t most = 4 * rows + LEAST_ITERATIONS;
     memset(t->u, 0, (size_t)m * sizeof *t->u);
     for (int64_t j = 0; j < n; j++)
         t->r[j] = t->is_free[j] ? t->f->residual[j] : 0;
@@ -122,7 +127,8 @@ static void least_squares(const fit *t, int64_t rows)
     double now = dot(m, t->gradient, t->gradient);
     /* below it is rounding of r, of which further steps would only make noise */
     const double small = fmax(now, dot(n, t->r, t->r)) * DBL_EPSILON * DBL_EPSILON * 16;
-    for (int64_t k = 0; k < 4 * rows + LEAST_ITERATIONS && now > small && now > 0; k++) {
+    for (int64_t k = 0; k < most && (k < LEAST_ITERATIONS || t->work > 0) && now > small && now > 0; k++) {
+        t->work -= cost;
         times_rows(t, t->step, t->q);
         const double length = dot(n, t->q, t->q);
         if (!(length > 0))
@@ -187,7 +193,7 @@ static bool fit_allocate(fit *t, arena *memory)
 
 peri_status estimate_rows(estimate_fit *f)
 {
-    fit t = {.f = f};
+    fit t = {.f = f, .work = WORK};
     arena memory;
     arena_init(&memory, &f->p->ctx->mem);
     if (!fit_allocate(&t, &memory)) {
