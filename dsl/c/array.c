@@ -30,7 +30,8 @@ dsl_array *array_new(lua_State *L, int64_t rows, int64_t cols)
 
 dsl_array *array_new_sparse(lua_State *L, int64_t rows, int64_t cols, int64_t nnz)
 {
-    check_size(L, rows, cols);
+    if (rows < 1 || cols < 1 || rows > INT32_MAX || cols > INT32_MAX) /* what is not stored needs no memory */
+        dsl_raise(L, "array: %lld x %lld is not a possible shape", (long long)rows, (long long)cols);
     const size_t words = (size_t)nnz * 2 + (size_t)rows + 1;
     dsl_array *a = box_new(L, TYPE_ARRAY, sizeof *a + words * sizeof(double), 1);
     a->rows = rows;

@@ -55,7 +55,8 @@ peri_status expr_dense(expr_graph *g, int64_t rows, int64_t cols, const double *
 peri_status expr_sparse(expr_graph *g, int64_t rows, int64_t cols, int64_t nnz, const int64_t *row_start,
                         const int64_t *col, const double *data, expr_id *out)
 {
-    TRY(check_size(g, rows, cols));
+    TRY(check_size(g, rows, 1));
+    TRY(check_size(g, 1, cols));
     if (rows == 1 && cols == 1) {
         double sum = 0;
         for (int64_t k = 0; k < nnz; k++)

@@ -25,6 +25,9 @@ peri_status expr_densify(expr_graph *g, expr_id e, expr_id *out)
     if (!expr_is_sparse(g, e))
         return PERI_OK;
     const expr_const c = g->consts.at[expr_at(g, e)->ref];
+    if (c.rows > INT32_MAX / c.cols)
+        return FAIL(g->ctx, PERI_E_SHAPE, "a sparse array of %lld x %lld is too large to be written out", (long long)c.rows,
+                    (long long)c.cols);
     double *dense = mem_array(g->m, (size_t)c.rows * (size_t)c.cols, sizeof *dense);
     if (dense == NULL)
         return FAIL_NOMEM(g->ctx);

@@ -74,10 +74,11 @@ peri_status peri_expr_const(peri_model *m, const peri_array *v, peri_expr *out)
     char shape[48];
     *out = PERI_NO_EXPR;
     model_shape_text(v->rows, v->cols, shape, sizeof shape);
-    if (v->rows < 1 || v->cols < 1 || v->rows > INT32_MAX / v->cols || v->nnz > INT32_MAX)
+    const bool dense = v->nnz < 0;
+    if (v->rows < 1 || v->cols < 1 || v->rows > INT32_MAX / (dense ? v->cols : 1) || v->cols > INT32_MAX || v->nnz > INT32_MAX)
         return FAIL(m->ctx, PERI_E_SHAPE, "array: a %s is not possible", shape);
-    TRY(check_numbers(m, v->nnz < 0 ? v->rows * v->cols : v->nnz, v->data));
-    if (v->nnz < 0)
+    TRY(check_numbers(m, dense ? v->rows * v->cols : v->nnz, v->data));
+    if (dense)
         return expr_dense(m->g, v->rows, v->cols, v->data, out);
     TRY(check_rows(m, v));
     return expr_sparse(m->g, v->rows, v->cols, v->nnz, v->row_start, v->col, v->data, out);

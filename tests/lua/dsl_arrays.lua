@@ -75,6 +75,13 @@ t.all_close((S + 1)[2], { 8, 1, 1, 1 }, 0, 0, "S + 1 is dense")
 t.has(tostring(S), "sparse matrix 3 x 4, 5 entries", "it prints as sparse")
 t.raises(function() S[1] = 2 end, "entries of a sparse array cannot be assigned", "it cannot be written")
 t.is(peri.sparse { rows = 2, cols = 2, i = {}, j = {}, v = {} }:sum(), 0.0, "an empty one")
+do -- 3e10 places, two of them stored
+  local wide = peri.sparse { rows = 100000, cols = 300000, i = { 7, 99999 }, j = { 299999, 3 }, v = { 2.5, -4 } }
+  local m = peri.model "wide"
+  local x = m:var("x", 300000, { start = 3 })
+  t.is_close((wide % x):sum():value(), -4.5, 0, 0, "a sparse matrix with more places than a dense one may have")
+  t.raises(function() return peri.zeros(100000, 300000) end, "is not possible", "which a dense one may not")
+end
 do
   local m = peri.model "sparse"
   local x = m:var("x", 4, { start = { 1, 2, 3, 4 } })
