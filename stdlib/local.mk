@@ -25,6 +25,9 @@ dist_perigeeluadata_DATA = \
 	stdlib/perigee/data/matrix_market.lua \
 	stdlib/perigee/data/nist.lua
 
+perigeeluapowerdir = $(perigeeluadir)/power
+dist_perigeeluapower_DATA = stdlib/perigee/power/synthetic.lua
+
 perigeeluatestdir = $(perigeeluadir)/test_functions
 dist_perigeeluatest_DATA = \
 	stdlib/perigee/test_functions/hock_schittkowski.lua \

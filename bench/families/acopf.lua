@@ -71,9 +71,18 @@ local function data_of(case, grid)
   }
 end
 
+--- Voltages at random, so that nothing vanishes where it is evaluated.
+local function scatter(case)
+  local bus = case.bus
+  local vm = peri.random.uniform { n = bus.n, lower = 0.95, upper = 1.05, seed = 5 }:totable()
+  local va = peri.random.uniform { n = bus.n, lower = -15, upper = 15, seed = 6 }:totable()
+  for k = 1, bus.n do bus.vm[k], bus.va[k] = vm[k], va[k] end
+end
+
 function family.build(instance)
   local case = instance.path and peri.power.read(instance.path) or peri.power.synthetic(instance.buses, { seed = 1 })
-  local m, grid = peri.power.acopf(case, { spread = 0.05 })
+  scatter(case)
+  local m, grid = peri.power.acopf(case, { start = "case" })
   return m, data_of(case, grid)
 end
 

@@ -69,6 +69,12 @@ end
 
 -- ---- parts of the models -----------------------------------------------------------------------------------------
 
+--- A column of the case as the start of a variable, or `flat` where the model starts flat.
+local function start_of(grid, rows, column, scale, flat)
+  if grid.start ~= "case" then return flat end
+  return peri.array(collect(rows, function(k) return column[k] * scale end))
+end
+
 --- Voltage angles: 0 at the reference buses (type 3), free elsewhere.
 local function add_angles(m, grid)
   local kind, some = grid.case.bus.type, false
@@ -77,15 +83,17 @@ local function add_angles(m, grid)
     return kind[k] == 3 and 0 or math.huge
   end)
   if not some then usage.fail("%s: no bus is the reference (type 3)", grid.case.name) end
-  grid.va = m:var("va", #bound, { lower = collect(bound, function(b) return -b end), upper = bound })
+  grid.va = m:var("va", #bound, { lower = collect(bound, function(b) return -b end), upper = bound,
+    start = start_of(grid, grid.buses, grid.case.bus.va, radian) })
 end
 
---- A variable of one entry a generator, between two columns of the case.
+--- A variable of one entry a generator, between two columns of the case; the column of its name is its start.
 local function generator_variable(m, grid, name, low, high)
   local gen, base = grid.case.gen, grid.case.base_mva
   return m:var(name, #grid.generators, {
     lower = collect(grid.generators, function(k) return gen[low][k] / base end),
     upper = collect(grid.generators, function(k) return gen[high][k] / base end),
+    start = start_of(grid, grid.generators, gen[name], 1 / base),
   })
 end
 
@@ -248,14 +256,19 @@ end
 --   opts.flow_variables   true: the branches' flows are variables with equations of their own, as PGLib writes the
 --                         problem; otherwise they are expressions of the voltages, which makes systems of a third of
 --                         the size and solves several times faster
+--   opts.start            "flat" (voltages 1, angles 0) unless "case": the voltages and the generation that the case gives
 --   returns model, grid
 function power.acopf(case, opts)
-  opts = usage.only("acopf", opts, { "name", "flow_variables" })
+  opts = usage.only("acopf", opts, { "name", "flow_variables", "start" })
   local grid = in_service(case)
   grid.kind = "ac"
+  grid.start = usage.option("acopf", opts, "start", "string", "flat")
+  if grid.start ~= "flat" and grid.start ~= "case" then
+    usage.fail("acopf: option start is flat or case, not %s", grid.start)
+  end
   local m = peri.model(usage.option("acopf", opts, "name", "string", case.name))
   add_angles(m, grid)
-  grid.vm = m:var("vm", #grid.buses, { start = 1,
+  grid.vm = m:var("vm", #grid.buses, { start = start_of(grid, grid.buses, case.bus.vm, 1, 1),
     lower = collect(grid.buses, function(k) return case.bus.vmin[k] end),
     upper = collect(grid.buses, function(k) return case.bus.vmax[k] end) })
   grid.pg = generator_variable(m, grid, "pg", "pmin", "pmax")
@@ -398,6 +411,11 @@ end
 --- Read a MATPOWER case; the same as peri.data.matpower.
 function power.read(path)
   return peri.data.matpower(path)
+end
+
+--- A case of n buses that is made up and feasible: see perigee.power.synthetic.
+function power.synthetic(n, opts)
+  return require "perigee.power.synthetic"(n, opts)
 end
 
 --- A case from Lua tables; the same as peri.data.matpower_case.

@@ -148,6 +148,22 @@ refused(function(data) data.bus[1][2] = 1 end, "loop: no bus is the reference (t
 t.raises(function() power.acopf(case, { names = "x" }) end, "acopf: unknown option names (did you mean name?)",
   "an unknown option")
 
+-- ---- synthetic grids ------------------------------------------------------------------------------------------------
+
+do
+  local made = power.synthetic(200, { seed = 3 })
+  local m = power.acopf(made, { start = "case" })
+  local first = m:solve("ipm", { iterations = 0 })
+  t.ok(first.certificate.primal <= 1e-10, "synthetic: the state it is made from is feasible")
+  local s = m:solve("ipm")
+  t.ok(s.certificate.kkt <= 1e-6 and s.objective < first.objective, "synthetic: solved, and cheaper than that state")
+  t.is_close(power.acopf(made):solve("ipm").objective, s.objective, 1e-6, 0, "synthetic: the same from a flat start")
+  t.is(power.synthetic(200, { seed = 3 }).branch.n, made.branch.n, "synthetic: the same seed, the same grid")
+  t.is_close(made.branch.n / 200, 1.5, 0.1, 0, "synthetic: three branches for two buses")
+  t.raises(power.acopf, "acopf: option start is flat or case, not warm", "a wrong start", made, { start = "warm" })
+  t.raises(power.synthetic, "synthetic: the number of buses is an integer from 2, not 1", "too few buses", 1)
+end
+
 -- ---- PGLib --------------------------------------------------------------------------------------------------------
 
 local folder = (os.getenv "PERIGEE_SOURCE" or ".") .. "/../shared/data/pglib-opf/"
