@@ -158,6 +158,7 @@ lua_tests = \
 	tests/lua/dsl_errors.lua \
 	tests/lua/dsl_expressions.lua \
 	tests/lua/dsl_map.lua \
+	tests/lua/structure.lua \
 	tests/lua/dsl_memory.lua \
 	tests/lua/dsl_meta.lua \
 	tests/lua/dsl_solve.lua \

@@ -314,12 +314,32 @@ static int l_maximize(lua_State *L)
     return objective(L, "maximize", peri_model_maximize);
 }
 
+typedef struct {
+    peri_model *m;
+    const char *plan;
+} explanation;
+
+static peri_status make_explanation(void *ud, char **text)
+{
+    const explanation *e = ud;
+    return peri_model_explain(e->m, e->plan, text);
+}
+
+static int l_explain(lua_State *L)
+{
+    dsl_model_ud *m = check_model(L, 1);
+    explanation e = {m->obj, luaL_optstring(L, 2, NULL)};
+    push_text(L, peri_model_context(m->obj), make_explanation, &e);
+    return 1;
+}
+
 const luaL_Reg model_makers[] = {{"model", l_model}, {NULL, NULL}};
 const luaL_Reg param_methods[] = {{"set", l_set}, {NULL, NULL}};
 const luaL_Reg model_methods[] = {{"var", l_var},
                                   {"param", l_param},
                                   {"minimize", l_minimize},
                                   {"maximize", l_maximize},
+                                  {"explain", l_explain},
                                   {"close", l_close_method},
                                   {"subject_to", subject_to},
                                   {NULL, NULL}};

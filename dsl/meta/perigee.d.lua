@@ -1113,6 +1113,11 @@ function model:maximize(e) end
 ---@return perigee.handle
 function model:subject_to(...) end
 
+---What the model is and how it would be solved, as `perigee explain` prints it: class, sizes, the repeated expressions that were found, plan.
+---@param plan? string a solver or plan instead of the engine's choice
+---@return string
+function model:explain(plan) end
+
 ---@param solver string? a method, or a plan of several links, as "augmented-lagrangian > lbfgs"; the engine picks where absent
 ---@param options { tolerance: number?, iterations: integer?, time_limit: number?, seed: integer?, callback: (fun(row: perigee.row): boolean?), warm_start: perigee.solution? }?
 ---@return perigee.solution

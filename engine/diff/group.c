@@ -346,12 +346,46 @@ static int32_t terms_of(const roller *r, expr_id e)
     return e >= 0 && (r->flags[e] & ROLL_SCALAR) ? r->terms[e] : 1;
 }
 
+/* The next term of a sum of fewer than ROLL_LONG terms that are still to be visited. */
+static expr_id next_term(const roller *r, expr_id *todo, int *n)
+{
+    for (;;) {
+        const expr_id e = todo[--*n];
+        if (!(r->flags[e] & ROLL_SCALAR) || (r->flags[e] & ROLL_MATERIAL) || !roll_is_sum(expr_code(r->from, e) & ~EXPR_WIDE))
+            return e;
+        const expr_node *node = expr_at(r->from, e);
+        todo[(*n)++] = node->arg[0];
+        if (node->arg[1] >= 0)
+            todo[(*n)++] = node->arg[1];
+    }
+}
+
+/* A sum of several terms of few forms: an inner loop's, to be taken apart as the outer one is. */
+static bool is_repetitive(const roller *r, expr_id e)
+{
+    expr_id todo[ROLL_LONG + 2] = {e};
+    uint32_t forms[ROLL_LONG / ROLL_ALIKE + 1];
+    int n = 1, n_forms = 0, k;
+    if ((r->flags[e] & (ROLL_SCALAR | ROLL_MATERIAL)) != ROLL_SCALAR || r->terms[e] < 2 * ROLL_ALIKE || r->terms[e] > ROLL_LONG)
+        return false;
+    while (n > 0) {
+        const uint32_t form = rank_of(r, next_term(r, todo, &n));
+        for (k = 0; k < n_forms && forms[k] != form; k++) {
+        }
+        if (k == n_forms && ROLL_ALIKE * (n_forms + 1) > r->terms[e])
+            return false;
+        forms[k] = form;
+        n_forms += k == n_forms;
+    }
+    return true;
+}
+
 /* Is this part split further? Long sums are, and the short beginning of one: what was added up before it became long. The differences that a user wrote
  * as terms are left whole, so that what cancels in a term still does. */
 static bool is_split(const roller *r, const struct part *top, expr_id head)
 {
     const int op = expr_at(r->from, top->e)->op;
-    if (top->e == head || roll_is_chain(r, top->e))
+    if (top->e == head || roll_is_chain(r, top->e) || is_repetitive(r, top->e))
         return true;
     return top->spine && (r->flags[top->e] & (ROLL_SCALAR | ROLL_MATERIAL)) == ROLL_SCALAR && roll_is_sum(op);
 }

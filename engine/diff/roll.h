@@ -18,6 +18,7 @@ enum {
 enum {
     ROLL_LONG = 32,    /* terms of a sum above which it is a reduction, not part of a template */
     ROLL_SEVERAL = 3,  /* the same for a sum with more than ROLL_LARGE operations in all */
+    ROLL_ALIKE = 3,    /* terms of one form that make a shorter sum part of the longer one that it is in */
     ROLL_SHARED = 12,  /* operations above which a scalar used more than once is computed once */
     ROLL_RARE = 16,    /* instances below which a form is rare */
     ROLL_FORMS = 12,   /* rare forms of sums above which they are split into their terms */
