@@ -41,13 +41,14 @@ static peri_status roller_init(roller *r, expr_graph *from, expr_graph *to)
     r->to = to;
     arena_init(&r->data, from->m);
     const size_t n = (size_t)from->nodes.n;
-    r->flags = arena_array(&r->data, n, 1);
-    r->weight = arena_array(&r->data, n, 1);
-    r->terms = arena_array(&r->data, n, 1);
-    r->shape = arena_array(&r->data, n, sizeof *r->shape);
-    r->slot = arena_array(&r->data, n, sizeof *r->slot);
-    const bool ok = r->flags != NULL && r->weight != NULL && r->terms != NULL && r->shape != NULL && r->slot != NULL;
-    return ok ? PERI_OK : FAIL_NOMEM(from->ctx);
+    r->slot = arena_array(&r->data, n, sizeof *r->slot + sizeof *r->shape + 3); /* one block: a large one goes back to the system */
+    if (r->slot == NULL)
+        return FAIL_NOMEM(from->ctx);
+    r->shape = (uint16_t *)(r->slot + n);
+    r->flags = (unsigned char *)(r->shape + n);
+    r->weight = r->flags + n;
+    r->terms = r->weight + n;
+    return PERI_OK;
 }
 
 /* The class INPUT nodes of the new graph, as wide as the old graph's nodes reach. */
