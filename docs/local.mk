@@ -8,7 +8,8 @@ docs = \
 	docs/guide/3-constraints-and-objectives.md \
 	docs/guide/4-solving-and-results.md \
 	docs/guide/5-data-and-power.md \
-	docs/guide/6-command-line.md
+	docs/guide/6-command-line.md \
+	docs/guide/7-methods-and-foreign-code.md
 
 examples = \
 	examples/01-rosenbrock.lua \

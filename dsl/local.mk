@@ -3,7 +3,7 @@
 
 dsl_library = dsl/libdsl.a
 noinst_LIBRARIES += dsl/libdsl.a
-dsl_libdsl_a_CPPFLAGS = -I$(top_srcdir)/engine/include $(LUA_CFLAGS) -DPERI_LUA_DIR='"$(luadir)"'
+dsl_libdsl_a_CPPFLAGS = -I$(top_srcdir)/engine/include $(LUA_CFLAGS) $(FFI_CFLAGS) -DPERI_LUA_DIR='"$(luadir)"'
 dsl_libdsl_a_SOURCES = \
 	dsl/c/array.c \
 	dsl/c/array_make.c \
@@ -14,6 +14,10 @@ dsl_libdsl_a_SOURCES = \
 	dsl/c/derive.c \
 	dsl/c/expr.c \
 	dsl/c/fault.c \
+	dsl/c/foreign.c \
+	dsl/c/foreign.h \
+	dsl/c/foreign_callback.c \
+	dsl/c/foreign_type.c \
 	dsl/c/host.h \
 	dsl/c/index.c \
 	dsl/c/internal.h \
@@ -37,7 +41,7 @@ perigeeluac_PROGRAMS = perigee.so
 perigee_so_SOURCES =
 perigee_so_DEPENDENCIES = dsl/libdsl.a libperigee.so.0
 perigee_so_LDFLAGS = $(AM_LDFLAGS) -shared -Wl,-rpath,'$$ORIGIN:$$ORIGIN/../..'
-perigee_so_LDADD = $(WHOLE_ARCHIVE) dsl/libdsl.a $(NO_WHOLE_ARCHIVE) libperigee.so.0 -ldl -lm
+perigee_so_LDADD = $(WHOLE_ARCHIVE) dsl/libdsl.a $(NO_WHOLE_ARCHIVE) libperigee.so.0 $(FFI_LIBS) -ldl -lm
 
 # Definitions for editors.
 perigeemetadir = $(pkgdatadir)/meta

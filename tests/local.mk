@@ -99,7 +99,7 @@ endif
 unit_tests += tests/unit/dsl_faults.t
 tests_unit_dsl_faults_t_SOURCES = tests/unit/dsl_faults.c
 tests_unit_dsl_faults_t_CPPFLAGS = $(AM_CPPFLAGS) $(LUA_CFLAGS)
-tests_unit_dsl_faults_t_LDADD = dsl/libdsl.a $(LDADD) $(LUA_LIBS)
+tests_unit_dsl_faults_t_LDADD = dsl/libdsl.a $(LDADD) $(LUA_LIBS) $(FFI_LIBS)
 
 check_PROGRAMS += $(unit_tests) $(plugin_tests)
 TESTS += $(unit_tests) $(plugin_tests)
@@ -109,12 +109,16 @@ TESTS += $(unit_tests) $(plugin_tests)
 bad_plugins = absent callback copy duplicate empty fp_mode good int_size kind liar longer magic major minor misnamed nameless nan \
 	no_entry no_ops no_options offset option_size pointer_size process range real_size shorter summary table_size traits twice \
 	type undefined
-test_plugins = $(bad_plugins:%=tests/bad/%.so) tests/plugin/abi_1_0.so tests/plugin/cxx_descent.so
+test_plugins = $(bad_plugins:%=tests/bad/%.so) tests/foreign/samples.so tests/plugin/abi_1_0.so tests/plugin/cxx_descent.so
 test_plugin_flags = -I$(top_srcdir)/engine/include $(CPPFLAGS)
 CXX_WARNINGS = -std=c++11 -Wall -Wextra -Wpedantic -Werror -fPIC
 
 tests/bad/%.so: tests/bad/%.c tests/bad/bad.h engine/include/perigee/plugin.h
 	$(AM_V_CCLD)$(MKDIR_P) tests/bad && $(CC) $(test_plugin_flags) $(AM_CFLAGS) $(CFLAGS) $(AM_LDFLAGS) $(LDFLAGS) -shared -o $@ $<
+
+# A library as users have them, for foreign functions.
+tests/foreign/samples.so: tests/foreign/samples.c
+	$(AM_V_CCLD)$(MKDIR_P) tests/foreign && $(CC) -fPIC $(AM_CFLAGS) $(CFLAGS) -fvisibility=default $(AM_LDFLAGS) $(LDFLAGS) -shared -o $@ $(srcdir)/tests/foreign/samples.c -lm
 
 tests/bad/absent.so: tests/bad/absent.c tests/bad/libabsent.c tests/bad/bad.h engine/include/perigee/plugin.h
 	$(AM_V_CCLD)$(MKDIR_P) tests/bad && absent=tests/bad/libperigee-absent.so.3 && \
@@ -134,7 +138,7 @@ AM_CXXFLAGS = $(CXX_WARNINGS) $(SANITIZE_CFLAGS)
 check_DATA = $(test_plugins)
 CLEANFILES += $(test_plugins)
 
-EXTRA_DIST += tests/tap/tap.lua tests/bad/bad.h tests/bad/libabsent.c $(bad_plugins:%=tests/bad/%.c) \
+EXTRA_DIST += tests/tap/tap.lua tests/foreign/samples.c tests/bad/bad.h tests/bad/libabsent.c $(bad_plugins:%=tests/bad/%.c) \
 	tests/plugin/abi_1_0.c tests/plugin/cxx_descent.cc
 
 # The command and the installation, in bash.
@@ -167,6 +171,7 @@ lua_tests = \
 	tests/lua/ipm.lua \
 	tests/lua/libsvm_fit.lua \
 	tests/lua/direct.lua \
+	tests/lua/foreign.lua \
 	tests/lua/proximal.lua \
 	tests/lua/squares.lua \
 	tests/lua/outcomes.lua \

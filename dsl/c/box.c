@@ -8,7 +8,8 @@
 
 const char *const dsl_type_name[TYPE_COUNT] = {
     "perigee.expr",       "perigee.array",  "perigee.index",    "perigee.item",     "perigee.model",
-    "perigee.constraint", "perigee.handle", "perigee.solution", "perigee.blackbox", "perigee.text",
+    "perigee.constraint", "perigee.handle", "perigee.solution", "perigee.blackbox", "perigee.foreign",
+    "perigee.callback",   "perigee.pointer", "perigee.text",
 };
 
 static const char state_key[] = "perigee.state";

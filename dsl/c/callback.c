@@ -13,14 +13,16 @@ void call_enter(dsl_call *c, lua_State *L, dsl_model_ud *model, int event)
     dsl_state *s = state_of(L);
     *c = (dsl_call){.up = s->call, .L = L, .model = model, .event = event};
     s->call = c;
-    model->busy++;
+    if (model != NULL)
+        model->busy++;
 }
 
 void call_finish(lua_State *L, dsl_call *c, peri_status status)
 {
     dsl_state *s = state_of(L);
     s->call = c->up;
-    c->model->busy--;
+    if (c->model != NULL)
+        c->model->busy--;
     if (c->failed) {
         lua_getiuservalue(L, lua_upvalueindex(1), UV_ERROR);
         lua_pushnil(L);
@@ -116,6 +118,30 @@ static bool call_protected(lua_State *L, dsl_state *s, lua_CFunction f, void *ud
     return false;
 }
 
+bool callback_call(dsl_state *s, lua_State *main, lua_CFunction f, void *ud)
+{
+    return call_protected(s->call != NULL ? s->call->L : main, s, f, ud, 0);
+}
+
+void callback_fail(dsl_state *s, lua_CFunction f, void *ud)
+{
+    if (s->call != NULL)
+        (void)call_protected(s->call->L, s, f, ud, 0);
+}
+
+void callback_keep(lua_State *L, int model, int object)
+{
+    if (lua_getiuservalue(L, model, UV_BLACKBOXES) != LUA_TTABLE) {
+        lua_pop(L, 1);
+        lua_newtable(L);
+        lua_pushvalue(L, -1);
+        lua_setiuservalue(L, model, UV_BLACKBOXES);
+    }
+    lua_pushvalue(L, object);
+    lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
+    lua_pop(L, 1);
+}
+
 static int blackbox_value(void *ud, int64_t n, const double *x, double *f)
 {
     blackbox *b = ud;
@@ -143,15 +169,8 @@ static blackbox *new_blackbox(lua_State *L, int model, int f)
     lua_pushvalue(L, -2);
     lua_rawsetp(L, -2, b);
     lua_pop(L, 1);
-    if (lua_getiuservalue(L, model, UV_BLACKBOXES) != LUA_TTABLE) {
-        lua_pop(L, 1);
-        lua_newtable(L);
-        lua_pushvalue(L, -1);
-        lua_setiuservalue(L, model, UV_BLACKBOXES);
-    }
-    lua_pushvalue(L, -2);
-    lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
-    lua_pop(L, 2);
+    callback_keep(L, model, lua_gettop(L));
+    lua_pop(L, 1);
     return b;
 }
 

@@ -29,6 +29,9 @@ typedef enum {
     TYPE_HANDLE,     /* user value 1: its model */
     TYPE_SOLUTION,   /* user value 1: its model; 2: fields made so far */
     TYPE_BLACKBOX,   /* user value 1: the Lua function; held by its model */
+    TYPE_FOREIGN,    /* a compiled function; kept by the models that call it */
+    TYPE_CALLBACK,   /* C code that calls Lua; user value 1: the function; 2: whose type it borrows */
+    TYPE_POINTER,    /* an address that C handed out */
     TYPE_TEXT,       /* a text of the engine's on its way to a Lua string */
     TYPE_COUNT,
     TYPE_NONE = TYPE_COUNT
@@ -268,6 +271,10 @@ int subject_to(lua_State *L);
 void call_enter(dsl_call *c, lua_State *L, dsl_model_ud *model, int event);
 JUMPS void call_finish(lua_State *L, dsl_call *c,
                        peri_status status); /* leaves; raises the callback's error or the engine's */
+/* f(ud) in Lua under protection, from C code; false: an error was raised, and is kept for call_finish. main: where no call is under way. */
+bool callback_call(dsl_state *s, lua_State *main, lua_CFunction f, void *ud);
+void callback_fail(dsl_state *s, lua_CFunction f, void *ud); /* f raises; kept */
+JUMPS void callback_keep(lua_State *L, int model, int object); /* the model keeps the object at that index */
 int call_event(void *state, const peri_event *event);
 JUMPS void push_event(lua_State *L, const peri_event *event); /* as a table */
 
@@ -280,7 +287,8 @@ extern const luaL_Reg expr_metamethods[], expr_functions[], product_functions[],
     array_methods[], array_makers[], index_metamethods[], item_metamethods[], table_metamethods[], model_makers[],
     model_metamethods[], model_methods[], param_methods[], solve_methods[], constraint_metamethods[],
     constraint_functions[], handle_metamethods[], solution_metamethods[], solution_methods[], map_functions[],
-    random_functions[], debug_functions[], blackbox_functions[];
+    random_functions[], debug_functions[], blackbox_functions[], foreign_functions[], foreign_metamethods[],
+    callback_metamethods[], pointer_metamethods[];
 JUMPS void add_operations(lua_State *L, int table); /* sum, exp ...: one closure an operation */
 
 #endif

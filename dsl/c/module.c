@@ -97,6 +97,9 @@ static void fill_types(lua_State *L)
     fill_type(L, TYPE_CONSTRAINT, constraint_metamethods);
     fill_type(L, TYPE_HANDLE, handle_metamethods);
     fill_type(L, TYPE_SOLUTION, solution_metamethods);
+    fill_type(L, TYPE_FOREIGN, foreign_metamethods);
+    fill_type(L, TYPE_CALLBACK, callback_metamethods);
+    fill_type(L, TYPE_POINTER, pointer_metamethods);
     fill_type(L, TYPE_TEXT, text_metamethods);
     lua_getiuservalue(L, lua_upvalueindex(1), UV_TABLE_META);
     add(L, table_metamethods);
@@ -136,6 +139,7 @@ static void push_module(lua_State *L)
     add(L, array_makers);
     add(L, model_makers);
     add(L, blackbox_functions);
+    add(L, foreign_functions);
     lua_createtable(L, 0, 4);
     add(L, random_functions);
     lua_setfield(L, -2, "random");

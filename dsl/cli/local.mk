@@ -23,7 +23,7 @@ perigee_SOURCES = \
 	dsl/cli/world.c
 nodist_perigee_SOURCES = dsl/cli/build-info.h
 perigee_LDFLAGS = $(AM_LDFLAGS) -Wl,-E
-perigee_LDADD = $(dsl_library) libperigee.a $(LUA_COMMAND_LIBS) $(engine_libs)
+perigee_LDADD = $(dsl_library) libperigee.a $(LUA_COMMAND_LIBS) $(FFI_LIBS) $(engine_libs)
 
 # What `perigee version` says of the build: made anew when it has changed.
 BUILT_SOURCES += dsl/cli/build-info.h

@@ -1014,6 +1014,24 @@ function array:nnz() end
 ---@return perigee.expr
 function peri.map(n, f) end
 
+--- A compiled function from a shared library, called through libffi. Of type "double(size_t, const double *)", the default, it is a function of an
+--- array: f(x) of an expression is an expression, with derivatives where `gradient` names a function of type "void(size_t, const double *, double
+--- *)", compared with differences at its first use unless check = false. NaN says that it is undefined there. Other types bind plain C functions,
+--- called with numbers and arrays: double, float, int, int64, size_t, pointers to them, void, and pointers to functions of these, for which a Lua
+--- function may be passed. That the type is right is a promise nobody can check. The library stays open.
+---@param what { library: string?, symbol: string, type: string?, gradient: string?, check: boolean? } no library: the program itself
+---@return fun(...): perigee.expr|number|perigee.pointer|nil
+function peri.foreign(what) end
+
+--- C code that calls a Lua function, or evaluates an expression of one variable, to be passed to foreign functions that keep it; it lives as long as
+--- what is returned. Arrays that follow their length come as arrays; those that are not const are written back.
+---@param type string for an expression "double(size_t, const double *)", "void(size_t, const double *, double *)" or "double(double)"
+---@param fn fun(...): number|perigee.expr
+---@param x perigee.expr? the variable, where an expression is given
+---@return perigee.callback
+function peri.callback(type, fn, x) end
+
+
 ---A Lua function of an array as a scalar expression without derivatives.
 ---@param fn fun(x: perigee.array): number
 ---@param x perigee.expr
