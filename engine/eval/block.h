@@ -82,7 +82,8 @@ typedef struct {
  * The index of a WEAVE. Operands of a lane are neighbours, larger shifts first: those reach a place in an earlier block, or in this one. Where `adds` is
  * 0, who reaches a place first stores there.
  */
-enum { WEAVE_TERMS, WEAVE_EVEN, WEAVE_ADDS, WEAVE_REACH, WEAVE_SHIFT, WEAVE_SIZE = WEAVE_SHIFT + 4 }; /* operands; those of lane 0; adds; largest shift; shifts */
+/* operands; those of lane 0; adds; largest shift; shifts */
+enum { WEAVE_TERMS, WEAVE_EVEN, WEAVE_ADDS, WEAVE_REACH, WEAVE_SHIFT, WEAVE_SIZE = WEAVE_SHIFT + 4 };
 
 typedef struct {
     const char *name;

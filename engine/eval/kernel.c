@@ -179,7 +179,8 @@ static bool is_arithmetic(const kernel *k, expr_id e)
 {
     const expr_node *node = expr_at(k->c->g, e);
     const int op = node->op;
-    return (op == PERI_OP_DIV && is_constant_divisor(k, node->arg[1])) || op == PERI_OP_ADD || op == PERI_OP_SUB || op == PERI_OP_MUL || op == PERI_OP_SQUARE || op == PERI_OP_NEG;
+    return (op == PERI_OP_DIV && is_constant_divisor(k, node->arg[1])) || op == PERI_OP_ADD || op == PERI_OP_SUB ||
+           op == PERI_OP_MUL || op == PERI_OP_SQUARE || op == PERI_OP_NEG;
 }
 
 /* A sum or product with a scalar, or a sign: as cheap to compute again as to read. */
