@@ -53,6 +53,7 @@ end
 local function memory()
   collectgarbage()
   collectgarbage()
+  peri.debug.forget()
   return (peri.debug.memory())
 end
 
@@ -72,7 +73,7 @@ end
 local function options_of(name, instance, data, source)
   local options = {
     report = work .. "/report.lua", seconds = instance.seconds or SECONDS[mode], directions = DIRECTIONS[mode],
-    products = instance.products ~= false, calls = instance.calls or 1,
+    products = instance.products ~= false, hessian = instance.hessian ~= false, calls = instance.calls or 1,
   }
   if mode == "check" then options.seconds = 0 end
   if mode ~= "full" then options.calls = 1 end

@@ -16,7 +16,7 @@ typedef struct {
     const char *library, *complex_library, *data, *report;
     double seconds;
     int64_t directions, calls;
-    int32_t products, wall;
+    int32_t products, hessian, wall;
 } options;
 
 static const peri_option option_list[] = {
@@ -28,6 +28,7 @@ static const peri_option option_list[] = {
     PERI_INT("calls", options, calls, 1, 1, 1e12, "1", "calls of each kind that are timed at least"),
     PERI_INT("directions", options, directions, 5, 0, 1e6, "1", "random directions of complex steps; small problems take all unit vectors"),
     PERI_BOOL("products", options, products, 1, "products with Jacobian and Hessian too"),
+    PERI_BOOL("hessian", options, hessian, 1, "Hessian of the Lagrangian too, where there is one"),
     PERI_BOOL("wall", options, wall, 0, "measure by the clock on the wall, not by the processor time of the one thread"),
 };
 
@@ -357,6 +358,8 @@ static peri_status patterns(state *s, peri_run *run)
 {
     if (s->m > 0)
         TRY(peri_jac_pattern(run, &s->jac));
+    if (!s->opt->hessian)
+        return PERI_OK;
     const peri_status status = peri_hess_pattern(run, &s->hess);
     if (status == PERI_E_UNSUPPORTED)
         s->hess = (peri_pattern){0};

@@ -11,7 +11,7 @@ local family = {
 
 local function instance(batch, inputs, hidden, classes, act)
   return { label = ("%d-%d-%d, batch %d, %s"):format(inputs, hidden, classes, batch, act), batch = batch, inputs = inputs, hidden = hidden,
-    classes = classes, act = act, products = false }
+    classes = classes, act = act, products = false, hessian = false }
 end
 
 function family.instances(mode)
