@@ -21,7 +21,10 @@ typedef struct {
 /* a + i b from its parts: a * I would spoil infinities */
 static number join(long double a, long double b)
 {
-    return CMPLXL(a, b);
+    const long double parts[2] = {a, b};
+    number z;
+    memcpy(&z, parts, sizeof z);
+    return z;
 }
 
 /* f(z) = f(re) + i im f'(re), exact to the square of the step: where the library's complex function loses the tiny part */

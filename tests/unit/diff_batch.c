@@ -186,7 +186,7 @@ static void test_undefined_call(peri_context *ctx)
     enum { POINTS = 40 };
     const peri_function fn = {.name = "root", .value = root_value};
     peri_model *m = peri_model_new(ctx, "call");
-    peri_expr x, f;
+    peri_expr x, f = PERI_NO_EXPR;
     double at[POINTS], out[POINTS];
     const double *values[1] = {at};
     for (int k = 0; k < POINTS; k++)

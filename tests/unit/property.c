@@ -276,7 +276,7 @@ static void test_two_cosines(peri_model *m, peri_expr x)
 
 static void test_scalar_choice(peri_model *m, peri_expr x)
 {
-    peri_expr s, gradient, low;
+    peri_expr s = PERI_NO_EXPR, gradient, low = PERI_NO_EXPR;
     const double at[4] = {0.3, -0.7, 1.9, 0.4};
     double got = 0;
     const double *values[1] = {at};
