@@ -152,7 +152,7 @@ static void measure(bench *t, const char *name, term_fn term, bool scalars, loop
     }
     const double s = median(t->repeats, t->seconds), s_loop = median(t->repeats, t->seconds_loop);
     printf("%-11s %-7s n = %lld: %9.3f us, loop %9.3f us, ratio %.3f (%s)\n", name, scalars ? "scalars" : "vector", (long long)t->n, 1e6 * s,
-           1e6 * s_loop, s / s_loop, eval_simd_name());
+           1e6 * s_loop, s / s_loop, eval_simd_name(b.ctx));
     compare(t, f, f_loop);
     eval_free(p);
     expr_graph_free(to);

@@ -29,6 +29,8 @@ engine_sources = \
 	engine/base/mem.h \
 	engine/base/num.c \
 	engine/base/num.h \
+	engine/base/pool.c \
+	engine/base/pool.h \
 	engine/base/rng.c \
 	engine/base/rng.h \
 	engine/base/status.c \
@@ -49,6 +51,7 @@ engine_sources = \
 	engine/eval/factor.c \
 	engine/eval/kernel.c \
 	engine/eval/levels.c \
+	engine/eval/memory.c \
 	engine/eval/nuclear.c \
 	engine/eval/nuclear.h \
 	engine/eval/place.c \
@@ -59,8 +62,9 @@ engine_sources = \
 	engine/eval/run.c \
 	engine/eval/scatter.c \
 	engine/eval/simd.c \
-	engine/eval/weave_kernels.h \
+	engine/eval/split.c \
 	engine/eval/vmath.h \
+	engine/eval/weave_kernels.h \
 	engine/expr/along.c \
 	engine/expr/bilinear.c \
 	engine/expr/bilinear.h \

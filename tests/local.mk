@@ -38,6 +38,7 @@ unit_tests = \
 	tests/unit/eval_bands.t \
 	tests/unit/eval_ops.t \
 	tests/unit/eval_program.t \
+	tests/unit/eval_threads.t \
 	tests/unit/diff_batch.t \
 	tests/unit/diff_random.t \
 	tests/unit/diff_roll.t \
@@ -58,6 +59,7 @@ unit_tests = \
 	tests/unit/linear_solvers.t \
 	tests/unit/local_methods.t
 
+tests_unit_eval_threads_t_LDADD = $(LDADD) -lpthread
 tests_unit_model_classify_t_SOURCES = tests/unit/model_classify.c tests/unit/text_model.h
 tests_unit_oracle_nlp_t_SOURCES = tests/unit/oracle_nlp.c tests/unit/text_model.h
 tests_unit_run_certify_t_SOURCES = tests/unit/run_certify.c tests/unit/text_model.h

@@ -8,6 +8,11 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+static int32_t in_range(int32_t threads, int32_t least)
+{
+    return threads < least ? least : threads > POOL_MOST_THREADS ? POOL_MOST_THREADS : threads;
+}
+
 peri_context *peri_context_new(const peri_config *config)
 {
     const peri_config none = {0};
@@ -22,6 +27,8 @@ peri_context *peri_context_new(const peri_config *config)
     ctx->log = c->log;
     ctx->log_ud = c->log_ud;
     ctx->verbosity = c->verbosity;
+    ctx->threads = in_range(c->threads, 0);
+    ctx->blas_threads = in_range(c->blas_threads, 1);
     if (c->plugin_path != NULL) {
         ctx->plugin_path = mem_string(&ctx->mem, c->plugin_path);
         if (ctx->plugin_path == NULL) {
@@ -34,6 +41,7 @@ peri_context *peri_context_new(const peri_config *config)
 
 static void destroy(peri_context *ctx)
 {
+    pool_free(ctx->pool);
     if (ctx->registry != NULL && ctx->registry_free != NULL)
         ctx->registry_free(ctx->registry);
     mem_array_free(&ctx->mem, ctx->plugin_path);
@@ -59,6 +67,23 @@ void context_release(peri_context *ctx)
 {
     if (--ctx->references == 0 && ctx->closed)
         destroy(ctx);
+}
+
+int32_t context_threads(peri_context *ctx)
+{
+    if (ctx->threads == 0)
+        ctx->threads = in_range(pool_cores(), 1);
+    return ctx->threads;
+}
+
+peri_status context_start_threads(peri_context *ctx, int32_t threads)
+{
+    if (ctx->pool == NULL)
+        ctx->pool = pool_new(&ctx->mem, context_threads(ctx));
+    if (ctx->pool == NULL)
+        return FAIL_NOMEM(ctx);
+    pool_start(ctx->pool, threads);
+    return PERI_OK;
 }
 
 void log_write(peri_context *ctx, int level, const char *format, ...)

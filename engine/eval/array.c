@@ -159,7 +159,7 @@ peri_status eval_open_blas(eval_compiler *c, eval_array *out)
         p->blas = arena_alloc(&p->data, sizeof *p->blas);
         if (p->blas == NULL)
             return FAIL_NOMEM(c->g->ctx);
-        p->has_blas = eval_blas_open(p->blas);
+        p->has_blas = eval_blas_open(c->g->ctx, p->blas);
     }
     out->blas = p->has_blas ? p->blas : NULL;
     return PERI_OK;

@@ -19,7 +19,7 @@ typedef struct eval_blas {
                   double *vt, const int *ldvt, double *work, const int *work_size, int *integers, int *info, size_t vectors_length);
 } eval_blas;
 
-/* Filled in from the library, which stays open; false: it is not there. Sets it to one thread. */
-bool eval_blas_open(eval_blas *blas);
+/* Filled in from the library, which stays open and is set to the context's number of threads; false: it is not there. */
+bool eval_blas_open(const peri_context *ctx, eval_blas *blas);
 
 #endif

@@ -85,7 +85,7 @@ typedef struct {
 /* operands; those of lane 0; adds; largest shift; shifts */
 enum { WEAVE_TERMS, WEAVE_EVEN, WEAVE_ADDS, WEAVE_REACH, WEAVE_SHIFT, WEAVE_SIZE = WEAVE_SHIFT + 4 };
 
-typedef struct {
+typedef struct eval_simd {
     const char *name;
     bool (*is_there)(void); /* on this processor */
     const eval_fn *fn;      /* [EVAL_CODES]; NULL: not compiled in */
@@ -95,7 +95,9 @@ typedef struct {
 } eval_simd;
 
 extern const eval_simd eval_portable, eval_sse2, eval_avx2, eval_avx512;
-const eval_simd *eval_simd_now(void);
+const eval_simd *eval_simd_best(void);
+const eval_simd *eval_simd_named(const char *name); /* NULL: not on this machine */
+const eval_simd *eval_simd_of(const peri_context *ctx); /* that which was asked for with eval_force_simd, or the best */
 extern const eval_fn eval_one[EVAL_CODES]; /* for kernels of one instance; NULL: as for many */
 
 #endif

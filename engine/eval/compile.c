@@ -15,7 +15,7 @@ peri_status eval_point(eval_compiler *c, void *where, eval_place place)
         memcpy(where, &place.fixed, sizeof place.fixed);
         return PERI_OK;
     }
-    const struct eval_patch patch = {where, place.offset, place.base};
+    const struct eval_patch patch = {where, place.offset, place.base, 0};
     return vec_push(c->m, &c->patches, patch) ? PERI_OK : FAIL_NOMEM(c->g->ctx);
 }
 
@@ -25,24 +25,36 @@ static void set_pointer(const struct eval_patch *patch, double *base)
     memcpy(patch->where, &to, sizeof to);
 }
 
-/* Pointers into the program's own memory are set for good, the others kept. */
-static peri_status set_pointers(eval_compiler *c)
+enum { THREAD_GAP = 16 }; /* numbers: two threads' scratch is never in one pair of cache lines */
+
+static peri_status reserve(eval_compiler *c)
 {
     eval_program *p = c->program;
-    p->memory = c->memory + c->registers;
+    p->memory = c->memory;
+    p->per_thread = (c->scratch + 7) / 8 * 8 + THREAD_GAP;
     p->work = mem_array(p->m, (size_t)p->memory, sizeof *p->work);
+    p->scratch = mem_array(p->m, (size_t)(p->threads * p->per_thread), sizeof *p->scratch);
     p->patches = arena_array(&p->data, (size_t)c->patches.n, sizeof *p->patches);
     p->bases = arena_array(&p->data, (size_t)(BASE_OUTPUT + p->n_slots), sizeof *p->bases);
     p->base_used = arena_array(&p->data, (size_t)(BASE_OUTPUT + p->n_slots), sizeof *p->base_used);
-    if (p->work == NULL || p->patches == NULL || p->bases == NULL || p->base_used == NULL)
-        return FAIL_NOMEM(c->g->ctx);
+    const bool all = p->work != NULL && p->scratch != NULL && p->patches != NULL && p->bases != NULL && p->base_used != NULL;
+    return all ? PERI_OK : FAIL_NOMEM(c->g->ctx);
+}
+
+/* Pointers into the program's own memory are set for good, the others kept. Those from `own` on belong to the code for several threads. */
+static peri_status set_pointers(eval_compiler *c, int64_t own)
+{
+    eval_program *p = c->program;
+    TRY(reserve(c));
     for (int64_t k = 0; k < c->patches.n; k++) {
         const struct eval_patch *patch = &c->patches.at[k];
-        if (patch->base == BASE_MEMORY) {
-            set_pointer(patch, p->work);
+        if (patch->base == BASE_MEMORY || patch->base == BASE_SCRATCH) {
+            set_pointer(patch, patch->base == BASE_MEMORY ? p->work : p->scratch + patch->thread * p->per_thread);
             continue;
         }
-        p->patches[p->n_patches++] = *patch;
+        p->patches[p->n_patches + p->n_split_patches] = *patch;
+        p->n_patches += k < own;
+        p->n_split_patches += k >= own;
         p->base_used[patch->base] = true;
     }
     return PERI_OK;
@@ -129,12 +141,17 @@ static peri_status compile_steps(eval_compiler *c)
     p->kernels = arena_array(&p->data, (size_t)p->n_kernels, sizeof *p->kernels);
     p->arrays = arena_array(&p->data, (size_t)p->n_arrays, sizeof *p->arrays);
     p->factors = arena_array(&p->data, (size_t)p->n_arrays, sizeof *p->factors);
-    if (p->kernels == NULL || p->arrays == NULL || p->factors == NULL)
+    c->patch_start = arena_array(&c->data, (size_t)(p->n_kernels + p->n_arrays) + 1, sizeof *c->patch_start);
+    if (p->kernels == NULL || p->arrays == NULL || p->factors == NULL || c->patch_start == NULL)
         return FAIL_NOMEM(c->g->ctx);
-    for (int64_t k = 0; k < p->n_kernels; k++)
+    for (int64_t k = 0; k < p->n_kernels; k++) {
         TRY(eval_compile_kernel(c, (int32_t)k, start[k + 1] - start[k], sinks + start[k], &p->kernels[k]));
-    for (int64_t k = 0; k < p->n_arrays; k++)
+        c->patch_start[k + 1] = c->patches.n;
+    }
+    for (int64_t k = 0; k < p->n_arrays; k++) {
         TRY(eval_compile_array(c, c->arrays.at[k], &p->arrays[k]));
+        c->patch_start[p->n_kernels + k + 1] = c->patches.n;
+    }
     return PERI_OK;
 }
 
@@ -175,7 +192,10 @@ static peri_status compile(eval_compiler *c, int64_t n, const eval_output *outpu
     TRY(order_steps(c));
     TRY(eval_plan_scatters(c));
     TRY(compile_steps(c));
-    return set_pointers(c);
+    const int64_t own = c->patches.n;
+    TRY(eval_plan_threads(c));
+    TRY(eval_share_memory(c));
+    return set_pointers(c, own);
 }
 
 static void compiler_release(eval_compiler *c)
@@ -187,6 +207,7 @@ static void compiler_release(eval_compiler *c)
     vec_free(c->m, &c->direct);
     vec_free(c->m, &c->arrays);
     vec_free(c->m, &c->patches);
+    vec_free(c->m, &c->buffers);
     hash_release(&c->group_of);
     arena_release(&c->data);
 }
@@ -199,7 +220,8 @@ peri_status eval_compile(expr_graph *g, int64_t n, const eval_output *outputs, e
         return FAIL_NOMEM(g->ctx);
     p->g = g;
     p->m = g->m;
-    p->simd = eval_simd_now();
+    p->simd = eval_simd_of(g->ctx);
+    p->threads = 1;
     arena_init(&p->data, g->m);
     eval_compiler c;
     memset(&c, 0, sizeof c);
@@ -224,6 +246,7 @@ void eval_free(eval_program *p)
         return;
     mem *const m = p->m;
     mem_array_free(m, p->work);
+    mem_array_free(m, p->scratch);
     arena_release(&p->data);
     mem_free(m, p, sizeof *p);
 }

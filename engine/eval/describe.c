@@ -6,7 +6,7 @@
 
 void eval_get_stats(const eval_program *p, eval_stats *stats)
 {
-    *stats = (eval_stats){.kernels = p->n_kernels, .array_calls = p->n_arrays, .bytes = p->memory * (int64_t)sizeof(double)};
+    *stats = (eval_stats){.kernels = p->n_kernels, .array_calls = p->n_arrays, .bytes = (p->memory + p->threads * p->per_thread) * (int64_t)sizeof(double)};
     for (int64_t k = 0; k < p->n_kernels; k++) {
         stats->instructions += p->kernels[k].n_ins;
         stats->instances += p->kernels[k].n;

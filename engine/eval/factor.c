@@ -216,7 +216,7 @@ static peri_status find_factor(eval_compiler *c, const eval_matrix *m, eval_arra
     for (int64_t k = 0; k < p->n_factors; k++)
         if (same_place(&p->factors[k].place, &place) && p->factors[k].n == out->rows) {
             out->factor = &p->factors[k];
-            return PERI_OK;
+            return eval_point(c, &out->factor->a, place); /* whichever of them runs first reads it */
         }
     eval_factor *f = out->factor = &p->factors[p->n_factors++];
     f->n = out->rows;

@@ -20,6 +20,8 @@ typedef struct {
     operand dst, dst2, p[4];
     const int32_t *index;
     bool stays; /* the destination does not move with the block: indexed, strided, or partial sums */
+    const eval_sink *scatter; /* of a WEAVE: one of them */
+    int32_t there; /* of a scatter: 1 + the operand that is added to, or 0 */
 } instruction;
 
 /*
@@ -506,7 +508,7 @@ static peri_status emit_scatter_list(kernel *k, const eval_sink *s)
 {
     const eval_compiler *c = k->c;
     const expr_node *node = expr_at(c->g, s->node);
-    instruction i = {.stays = true};
+    instruction i = {.stays = true, .scatter = s};
     tile t = {0, s->stride, 1, {s->value, 0, 0, 0}};
     i.dst = (operand){FORM_ARRAY, 0, s->place};
     if (s->affine) {
@@ -537,7 +539,7 @@ static peri_status emit_scatter(kernel *k, const eval_sink *s)
     ref there;
     if (!s->affine || s->stride != 1)
         return emit_scatter_list(k, s);
-    instruction i = {.dst = {FORM_ARRAY, 0, s->place}};
+    instruction i = {.dst = {FORM_ARRAY, 0, s->place}, .scatter = s};
     i.dst.place.offset += s->first;
     TRY(extra_ref(k, i.dst, &there));
     tile t = {EVAL_COPY, 0, 1, {s->value, 0, 0, 0}};
@@ -546,6 +548,9 @@ static peri_status emit_scatter(kernel *k, const eval_sink *s)
     else if (is_made_here(k, s->value) && c->kind[s->value] == KIND_VALUE && c->place[s->value].base == BASE_NONE &&
              (c->uses[s->value] == 1 || is_absorbed(k, s->value)))
         t = tile_of(k, s->value);
+    for (int32_t q = 0; q < t.n && !s->stores; q++)
+        if (t.leaf[q] == there)
+            i.there = q + 1;
     TRY(make_leaves(k, &t));
     return emit_tile(k, &t, i);
 }
@@ -570,7 +575,7 @@ static peri_status emit_weave(kernel *k, int32_t n, const eval_sink *const *sink
 {
     int32_t low = sinks[0]->first, order[4] = {0};
     int32_t *index = arena_array(&k->c->program->data, WEAVE_SIZE, sizeof *index);
-    instruction i = {.stays = true};
+    instruction i = {.stays = true, .scatter = sinks[0]};
     tile t = {EVAL_WEAVE, 2, n, {0, 0, 0, 0}};
     if (index == NULL)
         return nomem(k);
@@ -670,13 +675,19 @@ static void choose_block(kernel *k)
     eval_kernel *out = k->out;
     const int64_t block = block_length(out->n_regs), whole = (k->n + EVAL_BLOCK_UNIT - 1) / EVAL_BLOCK_UNIT * EVAL_BLOCK_UNIT;
     out->block = block < whole ? block : whole;
-    const int64_t registers = out->n_regs * (out->block + REGISTER_GAP);
-    k->c->registers = registers > k->c->registers ? registers : k->c->registers;
+    out->lanes_at = out->n_regs * (out->block + REGISTER_GAP);
+    const int64_t scratch = out->lanes_at + k->sums.n * EVAL_LANES;
+    k->c->scratch = scratch > k->c->scratch ? scratch : k->c->scratch;
 }
 
 static eval_place register_place(const kernel *k, int32_t at)
 {
-    return (eval_place){BASE_MEMORY, k->c->memory + (-1 - at) * (k->out->block + REGISTER_GAP), NULL};
+    return (eval_place){BASE_SCRATCH, (-1 - at) * (k->out->block + REGISTER_GAP), NULL};
+}
+
+static eval_place lanes_place(const kernel *k, int64_t acc)
+{
+    return (eval_place){BASE_SCRATCH, k->out->lanes_at + acc * EVAL_LANES, NULL};
 }
 
 static peri_status finish_read(kernel *k, const operand *o, int q, eval_ins *ins)
@@ -728,7 +739,7 @@ static peri_status finish_write(kernel *k, const instruction *i, eval_ins *ins)
         TRY(eval_point(c, &ins->dst, i->dst.place));
         break;
     default:
-        ins->dst = k->out->accs[i->dst.at].lanes;
+        TRY(eval_point(c, &ins->dst, lanes_place(k, i->dst.at)));
     }
     if (i->dst2.form == FORM_REG)
         return eval_point(c, &ins->p[3], register_place(k, i->dst2.at));
@@ -789,13 +800,38 @@ static peri_status finish_sums(kernel *k)
     eval_kernel *out = k->out;
     out->n_accs = k->sums.n;
     out->accs = arena_array(&c->program->data, (size_t)k->sums.n, sizeof *out->accs);
-    double *lanes = arena_array(&c->program->data, (size_t)(k->sums.n * EVAL_LANES), sizeof *lanes);
-    if (out->accs == NULL || lanes == NULL)
+    if (out->accs == NULL)
         return nomem(k);
     for (int64_t j = 0; j < k->sums.n; j++) {
-        out->accs[j].lanes = lanes + j * EVAL_LANES;
+        TRY(eval_point(c, &out->accs[j].lanes, lanes_place(k, j)));
         out->accs[j].op = expr_at(c->g, k->sums.at[j]->node)->op;
         TRY(eval_point(c, &out->accs[j].out, k->sums.at[j]->place));
+    }
+    return PERI_OK;
+}
+
+/* What split.c has to know of the scatters. */
+static peri_status finish_scatters(kernel *k)
+{
+    eval_compiler *c = k->c;
+    eval_group *group = &c->groups.at[k->group];
+    int64_t n = 0;
+    for (int64_t j = 0; j < k->code.n; j++)
+        n += k->code.at[j].scatter != NULL;
+    group->scatters = arena_array(&c->data, (size_t)n, sizeof *group->scatters);
+    if (group->scatters == NULL)
+        return nomem(k);
+    for (int64_t j = 0; j < k->code.n; j++) {
+        const instruction *i = &k->code.at[j];
+        const eval_sink *s = i->scatter;
+        if (s == NULL)
+            continue;
+        const expr_node *node = expr_at(c->g, s->node);
+        const int32_t *list = c->g->lists.at[c->g->args.at[node->many.list + node->many.n + s->arg]].at;
+        const bool rows = i->code == EVAL_ADD_GRID && i->imm == 0, runs = i->code == EVAL_ADD_RUNS, woven = i->code == EVAL_WEAVE;
+        group->scatters[group->n_scatters++] = (struct eval_scatter){
+            (int32_t)j, i->there, s->stores, s->node, s->place, list, rows ? i->index[0] : runs ? k->n : 0, woven ? i->index : NULL,
+            i->dst.place.offset - s->place.offset};
     }
     return PERI_OK;
 }
@@ -893,7 +929,9 @@ static peri_status finish(kernel *k)
     TRY(finish_sums(k));
     TRY(finish_zeros(k));
     TRY(finish_streams(k));
-    return finish_code(k);
+    TRY(finish_scatters(k));
+    TRY(finish_code(k));
+    return eval_cut_kernel(k->c, k->out);
 }
 
 peri_status eval_compile_kernel(eval_compiler *c, int32_t group, int64_t n_sinks, const eval_sink *sinks, eval_kernel *out)

@@ -75,7 +75,7 @@ peri_status eval_norm_nuclear(expr_graph *g, expr_id e, expr_id *out)
     *d = (nuclear){.m = cols, .n = rows, .k = rows < cols ? rows : cols};
     if (d->k > 15000)
         return FAIL(g->ctx, PERI_E_SHAPE, "norm_nuclear: a %d x %d matrix is too large", rows, cols);
-    if (!eval_blas_open(&d->blas))
+    if (!eval_blas_open(g->ctx, &d->blas))
         return FAIL(g->ctx, PERI_E_UNSUPPORTED, "norm_nuclear: needs the library OpenBLAS, which is not installed");
     if (!allot(g, d))
         return FAIL_NOMEM(g->ctx);

@@ -5,11 +5,13 @@
  */
 #include "eval/plan.h"
 
-eval_place eval_new_memory(eval_compiler *c, int64_t n)
+peri_status eval_new_memory(eval_compiler *c, int64_t n, eval_place *place)
 {
-    const eval_place place = {BASE_MEMORY, c->memory, NULL};
+    *place = (eval_place){BASE_MEMORY, c->memory, NULL};
+    if (!vec_push(c->m, &c->buffers, c->memory))
+        return FAIL_NOMEM(c->g->ctx);
     c->memory += (n + 7) / 8 * 8; /* whole cache lines */
-    return place;
+    return PERI_OK;
 }
 
 static bool is_computed(const eval_compiler *c, expr_id e)
@@ -132,10 +134,11 @@ static peri_status scatter_sinks(eval_compiler *c, expr_id e)
 
 static peri_status place_node(eval_compiler *c, expr_id e)
 {
+    eval_place place;
     const expr_node *node = expr_at(c->g, e);
     const bool in_memory = is_computed(c, e) && (c->kind[e] != KIND_VALUE || (c->flags[e] & FLAG_DEMAND));
     if (in_memory && !has_place(c, e)) {
-        const eval_place place = eval_new_memory(c, eval_size(c, e));
+        TRY(eval_new_memory(c, eval_size(c, e), &place));
         TRY(want(c, e, place));
     }
     switch (c->kind[e]) {
@@ -150,7 +153,8 @@ static peri_status place_node(eval_compiler *c, expr_id e)
     case KIND_VIEW:
         if (!(c->flags[e] & FLAG_DEMAND) || has_place(c, e) || eval_is_contiguous(c, e))
             return PERI_OK;
-        return want(c, e, eval_new_memory(c, eval_size(c, e)));
+        TRY(eval_new_memory(c, eval_size(c, e), &place));
+        return want(c, e, place);
     case KIND_ARRAY:
         return vec_push(c->m, &c->arrays, e) ? PERI_OK : FAIL_NOMEM(c->g->ctx);
     default:

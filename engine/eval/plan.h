@@ -15,7 +15,8 @@
 
 /* ---- the program --------------------------------------------------------------------------------------------------------- */
 
-enum { BASE_NONE = -1, BASE_MEMORY = EXPR_IN_COUNT, BASE_FIXED, BASE_OUTPUT }; /* below: input classes; BASE_OUTPUT + slot */
+/* below: input classes; SCRATCH: registers and partial results, each thread has its own; BASE_OUTPUT + slot */
+enum { BASE_NONE = -1, BASE_MEMORY = EXPR_IN_COUNT, BASE_SCRATCH, BASE_FIXED, BASE_OUTPUT };
 
 /* Where an array is: offset counted in numbers from what is known when the program runs, or a fixed address. */
 typedef struct {
@@ -24,12 +25,20 @@ typedef struct {
     const double *fixed;
 } eval_place;
 
+/*
+ * A kernel that is worth it is cut into chunks, by its size and its instructions only. Each chunk's reductions have a partial result of their own, so
+ * that the sum is the same whoever computes which chunk.
+ */
 typedef struct {
     int64_t n, block;
+    int64_t chunk, n_chunks;       /* instances, whole blocks; 1 chunk: not cut */
     int32_t level;
     int64_t n_ins;
     eval_ins *ins;
     int64_t n_cells, n_accs, n_zeros, n_regs;
+    int64_t lanes_at;              /* in the scratch memory: EVAL_LANES numbers for each of accs */
+    double *partials;              /* [n_accs x n_chunks], when it is cut */
+    struct eval_split *split;      /* for several threads; NULL: always one */
     struct eval_cell { double *cell; const double *from; } *cells; /* scalars to be spread before it starts */
     struct eval_acc { double *lanes; double *out; int32_t op; } *accs;
     struct eval_zero { double *at; int64_t n; const double *from; } *zeros; /* filled before it starts: from constants, or with 0 */
@@ -37,6 +46,44 @@ typedef struct {
     struct eval_stream { const double *at; bool writes; } *streams;
     double bytes;                                                  /* read and written outside of registers, an estimate */
 } eval_kernel;
+
+/* Instances of one scatter in one chunk whose values are set aside, from `slot` on. */
+typedef struct {
+    int64_t begin, end, slot;
+} eval_aside;
+
+/*
+ * A scatter's instruction whose places are met by other chunks too. Of a WEAVE, only what a chunk adds to the first places is set aside, `head` numbers
+ * of each chunk from the second on: they are the last places of the chunk before.
+ */
+typedef struct {
+    int32_t ins;
+    int64_t *first;    /* [n_chunks + 1] in `aside`, whose entries are in order */
+    eval_aside *aside;
+    int64_t head, slot; /* of a WEAVE, else 0; slot: of the second chunk */
+    int64_t places;     /* of a WEAVE: from the first one on */
+    double **row;       /* [threads] of a WEAVE: the places of a block */
+} eval_border;
+
+/* What was set aside, by places; of one place in the order in which one thread would have come to it. */
+typedef struct {
+    double *dst;
+    int64_t n;
+    int32_t *place;  /* [n] j: its first value is stored there; -1 - j: all are added to what is there */
+    int64_t *start;  /* [n + 1] in `from` */
+    int32_t *from;   /* slots */
+} eval_seam;
+
+/* How several threads run a kernel: code with the registers of each; what a scatter would add where other chunks do as well is set aside and added
+ * afterwards. */
+typedef struct eval_split {
+    eval_ins **code;      /* [threads] [n_ins + n_borders]: behind the kernel's, those that write aside */
+    int32_t *border_of;   /* [n_ins] 1 + number of the border; 0: an ordinary instruction */
+    int64_t n_borders, n_seams;
+    eval_border *borders;
+    eval_seam *seams;
+    double *aside;
+} eval_split;
 
 /*
  * An argument of an array operation: entries from `first` on of a node in memory, rows `ld` apart; or, with flip, columns. A whole array is
@@ -94,8 +141,12 @@ struct eval_program {
     eval_step *steps;
     double **bases;              /* [BASE_OUTPUT + n_slots] */
     bool *base_used;
-    struct eval_patch { void *where; int64_t offset; int32_t base; } *patches; /* pointers that depend on the caller's arrays */
-    double *work;                /* [memory] values, then the registers' block */
+    struct eval_patch { void *where; int64_t offset; int32_t base, thread; } *patches; /* pointers that depend on the caller's arrays */
+    int64_t n_split_patches;     /* behind those: of the code for several threads */
+    double *work;                /* [memory] values */
+    double *scratch;             /* [threads x per_thread] */
+    int64_t per_thread;
+    int32_t threads;             /* that it is planned for; 1: no kernel is cut, or the context has one */
     int64_t n_factors;
     eval_factor *factors;        /* [n_arrays] room */
     struct eval_blas *blas;      /* NULL until an array operation is large enough */
@@ -126,6 +177,17 @@ typedef struct {
     int64_t size;
     int32_t level, order; /* order: position in the program's kernels */
     VEC(struct eval_zero_range { eval_place place; int64_t n; const double *from; }) zeros;
+    int64_t n_scatters;
+    struct eval_scatter {
+        int32_t ins, there;        /* there: 1 + the operand that is added to, or 0 */
+        bool stores;
+        expr_id node;
+        eval_place place;          /* of the node */
+        const int32_t *list;
+        int64_t period;            /* > 0: neighbours with one place, of one row of so many and one block, are added up first; 0: each by itself */
+        const int32_t *weave;      /* of a WEAVE: its index; else NULL */
+        int64_t low;               /* of a WEAVE: the first place of all */
+    } *scatters;                   /* by instruction */
 } eval_group;
 
 typedef struct {
@@ -145,7 +207,9 @@ typedef struct {
     VEC(struct eval_direct { int64_t first; int64_t n; expr_id scatter; }) direct; /* entries of a scatter that an array operation writes */
     VEC(expr_id) arrays;
     VEC(struct eval_patch) patches;
-    int64_t memory, registers; /* numbers wanted so far; for the registers of the largest kernel */
+    int64_t *patch_start;      /* [n_kernels + n_arrays + 1] of each, arrays behind kernels */
+    VEC(int64_t) buffers;      /* where each begins that eval_new_memory gave */
+    int64_t memory, scratch;   /* numbers wanted so far; of a thread, for the largest kernel */
     /* kernel.c */
     int64_t *stamp;        /* [top + 1] the kernel that `reg` is valid in */
     int32_t *reg;
@@ -170,10 +234,16 @@ peri_status eval_analyse(eval_compiler *c, int64_t n, const eval_output *outputs
 peri_status eval_place_all(eval_compiler *c, int64_t n, const eval_output *outputs); /* place.c: places and sinks */
 peri_status eval_plan_scatters(eval_compiler *c);                                   /* scatter.c: who stores, who adds, what is zeroed */
 peri_status eval_group_at(eval_compiler *c, int64_t size, int32_t level, int32_t *out);
-eval_place eval_new_memory(eval_compiler *c, int64_t n);
+peri_status eval_new_memory(eval_compiler *c, int64_t n, eval_place *place);
 /* A pointer of the program that must hold the address of `place` whenever it runs. `where` points to a pointer. */
 peri_status eval_point(eval_compiler *c, void *where, eval_place place);
 peri_status eval_compile_kernel(eval_compiler *c, int32_t group, int64_t n_sinks, const eval_sink *sinks, eval_kernel *out);
+/* split.c: chunks of a kernel, and room for their partial results; code and seams for several threads, of all kernels that are cut, as many as there
+ * are chunks for: sets program->threads */
+peri_status eval_cut_kernel(eval_compiler *c, eval_kernel *k);
+peri_status eval_plan_threads(eval_compiler *c);
+/* memory.c: arrays that are not wanted at the same time share memory; shortens c->memory, moves the patches */
+peri_status eval_share_memory(eval_compiler *c);
 peri_status eval_compile_array(eval_compiler *c, expr_id e, eval_array *out); /* array.c */
 peri_status eval_run_array(eval_program *p, const eval_array *a);
 enum { EVAL_LARGE_MATRIX = 24 }; /* rows from which LAPACK factorizes */

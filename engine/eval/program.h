@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * program.h - graph to program: fused elementwise kernels on blocks of instances, array kernels between them, all memory planned
- * when the program is made. Running allocates nothing and is deterministic.
+ * when the program is made. Running allocates nothing and is deterministic: the bits do not depend on the number of threads.
  */
 #ifndef PERI_EVAL_PROGRAM_H
 #define PERI_EVAL_PROGRAM_H
@@ -48,8 +48,9 @@ void eval_get_stats(const eval_program *program, eval_stats *stats);
 /* One line a kernel: count, operations, index kinds, bytes. own: mem_array memory of g */
 peri_status eval_describe(const eval_program *program, char **text);
 
-/* "sse2", "avx2", "avx512" or "portable": the kernels in use; eval_force_simd(name) for tests, false: not on this machine. */
-const char *eval_simd_name(void);
-bool eval_force_simd(const char *name);
+/* "sse2", "avx2", "avx512" or "portable": what programs of the context are compiled for. */
+const char *eval_simd_name(const peri_context *ctx);
+/* For tests: programs that are compiled from now on use those; NULL: the best. false: not on this machine */
+bool eval_force_simd(peri_context *ctx, const char *name);
 
 #endif

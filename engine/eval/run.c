@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* run.c - running a program: pointers to the caller's arrays are set, then the steps follow each other. Nothing is allocated. */
+/*
+ * run.c - running a program: pointers to the caller's arrays are set, then the steps follow each other; a kernel that is cut into chunks is shared
+ * out to the context's threads. Nothing is allocated.
+ */
+#include "base/context.h"
 #include "eval/plan.h"
 #include <math.h>
 #include <string.h>
@@ -7,6 +11,7 @@
 /* Pointers are set anew only when one of the caller's arrays is elsewhere than last time. */
 static peri_status set_bases(eval_program *p, const double *const inputs[EXPR_IN_COUNT], double *const *outputs)
 {
+    const int64_t n_patches = p->n_patches + p->n_split_patches;
     bool moved = false;
     for (int k = 0; k < EXPR_IN_COUNT; k++)
         if (p->base_used[k] && inputs[k] == NULL)
@@ -19,7 +24,7 @@ static peri_status set_bases(eval_program *p, const double *const inputs[EXPR_IN
         moved = moved || p->bases[BASE_OUTPUT + k] != outputs[k];
         p->bases[BASE_OUTPUT + k] = outputs[k];
     }
-    for (int64_t k = 0; k < p->n_patches && moved; k++) {
+    for (int64_t k = 0; k < n_patches && moved; k++) {
         const struct eval_patch *patch = &p->patches[k];
         double *const to = p->bases[patch->base] + patch->offset;
         memcpy(patch->where, &to, sizeof to);
@@ -32,7 +37,7 @@ static double first_partial(int32_t op)
     return op == PERI_OP_SUM ? 0.0 : op == PERI_OP_MAX ? -INFINITY : INFINITY;
 }
 
-static double combined(int32_t op, double a, double b)
+static double chosen(int32_t op, double a, double b)
 {
     if (isnan(a) || isnan(b))
         return NAN;
@@ -49,35 +54,30 @@ static double added_up(double *lanes)
     return (lanes[0] + lanes[2]) + (lanes[1] + lanes[3]);
 }
 
-static void finish_sum(const struct eval_acc *s)
+static double joined_lanes(int32_t op, double *lanes)
 {
     _Static_assert(EVAL_LANES == 16, "the sum is written out for sixteen");
-    if (s->op == PERI_OP_SUM) {
-        *s->out = added_up(s->lanes);
-        return;
-    }
+    if (op == PERI_OP_SUM)
+        return added_up(lanes);
     for (int width = EVAL_LANES / 2; width > 0; width /= 2)
         for (int k = 0; k < width; k++)
-            s->lanes[k] = combined(s->op, s->lanes[k], s->lanes[k + width]);
-    *s->out = s->lanes[0];
+            lanes[k] = chosen(op, lanes[k], lanes[k + width]);
+    return lanes[0];
 }
 
-static void start_kernel(const eval_kernel *k)
+/* The same for the chunks' results, which are lost. */
+static double joined_partials(int32_t op, int64_t n, double *partials)
 {
-    for (int64_t j = 0; j < k->n_zeros; j++) {
-        const size_t bytes = (size_t)k->zeros[j].n * sizeof *k->zeros[j].at;
-        if (k->zeros[j].from != NULL)
-            memcpy(k->zeros[j].at, k->zeros[j].from, bytes);
-        else
-            memset(k->zeros[j].at, 0, bytes);
+    for (; n > 1; n = (n + 1) / 2) {
+        for (int64_t k = 0; k < n / 2; k++)
+            partials[k] = op == PERI_OP_SUM ? partials[2 * k] + partials[2 * k + 1] : chosen(op, partials[2 * k], partials[2 * k + 1]);
+        if (n % 2 == 1)
+            partials[n / 2] = partials[n - 1];
     }
-    for (int64_t j = 0; j < k->n_cells; j++)
-        for (int l = 0; l < EVAL_LANES && k->cells[j].from != NULL; l++)
-            k->cells[j].cell[l] = *k->cells[j].from;
-    for (int64_t j = 0; j < k->n_accs; j++)
-        for (int l = 0; l < EVAL_LANES; l++)
-            k->accs[j].lanes[l] = first_partial(k->accs[j].op);
+    return partials[0];
 }
+
+/* ---- one chunk ----------------------------------------------------------------------------------------------------- */
 
 enum { CACHE_LINE = 8 }; /* numbers */
 
@@ -91,23 +91,201 @@ static void fetch(const eval_simd *simd, const eval_kernel *k, int64_t at, int64
         simd->fetch(k->streams[s].at + at + from * CACHE_LINE, to - from, k->streams[s].writes);
 }
 
-static void run_kernel(const eval_simd *simd, const eval_kernel *k)
+static void run_blocks(const eval_simd *simd, const eval_kernel *k, int64_t begin, int64_t end)
 {
-    start_kernel(k);
-    for (int64_t at = 0; at < k->n; at += k->block) {
-        const int64_t n = k->n - at < k->block ? k->n - at : k->block;
+    for (int64_t at = begin; at < end; at += k->block) {
+        const int64_t n = end - at < k->block ? end - at : k->block;
         for (int64_t j = 0; j < k->n_ins; j++) {
             if (k->n_streams > 0)
                 fetch(simd, k, at + k->block, j);
             k->ins[j].fn(&k->ins[j], at, n);
         }
     }
+}
+
+/* Instances [from, to) of the block at `at`, whose registers begin with the block. */
+static void run_part(eval_ins ins, int64_t at, int64_t from, int64_t to)
+{
+    for (int q = 0; q < 4; q++)
+        if ((ins.flags >> (8 + q) & 1) != 0 && (ins.flags >> q & 1) == 0)
+            ins.p[q] += from - at;
+    ins.fn(&ins, from, to - from);
+}
+
+/* A scatter's instruction on [at, end): what meets other chunks goes aside, the rest where it belongs. */
+static void run_border(const eval_kernel *k, const eval_ins *code, int64_t border, int64_t chunk, int64_t at, int64_t end)
+{
+    const eval_border *b = &k->split->borders[border];
+    int64_t done = at;
+    for (int64_t r = b->first[chunk]; r < b->first[chunk + 1]; r++) {
+        const eval_aside *a = &b->aside[r];
+        const int64_t from = a->begin > at ? a->begin : at, to = a->end < end ? a->end : end;
+        if (from >= to)
+            continue;
+        if (from > done)
+            run_part(code[b->ins], at, done, from);
+        eval_ins aside = code[k->n_ins + border];
+        aside.dst = k->split->aside + a->slot + (aside.code == EVAL_ADD_GRID ? 0 : from - a->begin);
+        if (aside.code == EVAL_ADD_GRID)
+            *aside.dst = -0.0;
+        run_part(aside, at, from, to);
+        done = to;
+    }
+    if (done < end)
+        run_part(code[b->ins], at, done, end);
+}
+
+/* The first block of a chunk but the first: its places are filled in apart; what goes to the first ones is set aside. */
+static void run_head(const eval_kernel *k, const eval_ins *code, const eval_border *b, int32_t thread, int64_t chunk, int64_t at, int64_t n)
+{
+    eval_ins apart = code[b->ins];
+    double *const to = apart.dst + 2 * at, *const row = b->row[thread];
+    const int64_t left = b->places - 2 * at - b->head, more = left < 2 * n ? left : 2 * n;
+    const size_t rest = more > 0 ? (size_t)more * sizeof *row : 0; /* with the places that the next block reaches as well */
+    for (int64_t j = 0; j < b->head; j++)
+        row[j] = -0.0;
+    memcpy(row + b->head, to + b->head, rest);
+    for (int q = 0; q < 4; q++)
+        if (apart.p[q] != NULL && (apart.flags >> q & 1) != 0)
+            apart.p[q] += at;
+    apart.dst = row;
+    apart.fn(&apart, 0, n);
+    memcpy(k->split->aside + b->slot + (chunk - 1) * b->head, row, (size_t)b->head * sizeof *row);
+    memcpy(to + b->head, row + b->head, rest);
+}
+
+static void run_split_blocks(const eval_simd *simd, const eval_kernel *k, const eval_ins *code, int32_t thread, int64_t chunk, int64_t begin,
+                             int64_t end)
+{
+    const int32_t *const border_of = k->split->border_of;
+    for (int64_t at = begin; at < end; at += k->block) {
+        const int64_t n = end - at < k->block ? end - at : k->block;
+        for (int64_t j = 0; j < k->n_ins; j++) {
+            if (k->n_streams > 0)
+                fetch(simd, k, at + k->block, j);
+            const eval_border *b = border_of[j] != 0 ? &k->split->borders[border_of[j] - 1] : NULL;
+            if (b == NULL || (b->head > 0 && (chunk == 0 || at > begin)))
+                code[j].fn(&code[j], at, n);
+            else if (b->head > 0)
+                run_head(k, code, b, thread, chunk, at, n);
+            else
+                run_border(k, code, border_of[j] - 1, chunk, at, at + n);
+        }
+    }
+}
+
+/* thread -1: with the kernel's own code */
+static void run_chunk(const eval_program *p, const eval_kernel *k, int32_t thread, int64_t chunk)
+{
+    const int64_t begin = chunk * k->chunk, end = begin + k->chunk < k->n ? begin + k->chunk : k->n;
+    const int64_t scratch = thread > 0 ? thread * p->per_thread : 0;
     for (int64_t j = 0; j < k->n_accs; j++)
-        finish_sum(&k->accs[j]);
+        for (int l = 0; l < EVAL_LANES; l++)
+            k->accs[j].lanes[scratch + l] = first_partial(k->accs[j].op);
+    if (thread < 0)
+        run_blocks(p->simd, k, begin, end);
+    else
+        run_split_blocks(p->simd, k, k->split->code[thread], thread, chunk, begin, end);
+    for (int64_t j = 0; j < k->n_accs; j++) {
+        double *const out = k->n_chunks > 1 ? &k->partials[j * k->n_chunks + chunk] : k->accs[j].out;
+        *out = joined_lanes(k->accs[j].op, k->accs[j].lanes + scratch);
+    }
+}
+
+/* ---- a kernel on several threads ----------------------------------------------------------------------------------- */
+
+typedef struct {
+    const eval_program *p;
+    const eval_kernel *k;
+    const eval_seam *seam;
+} job;
+
+static void chunk_task(void *ud, int32_t thread, int64_t task)
+{
+    const job *t = ud;
+    run_chunk(t->p, t->k, thread, task);
+}
+
+enum { SEAM_PIECE = 4096, ZERO_PIECE = 1 << 15, LARGE_ZERO = 1 << 17 };
+
+static void join_seam(const eval_seam *m, const double *aside, int64_t begin, int64_t end)
+{
+    for (int64_t q = begin; q < end; q++) {
+        const bool stores = m->place[q] >= 0;
+        const int32_t j = stores ? m->place[q] : -1 - m->place[q];
+        int64_t r = m->start[q];
+        double sum = stores ? aside[m->from[r]] : m->dst[j] + aside[m->from[r]];
+        for (r++; r < m->start[q + 1]; r++)
+            sum += aside[m->from[r]];
+        m->dst[j] = sum;
+    }
+}
+
+static void seam_task(void *ud, int32_t thread, int64_t task)
+{
+    const job *t = ud;
+    const int64_t begin = task * SEAM_PIECE, end = begin + SEAM_PIECE < t->seam->n ? begin + SEAM_PIECE : t->seam->n;
+    (void)thread;
+    join_seam(t->seam, t->k->split->aside, begin, end);
+}
+
+static void run_split(const eval_program *p, const eval_kernel *k, thread_pool *threads, int32_t n)
+{
+    job t = {p, k, NULL};
+    pool_run(threads, n, k->n_chunks, chunk_task, &t);
+    for (int64_t s = 0; s < k->split->n_seams; s++) {
+        t.seam = &k->split->seams[s];
+        pool_run(threads, n, (t.seam->n + SEAM_PIECE - 1) / SEAM_PIECE, seam_task, &t);
+    }
+}
+
+static void zero(const struct eval_zero *z, int64_t begin, int64_t end)
+{
+    const size_t bytes = (size_t)(end - begin) * sizeof *z->at;
+    if (z->from != NULL)
+        memcpy(z->at + begin, z->from + begin, bytes);
+    else
+        memset(z->at + begin, 0, bytes);
+}
+
+static void zero_task(void *ud, int32_t thread, int64_t task)
+{
+    const struct eval_zero *z = ud;
+    (void)thread;
+    zero(z, task * ZERO_PIECE, (task + 1) * ZERO_PIECE < z->n ? (task + 1) * ZERO_PIECE : z->n);
+}
+
+/* ---- kernels ------------------------------------------------------------------------------------------------------- */
+
+static void start_kernel(const eval_kernel *k, thread_pool *threads, int32_t n)
+{
+    for (int64_t j = 0; j < k->n_zeros; j++) {
+        if (n > 1 && k->zeros[j].n >= LARGE_ZERO)
+            pool_run(threads, n, (k->zeros[j].n + ZERO_PIECE - 1) / ZERO_PIECE, zero_task, &k->zeros[j]);
+        else
+            zero(&k->zeros[j], 0, k->zeros[j].n);
+    }
+    for (int64_t j = 0; j < k->n_cells; j++)
+        for (int l = 0; l < EVAL_LANES && k->cells[j].from != NULL; l++)
+            k->cells[j].cell[l] = *k->cells[j].from;
+}
+
+static void run_kernel(const eval_program *p, const eval_kernel *k, thread_pool *threads, int32_t n)
+{
+    start_kernel(k, threads, n);
+    if (n > 1 && k->split != NULL)
+        run_split(p, k, threads, n);
+    else
+        for (int64_t chunk = 0; chunk < k->n_chunks; chunk++)
+            run_chunk(p, k, -1, chunk);
+    for (int64_t j = 0; j < k->n_accs && k->n_chunks > 1; j++)
+        *k->accs[j].out = joined_partials(k->accs[j].op, k->n_chunks, k->partials + j * k->n_chunks);
 }
 
 peri_status eval_run(eval_program *p, const double *const inputs[EXPR_IN_COUNT], double *const *outputs)
 {
+    const peri_context *ctx = p->g->ctx;
+    const int32_t threads = p->threads > 1 ? context_threads_now(ctx, p->threads) : 1;
     TRY(set_bases(p, inputs, outputs));
     for (int64_t k = 0; k < p->n_factors; k++)
         p->factors[k].ready = false;
@@ -115,7 +293,7 @@ peri_status eval_run(eval_program *p, const double *const inputs[EXPR_IN_COUNT],
         if (p->steps[k].is_array)
             TRY(eval_run_array(p, &p->arrays[p->steps[k].at]));
         else
-            run_kernel(p->simd, &p->kernels[p->steps[k].at]);
+            run_kernel(p, &p->kernels[p->steps[k].at], ctx->pool, threads);
     }
     return PERI_OK;
 }
@@ -136,7 +314,7 @@ bool eval_is_finite(int64_t n, const double *v)
     const double zero[EVAL_LANES] = {0};
     double lanes[EVAL_LANES] = {0}, sum = 0;
     const eval_ins ins = {.dst = lanes, .p = {v, zero}, .flags = 1u << 0 | 1u << 8}; /* v moves and steps */
-    eval_simd_now()->fn[EVAL_SUM_T1 + EVAL_MUL](&ins, 0, n);
+    eval_simd_best()->fn[EVAL_SUM_T1 + EVAL_MUL](&ins, 0, n);
     for (int k = 0; k < EVAL_LANES; k++)
         sum += lanes[k];
     return isfinite(sum);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* simd.c - which version of the instructions is used: the best that the processor has, or the one that a test asks for. */
+/* simd.c - which version of the instructions is used: the best that the processor has, or the one that a test asks its context for. */
+#include "base/context.h"
 #include "eval/block.h"
 #include "eval/program.h"
 #include <string.h>
@@ -12,38 +13,34 @@ static bool is_usable(const eval_simd *v)
     return v->fn != NULL && v->is_there();
 }
 
-/* The version asked for; the one state of this library that is not in a context: a test's switch. */
-static const eval_simd **forced(void)
+const eval_simd *eval_simd_best(void)
 {
-    static const eval_simd *version;
-    return &version;
-}
-
-const eval_simd *eval_simd_now(void)
-{
-    if (*forced() != NULL)
-        return *forced();
     for (int k = 0; k < N_VERSIONS; k++)
         if (is_usable(versions[k]))
             return versions[k];
     return &eval_portable;
 }
 
-const char *eval_simd_name(void)
+const eval_simd *eval_simd_of(const peri_context *ctx)
 {
-    return eval_simd_now()->name;
+    return ctx->simd != NULL ? ctx->simd : eval_simd_best();
 }
 
-bool eval_force_simd(const char *name)
+const char *eval_simd_name(const peri_context *ctx)
 {
-    if (name == NULL) {
-        *forced() = NULL;
-        return true;
-    }
+    return eval_simd_of(ctx)->name;
+}
+
+const eval_simd *eval_simd_named(const char *name)
+{
     for (int k = 0; k < N_VERSIONS; k++)
-        if (strcmp(versions[k]->name, name) == 0 && is_usable(versions[k])) {
-            *forced() = versions[k];
-            return true;
-        }
-    return false;
+        if (strcmp(versions[k]->name, name) == 0 && is_usable(versions[k]))
+            return versions[k];
+    return NULL;
+}
+
+bool eval_force_simd(peri_context *ctx, const char *name)
+{
+    ctx->simd = name != NULL ? eval_simd_named(name) : NULL;
+    return name == NULL || ctx->simd != NULL;
 }

@@ -86,7 +86,7 @@ static peri_status decompose(peri_context *ctx, int64_t rows, int64_t cols, doub
 {
     eval_blas blas;
     int info = 0;
-    if (!eval_blas_open(&blas))
+    if (!eval_blas_open(ctx, &blas))
         return FAIL(ctx, PERI_E_UNSUPPORTED, "singular values need the library OpenBLAS, which is not installed");
     d->m = (int)cols;
     d->n = (int)rows;

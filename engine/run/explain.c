@@ -52,7 +52,7 @@ static peri_status put_programs(text_buffer *t, nlp *p)
     char *kernels = NULL;
     TRY(nlp_compile(p, NLP_F));
     TRY(nlp_compile(p, NLP_C));
-    text_add(t, "programs (%s)\n", eval_simd_name());
+    text_add(t, "programs (%s)\n", eval_simd_name(p->model->g->ctx));
     put_program(t, p, "objective", NLP_F);
     put_program(t, p, "constraints", NLP_C);
     put_program(t, p, "jacobian", NLP_JAC);

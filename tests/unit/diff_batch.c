@@ -272,7 +272,8 @@ int main(void)
     size_t used, peak;
     int64_t before, after;
     plan_later();
-    peri_context *ctx = peri_context_new(NULL);
+    const peri_config config = {.threads = 1}; /* a pool of threads would be kept */
+    peri_context *ctx = peri_context_new(&config);
     peri_memory(ctx, &used, &peak, &before);
     test_random(ctx);
     test_view(ctx);

@@ -204,12 +204,12 @@ static void fill(table *t, const function *f, int64_t wanted)
     }
 }
 
-static void apply(int code, int n_args, int32_t imm, int64_t n, const double *a, const double *b, double *out)
+static void apply(const eval_simd *simd, int code, int n_args, int32_t imm, int64_t n, const double *a, const double *b, double *out)
 {
     eval_ins ins = {.dst = out, .p = {a, b}, .imm = imm, .code = (uint16_t)code};
     ins.flags = (uint16_t)(1u << 0 | 1u << 4 | 1u << 8 | (n_args > 1 ? 1u << 1 | 1u << 9 : 0)); /* arrays of all instances */
     for (int64_t at = 0; at < n; at += EVAL_MAX_BLOCK)
-        eval_simd_now()->fn[code](&ins, at, n - at < EVAL_MAX_BLOCK ? n - at : EVAL_MAX_BLOCK);
+        simd->fn[code](&ins, at, n - at < EVAL_MAX_BLOCK ? n - at : EVAL_MAX_BLOCK);
 }
 
 static double worst_error(const table *t, const double *out, int64_t *at)
@@ -254,8 +254,8 @@ static void test_function(table *t, const function *f, int64_t wanted)
             skip(1, "no %s here", levels[l]);
             continue;
         }
-        eval_force_simd(levels[l]);
-        apply(f->code, f->n_args, 0, t->n, t->a, t->b, t->out[l]);
+        const eval_simd *simd = eval_simd_named(levels[l]);
+        apply(simd, f->code, f->n_args, 0, t->n, t->a, t->b, t->out[l]);
         const double error = worst_error(t, t->out[l], &at);
         if (!ok(error <= allowed(f, l), "%s, %s: %.2f units at the most", f->name, levels[l], error))
             diag("%s(%.17g, %.17g) is %.17g, got %.17g", f->name, t->a[at], t->b[at], t->near[at], t->out[l][at]);
@@ -277,11 +277,11 @@ static void test_sincos(table *t, int64_t wanted)
                 skip(1, "no %s here", levels[l]);
                 continue;
             }
-            eval_force_simd(levels[l]);
+            const eval_simd *simd = eval_simd_named(levels[l]);
             eval_ins ins = {.dst = which ? t->b : t->out[l], .p = {t->a, NULL, NULL, which ? t->out[l] : t->b}};
             ins.flags = 1u << 0 | 1u << 4 | 1u << 5 | 1u << 8;
             for (int64_t k = 0; k < t->n; k += EVAL_MAX_BLOCK)
-                eval_simd_now()->fn[EVAL_SINCOS](&ins, k, t->n - k < EVAL_MAX_BLOCK ? t->n - k : EVAL_MAX_BLOCK);
+                simd->fn[EVAL_SINCOS](&ins, k, t->n - k < EVAL_MAX_BLOCK ? t->n - k : EVAL_MAX_BLOCK);
             const double error = worst_error(t, t->out[l], &at);
             if (!ok(error <= ALLOWED, "sincos, %s of %s: %.2f units at the most", f->name, levels[l], error))
                 diag("%s(%.17g) is %.17g, got %.17g", f->name, t->a[at], t->near[at], t->out[l][at]);
@@ -305,8 +305,8 @@ static void test_powers(table *t, int64_t wanted)
             int64_t at;
             if (!t->there[l])
                 continue;
-            eval_force_simd(levels[l]);
-            apply(EVAL_POWI, 1, n, t->n, t->a, t->b, t->out[l]);
+            const eval_simd *simd = eval_simd_named(levels[l]);
+            apply(simd, EVAL_POWI, 1, n, t->n, t->a, t->b, t->out[l]);
             const double error = worst_error(t, t->out[l], &at);
             worst = error > worst ? error : worst;
             good = good && error <= (abs(n) <= 2 ? ALLOWED : abs(n) + 0.5); /* each multiplication adds half a unit, or one across a power of two */
@@ -364,8 +364,8 @@ static void test_special(const function *f, const bool *there)
             skip(1, "no %s here", levels[l]);
             continue;
         }
-        eval_force_simd(levels[l]);
-        apply(f->code, f->n_args, 0, n, a, b, out);
+        const eval_simd *simd = eval_simd_named(levels[l]);
+        apply(simd, f->code, f->n_args, 0, n, a, b, out);
         int bad = 0;
         for (int64_t k = 0; k < n; k++) {
             const double want = libm(f->code, a[k], b[k]);
@@ -386,17 +386,17 @@ static void test_parts(const function *f, const bool *there)
         double a[24], b[24], whole[24], part[24];
         if (!there[l])
             continue;
-        eval_force_simd(levels[l]);
+        const eval_simd *simd = eval_simd_named(levels[l]);
         for (int k = 0; k < 24; k++) {
             a[k] = 0.02 + 0.04 * k;
             b[k] = 0.3 + 0.1 * k;
         }
-        apply(f->code, f->n_args, 0, 24, a, b, whole);
+        apply(simd, f->code, f->n_args, 0, 24, a, b, whole);
         bool good = true;
         for (int n = 1; n < 24; n++) {
             memset(part, 0x41, sizeof part);
             const double before = part[n];
-            apply(f->code, f->n_args, 0, n, a, b, part);
+            apply(simd, f->code, f->n_args, 0, n, a, b, part);
             good = good && memcmp(part, whole, (size_t)n * sizeof *part) == 0 && memcmp(&part[n], &before, sizeof before) == 0;
         }
         ok(good, "%s, %s: parts of vectors", f->name, levels[l]);
@@ -416,7 +416,7 @@ int main(void)
     t.near = calloc(MOST, sizeof *t.near);
     t.rest = calloc(MOST, sizeof *t.rest);
     for (int l = 0; l < LEVELS; l++) {
-        t.there[l] = eval_force_simd(levels[l]);
+        t.there[l] = eval_simd_named(levels[l]) != NULL;
         t.out[l] = calloc(MOST, sizeof **t.out);
     }
     for (int k = 0; k < FUNCTIONS; k++) {

@@ -126,11 +126,10 @@ static void all_versions(const shape *s, int64_t n, const double *in)
     check(expr_interpret(f.g, 1, &f.root, inputs, &want));
     bool same = true;
     for (size_t v = 0; v < sizeof names / sizeof names[0]; v++)
-        for (int offset = 0; offset < 2 && eval_force_simd(names[v]); offset++) { /* aligned, and not */
+        for (int offset = 0; offset < 2 && eval_force_simd(f.ctx, names[v]); offset++) { /* aligned, and not */
             run(&f, in, got + offset);
             same = same && agrees(f.size, got + offset, want);
         }
-    eval_force_simd(NULL);
     ok(same, "%s, %d instances", s->name, (int)n);
     free(want);
     free(got);
@@ -147,14 +146,14 @@ static void compare_root(fixture *f, const double *in, double tolerance, const c
     check(expr_interpret(f->g, 1, &f->root, inputs, &want));
     bool same = true;
     for (size_t v = 0; v < sizeof names / sizeof names[0]; v++) {
-        if (!eval_force_simd(names[v]))
+        if (!eval_force_simd(f->ctx, names[v]))
             continue;
         run(f, in, got);
         for (int64_t k = 0; k < f->size; k++)
             same = same && (isfinite(want[k]) ? fabs(got[k] - want[k]) <= tolerance * fabs(want[k])
                                               : isnan(want[k]) ? isnan(got[k]) : isinf(got[k]) && got[k] * want[k] > 0);
     }
-    eval_force_simd(NULL);
+    eval_force_simd(f->ctx, NULL);
     ok(same, "%s, %d", name, number);
     free(want);
     free(got);

@@ -39,10 +39,13 @@ typedef struct {
     int64_t n_out;
 } fixture;
 
+static const char *simd; /* the instructions that all fixtures' programs use */
+
 static void fixture_init(fixture *f, int64_t n, double lo, double hi)
 {
     memset(f, 0, sizeof *f);
     f->ctx = peri_context_new(NULL);
+    check(eval_force_simd(f->ctx, simd) ? PERI_OK : PERI_E_INTERNAL);
     f->g = expr_graph_new(f->ctx);
     f->n = n;
     check(expr_new_var(f->g, "x", 2 * n, 1, &f->x));
@@ -454,11 +457,16 @@ int main(void)
     diag("seed %llu", (unsigned long long)seed);
     plan(4 * N_SIZES * 11);
     for (int v = 0; v < 4; v++) {
-        if (!eval_force_simd(names[v])) {
+        peri_context *ctx = peri_context_new(NULL);
+        const bool is_there = eval_force_simd(ctx, names[v]);
+        if (is_there)
+            is_text(eval_simd_name(ctx), names[v], "forced");
+        peri_context_free(ctx);
+        if (!is_there) {
             skip(N_SIZES * 11, "no %s here", names[v]);
             continue;
         }
-        is_text(eval_simd_name(), names[v], "forced");
+        simd = names[v];
         for (int k = 0; k < N_SIZES; k++) {
             const int64_t n = sizes[k];
             if (k > 0)

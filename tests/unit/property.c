@@ -69,7 +69,7 @@ static bool evaluate_all(property *p, expr_id e, const double *v, const long dou
     note(worst, error_of(n, out, want));
     for (size_t l = 0; l < sizeof levels / sizeof levels[0] && good; l++) {
         eval_program *program;
-        if (!eval_force_simd(levels[l]))
+        if (!eval_force_simd(p->g->ctx, levels[l]))
             continue;
         const eval_output output = {e, 0, 0};
         memset(out, 0x7b, (size_t)n * sizeof *out);
@@ -80,7 +80,7 @@ static bool evaluate_all(property *p, expr_id e, const double *v, const long dou
         }
         note(worst, error_of(n, out, want));
     }
-    eval_force_simd(NULL);
+    eval_force_simd(p->g->ctx, NULL);
     free(out);
     return good;
 }

@@ -1,0 +1,463 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * split.c - how several threads run a kernel together. It is cut into chunks by its size and its instructions alone. Each thread has code of its
+ * own, whose registers lie in its scratch memory. A scatter's place that several chunks reach is a seam: what they would add there is
+ * set aside, and added after the last chunk in the order in which one thread would have done it. So the bits of a result do not depend on the
+ * number of threads: one thread runs the kernel's own code, without seams.
+ */
+#include "base/context.h"
+#include "eval/plan.h"
+#include <string.h>
+
+/* ---- chunks -------------------------------------------------------------------------------------------------------- */
+
+static bool is_function(int code)
+{
+    return (code >= PERI_OP_EXP && code <= PERI_OP_SOFTPLUS) || code == PERI_OP_ATAN2;
+}
+
+/* Of one instance, in fifths of a nanosecond or so. */
+static int64_t cost_of(const eval_ins *i)
+{
+    int64_t cost = 1;
+    for (int bit = 0; bit < 6; bit++)
+        cost += i->flags >> bit & 1;
+    switch (i->code) {
+    case EVAL_LOAD_LIST:
+    case EVAL_STORE_LIST:
+    case EVAL_ADD_LIST:
+    case EVAL_ADD_RUNS:
+    case EVAL_WEAVE: return cost + 4;
+    case EVAL_SINCOS:
+    case PERI_OP_POW: return cost + 24;
+    case PERI_OP_DIV:
+    case PERI_OP_RECIP:
+    case PERI_OP_SQRT:
+    case EVAL_POWH: return cost + 4;
+    default: return cost + (is_function(i->code) ? 10 : 0);
+    }
+}
+
+enum { CHUNK_COST = 1 << 15, FEWEST_CHUNKS = 4, MOST_CHUNKS = 256 };
+
+/* Chunks of a few microseconds; a kernel that gives fewer than FEWEST_CHUNKS is done before other threads have begun. */
+peri_status eval_cut_kernel(eval_compiler *c, eval_kernel *k)
+{
+    int64_t cost = 0;
+    for (int64_t j = 0; j < k->n_ins; j++)
+        cost += cost_of(&k->ins[j]);
+    const int64_t blocks = (k->n + k->block - 1) / k->block;
+    int64_t chunks = cost < INT64_MAX / k->n ? cost * k->n / CHUNK_COST : MOST_CHUNKS;
+    chunks = chunks > MOST_CHUNKS ? MOST_CHUNKS : chunks;
+    chunks = chunks > blocks ? blocks : chunks;
+    if (chunks < FEWEST_CHUNKS)
+        chunks = 1;
+    k->chunk = (blocks + chunks - 1) / chunks * k->block;
+    k->n_chunks = (k->n + k->chunk - 1) / k->chunk;
+    if (k->n_chunks == 1)
+        return PERI_OK;
+    k->partials = arena_array(&c->program->data, (size_t)(k->n_accs * k->n_chunks), sizeof *k->partials);
+    return k->partials != NULL ? PERI_OK : FAIL_NOMEM(c->g->ctx);
+}
+
+/* ---- seams --------------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    eval_compiler *c;
+    eval_kernel *k;
+    eval_split *s;
+    int64_t n, size;                      /* scatters of one node, and its places */
+    const struct eval_scatter **scatter;  /* [n] in the order of their instructions */
+    eval_border *border;                  /* [n] of those */
+    int32_t *met;                         /* [size] 0: by none, 1 + chunk: by that one only, -1: by several */
+    int64_t runs;                         /* neighbouring instances of one scatter and chunk that are set aside */
+    int64_t *slots;                       /* so far, of all nodes */
+} seam_planner;
+
+static peri_status nomem(const seam_planner *t)
+{
+    return FAIL_NOMEM(t->c->g->ctx);
+}
+
+static int64_t chunk_end(const eval_kernel *k, int64_t chunk)
+{
+    return (chunk + 1) * k->chunk < k->n ? (chunk + 1) * k->chunk : k->n;
+}
+
+static bool find_meetings(const seam_planner *t)
+{
+    bool any = false;
+    for (int64_t s = 0; s < t->n; s++)
+        for (int64_t chunk = 0; chunk < t->k->n_chunks; chunk++)
+            for (int64_t i = chunk * t->k->chunk; i < chunk_end(t->k, chunk); i++) {
+                int32_t *met = &t->met[t->scatter[s]->list[i]];
+                any = any || (*met != 0 && *met != chunk + 1);
+                *met = *met == 0 || *met == chunk + 1 ? (int32_t)chunk + 1 : -1;
+            }
+    return any;
+}
+
+static int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/*
+ * Neighbouring instances with a seam's place, in one chunk of one scatter; those from `begin` on that come next. Where neighbours are added up
+ * first: those.
+ */
+static bool next_run(const seam_planner *t, const struct eval_scatter *s, int64_t end, int64_t *begin, int64_t *run_end)
+{
+    while (*begin < end && t->met[s->list[*begin]] >= 0)
+        (*begin)++;
+    if (s->period > 0)
+        end = least(end, least((*begin / s->period + 1) * s->period, (*begin / t->k->block + 1) * t->k->block));
+    *run_end = *begin;
+    while (*run_end < end && t->met[s->list[*run_end]] < 0 && (s->period == 0 || s->list[*run_end] == s->list[*begin]))
+        (*run_end)++;
+    return *begin < *run_end;
+}
+
+static int64_t count_runs(const seam_planner *t)
+{
+    int64_t n = 0, end;
+    for (int64_t s = 0; s < t->n; s++)
+        for (int64_t chunk = 0; chunk < t->k->n_chunks; chunk++)
+            for (int64_t i = chunk * t->k->chunk; next_run(t, t->scatter[s], chunk_end(t->k, chunk), &i, &end); i = end)
+                n++;
+    return n;
+}
+
+enum { MANY_RUNS = 8 }; /* of a chunk: with more, cutting instructions into pieces costs more than setting all aside */
+
+static void settle_runs(seam_planner *t)
+{
+    t->runs = count_runs(t);
+    if (t->runs <= MANY_RUNS * t->n * t->k->n_chunks)
+        return;
+    for (int64_t j = 0; j < t->size; j++)
+        t->met[j] = t->met[j] != 0 ? -1 : 0;
+    t->runs = count_runs(t);
+}
+
+static peri_status make_borders(const seam_planner *t)
+{
+    arena *const a = &t->c->program->data;
+    eval_aside *aside = arena_array(a, (size_t)t->runs, sizeof *aside);
+    int64_t n = 0, end;
+    for (int64_t s = 0; s < t->n; s++) {
+        eval_border *b = &t->border[s];
+        b->ins = t->scatter[s]->ins;
+        b->first = arena_array(a, (size_t)t->k->n_chunks + 1, sizeof *b->first);
+        b->aside = aside;
+        if (aside == NULL || b->first == NULL)
+            return nomem(t);
+        for (int64_t chunk = 0; chunk < t->k->n_chunks; chunk++) {
+            b->first[chunk] = n;
+            for (int64_t i = chunk * t->k->chunk; next_run(t, t->scatter[s], chunk_end(t->k, chunk), &i, &end); i = end) {
+                aside[n++] = (eval_aside){i, end, *t->slots};
+                *t->slots += t->scatter[s]->period > 0 ? 1 : end - i;
+            }
+        }
+        b->first[t->k->n_chunks] = n;
+    }
+    return PERI_OK;
+}
+
+/* The part of [at, end) that the run holds, if any. */
+static bool cut_out(const eval_aside *a, int64_t at, int64_t end, int64_t *from, int64_t *to)
+{
+    *from = a->begin > at ? a->begin : at;
+    *to = a->end < end ? a->end : end;
+    return *from < *to;
+}
+
+/* Values of the block in the order of one thread: of each scatter in turn. `used`: how many of a place there are so far */
+static void fill_block(const seam_planner *t, eval_seam *m, int64_t chunk, int64_t at, int64_t end, int32_t *used)
+{
+    int64_t from, to;
+    for (int64_t s = 0; s < t->n; s++) {
+        const eval_border *b = &t->border[s];
+        for (int64_t r = b->first[chunk]; r < b->first[chunk + 1]; r++) {
+            const eval_aside *a = &b->aside[r];
+            if (!cut_out(a, at, end, &from, &to))
+                continue;
+            for (int64_t i = from; i < (t->scatter[s]->period > 0 ? from + 1 : to); i++) {
+                const int32_t j = t->scatter[s]->list[i], q = -2 - t->met[j];
+                if (used[q] == 0)
+                    m->place[q] = t->scatter[s]->stores ? j : -1 - j;
+                m->from[m->start[q] + used[q]++] = (int32_t)(a->slot + i - a->begin);
+            }
+        }
+    }
+}
+
+static void fill_seam(const seam_planner *t, eval_seam *m, int32_t *used)
+{
+    const eval_kernel *k = t->k;
+    for (int64_t chunk = 0; chunk < k->n_chunks; chunk++)
+        for (int64_t at = chunk * k->chunk; at < chunk_end(k, chunk); at += k->block)
+            fill_block(t, m, chunk, at, at + k->block < chunk_end(k, chunk) ? at + k->block : chunk_end(k, chunk), used);
+}
+
+/* Seams are numbered by place: met becomes -2 - number. */
+static int64_t number_seams(const seam_planner *t)
+{
+    int64_t n = 0;
+    for (int64_t j = 0; j < t->size; j++)
+        if (t->met[j] < 0)
+            t->met[j] = (int32_t)(-2 - n++);
+    return n;
+}
+
+static peri_status make_seam(const seam_planner *t, eval_seam *m)
+{
+    arena *const a = &t->c->program->data;
+    const int64_t n = number_seams(t), before = *t->slots;
+    TRY(make_borders(t));
+    m->n = n;
+    m->place = arena_array(a, (size_t)n, sizeof *m->place);
+    m->start = arena_array(a, (size_t)n + 1, sizeof *m->start);
+    m->from = arena_array(a, (size_t)(*t->slots - before), sizeof *m->from);
+    int32_t *used = mem_array(t->c->m, (size_t)n, sizeof *used);
+    const bool all = m->place != NULL && m->start != NULL && m->from != NULL && used != NULL;
+    if (all) {
+        for (int64_t s = 0; s < t->n; s++)
+            for (int64_t r = t->border[s].first[0]; r < t->border[s].first[t->k->n_chunks]; r++)
+                for (int64_t i = t->border[s].aside[r].begin;
+                     i < (t->scatter[s]->period > 0 ? t->border[s].aside[r].begin + 1 : t->border[s].aside[r].end); i++)
+                    m->start[-2 - t->met[t->scatter[s]->list[i]] + 1]++;
+        for (int64_t q = 0; q < n; q++)
+            m->start[q + 1] += m->start[q];
+        fill_seam(t, m, used);
+    }
+    mem_array_free(t->c->m, used);
+    return all ? eval_point(t->c, &m->dst, t->scatter[0]->place) : nomem(t);
+}
+
+/* The scatters of one node, which `t` knows. */
+static peri_status plan_node(seam_planner *t)
+{
+    t->met = mem_array(t->c->m, (size_t)t->size, sizeof *t->met);
+    if (t->met == NULL)
+        return nomem(t);
+    peri_status status = PERI_OK;
+    if (find_meetings(t)) {
+        settle_runs(t);
+        t->border = &t->s->borders[t->s->n_borders];
+        status = make_seam(t, &t->s->seams[t->s->n_seams++]);
+        for (int64_t s = 0; s < t->n && status == PERI_OK; s++)
+            t->s->border_of[t->border[s].ins] = (int32_t)(++t->s->n_borders);
+    }
+    mem_array_free(t->c->m, t->met);
+    return status;
+}
+
+/* ---- weaves -------------------------------------------------------------------------------------------------------- */
+
+/* Does the chunk that begins here reach place r of the given lane; and does who comes before reach it too? */
+static bool reaches(const int32_t *weave, int64_t n, int64_t r, int lane, bool *before)
+{
+    bool any = false;
+    *before = weave[WEAVE_ADDS] != 0;
+    for (int32_t k = lane == 0 ? 0 : weave[WEAVE_EVEN]; k < (lane == 0 ? weave[WEAVE_EVEN] : weave[WEAVE_TERMS]); k++) {
+        const int64_t i = r - weave[WEAVE_SHIFT + k];
+        *before = *before || i < 0;
+        any = any || (i >= 0 && i < n);
+    }
+    return any;
+}
+
+/* What all chunks but the first add to their first places. */
+static void fill_heads(const eval_kernel *k, const struct eval_scatter *s, const eval_border *b, eval_seam *m)
+{
+    bool before;
+    for (int64_t chunk = 1; chunk < k->n_chunks; chunk++)
+        for (int64_t j = 0; j < b->head; j++) {
+            const int64_t begin = chunk * k->chunk, place = s->low + 2 * begin + j;
+            if (!reaches(s->weave, chunk_end(k, chunk) - begin, j / 2, (int)(j % 2), &before))
+                continue;
+            m->place[m->n] = (int32_t)(before ? -1 - place : place);
+            m->from[m->n] = (int32_t)(b->slot + (chunk - 1) * b->head + j);
+            m->start[m->n + 1] = m->n + 1;
+            m->n++;
+        }
+}
+
+static peri_status plan_weave(seam_planner *t)
+{
+    const struct eval_scatter *s = t->scatter[0];
+    arena *const a = &t->c->program->data;
+    const int32_t threads = t->c->program->threads;
+    if (s->weave[WEAVE_REACH] == 0)
+        return PERI_OK;
+    eval_border *b = &t->s->borders[t->s->n_borders++];
+    eval_seam *m = &t->s->seams[t->s->n_seams++];
+    *b = (eval_border){.ins = s->ins, .head = 2 * s->weave[WEAVE_REACH], .slot = *t->slots, .places = t->size - s->low};
+    const int64_t most = (t->k->n_chunks - 1) * b->head;
+    *t->slots += most;
+    t->s->border_of[s->ins] = (int32_t)t->s->n_borders;
+    m->place = arena_array(a, (size_t)most, sizeof *m->place);
+    m->start = arena_array(a, (size_t)most + 1, sizeof *m->start);
+    m->from = arena_array(a, (size_t)most, sizeof *m->from);
+    b->row = arena_array(a, (size_t)threads, sizeof *b->row);
+    if (m->place == NULL || m->start == NULL || m->from == NULL || b->row == NULL)
+        return nomem(t);
+    for (int32_t k = 0; k < threads; k++) {
+        b->row[k] = arena_array(a, (size_t)(2 * t->k->block + b->head), sizeof **b->row);
+        if (b->row[k] == NULL)
+            return nomem(t);
+    }
+    fill_heads(t->k, s, b, m);
+    return eval_point(t->c, &m->dst, s->place);
+}
+
+/* ---- a kernel's seams ---------------------------------------------------------------------------------------------- */
+
+static peri_status plan_seams(eval_compiler *c, const eval_group *group, eval_kernel *k)
+{
+    eval_split *s = k->split;
+    int64_t slots = 0;
+    seam_planner t = {.c = c, .k = k, .s = s, .slots = &slots};
+    arena *const a = &c->program->data;
+    bool *done = arena_array(&c->data, (size_t)group->n_scatters, sizeof *done);
+    t.scatter = arena_array(&c->data, (size_t)group->n_scatters, sizeof *t.scatter);
+    s->border_of = arena_array(a, (size_t)k->n_ins, sizeof *s->border_of);
+    s->borders = arena_array(a, (size_t)group->n_scatters, sizeof *s->borders);
+    s->seams = arena_array(a, (size_t)group->n_scatters, sizeof *s->seams);
+    if (done == NULL || t.scatter == NULL || s->border_of == NULL || s->borders == NULL || s->seams == NULL)
+        return FAIL_NOMEM(c->g->ctx);
+    for (int64_t j = 0; j < group->n_scatters; j++) {
+        t.n = 0;
+        for (int64_t i = j; i < group->n_scatters && !done[j]; i++)
+            if (group->scatters[i].node == group->scatters[j].node)
+                t.scatter[t.n++] = &group->scatters[i];
+        for (int64_t i = 0; i < t.n; i++)
+            done[t.scatter[i] - group->scatters] = true;
+        t.size = eval_size(c, group->scatters[j].node);
+        if (t.n > 0)
+            TRY(t.scatter[0]->weave != NULL ? plan_weave(&t) : plan_node(&t));
+    }
+    s->aside = arena_array(a, (size_t)slots, sizeof *s->aside);
+    return s->aside != NULL ? PERI_OK : FAIL_NOMEM(c->g->ctx);
+}
+
+/* ---- code ---------------------------------------------------------------------------------------------------------- */
+
+/* Where an instruction writes aside, the operand that it would add to is -0, which changes no value; a row's sum is added to a slot that holds -0. */
+static void write_aside(const eval_simd *simd, const struct eval_scatter *scatter, const double *minus_zero, eval_ins *ins)
+{
+    static const int32_t one_row[2] = {INT32_MAX, 0};
+    if (scatter->weave != NULL)
+        return;
+    if (scatter->period > 0) {
+        ins->code = EVAL_ADD_GRID;
+        ins->fn = simd->fn[EVAL_ADD_GRID];
+        ins->imm = 0;
+        ins->index = one_row;
+        return;
+    }
+    if ((ins->flags & 1u << 4) == 0) { /* strided or by a list: the value as it is */
+        ins->code = EVAL_COPY;
+        ins->fn = simd->fn[EVAL_COPY];
+    }
+    ins->flags = (uint16_t)(ins->flags & ~(1u << 4));
+    if (scatter->there == 0)
+        return;
+    const int q = scatter->there - 1;
+    ins->flags = (uint16_t)(ins->flags & ~(1u << q | 1u << (8 + q)));
+    ins->p[q] = minus_zero;
+}
+
+static const struct eval_scatter *scatter_at(const eval_group *group, int32_t ins)
+{
+    const struct eval_scatter *s = group->scatters;
+    while (s->ins != ins)
+        s++;
+    return s;
+}
+
+/* A pointer of the kernel's own code, in a thread's code at `to`; not the one that was replaced. */
+static peri_status copy_patch(eval_compiler *c, const struct eval_patch *patch, const eval_ins *own, eval_ins *to, int32_t thread, int32_t there)
+{
+    const int64_t offset = (char *)patch->where - (const char *)own;
+    struct eval_patch copy = *patch;
+    copy.where = (char *)to + offset;
+    copy.thread = thread;
+    if (there > 0 && copy.where == (void *)&to->p[there - 1])
+        return PERI_OK;
+    return vec_push(c->m, &c->patches, copy) ? PERI_OK : FAIL_NOMEM(c->g->ctx);
+}
+
+static bool is_inside(const struct eval_patch *patch, const eval_ins *ins, int64_t n)
+{
+    return (uintptr_t)patch->where >= (uintptr_t)ins && (uintptr_t)patch->where < (uintptr_t)(ins + n);
+}
+
+static peri_status copy_code(eval_compiler *c, const eval_group *group, const eval_kernel *k, int64_t first, int64_t last, int32_t thread,
+                             const double *minus_zero)
+{
+    const eval_split *s = k->split;
+    eval_ins *code = arena_array(&c->program->data, (size_t)(k->n_ins + s->n_borders), sizeof *code);
+    if (code == NULL)
+        return FAIL_NOMEM(c->g->ctx);
+    memcpy(code, k->ins, (size_t)k->n_ins * sizeof *code);
+    for (int64_t b = 0; b < s->n_borders; b++) {
+        code[k->n_ins + b] = k->ins[s->borders[b].ins];
+        write_aside(c->program->simd, scatter_at(group, s->borders[b].ins), minus_zero, &code[k->n_ins + b]);
+    }
+    for (int64_t j = first; j < last; j++) {
+        const struct eval_patch patch = c->patches.at[j]; /* the list may move */
+        if (!is_inside(&patch, k->ins, k->n_ins))
+            continue;
+        TRY(copy_patch(c, &patch, k->ins, code, thread, 0));
+        const int64_t at = ((char *)patch.where - (char *)k->ins) / (int64_t)sizeof *code;
+        const int32_t b = s->border_of[at] - 1;
+        if (b >= 0 && patch.where != (void *)&k->ins[at].dst)
+            TRY(copy_patch(c, &patch, &k->ins[at], &code[k->n_ins + b], thread, scatter_at(group, (int32_t)at)->there));
+    }
+    s->code[thread] = code;
+    return PERI_OK;
+}
+
+static peri_status split_kernel(eval_compiler *c, int64_t number, const double *minus_zero)
+{
+    eval_program *p = c->program;
+    eval_kernel *k = &p->kernels[number];
+    const eval_group *group = &c->groups.at[number];
+    if (group->n_scatters > INT32_MAX / k->n) /* more than slots can be numbered */
+        return PERI_OK;
+    k->split = arena_alloc(&p->data, sizeof *k->split);
+    if (k->split == NULL)
+        return FAIL_NOMEM(c->g->ctx);
+    k->split->code = arena_array(&p->data, (size_t)p->threads, sizeof *k->split->code);
+    if (k->split->code == NULL)
+        return FAIL_NOMEM(c->g->ctx);
+    TRY(plan_seams(c, group, k));
+    for (int32_t t = 0; t < p->threads; t++)
+        TRY(copy_code(c, group, k, c->patch_start[number], c->patch_start[number + 1], t, minus_zero));
+    return PERI_OK;
+}
+
+peri_status eval_plan_threads(eval_compiler *c)
+{
+    eval_program *p = c->program;
+    int64_t most = 1;
+    for (int64_t k = 0; k < p->n_kernels; k++)
+        most = p->kernels[k].n_chunks > most ? p->kernels[k].n_chunks : most;
+    if (most == 1)
+        return PERI_OK;
+    const int32_t threads = context_threads(c->g->ctx);
+    p->threads = (int32_t)(threads < most ? threads : most);
+    if (p->threads == 1)
+        return PERI_OK;
+    double *minus_zero = arena_array(&p->data, EVAL_LANES, sizeof *minus_zero);
+    if (minus_zero == NULL)
+        return FAIL_NOMEM(c->g->ctx);
+    for (int l = 0; l < EVAL_LANES; l++)
+        minus_zero[l] = -0.0;
+    for (int64_t k = 0; k < p->n_kernels; k++)
+        if (p->kernels[k].n_chunks > 1)
+            TRY(split_kernel(c, k, minus_zero));
+    return context_start_threads(c->g->ctx, p->threads);
+}
