@@ -52,6 +52,7 @@ unit_tests = \
 	tests/unit/plugin_plan.t \
 	tests/unit/plugin_registry.t \
 	tests/unit/property.t \
+	tests/unit/reform_points.t \
 	tests/unit/run_certify.t \
 	tests/unit/run_inner.t \
 	tests/unit/run_outcome.t \

@@ -16,16 +16,19 @@
 /* ---- one candidate
  * ---------------------------------------------------------------------------------------------------------- */
 
+/* Traits that are optimistic until work was done for them. */
+static const uint64_t COSTLY =
+    PERI_BIT(PERI_TRAIT_SPARSE_HESSIAN) | PERI_BIT(PERI_TRAIT_PROX) | PERI_BIT(PERI_TRAIT_COMPACT);
+
 /* Does it fit? First by what is known without work; with `exact` what has to be derived is, when all else fits. */
 static peri_status try_fit(nlp *p, const registry_entry *e, bool exact, bool *good, char *why, size_t size)
 {
-    const uint64_t costly = PERI_BIT(PERI_TRAIT_SPARSE_HESSIAN) | PERI_BIT(PERI_TRAIT_PROX) | PERI_BIT(PERI_TRAIT_COMPACT);
     uint64_t traits = 0;
     TRY(nlp_traits(p, 0, &traits));
     *good = match_traits(traits, e->needs, e->refuses, why, size);
-    if (!*good || !exact || ((e->needs | e->refuses) & costly) == 0)
+    if (!*good || !exact || ((e->needs | e->refuses) & COSTLY) == 0)
         return PERI_OK;
-    TRY(nlp_traits(p, costly, &traits));
+    TRY(nlp_traits(p, COSTLY, &traits));
     *good = match_traits(traits, e->needs, e->refuses, why, size);
     return PERI_OK;
 }
@@ -203,6 +206,10 @@ static peri_status weigh_chains(search *s)
         s->refused |= counts ? e->refuses : 0;
         s->needed |= counts ? e->needs : 0;
     }
+    uint64_t known = s->traits;
+    if (s->exact) /* what the search for a solver alone has found out about the Hessian is known by now */
+        TRY(nlp_traits(s->p, 0, &known));
+    s->traits &= known;
     for (int64_t length = 2; length <= SEARCHED; length++) {
         plan_chain none = {0}, best = {0};
         TRY(extend(s, &none, s->traits, length, &best));
@@ -235,16 +242,41 @@ static peri_status fail_nothing_fits(const search *s)
     return FAIL(p->ctx, PERI_E_UNSUPPORTED, "no installed solver fits this %s: %s", p->class_.class_name, text);
 }
 
+static peri_status look(search *s)
+{
+    s->chosen.n = s->candidates = 0;
+    TRY(weigh_solvers(s));
+    return s->chosen.n == 0 || s->all ? weigh_chains(s) : PERI_OK;
+}
+
+/* Of the traits that are optimistic, those that the choice rests on behind a reformulation: nobody has asked for them yet. */
+static uint64_t rests_on(const search *s)
+{
+    uint64_t needed = 0;
+    for (int64_t k = s->exact ? 1 : 0; k < s->chosen.n; k++)
+        needed |= s->chosen.link[k]->needs & COSTLY;
+    return needed;
+}
+
 /* The best continuation of `before`, which may be empty, is put behind it. */
 static peri_status choose_automatic(nlp *p, registry *r, text_buffer *reasons, plan_chain *before)
 {
     search s = {.p = p, .r = r, .exact = before->n == 0, .all = reasons != NULL};
-    TRY(nlp_traits(p, 0, &s.traits));
-    s.traits = foretold(before, s.traits);
+    uint64_t traits = 0, before_asking = 0;
+    peri_status status = nlp_traits(p, 0, &traits);
     text_init(&s.lines, &p->ctx->mem);
-    peri_status status = weigh_solvers(&s);
-    if (status == PERI_OK && (s.chosen.n == 0 || s.all))
-        status = weigh_chains(&s);
+    while (status == PERI_OK && traits != before_asking) { /* each round takes away a trait that is not there: few rounds */
+        before_asking = traits;
+        s.traits = foretold(before, traits);
+        text_release(&s.lines);
+        text_init(&s.lines, &p->ctx->mem);
+        status = look(&s);
+        if (status == PERI_OK && rests_on(&s) != 0) {
+            uint64_t exact = 0;
+            status = nlp_traits(p, rests_on(&s) & traits, &exact);
+            traits &= exact | ~rests_on(&s);
+        }
+    }
     if (status == PERI_OK && s.lines.failed)
         status = FAIL_NOMEM(p->ctx);
     if (status == PERI_OK && reasons != NULL)
