@@ -3,8 +3,8 @@
  * contract - what every plugin promises, asked of each one that the registry finds: known optima with multipliers and
  * certificate, problems it does not take refused with the reason, limits, the same seed twice, two runs at once and one
  * inside the other, steps that allocate nothing (a solver's), options at and beyond their bounds, a complete page; and, in
- * contract_faults.c, failures at the k-th place. A reformulation is asked the same with the solver that the engine puts behind it. A new plugin
- * is tested without another line here.
+ * contract_faults.c, failures at the k-th place. A reformulation is asked the same with the solver that the engine puts
+ * behind it. A new plugin is tested without another line here.
  */
 #define _GNU_SOURCE
 #include "contract.h"
