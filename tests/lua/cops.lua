@@ -50,10 +50,9 @@ for k, nh in ipairs { 20, 40 } do
 end
 t.all_close(middle[1], middle[2], 1e-8, 0, "channel: two grids give one flow")
 
--- The catenary between heights: energy and length of the chain by its closed form. With y = c cosh((t - a) / c), y(0) = 1,
--- y(1) = 3, the length is 4 and the energy is that of the curve itself, by a fine sum.
-local sol, v = solve("chain", 400)
-local y, energy = sol[v.x1], 0
+-- The chain: its energy is that of the curve itself, and the curve is a catenary.
+local sol, chain = solve("chain", 400)
+local y, energy = sol[chain.x1], 0
 for k = 1, 400 do
   local rise = 400 * (y[k + 1] - y[k])
   energy = energy + 0.5 * (y[k] + y[k + 1]) * math.sqrt(1 + rise ^ 2) / 400
