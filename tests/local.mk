@@ -81,7 +81,8 @@ tests_unit_plugin_registry_t_SOURCES = tests/unit/plugin_registry.c $(folder_hel
 
 # ---- plugins: what all of them promise; a host and a plugin in C++
 
-plugin_tests = tests/plugin/contract.t tests/plugin/cxx_host.t
+plugin_tests = tests/plugin/abi.t tests/plugin/contract.t tests/plugin/cxx_host.t
+tests_plugin_abi_t_SOURCES = tests/plugin/abi.c tests/unit/text_model.h $(folder_helpers)
 tests_plugin_contract_t_SOURCES = tests/plugin/contract.c tests/plugin/contract.h tests/plugin/contract_faults.c \
 	tests/plugin/contract_general.c tests/plugin/contract_linear.c tests/plugin/contract_problems.c tests/plugin/contract_user.c tests/unit/text_model.h
 tests_plugin_contract_t_LDADD = $(LDADD) -lpthread
@@ -112,7 +113,7 @@ TESTS += $(unit_tests) $(plugin_tests)
 bad_plugins = absent callback copy duplicate empty fp_mode good int_size kind liar longer magic major minor misnamed nameless nan \
 	no_entry no_ops no_options offset option_size pointer_size process range real_size shorter summary table_size traits twice \
 	type undefined
-test_plugins = $(bad_plugins:%=tests/bad/%.so) tests/foreign/samples.so tests/plugin/abi_1_0.so tests/plugin/cxx_descent.so
+test_plugins = $(bad_plugins:%=tests/bad/%.so) tests/foreign/samples.so tests/plugin/abi_1_0.so tests/plugin/abi_1_0_linear.so tests/plugin/cxx_descent.so
 test_plugin_flags = -I$(top_srcdir)/engine/include $(CPPFLAGS)
 CXX_WARNINGS = -std=c++11 -Wall -Wextra -Wpedantic -Werror -fPIC
 
@@ -142,7 +143,9 @@ check_DATA = $(test_plugins)
 CLEANFILES += $(test_plugins)
 
 EXTRA_DIST += tests/tap/tap.lua tests/foreign/samples.c tests/bad/bad.h tests/bad/libabsent.c $(bad_plugins:%=tests/bad/%.c) \
-	tests/plugin/abi_1_0.c tests/plugin/cxx_descent.cc
+	tests/plugin/abi_1_0.c tests/plugin/abi_1_0_linear.c tests/plugin/cxx_descent.cc \
+	tests/plugin/abi/README.md tests/plugin/abi/make-1.0 \
+	tests/plugin/abi/abi_1_0-x86_64-linux.so tests/plugin/abi/abi_1_0_linear-x86_64-linux.so
 
 # The command and the installation, in bash.
 shell_tests = \
