@@ -203,8 +203,25 @@ static bool quantity(const char *text, const unit *units, double *x)
     return false;
 }
 
+/* NULL leaves the number as it is. */
+static bool count(const char *option, const char *text, int *n)
+{
+    char *end;
+    if (text == NULL)
+        return true;
+    const long k = strtol(text, &end, 10);
+    if (end != text && *end == '\0' && k >= 1 && k <= 1024) {
+        *n = (int)k;
+        return true;
+    }
+    cli_usage("perigee: --%s \"%s\": must be a number of threads from 1 to 1024", option, text);
+    return false;
+}
+
 static bool read_numbers(cli_args *a)
 {
+    if (!count("threads", a->threads_text, &a->threads) || !count("blas-threads", a->blas_threads_text, &a->blas_threads))
+        return false;
     if (a->time_limit != NULL && !quantity(a->time_limit, time_units, &a->seconds)) {
         cli_usage("perigee: --time-limit \"%s\": must be a time as 10, 10s, 5min, 2h or inf", a->time_limit);
         return false;

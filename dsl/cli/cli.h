@@ -18,12 +18,13 @@ enum { EXIT_SOLVED = 0, EXIT_ERROR = 1, EXIT_USAGE = 2, EXIT_NO_SOLUTION = 3, EX
 /* What all the sub-commands' options can set. Texts are borrowed from argv. */
 typedef struct {
     bool quiet, verbose, help, version, json;
-    const char *log, *memory_limit;
+    const char *log, *memory_limit, *threads_text, *blas_threads_text;
     const char *solver, *time_limit, *out, *kind;
     const char **settings; /* [n_settings] KEY=VALUE in the order typed */
     const char **words;    /* [n_words] what is not an option; for `run` the script and its arguments */
     int n_settings, n_words;
     size_t memory;  /* bytes; 0: no limit */
+    int threads, blas_threads; /* 0: the engine's choice */
     double seconds; /* limit of a solve; infinity: none */
 } cli_args;
 

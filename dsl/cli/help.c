@@ -14,6 +14,8 @@ const cli_option cli_global_options[] = {
     {"verbose", 'v', NULL, OPTION_SWITCH, AT(verbose), "a row for each iteration; the traceback of an error"},
     {"log", 0, "FILE", OPTION_VALUE, AT(log), "write every iteration to FILE, one JSON object a line"},
     {"memory-limit", 0, "SIZE", OPTION_VALUE, AT(memory_limit), "most memory for script and engine together, as 2GiB"},
+    {"threads", 0, "N", OPTION_VALUE, AT(threads_text), "threads that evaluate large models; the physical cores otherwise"},
+    {"blas-threads", 0, "N", OPTION_VALUE, AT(blas_threads_text), "threads of products of large matrices; 1 otherwise"},
     {"help", 'h', NULL, OPTION_SWITCH, AT(help), "show this page"},
     {"version", 0, NULL, OPTION_SWITCH, AT(version), "show the version"},
     {0},

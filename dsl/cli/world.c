@@ -119,6 +119,8 @@ int world_open_context(cli *c)
         .log_ud = c,
         .verbosity = c->args.verbose ? 1 : 0,
         .plugin_path = plugin_path(path, sizeof path),
+        .threads = c->args.threads,
+        .blas_threads = c->args.blas_threads,
     };
     c->ctx = peri_context_new(&config);
     return c->ctx != NULL ? EXIT_SOLVED : cli_say("perigee: out of memory");

@@ -6,7 +6,7 @@
 #include "base/fail.h"
 #include "base/mem.h"
 #include "base/pool.h"
-#include <signal.h>
+#include <stdatomic.h>
 
 struct registry;  /* plugin/registry.h */
 struct eval_simd; /* eval/block.h */
@@ -17,7 +17,7 @@ struct peri_context {
     peri_log_fn log;
     void *log_ud;
     int verbosity;
-    volatile sig_atomic_t interrupted; /* set by peri_interrupt, from a signal handler too */
+    atomic_int interrupted;            /* set by peri_interrupt, from a signal handler or another thread too */
     struct registry *registry;         /* made at first use by plugin/registry.c; freed through registry_free */
     void (*registry_free)(struct registry *r);
     char *plugin_path;                 /* colon-separated folders, or NULL for the default; mem_array memory */

@@ -16,6 +16,7 @@ typedef struct {
 typedef struct {
     double tolerance, time_limit;
     int64_t iterations, evaluations, seed;
+    int64_t threads; /* 0: the context's */
     int32_t warm_start;
     const char *linear_solver; /* "": the engine's choice */
 } run_options;

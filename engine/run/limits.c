@@ -24,6 +24,7 @@ static const peri_option ENGINE_LIST[] = {
     PERI_INT("iterations", run_options, iterations, 10000, 0, MOST, "1", "most iterations"),
     PERI_INT("evaluations", run_options, evaluations, MOST, 0, MOST, "1", "most evaluations of the objective"),
     PERI_INT("seed", run_options, seed, 1, 0, MOST, "1", "seed of the random streams"),
+    PERI_INT("threads", run_options, threads, 0, 0, 1024, "1", "most threads that evaluate; 0: as many as the context has"),
     PERI_BOOL("warm_start", run_options, warm_start, 1, "use an earlier solution's multipliers where one is given"),
     PERI_STRING("linear_solver", run_options, linear_solver, "", "linear-solver plugin; empty: the engine's choice"),
 };

@@ -57,6 +57,8 @@ static void set_limits(peri_run *run, const run_request *q)
         .verbosity = run->ctx->verbosity,
     };
     run->linear_solver = o->linear_solver != NULL ? o->linear_solver : "";
+    if (o->threads > 0)
+        run->ctx->threads_wanted = (int32_t)o->threads;
     if (!q->is_inner)
         return;
     if (q->tolerance > 0 && !link->has_tolerance)
@@ -374,9 +376,11 @@ peri_status run_request_solve(const run_request *q, peri_solution **out)
     run.built = m->nlp != NULL ? m->nlp->seconds.building : 0;
     TRY(nlp_of(m, &run.p));
     arena_init(&run.memory, &m->ctx->mem);
+    const int32_t threads = m->ctx->threads_wanted;
     run.p->in_use++;
     const peri_status status = perform(&run, q);
     run.p->in_use--;
+    m->ctx->threads_wanted = threads;
     nlp_reset_counts(run.p);
     arena_release(&run.memory);
     if (status != PERI_OK) {

@@ -59,6 +59,8 @@ wrong 'no kind of plugin is called "linear-solver" \(did you mean "linear_solver
 wrong '--time-limit "10q": must be a time' solve a.lua --time-limit 10q
 wrong '--time-limit "-1": must be a time' solve a.lua --time-limit -1
 wrong '--time-limit "nan": must be a time' solve a.lua --time-limit=nan
+wrong '--threads "0": must be a number of threads from 1 to 1024' --threads 0 run a.lua
+wrong '--blas-threads "two": must be a number of threads' --blas-threads two run a.lua
 wrong '--memory-limit "much": must be a size' --memory-limit much run a.lua
 wrong '"imp"' show imp
 has err 'did you mean "ipm"' "a plugin's name that is nearly right"
