@@ -1137,7 +1137,7 @@ function model:subject_to(...) end
 function model:explain(plan) end
 
 ---@param solver string? a method, or a plan of several links, as "augmented-lagrangian > lbfgs"; the engine picks where absent
----@param options { tolerance: number?, iterations: integer?, time_limit: number?, seed: integer?, callback: (fun(row: perigee.row): boolean?), warm_start: perigee.solution? }?
+---@param options { tolerance: number?, iterations: integer?, time_limit: number?, seed: integer?, threads: integer?, callback: (fun(row: perigee.row): boolean?), warm_start: perigee.solution? }?
 ---@return perigee.solution
 function model:solve(solver, options) end
 

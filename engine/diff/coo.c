@@ -244,8 +244,8 @@ static peri_status map_group(coo_builder *b, expr_id e, const coo_group *from, i
 {
     expr_graph *g = b->g;
     const coo_group old = *from; /* new_group may move the array */
-    int64_t n;
-    image_entry *image;
+    int64_t n = 0;
+    image_entry *image = NULL;
     TRY(source != NULL && old.n < rows / 16 ? image_of_few(b, &old, source, &n, &image)
                                             : image_of_many(b, &old, rows, map, &n, &image));
     if (n == 0)

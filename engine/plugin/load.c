@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <link.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -118,14 +119,30 @@ static peri_status take_table(registry *r, const char *path, const peri_plugin *
     return vec_push(&r->ctx->mem, found, p) ? PERI_OK : FAIL_NOMEM(r->ctx);
 }
 
+/*
+ * What a library does when it is loaded belongs to the process, as its host pointer and the locale do: contexts in several threads load one after the
+ * other.
+ */
+static pthread_mutex_t loading = PTHREAD_MUTEX_INITIALIZER;
+
+static peri_entry_fn enter(const char *path, const peri_plugin *const **list, unsigned *changed, char *why, size_t size)
+{
+    fence before;
+    pthread_mutex_lock(&loading);
+    fence_take(&before);
+    const peri_entry_fn entry = open_entry(path, why, size);
+    *list = entry != NULL ? entry(host_table()) : NULL;
+    *changed = fence_restore(&before);
+    pthread_mutex_unlock(&loading);
+    return entry;
+}
+
 peri_status load_file(registry *r, const char *path, plugin_list *found)
 {
     char why[1024] = "";
-    fence before;
-    fence_take(&before);
-    const peri_entry_fn entry = open_entry(path, why, sizeof why);
-    const peri_plugin *const *list = entry != NULL ? entry(host_table()) : NULL;
-    const unsigned changed = fence_restore(&before);
+    const peri_plugin *const *list;
+    unsigned changed;
+    const peri_entry_fn entry = enter(path, &list, &changed, why, sizeof why);
     if (changed != 0)
         log_write(r->ctx, 0, "%s: loading changed %s; restored", path, fence_text(changed));
     if (entry == NULL)

@@ -161,7 +161,7 @@ static peri_status advance(state *s, peri_run *run, double value, char *tag)
 static peri_status step(void *self, peri_run *run, peri_step *next)
 {
     state *s = self;
-    double value;
+    double value = 0;
     bool found;
     char tag = 0;
     const double tolerance = peri_get_limits(run)->tolerance;

@@ -403,7 +403,8 @@ extern const peri_host *peri_host_table;
     PERI_EXPORT const peri_plugin *const *peri_plugins(const peri_host *host);                                        \
     PERI_EXPORT const peri_plugin *const *peri_plugins(const peri_host *host)                                         \
     {                                                                                                                  \
-        peri_host_table = host;                                                                                        \
+        if (peri_host_table != host) /* another thread may be using it */                                              \
+            peri_host_table = host;                                                                                    \
         return (list);                                                                                                 \
     }
 
