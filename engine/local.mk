@@ -154,11 +154,15 @@ engine_sources = \
 	engine/run/explain.c \
 	engine/run/factor.c \
 	engine/run/factor.h \
+	engine/run/guards.c \
+	engine/run/guards.h \
 	engine/run/host.c \
 	engine/run/inner.c \
 	engine/run/inner.h \
 	engine/run/inner_expr.c \
 	engine/run/internal.h \
+	engine/run/isolate.c \
+	engine/run/isolate.h \
 	engine/run/limits.c \
 	engine/run/outcome.c \
 	engine/run/report.c \

@@ -55,6 +55,7 @@ unit_tests = \
 	tests/unit/reform_points.t \
 	tests/unit/run_certify.t \
 	tests/unit/run_inner.t \
+	tests/unit/run_isolate.t \
 	tests/unit/run_outcome.t \
 	tests/unit/run_solve.t \
 	tests/unit/threads_solve.t \
@@ -75,6 +76,7 @@ tests_unit_property_t_SOURCES = tests/unit/property.c tests/unit/complex_graph.c
 	tests/unit/random_graph.c tests/unit/random_graph.h
 tests_unit_diff_random_t_SOURCES = tests/unit/diff_random.c tests/unit/random_graph.c tests/unit/random_graph.h
 
+tests_unit_run_isolate_t_SOURCES = tests/unit/run_isolate.c tests/unit/text_model.h $(folder_helpers)
 folder_helpers = tests/unit/plugin_folder.c tests/unit/plugin_folder.h
 tests_unit_plugin_bad_t_SOURCES = tests/unit/plugin_bad.c tests/unit/text_model.h $(folder_helpers)
 tests_unit_plugin_option_t_SOURCES = tests/unit/plugin_option.c tests/unit/text_model.h
@@ -112,7 +114,7 @@ TESTS += $(unit_tests) $(plugin_tests)
 
 # ---- plugins made for the tests, most of them with one fault. absent needs a library that is gone afterwards.
 
-bad_plugins = absent callback copy duplicate empty fp_mode good int_size kind liar longer magic major minor misnamed nameless nan \
+bad_plugins = absent callback copy dies duplicate empty fp_mode good int_size kind liar longer magic major minor misnamed nameless nan \
 	no_entry no_ops no_options offset option_size pointer_size process range real_size shorter summary table_size traits twice \
 	type undefined
 test_plugins = $(bad_plugins:%=tests/bad/%.so) tests/foreign/samples.so tests/plugin/abi_1_0.so tests/plugin/abi_1_0_linear.so tests/plugin/cxx_descent.so

@@ -72,6 +72,8 @@ static int protected_value(lua_State *L)
 static void keep_error(lua_State *L, dsl_state *s)
 {
     bool fresh;
+    if (lua_type(L, -1) == LUA_TSTRING) /* for a process that cannot see the object */
+        peri_callback_text(s->ctx, lua_tostring(L, -1));
     if (s->call != NULL && !s->call->failed) {
         s->call->failed = true;
         (void)state_push(L, &fresh); /* it exists: no allocation, no jump */
@@ -259,8 +261,10 @@ int call_event(void *state, const peri_event *event)
         return 1;
     if (s->call == NULL || s->call->event == 0)
         return 0;
-    if (!call_protected(s->call->L, s, protected_event, &e, s->call->event))
+    if (!call_protected(s->call->L, s, protected_event, &e, s->call->event)) {
+        peri_callback_text(s->ctx, NULL);
         return 1;
+    }
     return e.stop;
 }
 

@@ -6,6 +6,7 @@
 typedef struct {
     peri_setting *list;
     int64_t n;
+    bool says_isolate;
     int callback;                    /* stack index, 0: none */
     const peri_solution *warm_start; /* NULL: none */
 } settings;
@@ -42,6 +43,7 @@ static void read_setting(lua_State *L, settings *s, const dsl_model_ud *m)
         s->warm_start = read_warm_start(L, -1, m);
         return;
     }
+    s->says_isolate = s->says_isolate || strcmp(key, "isolate") == 0;
     peri_setting *o = &s->list[s->n++];
     o->key = strcmp(key, "tol") == 0 ? "tolerance" : key;
     if (lua_type(L, -1) == LUA_TNUMBER) {
@@ -70,17 +72,18 @@ static int64_t count_options(lua_State *L, int i)
     return n;
 }
 
-/* The options of the table at 3; strings stay alive on the stack. */
+/* The options of the table at 3, where there is one; strings stay alive on the stack. */
 static void read_settings(lua_State *L, settings *s, const dsl_model_ud *m)
 {
-    const int64_t n = count_options(L, 3);
+    const dsl_host *host = state_of(L)->host;
+    const bool any = lua_istable(L, 3);
+    const int64_t n = any ? count_options(L, 3) : 0;
     luaL_checkstack(L, (int)(n < 100000 ? n * 2 + 20 : 200000), "solve: too many options");
-    s->list = temporary(L, (size_t)n, sizeof *s->list);
-    lua_pushnil(L);
-    while (lua_next(L, 3)) {
+    s->list = temporary(L, (size_t)n + 1, sizeof *s->list);
+    for (lua_pushnil(L); any && lua_next(L, 3); lua_pushvalue(L, -2))
         read_setting(L, s, m);
-        lua_pushvalue(L, -2);
-    }
+    if (host != NULL && host->isolate && !s->says_isolate)
+        s->list[s->n++] = (peri_setting){.key = "isolate", .type = PERI_VALUE_BOOL, .number = 1};
 }
 
 /* 1: model, 2: solver, 3: options */
@@ -111,8 +114,7 @@ static int l_solve(lua_State *L)
     pending_check(L);
     read_arguments(L);
     collector_hint(L, s);
-    if (lua_istable(L, 3))
-        read_settings(L, &given, m);
+    read_settings(L, &given, m);
     dsl_solution *sol = box_new(L, TYPE_SOLUTION, sizeof *sol, 2);
     sol->model = m;
     lua_pushvalue(L, 1);

@@ -23,11 +23,22 @@ const cli_option cli_global_options[] = {
 
 static const cli_option no_options[] = {{0}};
 
+#define ISOLATE                                                                                                                                  \
+    {                                                                                                                                            \
+        "isolate", 0, NULL, OPTION_SWITCH, AT(isolate), "solve in a child process: a crash ends the solve, not the program"                      \
+    }
+
+static const cli_option run_options[] = {
+    ISOLATE,
+    {0},
+};
+
 static const cli_option solve_options[] = {
     {"solver", 's', "S", OPTION_VALUE, AT(solver), "a solver or a plan (\"ipm\"); the engine picks otherwise"},
     {"option", 'o', "KEY=VALUE", OPTION_SETTING, 0, "an option of the solver or of the engine; see perigee show"},
     {"json", 0, "OUT", OPTION_VALUE, AT(out), "write the result to OUT; \"-\": alone on standard output"},
     {"time-limit", 't', "T", OPTION_VALUE, AT(time_limit), "stop after this time, as 10s or 5min"},
+    ISOLATE,
     {0},
 };
 
@@ -59,7 +70,7 @@ const cli_command cli_commands[] = {
                 "\n"
                 "Exit status: 0 when the script comes to its end, whatever its solves ended with; what os.exit was given;\n"
                 "1 after an error; 5 when it, or a solve in it, was interrupted.",
-        .options = no_options,
+        .options = run_options,
         .run = cmd_run,
         .least = 1,
         .most = -1,

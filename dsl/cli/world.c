@@ -250,7 +250,8 @@ static int set_up(lua_State *L)
     replace_output(L);
 
     dsl_host *host = lua_newuserdatauv(L, sizeof *host, 0);
-    *host = (dsl_host){.ctx = c->ctx, .ud = c, .begin = watch_begin, .event = watch_event, .end = watch_end};
+    *host = (dsl_host){.ctx = c->ctx, .ud = c, .begin = watch_begin, .event = watch_event, .end = watch_end,
+                       .isolate = c->args.isolate};
     lua_pushlightuserdata(L, host);
     lua_setfield(L, LUA_REGISTRYINDEX, DSL_HOST_KEY);
     lua_rawsetp(L, LUA_REGISTRYINDEX, c); /* keeps the record alive */

@@ -7,6 +7,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 static int32_t in_range(int32_t threads, int32_t least)
 {
@@ -85,6 +86,48 @@ peri_status context_start_threads(peri_context *ctx, int32_t threads)
     pool_start(ctx->pool, threads);
     return PERI_OK;
 }
+
+/* ---- what is at work -------------------------------------------------------------------------------------------------- */
+
+void activity_enter(peri_context *ctx, activity_mark *before, const char *plugin, int64_t step)
+{
+    context_activity *a = ctx->activity;
+    if (a == NULL)
+        return;
+    memcpy(before->plugin, a->plugin, sizeof before->plugin);
+    before->step = a->step;
+    snprintf(a->plugin, sizeof a->plugin, "%s", plugin);
+    a->step = step;
+}
+
+void activity_leave(peri_context *ctx, const activity_mark *before)
+{
+    context_activity *a = ctx->activity;
+    if (a == NULL)
+        return;
+    memcpy(a->plugin, before->plugin, sizeof a->plugin);
+    a->step = before->step;
+}
+
+void activity_function(peri_context *ctx, const char *name)
+{
+    if (ctx->activity != NULL)
+        snprintf(ctx->activity->function, sizeof ctx->activity->function, "%s", name != NULL ? name : "");
+}
+
+void peri_callback_text(peri_context *ctx, const char *why)
+{
+    snprintf(ctx->callback_text, sizeof ctx->callback_text, "%s%s", why != NULL ? ": " : "", why != NULL ? why : "");
+}
+
+peri_status fail_callback(peri_context *ctx, const char *name)
+{
+    const peri_status status = FAIL(ctx, PERI_E_CALLBACK, "function \"%.63s\" failed%s", name, ctx->callback_text);
+    ctx->callback_text[0] = '\0';
+    return status;
+}
+
+/* ---- the log ------------------------------------------------------------------------------------------------------------ */
 
 void log_write(peri_context *ctx, int level, const char *format, ...)
 {

@@ -11,6 +11,16 @@
 struct registry;  /* plugin/registry.h */
 struct eval_simd; /* eval/block.h */
 
+/* What foreign code is at work: kept in the child process of an isolated solve where its parent sees it, so that its death can be told. */
+typedef struct {
+    char plugin[64], function[64]; /* "": none */
+    int64_t step;                  /* of the plugin's run; ACTIVITY_INIT, ACTIVITY_FINI */
+    _Atomic uint64_t beats;        /* grows each time that a run looks at its limits */
+    atomic_bool stop;              /* the parent asks for the end */
+} context_activity;
+
+enum { ACTIVITY_INIT = 0, ACTIVITY_FINI = -1 };
+
 struct peri_context {
     mem mem;
     fail_record error;
@@ -25,6 +35,8 @@ struct peri_context {
     int32_t threads_wanted;            /* for now, at most `threads`; 0: all */
     thread_pool *pool;                        /* made when a program is large enough */
     const struct eval_simd *simd;      /* the instructions that a test asked for; NULL: the best */
+    char callback_text[256];           /* ": why" of a callback that is failing, or "" */
+    context_activity *activity;        /* NULL: nobody watches */
     int64_t references;                /* models and solutions alive: the context is freed after the last */
     bool closed;
 };
@@ -40,6 +52,19 @@ static inline int32_t context_threads_now(const peri_context *ctx, int32_t most)
 {
     return ctx->threads_wanted > 0 && ctx->threads_wanted < most ? ctx->threads_wanted : most;
 }
+
+/* Around a call of a plugin; leaving restores what was at work before it. Nothing where nobody watches. */
+typedef struct {
+    char plugin[64];
+    int64_t step;
+} activity_mark;
+void activity_enter(peri_context *ctx, activity_mark *before, const char *plugin, int64_t step);
+void activity_leave(peri_context *ctx, const activity_mark *before);
+/* What is said of a function of that name that has failed. PERI_E_CALLBACK */
+peri_status fail_callback(peri_context *ctx, const char *name);
+/* Around a call of a user's function; NULL afterwards */
+void activity_function(peri_context *ctx, const char *name);
+
 void log_write(peri_context *ctx, int level, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 #endif

@@ -190,6 +190,18 @@ int32_t pool_start(thread_pool *p, int32_t threads)
     return p->started;
 }
 
+void pool_revive(thread_pool *p)
+{
+    if (p == NULL)
+        return;
+    const int32_t threads = p->started;
+    p->started = 1;
+    atomic_store(&p->gate, 0);
+    for (int32_t k = 1; k < threads; k++)
+        atomic_store(&p->workers[k].asleep, false);
+    pool_start(p, threads);
+}
+
 static void announce(thread_pool *p, int32_t threads, uint64_t flag)
 {
     const uint64_t job = (uint64_t)(generation(atomic_load(&p->gate)) + 1);

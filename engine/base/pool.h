@@ -20,6 +20,8 @@ int32_t pool_cores(void); /* physical cores that this process may run on, at lea
 thread_pool *pool_new(mem *m, int32_t threads);
 /* As many threads as are wanted, at most those that there is room for; fewer where the system gives no more. Returns how many there are. */
 int32_t pool_start(thread_pool *p, int32_t threads);
+/* In a child process after fork, where no thread but the caller lives on: the others are started anew. NULL allowed */
+void pool_revive(thread_pool *p);
 void pool_free(thread_pool *p); /* ends and joins them; NULL allowed */
 
 /*

@@ -3,6 +3,7 @@
  * interp.c - the plain interpreter: one node at a time, plain loops, no fusion. It folds constants, explains where a value became undefined, and is
  * the reference that compiled programs are tested against.
  */
+#include "base/fence.h"
 #include "expr/bilinear.h"
 #include "expr/dense.h"
 #include "expr/node.h"
@@ -101,9 +102,14 @@ static peri_status apply_call(const expr_graph *g, const expr_node *node, const 
 {
     const peri_function *fn = &g->calls.at[node->ref];
     const int64_t n = expr_size(g, node->arg[0]);
+    fence before;
+    fence_take(&before, FENCE_CHEAP);
+    activity_function(g->ctx, fn->name);
     const int code = node->op == PERI_OP_CALL ? fn->value(fn->ud, n, x, out) : fn->gradient(fn->ud, n, x, out);
+    activity_function(g->ctx, NULL);
+    (void)fence_restore(&before);
     if (code < 0)
-        return FAIL(g->ctx, PERI_E_CALLBACK, "function \"%s\" failed", fn->name);
+        return fail_callback(g->ctx, fn->name);
     if (code > 0)
         for (int64_t k = 0; k < (int64_t)node->rows * node->cols; k++)
             out[k] = NAN;

@@ -129,7 +129,7 @@ static peri_entry_fn enter(const char *path, const peri_plugin *const **list, un
 {
     fence before;
     pthread_mutex_lock(&loading);
-    fence_take(&before);
+    fence_take(&before, FENCE_ALL);
     const peri_entry_fn entry = open_entry(path, why, size);
     *list = entry != NULL ? entry(host_table()) : NULL;
     *changed = fence_restore(&before);
@@ -139,12 +139,14 @@ static peri_entry_fn enter(const char *path, const peri_plugin *const **list, un
 
 peri_status load_file(registry *r, const char *path, plugin_list *found)
 {
-    char why[1024] = "";
+    char why[1024] = "", what[160];
     const peri_plugin *const *list;
     unsigned changed;
     const peri_entry_fn entry = enter(path, &list, &changed, why, sizeof why);
-    if (changed != 0)
-        log_write(r->ctx, 0, "%s: loading changed %s; restored", path, fence_text(changed));
+    if (changed != 0) {
+        fence_text(changed, what, sizeof what);
+        log_write(r->ctx, 0, "%s: loading changed %s; restored", path, what);
+    }
     if (entry == NULL)
         return registry_refuse(r, false, path, "%s", why);
     if (list == NULL || list[0] == NULL)

@@ -7,7 +7,7 @@
  */
 #include "base/clock.h"
 #include "base/num.h"
-#include "run/internal.h"
+#include "run/isolate.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -172,6 +172,7 @@ peri_status event_accept(peri_run *run, const double *x, const double *y, const 
         run->iterations++;
     const peri_event event = event_of(run, row, best);
     run->inner_iterations = 0;
+    isolate_publish(run);
     if (!vec_push(&run->ctx->mem, &run->solution->history, event))
         return FAIL_NOMEM(run->ctx);
     write_log(run, &event);

@@ -7,6 +7,7 @@
  */
 #include "run/factor.h"
 #include "base/clock.h"
+#include "run/guards.h"
 #include "run/internal.h"
 #include <stdio.h>
 #include <string.h>
@@ -23,6 +24,7 @@ struct peri_factor {
     peri_factor *next;
     const peri_plugin *plugin; /* NULL where there are no unknowns */
     arena memory;
+    struct run_guard *guards; /* of what lies in it */
     void *state, *options;
     peri_pattern pattern; /* a copy; of an operator: sizes alone */
     peri_operator op;     /* apply NULL: a matrix */
@@ -34,13 +36,18 @@ struct peri_factor {
 
 typedef struct {
     arena memory;
+    struct run_guard *guards;
     const peri_plugin *plugin;
     double since;
+    activity_mark mark;
 } loan;
 
 static loan lend(peri_factor *f)
 {
-    const loan before = {f->run->memory, f->run->plugin, clock_seconds()};
+    loan before = {.memory = f->run->memory, .guards = f->run->guards, .plugin = f->run->plugin, .since = clock_seconds()};
+    const context_activity *watched = f->run->ctx->activity;
+    activity_enter(f->run->ctx, &before.mark, f->plugin->name, watched != NULL ? watched->step : 0);
+    f->run->guards = f->guards;
     f->run->memory = f->memory;
     f->run->plugin = f->plugin;
     return before;
@@ -48,8 +55,13 @@ static loan lend(peri_factor *f)
 
 static void take_back(peri_factor *f, const loan *before)
 {
+    if (f->run->guarded)
+        (void)guards_check(f->run);
+    activity_leave(f->run->ctx, &before->mark);
     f->memory = f->run->memory;
+    f->guards = f->run->guards;
     f->run->memory = before->memory;
+    f->run->guards = before->guards;
     f->run->plugin = before->plugin;
     f->run->times.linear_algebra += clock_seconds() - before->since;
 }

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/rng.h"
 #include "run/factor.h"
+#include "run/guards.h"
 #include "run/inner.h"
 #include "oracle/prox.h"
 #include "run/internal.h"
@@ -28,14 +29,15 @@ static int64_t host_m(const peri_run *run)
 static void host_bounds(const peri_run *run, const double **xl, const double **xu, const double **cl, const double **cu)
 {
     const nlp *p = run->p;
+    const bool own = run->bounds[0] != NULL; /* guarded copies */
     if (xl != NULL)
-        *xl = p->xl;
+        *xl = own ? run->bounds[0] : p->xl;
     if (xu != NULL)
-        *xu = p->xu;
+        *xu = own ? run->bounds[1] : p->xu;
     if (cl != NULL)
-        *cl = p->cl;
+        *cl = own ? run->bounds[2] : p->cl;
     if (cu != NULL)
-        *cu = p->cu;
+        *cu = own ? run->bounds[3] : p->cu;
 }
 
 static bool host_has_trait(const peri_run *run, peri_trait trait)
@@ -50,7 +52,7 @@ static const unsigned char *host_linear_rows(const peri_run *run)
 
 static void *host_alloc(peri_run *run, size_t count, size_t size)
 {
-    void *memory = arena_array(&run->memory, count, size);
+    void *memory = run->guarded ? guards_array(run, count, size, "an array of peri_alloc") : arena_array(&run->memory, count, size);
     if (memory == NULL)
         (void)FAIL_NOMEM(run->ctx);
     return memory;

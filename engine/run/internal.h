@@ -17,7 +17,8 @@ typedef struct {
     double tolerance, time_limit;
     int64_t iterations, evaluations, seed;
     int64_t threads; /* 0: the context's */
-    int32_t warm_start;
+    int32_t warm_start, isolate;
+    double grace; /* seconds that an isolated run has to end after a limit */
     const char *linear_solver; /* "": the engine's choice */
 } run_options;
 
@@ -62,6 +63,11 @@ struct peri_run {
     peri_limits limits;
     const char *linear_solver; /* the engine option; "": the engine's choice */
     uint64_t traits;
+    struct isolate *isolate;     /* isolate.c's, in parent and child; NULL: the run is in this process alone */
+    double grace;                /* the engine option */
+    struct run_guard *guards;    /* list head, guards.c's; of what lies in `memory` */
+    bool guarded;                /* what the plugin gets has guard words */
+    const double *bounds[4];     /* what the plugin sees of xl, xu, cl, cu */
     struct peri_factor *factors; /* list head, factor.c's */
     peri_times times;            /* linear_algebra: added to by factor.c */
     double started, built;       /* clock_seconds; seconds of building before that */
@@ -91,6 +97,10 @@ bool limits_reached(peri_run *run);
 
 /* event.c: the end of an iteration */
 peri_status event_accept(peri_run *run, const double *x, const double *y, const double *z, const peri_row *row);
+
+/* run.c: the loop and what its end means, then the answer; isolate.c has them done elsewhere */
+peri_status run_work(peri_run *run);
+peri_status run_conclude(peri_run *run);
 
 /* estimate.c: multipliers u of some rows and bounds that make the residual g - J'u - z small */
 typedef struct {

@@ -26,6 +26,8 @@ static const peri_option ENGINE_LIST[] = {
     PERI_INT("seed", run_options, seed, 1, 0, MOST, "1", "seed of the random streams"),
     PERI_INT("threads", run_options, threads, 0, 0, 1024, "1", "most threads that evaluate; 0: as many as the context has"),
     PERI_BOOL("warm_start", run_options, warm_start, 1, "use an earlier solution's multipliers where one is given"),
+    PERI_BOOL("isolate", run_options, isolate, 0, "solve in a child process: a crash ends the solve, and the best point so far is kept"),
+    PERI_REAL("grace", run_options, grace, 1, 0, INFINITY, "s", "time that an isolated solve has to end after a limit, before it is killed"),
     PERI_STRING("linear_solver", run_options, linear_solver, "", "linear-solver plugin; empty: the engine's choice"),
 };
 
@@ -70,6 +72,11 @@ static void stop(peri_run *run, peri_outcome by, const char *message)
 bool limits_reached(peri_run *run)
 {
     const peri_limits *l = &run->limits;
+    context_activity *watched = run->ctx->activity;
+    if (watched != NULL) {
+        watched->beats++;
+        run->ctx->interrupted = run->ctx->interrupted || watched->stop;
+    }
     if (run->stopped_by != PERI_OPTIMAL)
         return true;
     if (run->ctx->interrupted || run->user_stop)

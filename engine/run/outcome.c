@@ -118,8 +118,8 @@ peri_outcome outcome_from(const outcome_evidence *e, char *message, size_t size)
     const double threshold = outcome_threshold(e->tolerance);
     const peri_certificate *c = &e->certificate;
     message[0] = '\0';
-    if (e->stopped_by == PERI_INTERRUPTED)
-        return PERI_INTERRUPTED;
+    if (e->stopped_by == PERI_INTERRUPTED || e->stopped_by == PERI_ERROR)
+        return e->stopped_by;
     if (c->kkt <= e->tolerance || (c->kkt <= threshold && e->stopped_by == PERI_OPTIMAL))
         return solved(e);
     if (e->stopped_by != PERI_OPTIMAL)

@@ -11,21 +11,42 @@
 #include "oracle/prox.h"
 #include "run/factor.h"
 #include "run/inner.h"
-#include "run/internal.h"
+#include "run/guards.h"
+#include "run/isolate.h"
 #include <fenv.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
+#ifdef PERI_DEBUG
+enum { GUARDED = true };
+#else
+enum { GUARDED = false };
+#endif
+
 /* ---- set-up
  * ---------------------------------------------------------------------------------------------------------------------
  */
+
+/* Copies of the bounds where what the plugin does to them is watched. */
+static bool guard_bounds(peri_run *run)
+{
+    const nlp *p = run->p;
+    if (!run->guarded)
+        return true;
+    run->bounds[0] = guards_copy(run, p->n, p->xl, "the lower bounds of the variables");
+    run->bounds[1] = guards_copy(run, p->n, p->xu, "the upper bounds of the variables");
+    run->bounds[2] = guards_copy(run, p->m, p->cl, "the lower bounds of the constraints");
+    run->bounds[3] = guards_copy(run, p->m, p->cu, "the upper bounds of the constraints");
+    return run->bounds[0] != NULL && run->bounds[1] != NULL && run->bounds[2] != NULL && run->bounds[3] != NULL;
+}
 
 static bool allocate(peri_run *run)
 {
     arena *a = &run->memory;
     const size_t n = (size_t)run->p->n, m = (size_t)run->p->m;
-    run->state = arena_array(a, 1, run->plugin->size_state);
+    run->state = run->guarded ? guards_array(run, 1, run->plugin->size_state, "its state")
+                              : arena_array(a, 1, run->plugin->size_state);
     run->options = arena_array(a, 1, run->plugin->size_options); /* its own, as a plugin may write into it */
     run->start = arena_array(a, n, sizeof(double));
     run->rows = arena_array(a, m, sizeof(double));
@@ -39,7 +60,7 @@ static bool allocate(peri_run *run)
         point->z = arena_array(a, n, sizeof(double));
         ok = ok && point->x != NULL && point->y != NULL && point->z != NULL;
     }
-    return ok;
+    return ok && guard_bounds(run);
 }
 
 static void set_limits(peri_run *run, const run_request *q)
@@ -56,6 +77,7 @@ static void set_limits(peri_run *run, const run_request *q)
         .warm_start = o->warm_start && (run->args->warm_start != NULL || q->y != NULL),
         .verbosity = run->ctx->verbosity,
     };
+    run->grace = o->grace;
     run->linear_solver = o->linear_solver != NULL ? o->linear_solver : "";
     if (o->threads > 0)
         run->ctx->threads_wanted = (int32_t)o->threads;
@@ -110,7 +132,12 @@ static peri_status compile(peri_run *run)
         TRY(nlp_compile(p, NLP_FG));
     if ((needs & PERI_NEEDS_HESSIAN) && !(needs & PERI_NEEDS_SPARSE_HESSIAN))
         TRY(nlp_compile(p, NLP_HV));
-    return PERI_OK;
+    if (run->isolate == NULL)
+        return PERI_OK;
+    if (needs & PERI_NEEDS_SPARSE_HESSIAN) /* what a child compiled would be lost */
+        TRY(nlp_compile(p, NLP_HESS));
+    const peri_status status = p->m > 0 && (needs & PERI_NEEDS_GRADIENT) ? nlp_compile(p, NLP_JAC) : PERI_OK;
+    return status == PERI_E_UNSUPPORTED ? PERI_OK : status;
 }
 
 static peri_status set_up(peri_run *run, const run_request *q)
@@ -124,6 +151,8 @@ static peri_status set_up(peri_run *run, const run_request *q)
         return FAIL_NOMEM(run->ctx);
     set_limits(run, q);
     set_start(run, q);
+    if (q->chain->link[q->link].engine.isolate && !q->is_inner && run->ctx->activity == NULL)
+        TRY(isolate_open(run));
     return compile(run);
 }
 
@@ -135,44 +164,52 @@ static const peri_solver_ops *ops_of(const peri_run *run)
     return run->plugin->ops;
 }
 
-/* Plugins run with the default floating-point modes; what they change (in debug builds of locale and signal mask too) is put
- * back, and told once. */
+/* Plugins run with the default floating-point modes; what they change of these and of the locale (in debug builds and isolated runs of the signal
+ * mask and the buffering of standard output too) is put back, and told once. */
 typedef struct {
     fenv_t host;
-    fence_call plain;
+    fence plain;
+    activity_mark mark;
 } passage;
 
-static void enter(passage *p)
+static void enter(peri_run *run, passage *p, int64_t step)
 {
+    activity_enter(run->ctx, &p->mark, run->plugin->name, step);
     fegetenv(&p->host);
     fesetenv(FE_DFL_ENV);
-    fence_call_take(&p->plain);
+    fence_take(&p->plain, run->isolate != NULL ? FENCE_ALL : FENCE_CALL);
 }
 
 static void leave(peri_run *run, const passage *p)
 {
-    const unsigned changed = fence_call_restore(&p->plain);
+    char what[160];
+    const unsigned changed = fence_restore(&p->plain);
     fesetenv(&p->host);
-    if (changed != 0 && !run->warned)
-        log_write(run->ctx, 0, "%s: changed %s; restored", run->plugin->name, fence_text(changed));
+    activity_leave(run->ctx, &p->mark);
+    if (changed != 0 && !run->warned) {
+        fence_text(changed, what, sizeof what);
+        log_write(run->ctx, 0, "%s: changed %s; restored", run->plugin->name, what);
+    }
     run->warned = run->warned || changed != 0;
+    if (run->guarded)
+        (void)guards_check(run);
 }
 
 static peri_status call_init(peri_run *run)
 {
     passage p;
-    enter(&p);
+    enter(run, &p, ACTIVITY_INIT);
     run->in_init = true;
     const peri_status status = ops_of(run)->init(run->state, run, run->options);
-    run->in_init = false;
     leave(run, &p);
+    run->in_init = false;
     return status;
 }
 
 static peri_status call_step(peri_run *run, peri_step *next)
 {
     passage p;
-    enter(&p);
+    enter(run, &p, run->steps + 1);
     const peri_status status = ops_of(run)->step(run->state, run, next);
     leave(run, &p);
     return status;
@@ -181,7 +218,7 @@ static peri_status call_step(peri_run *run, peri_step *next)
 static void call_fini(peri_run *run)
 {
     passage p;
-    enter(&p);
+    enter(run, &p, ACTIVITY_FINI);
     if (ops_of(run)->fini != NULL)
         ops_of(run)->fini(run->state, run);
     factor_close_all(run);
@@ -238,7 +275,7 @@ static void breakdown(peri_run *run, const char *text)
 /* What an error of the loop means: some are results. */
 static peri_status judge(peri_run *run, peri_status status)
 {
-    if (status == PERI_OK)
+    if (status == PERI_OK || run->stopped_by == PERI_ERROR)
         return PERI_OK;
     if (status == PERI_E_NUMERIC) {
         if (run->stopped_by != PERI_NUMERICAL_ERROR)
@@ -293,7 +330,7 @@ static double largest(int64_t n, const double *v)
     return most;
 }
 
-static peri_status conclude(peri_run *run)
+peri_status run_conclude(peri_run *run)
 {
     peri_solution *s = run->solution;
     nlp *p = run->p;
@@ -343,15 +380,24 @@ static void account(peri_run *run)
     s->iterations = run->iterations;
 }
 
+peri_status run_work(peri_run *run)
+{
+    const peri_status status = loop(run);
+    call_fini(run);
+    account(run);
+    return judge(run, status);
+}
+
 static peri_status perform(peri_run *run, const run_request *q)
 {
     TRY(set_up(run, q));
     TRY(solution_new(run->model, &run->solution));
-    peri_status status = loop(run);
-    call_fini(run);
-    account(run);
-    status = judge(run, status);
-    return status == PERI_OK ? conclude(run) : status;
+    if (run->isolate == NULL) {
+        TRY(run_work(run));
+        return run_conclude(run);
+    }
+    TRY(isolate_work(run));
+    return isolate_conclude(run);
 }
 
 peri_status run_request_solve(const run_request *q, peri_solution **out)
@@ -369,6 +415,7 @@ peri_status run_request_solve(const run_request *q, peri_solution **out)
                     .why = PERI_WHY_CONTINUE,
                     .stopped_by = PERI_OPTIMAL,
                     .linear_solver = "",
+                    .guarded = GUARDED || q->chain->link[q->link].engine.isolate || m->ctx->activity != NULL,
                     .started = clock_seconds()};
     *out = NULL;
     if (m->nlp != NULL && m->nlp->in_use > 0)
@@ -379,6 +426,7 @@ peri_status run_request_solve(const run_request *q, peri_solution **out)
     const int32_t threads = m->ctx->threads_wanted;
     run.p->in_use++;
     const peri_status status = perform(&run, q);
+    isolate_close(&run);
     run.p->in_use--;
     m->ctx->threads_wanted = threads;
     nlp_reset_counts(run.p);

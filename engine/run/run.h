@@ -65,7 +65,7 @@ peri_status certify_relative(nlp *p, const double *x, double *violation);
 typedef struct {
     peri_certificate certificate;
     peri_why why;            /* the method's claim */
-    peri_outcome stopped_by; /* PERI_ITERATION_LIMIT, PERI_TIME_LIMIT, PERI_INTERRUPTED or PERI_NUMERICAL_ERROR where the engine
+    peri_outcome stopped_by; /* PERI_ITERATION_LIMIT, PERI_TIME_LIMIT, PERI_INTERRUPTED, PERI_NUMERICAL_ERROR or PERI_ERROR where the engine
                                 ended the run; PERI_OPTIMAL: it did not */
     double tolerance;
     double objective;        /* of the minimization, at the point */

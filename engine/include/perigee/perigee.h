@@ -78,6 +78,8 @@ PERI_API void peri_memory_fail_at(peri_context *ctx, int64_t k, bool persistent)
 PERI_API const char *peri_status_name(peri_status status); /* "nomem" */
 PERI_API const char *peri_status_text(peri_status status); /* "out of memory" */
 PERI_API const char *peri_version(void);
+/* peri_callback_text - in a callback that is about to fail: why, for the solve's message; NULL takes it back; cut after 253 bytes */
+PERI_API void peri_callback_text(peri_context *ctx, const char *why);
 PERI_API void peri_free_text(peri_context *ctx, char *text); /* frees texts that functions below hand over */
 
 /* ---- random numbers ---------------------------------------------------------------------------------------------------- */

@@ -1,0 +1,715 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * isolate.c - one run in a child process. What the child may break is its own; what it hands over is
+ *   - in shared memory: the run's two points, and which is the best, in two records of which `sequence` names the whole one. A point that counts is
+ *     never written over: keep() in event.c writes into the other one, and is published afterwards
+ *   - through a socket, as records: iterations, log lines, optima, and last the result. A child that ends without a result has failed, whatever its
+ *     exit status: a library that ends the process with status 0 has not succeeded.
+ * Invariant: when isolate_work returns, no child is left.
+ */
+#define _GNU_SOURCE
+#include "run/isolate.h"
+#include "base/clock.h"
+#include "expr/node.h"
+#include "run/inner.h"
+#include <errno.h>
+#include <math.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <stdnoreturn.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { WAIT = 20, PATIENCE = 10 }; /* milliseconds between looks at the clock; graces that even a child which answers has */
+enum { RECORD_EVENT = 1, RECORD_LOG, RECORD_OPTIMUM, RECORD_RESULT };
+/* Address space that a child may take beyond what is left of the context's memory limit: stacks, libraries. */
+static const size_t SLACK = (size_t)32 << 20;
+
+typedef struct {
+    int last, best;
+    bool has_y[2], has_z[2];
+    double objective[2], violation[2];
+    int64_t iterations, steps;
+    peri_evaluations evaluations;
+} standing;
+
+/* The certificate of a run whose model calls functions of the user's. */
+typedef struct {
+    peri_status status;
+    peri_certificate certificate;
+    double objective;
+    peri_outcome outcome;
+    char message[256], error[1024];
+} verdict;
+
+/* The shared memory: this, the points' x, y, z twice, then z, y, x of the answer. */
+typedef struct {
+    context_activity activity;
+    _Atomic uint64_t sequence; /* standing[sequence & 1] is whole */
+    standing standing[2];
+    verdict verdict;
+} page;
+
+typedef struct {
+    uint32_t type, size; /* bytes that follow */
+} record_head;
+
+typedef struct {
+    peri_status status;
+    char error[1024];
+    peri_why why;
+    peri_outcome stopped_by;
+    char message[256];
+    int64_t iterations, steps;
+    peri_evaluations evaluations;
+    peri_times times;
+} result;
+
+struct isolate {
+    page *shared;
+    size_t bytes;
+    double *answer[3]; /* x, y, z in shared memory */
+    peri_solve_args args; /* the child's */
+    int fd;
+    pid_t parent, child;
+    bool in_child, reaped, lost, killed, has_result;
+    int wait_status;
+    result result;
+    struct {
+        unsigned char *at;
+        size_t n, cap;
+    } input;
+    double due, beat_at; /* when the run should have ended, INFINITY: it need not; of the last sign of life */
+    uint64_t beats;
+};
+
+/* ---- shared memory -------------------------------------------------------------------------------------------------------- */
+
+peri_status isolate_open(peri_run *run)
+{
+    const size_t n = (size_t)run->p->n, m = (size_t)run->p->m;
+    size_t numbers, bytes;
+    struct isolate *s = arena_alloc(&run->memory, sizeof *s);
+    const bool fits = mem_mul(3, 2 * n + m, &numbers) && mem_mul(numbers, sizeof(double), &bytes) &&
+                      !__builtin_add_overflow(bytes, sizeof(page), &bytes);
+    void *memory = s != NULL && fits ? mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0) : MAP_FAILED;
+    if (memory == MAP_FAILED)
+        return FAIL_NOMEM(run->ctx);
+    *s = (struct isolate){.shared = memory, .bytes = bytes, .fd = -1, .child = -1, .due = INFINITY};
+    s->shared->standing[0] = (standing){.last = -1, .best = -1};
+    double *at = (double *)(s->shared + 1);
+    for (int k = 0; k < 2; k++) {
+        run->point[k].x = at;
+        run->point[k].y = at + n;
+        run->point[k].z = at + n + m;
+        at += 2 * n + m;
+    }
+    s->answer[0] = at;
+    s->answer[1] = at + n;
+    s->answer[2] = at + n + m;
+    run->isolate = s;
+    return PERI_OK;
+}
+
+void isolate_close(peri_run *run)
+{
+    struct isolate *s = run->isolate;
+    if (s == NULL)
+        return;
+    munmap(s->shared, s->bytes);
+    mem_free(&run->ctx->mem, s->input.at, s->input.cap);
+    run->isolate = NULL;
+}
+
+void isolate_publish(peri_run *run)
+{
+    struct isolate *s = run->isolate;
+    if (s == NULL || !s->in_child)
+        return;
+    const uint64_t next = s->shared->sequence + 1;
+    standing *to = &s->shared->standing[next & 1];
+    *to = (standing){.last = run->last, .best = run->best, .iterations = run->iterations, .steps = run->steps, .evaluations = run->p->count};
+    inner_add_count(&to->evaluations, &run->inner_count);
+    for (int k = 0; k < 2; k++) {
+        to->has_y[k] = run->point[k].has_y;
+        to->has_z[k] = run->point[k].has_z;
+        to->objective[k] = run->point[k].objective;
+        to->violation[k] = run->point[k].violation;
+    }
+    atomic_store_explicit(&s->shared->sequence, next, memory_order_release);
+}
+
+/* ---- the child: what it sends ------------------------------------------------------------------------------------------------- */
+
+static bool send_all(int fd, const void *data, size_t size)
+{
+    const unsigned char *at = data;
+    while (size > 0) {
+        const ssize_t n = send(fd, at, size, MSG_NOSIGNAL);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return false;
+        at += n;
+        size -= (size_t)n;
+    }
+    return true;
+}
+
+static bool send_record(const struct isolate *s, uint32_t type, const void *a, size_t size_a, const void *b, size_t size_b)
+{
+    const record_head head = {type, (uint32_t)(size_a + size_b)};
+    return send_all(s->fd, &head, sizeof head) && send_all(s->fd, a, size_a) && send_all(s->fd, b, size_b);
+}
+
+/* Waits for what the host's function says to it, so that a run is the same step by step. */
+static int relay_event(void *ud, const peri_event *event)
+{
+    const struct isolate *s = ud;
+    unsigned char stop = 0;
+    ssize_t n;
+    if (!send_record(s, RECORD_EVENT, event, sizeof *event, NULL, 0))
+        return 1;
+    do
+        n = recv(s->fd, &stop, 1, 0);
+    while (n < 0 && errno == EINTR);
+    return n != 1 || stop != 0;
+}
+
+static void relay_log(void *ud, int level, const char *text)
+{
+    const int32_t number = level;
+    (void)send_record(ud, RECORD_LOG, &number, sizeof number, text, strlen(text) + 1);
+}
+
+static void send_optima(const peri_run *run)
+{
+    const peri_solution *s = run->solution;
+    for (int64_t k = 0; k < s->optima.n; k++)
+        (void)send_record(run->isolate, RECORD_OPTIMUM, &s->optima.at[k].objective, sizeof(double), s->optima.at[k].x,
+                          (size_t)s->n * sizeof(double));
+}
+
+static void send_result(const peri_run *run, peri_status status)
+{
+    result r = {.status = status,
+                .why = run->why,
+                .stopped_by = run->stopped_by,
+                .iterations = run->iterations,
+                .steps = run->steps,
+                .evaluations = run->solution->evaluations,
+                .times = run->solution->times};
+    snprintf(r.error, sizeof r.error, "%s", peri_error(run->ctx));
+    memcpy(r.message, run->message, sizeof r.message);
+    (void)send_record(run->isolate, RECORD_RESULT, &r, sizeof r, NULL, 0);
+}
+
+/* ---- the child: its life -------------------------------------------------------------------------------------------------------- */
+
+/* The host's handlers and what it wants done at exit are not for the child; a stop comes from the parent. */
+static void reset_signals(void)
+{
+    static const int ours[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGTRAP, SIGSYS, SIGALRM, SIGXCPU, SIGUSR1, SIGUSR2};
+    sigset_t none;
+    for (size_t k = 0; k < sizeof ours / sizeof ours[0]; k++)
+        signal(ours[k], SIG_DFL);
+    signal(SIGINT, SIG_IGN);
+    signal(SIGTERM, SIG_IGN);
+    sigemptyset(&none);
+    pthread_sigmask(SIG_SETMASK, &none, NULL);
+}
+
+#ifdef __GLIBC__
+static void leave_at_once(int status, void *unused)
+{
+    (void)unused;
+    _exit(status);
+}
+#else
+static void leave_at_once(void)
+{
+    _exit(0);
+}
+#endif
+
+/* What a plugin ends the process with is not to flush what the host had not yet written, nor to tidy up after it. */
+static void forget_host_exit(void)
+{
+#ifdef __GLIBC__
+    (void)on_exit(leave_at_once, NULL);
+#else
+    (void)atexit(leave_at_once);
+#endif
+}
+
+static void limit_memory(const peri_context *ctx)
+{
+    size_t pages = 0;
+    struct rlimit limit;
+    if (ctx->mem.limit == 0)
+        return;
+    FILE *f = fopen("/proc/self/statm", "re");
+    const bool known = f != NULL && fscanf(f, "%zu", &pages) == 1;
+    if (f != NULL)
+        fclose(f);
+    if (!known || getrlimit(RLIMIT_AS, &limit) != 0)
+        return;
+    const size_t left = ctx->mem.limit > ctx->mem.used ? ctx->mem.limit - ctx->mem.used : 0;
+    const rlim_t most = (rlim_t)(pages * (size_t)sysconf(_SC_PAGESIZE) + left + SLACK);
+    if (limit.rlim_cur == RLIM_INFINITY || most < limit.rlim_cur)
+        limit.rlim_cur = most;
+    setrlimit(RLIMIT_AS, &limit);
+}
+
+static void become_child(peri_run *run, int fd)
+{
+    struct isolate *s = run->isolate;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != s->parent)
+        _exit(1);
+    reset_signals();
+    forget_host_exit();
+    limit_memory(run->ctx);
+    s->in_child = true;
+    s->fd = fd;
+    run->ctx->activity = &s->shared->activity;
+    if (run->ctx->log != NULL) {
+        run->ctx->log = relay_log;
+        run->ctx->log_ud = s;
+    }
+    pool_revive(run->ctx->pool);
+}
+
+static noreturn void child_work(peri_run *run, int fd)
+{
+    struct isolate *s = run->isolate;
+    become_child(run, fd);
+    s->args = *run->args;
+    s->args.event = relay_event;
+    s->args.event_ud = s;
+    run->args = &s->args;
+    const peri_status status = run_work(run);
+    fflush(stdout);
+    isolate_publish(run);
+    send_optima(run);
+    send_result(run, status);
+    _exit(0);
+}
+
+/* ---- the parent: what it hears ---------------------------------------------------------------------------------------------------- */
+
+static peri_status take_event(peri_run *run, const peri_event *event)
+{
+    unsigned char stop = 0;
+    if (!vec_push(&run->ctx->mem, &run->solution->history, *event))
+        return FAIL_NOMEM(run->ctx);
+    if (run->args->event != NULL)
+        stop = run->args->event(run->args->event_ud, event) != 0;
+    (void)send_all(run->isolate->fd, &stop, 1);
+    return PERI_OK;
+}
+
+static peri_status take_optimum(peri_run *run, const unsigned char *data)
+{
+    peri_solution *s = run->solution;
+    solution_optimum o = {.x = mem_array(&run->ctx->mem, (size_t)s->n, sizeof *o.x)};
+    if (o.x == NULL)
+        return FAIL_NOMEM(run->ctx);
+    memcpy(&o.objective, data, sizeof o.objective);
+    memcpy(o.x, data + sizeof o.objective, (size_t)s->n * sizeof *o.x);
+    if (vec_push(&run->ctx->mem, &s->optima, o))
+        return PERI_OK;
+    mem_array_free(&run->ctx->mem, o.x);
+    return FAIL_NOMEM(run->ctx);
+}
+
+/* A record of a size that its type cannot have is a child gone wrong: nothing more of it is read. */
+static peri_status take_record(peri_run *run, const record_head *head, const unsigned char *data, bool *good)
+{
+    struct isolate *s = run->isolate;
+    int32_t level;
+    peri_event event;
+    *good = true;
+    if (head->type == RECORD_EVENT && head->size == sizeof event) {
+        memcpy(&event, data, sizeof event);
+        return take_event(run, &event);
+    }
+    if (head->type == RECORD_OPTIMUM && head->size == (size_t)(run->p->n + 1) * sizeof(double))
+        return take_optimum(run, data);
+    if (head->type == RECORD_LOG && head->size > sizeof level && data[head->size - 1] == '\0') {
+        memcpy(&level, data, sizeof level);
+        log_write(run->ctx, level, "%s", (const char *)data + sizeof level);
+    } else if (head->type == RECORD_RESULT && head->size == sizeof s->result) {
+        memcpy(&s->result, data, sizeof s->result);
+        s->result.error[sizeof s->result.error - 1] = '\0';
+        s->result.message[sizeof s->result.message - 1] = '\0';
+        s->has_result = true;
+    } else {
+        *good = false;
+    }
+    return PERI_OK;
+}
+
+static size_t largest_record(const peri_run *run)
+{
+    const size_t optimum = ((size_t)run->p->n + 1) * sizeof(double);
+    return optimum > sizeof(result) ? optimum : sizeof(result);
+}
+
+/* All whole records of the input. */
+static peri_status take_records(peri_run *run, bool *good)
+{
+    struct isolate *s = run->isolate;
+    size_t at = 0;
+    record_head head;
+    peri_status status = PERI_OK;
+    while (status == PERI_OK && *good && s->input.n - at >= sizeof head) {
+        memcpy(&head, s->input.at + at, sizeof head);
+        *good = head.size <= largest_record(run);
+        if (!*good || s->input.n - at - sizeof head < head.size)
+            break;
+        status = take_record(run, &head, s->input.at + at + sizeof head, good);
+        at += sizeof head + head.size;
+    }
+    memmove(s->input.at, s->input.at + at, s->input.n - at);
+    s->input.n -= at;
+    return status;
+}
+
+/* What has come by now; *open: more may come. */
+static peri_status listen_to(peri_run *run, bool *open)
+{
+    struct isolate *s = run->isolate;
+    const size_t room = sizeof(record_head) + largest_record(run);
+    while (*open && !s->has_result) {
+        if (s->input.cap < 2 * room) {
+            void *more = mem_resize(&run->ctx->mem, s->input.at, s->input.cap, 2 * room);
+            if (more == NULL)
+                return FAIL_NOMEM(run->ctx);
+            s->input.at = more;
+            s->input.cap = 2 * room;
+        }
+        const ssize_t n = recv(s->fd, s->input.at + s->input.n, s->input.cap - s->input.n, MSG_DONTWAIT);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+            return PERI_OK;
+        *open = n > 0;
+        if (n <= 0)
+            return PERI_OK;
+        s->input.n += (size_t)n;
+        TRY(take_records(run, open));
+    }
+    return PERI_OK;
+}
+
+/* ---- the parent: life and death of the child -------------------------------------------------------------------------------------- */
+
+static void reap(struct isolate *s, bool wait)
+{
+    pid_t ended;
+    if (s->reaped)
+        return;
+    do
+        ended = waitpid(s->child, &s->wait_status, wait ? 0 : WNOHANG);
+    while (ended < 0 && errno == EINTR);
+    s->lost = ended < 0; /* the host waits for all its children, or ignores SIGCHLD */
+    s->reaped = ended != 0;
+}
+
+static void end_child(struct isolate *s)
+{
+    if (!s->reaped)
+        kill(s->child, SIGKILL);
+    reap(s, true);
+}
+
+/* A limit that has passed is the child's to notice; without a sign of life for `grace` seconds it is killed. */
+static void watch(peri_run *run)
+{
+    struct isolate *s = run->isolate;
+    const double now = clock_seconds();
+    const uint64_t beats = s->shared->activity.beats;
+    if (beats != s->beats || s->beat_at == 0) {
+        s->beats = beats;
+        s->beat_at = now;
+    }
+    if (run->ctx->interrupted && !s->shared->activity.stop) {
+        s->shared->activity.stop = true;
+        s->due = fmin(s->due, now);
+    }
+    if (now < s->due)
+        return;
+    const double quiet = now - fmax(s->beat_at, s->due);
+    if (quiet <= run->grace && now - s->due <= PATIENCE * run->grace)
+        return;
+    s->killed = true;
+    end_child(s);
+}
+
+static peri_status supervise(peri_run *run)
+{
+    struct isolate *s = run->isolate;
+    bool open = true;
+    peri_status status = PERI_OK;
+    s->due = run->started + run->limits.time_limit;
+    while (open && !s->has_result && status == PERI_OK) {
+        struct pollfd input = {.fd = s->fd, .events = POLLIN};
+        const int ready = poll(&input, 1, WAIT);
+        if (ready > 0)
+            status = listen_to(run, &open);
+        watch(run);
+        if (ready == 0)
+            reap(s, false);
+        if (!s->reaped)
+            continue;
+        if (status == PERI_OK)
+            status = listen_to(run, &open); /* what it had sent before */
+        break;
+    }
+    if (open || s->has_result)
+        end_child(s);
+    reap(s, true);
+    return status;
+}
+
+/* The child's end of the socket closes with it: it may take a moment to be gone. */
+static peri_status start(peri_run *run, void (*work)(peri_run *run, int fd))
+{
+    struct isolate *s = run->isolate;
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
+        return FAIL(run->ctx, PERI_E_INTERNAL, "isolate: no socket could be made: %s", strerror(errno));
+    s->parent = getpid();
+    s->reaped = s->lost = s->killed = false;
+    fflush(stdout);
+    fflush(stderr);
+    s->child = fork();
+    if (s->child == 0) {
+        close(pair[0]);
+        work(run, pair[1]); /* does not return */
+        _exit(1);
+    }
+    close(pair[1]);
+    s->fd = pair[0];
+    if (s->child > 0)
+        return PERI_OK;
+    close(pair[0]);
+    return FAIL(run->ctx, PERI_E_INTERNAL, "isolate: no process could be made: %s", strerror(errno));
+}
+
+/* ---- what came of it ------------------------------------------------------------------------------------------------------------------- */
+
+static const char *signal_text(int number, char *text, size_t size)
+{
+    static const struct {
+        int number;
+        const char *name;
+    } names[] = {{SIGSEGV, "SIGSEGV"}, {SIGABRT, "SIGABRT"}, {SIGBUS, "SIGBUS"},   {SIGFPE, "SIGFPE"},   {SIGILL, "SIGILL"},
+                 {SIGTRAP, "SIGTRAP"}, {SIGSYS, "SIGSYS"},   {SIGXCPU, "SIGXCPU"}, {SIGXFSZ, "SIGXFSZ"}, {SIGPIPE, "SIGPIPE"}};
+    for (size_t k = 0; k < sizeof names / sizeof names[0]; k++)
+        if (names[k].number == number)
+            return names[k].name;
+    snprintf(text, size, "signal %d", number);
+    return text;
+}
+
+/* Who was at work, and when: "plugin lbfgs", " in step 37". */
+static void name_culprit(const context_activity *a, char *who, size_t size, char *when, size_t size_when)
+{
+    if (a->function[0] != '\0')
+        snprintf(who, size, "function \"%.63s\"", a->function);
+    else if (a->plugin[0] != '\0')
+        snprintf(who, size, "plugin %.63s", a->plugin);
+    else
+        snprintf(who, size, "the isolated process");
+    if (a->plugin[0] == '\0')
+        when[0] = '\0';
+    else if (a->step == ACTIVITY_INIT || a->step == ACTIVITY_FINI)
+        snprintf(when, size_when, " at %s", a->step == ACTIVITY_INIT ? "its start" : "its end");
+    else
+        snprintf(when, size_when, " in step %lld", (long long)a->step);
+    if (a->function[0] != '\0') {
+        const size_t n = strlen(when);
+        snprintf(when + n, size_when - n, " of %.63s", a->plugin);
+    }
+}
+
+static void describe_end(const struct isolate *s, char *text, size_t size)
+{
+    char name[32];
+    const int status = s->wait_status;
+    if (s->lost)
+        snprintf(text, size, "ended without a result");
+    else if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL)
+        snprintf(text, size, "was killed (SIGKILL, as the system does when memory is out)");
+    else if (WIFSIGNALED(status))
+        snprintf(text, size, "crashed (%s)", signal_text(WTERMSIG(status), name, sizeof name));
+    else
+        snprintf(text, size, "ended its process (exit status %d)", WEXITSTATUS(status));
+}
+
+/* No result: the engine's words for it, and the kind of end that it is. */
+static void tell_failure(peri_run *run)
+{
+    const struct isolate *s = run->isolate;
+    char who[96], when[128], end[96];
+    const bool cpu = !s->lost && WIFSIGNALED(s->wait_status) && WTERMSIG(s->wait_status) == SIGXCPU;
+    name_culprit(&s->shared->activity, who, sizeof who, when, sizeof when);
+    describe_end(s, end, sizeof end);
+    run->why = PERI_WHY_CONTINUE;
+    if (s->killed && run->ctx->interrupted) {
+        run->stopped_by = PERI_INTERRUPTED;
+        snprintf(end, sizeof end, "did not stop when interrupted and was killed");
+    } else if (s->killed) {
+        run->stopped_by = PERI_TIME_LIMIT;
+        snprintf(end, sizeof end, "did not stop at the time limit and was killed");
+    } else {
+        run->stopped_by = cpu ? PERI_TIME_LIMIT : PERI_ERROR;
+    }
+    snprintf(run->message, sizeof run->message, "%s %s%s", who, end, when);
+    log_write(run->ctx, 0, "%s", run->message);
+}
+
+static bool is_finite_point(const nlp *p, const run_point *point)
+{
+    return nlp_is_finite(p->n, point->x) && (!point->has_y || nlp_is_finite(p->m, point->y)) &&
+           (!point->has_z || nlp_is_finite(p->n, point->z));
+}
+
+/* The points, from the record that is whole. What a broken child may have written is not taken on trust. */
+static void take_standing(peri_run *run)
+{
+    const page *shared = run->isolate->shared;
+    const standing *now = &shared->standing[atomic_load_explicit(&shared->sequence, memory_order_acquire) & 1];
+    run->last = now->last == 0 || now->last == 1 ? now->last : -1;
+    run->best = now->best == 0 || now->best == 1 ? now->best : -1;
+    for (int k = 0; k < 2; k++) {
+        run->point[k].has_y = now->has_y[k];
+        run->point[k].has_z = now->has_z[k];
+        run->point[k].objective = now->objective[k];
+        run->point[k].violation = now->violation[k];
+        if (is_finite_point(run->p, &run->point[k]))
+            continue;
+        run->last = run->last == k ? -1 : run->last;
+        run->best = run->best == k ? -1 : run->best;
+    }
+    run->iterations = now->iterations;
+    run->steps = now->steps;
+    run->solution->iterations = now->iterations;
+    run->solution->evaluations = now->evaluations;
+    run->solution->times = (peri_times){.building = run->built, .total = run->built + clock_seconds() - run->started};
+}
+
+static peri_status take_result(peri_run *run)
+{
+    const result *r = &run->isolate->result;
+    run->why = r->why;
+    run->stopped_by = r->stopped_by;
+    memcpy(run->message, r->message, sizeof run->message);
+    run->iterations = run->solution->iterations = r->iterations;
+    run->steps = r->steps;
+    run->solution->evaluations = r->evaluations;
+    run->solution->times = r->times;
+    if (r->status == PERI_OK)
+        return PERI_OK;
+    return r->error[0] != '\0' ? FAIL(run->ctx, r->status, "%s", r->error)
+                               : FAIL(run->ctx, r->status, "%s", peri_status_text(r->status));
+}
+
+peri_status isolate_work(peri_run *run)
+{
+    struct isolate *s = run->isolate;
+    TRY(start(run, child_work));
+    const peri_status status = supervise(run);
+    close(s->fd);
+    TRY(status);
+    take_standing(run);
+    if (s->has_result)
+        return take_result(run);
+    tell_failure(run);
+    return PERI_OK;
+}
+
+/* ---- the answer ----------------------------------------------------------------------------------------------------------------------------- */
+
+static noreturn void child_conclude(peri_run *run, int fd)
+{
+    verdict *v = &run->isolate->shared->verdict;
+    peri_solution *s = run->solution;
+    const size_t n = (size_t)run->p->n * sizeof(double), m = (size_t)run->p->m * sizeof(double);
+    become_child(run, fd);
+    v->status = run_conclude(run);
+    v->certificate = s->certificate;
+    v->objective = s->objective;
+    v->outcome = s->outcome;
+    memcpy(v->message, s->message, sizeof v->message);
+    snprintf(v->error, sizeof v->error, "%s", peri_error(run->ctx));
+    memcpy(run->isolate->answer[0], s->x, n);
+    memcpy(run->isolate->answer[1], s->y, m);
+    memcpy(run->isolate->answer[2], s->z, n);
+    const result done = {.status = v->status};
+    (void)send_record(run->isolate, RECORD_RESULT, &done, sizeof done, NULL, 0);
+    _exit(0);
+}
+
+/* The point as it is, and no evidence for anything. */
+static void conclude_blindly(peri_run *run)
+{
+    peri_solution *s = run->solution;
+    const bool sure = run->stopped_by != PERI_OPTIMAL;
+    memcpy(s->x, run->best >= 0 ? run->point[run->best].x : run->start, (size_t)s->n * sizeof *s->x);
+    s->certificate = (peri_certificate){INFINITY, INFINITY, INFINITY, INFINITY};
+    s->objective = NAN;
+    s->why = run->why;
+    s->outcome = sure ? run->stopped_by : PERI_ERROR;
+    if (!sure)
+        tell_failure(run);
+    snprintf(s->message, sizeof s->message, "%s", run->message);
+}
+
+static peri_status take_verdict(peri_run *run)
+{
+    const verdict *v = &run->isolate->shared->verdict;
+    peri_solution *s = run->solution;
+    if (v->status != PERI_OK)
+        return FAIL(run->ctx, v->status, "%.1000s", v->error);
+    s->certificate = v->certificate;
+    s->objective = v->objective;
+    s->why = run->why;
+    s->outcome = v->outcome;
+    memcpy(s->message, v->message, sizeof s->message);
+    memcpy(s->x, run->isolate->answer[0], (size_t)s->n * sizeof *s->x);
+    if (s->m > 0)
+        memcpy(s->y, run->isolate->answer[1], (size_t)s->m * sizeof *s->y);
+    memcpy(s->z, run->isolate->answer[2], (size_t)s->n * sizeof *s->z);
+    return PERI_OK;
+}
+
+peri_status isolate_conclude(peri_run *run)
+{
+    struct isolate *s = run->isolate;
+    if (run->model->g->calls.n == 0)
+        return run_conclude(run);
+    s->has_result = false;
+    s->input.n = 0;
+    memset(&s->shared->activity, 0, sizeof s->shared->activity);
+    TRY(start(run, child_conclude));
+    const double limit = run->limits.time_limit; /* as long again as the whole run */
+    run->limits.time_limit = limit + (clock_seconds() - run->started);
+    const peri_status status = supervise(run);
+    run->limits.time_limit = limit;
+    close(s->fd);
+    TRY(status);
+    if (s->has_result)
+        return take_verdict(run);
+    conclude_blindly(run);
+    return PERI_OK;
+}
