@@ -87,8 +87,10 @@ tests_unit_plugin_registry_t_SOURCES = tests/unit/plugin_registry.c $(folder_hel
 
 plugin_tests = tests/plugin/abi.t tests/plugin/contract.t tests/plugin/cxx_host.t
 tests_plugin_abi_t_SOURCES = tests/plugin/abi.c tests/unit/text_model.h $(folder_helpers)
-tests_plugin_contract_t_SOURCES = tests/plugin/contract.c tests/plugin/contract.h tests/plugin/contract_faults.c \
-	tests/plugin/contract_general.c tests/plugin/contract_linear.c tests/plugin/contract_problems.c tests/plugin/contract_user.c tests/unit/text_model.h
+contract_sources = tests/plugin/contract.c tests/plugin/contract.h tests/plugin/contract_faults.c \
+	tests/plugin/contract_general.c tests/plugin/contract_linear.c tests/plugin/contract_problems.c tests/plugin/contract_user.c \
+	tests/tap/tap.h tests/unit/text_model.h
+tests_plugin_contract_t_SOURCES = tests/plugin/contract_all.c $(contract_sources)
 tests_plugin_contract_t_LDADD = $(LDADD) -lpthread
 tests_plugin_cxx_host_t_SOURCES = tests/plugin/cxx_host.cc
 tests_plugin_cxx_host_t_LDADD = libperigee.a $(engine_libs)

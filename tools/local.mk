@@ -7,3 +7,11 @@ TESTS += $(source_checks)
 LOG_DRIVER = $(TAP)
 LOG_COMPILER = $(BASH)
 EXTRA_DIST += $(source_checks)
+
+# ---- what `perigee check-plugin` runs: the contract of tests/plugin, with a reporter and processes of its own
+
+checkerdir = $(libexecdir)/perigee
+checker_PROGRAMS = perigee-check-plugin
+perigee_check_plugin_CPPFLAGS = $(AM_CPPFLAGS)
+perigee_check_plugin_SOURCES = tools/check-plugin/main.c tools/check-plugin/report.c tools/check-plugin/report.h $(contract_sources)
+perigee_check_plugin_LDADD = libperigee.a $(engine_libs)

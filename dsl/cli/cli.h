@@ -18,6 +18,8 @@ enum { EXIT_SOLVED = 0, EXIT_ERROR = 1, EXIT_USAGE = 2, EXIT_NO_SOLUTION = 3, EX
 /* What all the sub-commands' options can set. Texts are borrowed from argv. */
 typedef struct {
     bool quiet, verbose, help, version, json, isolate, sandbox;
+    bool tap, every, no_fork, lua;
+    const char *only, *folder;
     const char *log, *memory_limit, *threads_text, *blas_threads_text;
     const char *solver, *time_limit, *out, *kind;
     const char **settings; /* [n_settings] KEY=VALUE in the order typed */
@@ -108,6 +110,10 @@ int cli_engine_error(cli *c, const char *about); /* the context's error, after "
 int world_open_context(cli *c);
 int world_open(cli *c);
 void world_close(cli *c);
+/* A folder that belongs to the program: in a build tree `here` beside it, else where `installed` lies from it, else `installed`. */
+void world_folder(const char *here, const char *installed, char *out, size_t size);
+/* The plugin path of this program; NULL: the engine's own search */
+const char *world_plugin_path(char *out, size_t size);
 /* Calls fn in protected mode; its errors become a line and an exit status. `name`: the file in hand. */
 int world_call(cli *c, int (*fn)(struct lua_State *L), const char *name);
 cli *world_cli(struct lua_State *L); /* of that state and its coroutines */
@@ -126,6 +132,7 @@ int cmd_check(cli *c);
 int cmd_version(cli *c);
 int cmd_help(cli *c);
 int cmd_index(cli *c);
+int cmd_check_plugin(cli *c);
 /* Pushes the model that a file describes; raises a Lua error where it does not. cmd_solve.c */
 peri_model *cli_push_model(struct lua_State *L, const char *path);
 void cli_print_version(FILE *to, bool all);

@@ -58,6 +58,15 @@ static const cli_option explain_options[] = {
     {0},
 };
 
+static const cli_option check_plugin_options[] = {
+    {"tap", 0, NULL, OPTION_SWITCH, AT(tap), "every check as a line of the Test Anything Protocol"},
+    {"only", 0, "PART", OPTION_VALUE, AT(only), "only the parts whose names contain PART, as \"limits\""},
+    {"every", 0, NULL, OPTION_SWITCH, AT(every), "let every allocation and evaluation fail in turn, not some of them"},
+    {"no-fork", 0, NULL, OPTION_SWITCH, AT(no_fork), "in one process, for a debugger"},
+    {"time-limit", 't', "T", OPTION_VALUE, AT(time_limit), "for each part, 2min unless set"},
+    {0},
+};
+
 const cli_command cli_commands[] = {
     {
         .name = "run",
@@ -138,6 +147,23 @@ const cli_command cli_commands[] = {
         .text = "FILE is as for perigee solve. Exit status: 0 when the derivatives agree, 1 when they do not.",
         .options = no_options,
         .run = cmd_check,
+        .least = 1,
+        .most = 1,
+    },
+    {
+        .name = "check-plugin",
+        .words = "FILE",
+        .summary = "a plugin file against the contract that every plugin keeps",
+        .examples = {{"perigee check-plugin mymethod.so", "runs all checks that concern it"},
+                     {"perigee check-plugin mymethod.so --only known", "only problems with known optima"}},
+        .text = "Tables and page; problems with known optima, limits, repeated and parallel runs; allocations, evaluations and\n"
+                "users' functions that fail at the k-th call; leaks; options at their ends; for linear solvers systems with\n"
+                "known inertia. Each part runs in a process of its own: a crash or an endless loop is told with the place.\n"
+                "What a method may be, slow, is a note; what it must not be, wrong, is a failure. docs/plugins.md tells more.\n"
+                "\n"
+                "Exit status: 0 when all checks passed, 1 when some did not, 2 wrong usage or no such file.",
+        .options = check_plugin_options,
+        .run = cmd_check_plugin,
         .least = 1,
         .most = 1,
     },

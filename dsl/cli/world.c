@@ -76,11 +76,8 @@ static bool beside_program(const char *folder, const char *to, char *out, size_t
     return n > 0 && (size_t)n < size;
 }
 
-/*
- * A folder that belongs to the program: in a build tree `here` beside it, else where `installed` lies from it, else `installed`.
- * Not by dladdr, which knows the program by argv[0] only.
- */
-static void find_folder(const char *here, const char *installed, char *out, size_t size)
+/* Not by dladdr, which knows the program by argv[0] only. */
+void world_folder(const char *here, const char *installed, char *out, size_t size)
 {
     char folder[PATH_MAX];
     if (program_folder(folder, sizeof folder)) {
@@ -95,13 +92,13 @@ static void find_folder(const char *here, const char *installed, char *out, size
     snprintf(out, size, "%s", installed);
 }
 
-/* NULL: the engine's own search, by PERIGEE_PLUGIN_PATH or, for a folder that a path of several cannot hold, where it looks itself. */
-static const char *plugin_path(char *out, size_t size)
+/* NULL: by PERIGEE_PLUGIN_PATH or, for a folder that a path of several cannot hold, where it looks itself. */
+const char *world_plugin_path(char *out, size_t size)
 {
     const char *set = getenv("PERIGEE_PLUGIN_PATH");
     if (set != NULL && set[0] != '\0')
         return NULL;
-    find_folder("plugins", PERI_PLUGIN_DIR, out, size);
+    world_folder("plugins", PERI_PLUGIN_DIR, out, size);
     return strchr(out, ':') == NULL ? out : NULL;
 }
 
@@ -118,7 +115,7 @@ int world_open_context(cli *c)
         .log = watch_note,
         .log_ud = c,
         .verbosity = c->args.verbose ? 1 : 0,
-        .plugin_path = plugin_path(path, sizeof path),
+        .plugin_path = world_plugin_path(path, sizeof path),
         .threads = c->args.threads,
         .blas_threads = c->args.blas_threads,
     };
@@ -261,7 +258,7 @@ static int set_up(lua_State *L)
     lua_setfield(L, -2, "perigee");
 
     char folder[PATH_MAX + 64];
-    find_folder("lua", PERI_LUA_DIR, folder, sizeof folder);
+    world_folder("lua", PERI_LUA_DIR, folder, sizeof folder);
     lua_getglobal(L, "package");
     lua_getfield(L, -1, "path");
     lua_pushfstring(L, "%s/?.lua;%s/?/init.lua;%s", folder, folder, lua_tostring(L, -1));

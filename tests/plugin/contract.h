@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* contract.h - what every plugin promises, as tests: the parts that contract.c puts together. */
+/* contract.h - what every plugin promises, as tests: parts, run by contract_all.c and by tools/check-plugin. */
 #ifndef PERI_TESTS_CONTRACT_H
 #define PERI_TESTS_CONTRACT_H
 
@@ -45,5 +45,24 @@ void contract_faults(peri_context *ctx, const registry_entry *e, const contract_
 void contract_user_faults(peri_context *ctx, const registry_entry *e);                       /* contract_user.c */
 void contract_linear(peri_context *ctx, const registry_entry *e);                            /* contract_linear.c */
 void contract_general(peri_run *run, const registry_entry *e); /* contract_general.c; from inside a run */
+
+/* One part of the contract, for the kinds of plugins in a set of bits 1 << kind. */
+typedef struct {
+    const char *name;
+    int kinds;
+    bool on_problems; /* needs a problem of the catalogue that the plugin takes */
+    void (*run)(peri_context *ctx, const registry_entry *e, const peri_plugin *plugin);
+} contract_part;
+
+extern const contract_part contract_parts[];
+extern const int64_t contract_n_parts;
+/* false: it does not concern the plugin */
+bool contract_run_part(peri_context *ctx, const contract_part *part, registry_entry *e, const peri_plugin *p);
+
+/* ---- what the program that asks has: contract_all.c, tools/check-plugin */
+
+extern const bool contract_strict; /* all that is taken must be solved; false: by plugins that are chosen automatically only */
+void contract_at(const char *format, ...) __attribute__((format(printf, 1, 2))); /* what comes next, should it crash or hang */
+peri_context *contract_context(const peri_config *config);                      /* one that finds the plugin; config may be NULL */
 
 #endif

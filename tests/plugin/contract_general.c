@@ -96,6 +96,7 @@ static bool opens(peri_run *run, uint64_t needs, peri_factor **f)
 
 static void test_square(peri_run *run)
 {
+    contract_at("matrices without symmetry");
     double worst = 0, worst_transposed = 0;
     int64_t failed = 0;
     bool transposes = true;
@@ -128,6 +129,7 @@ static void test_square(peri_run *run)
 
 static void test_singular(peri_run *run, bool iterative)
 {
+    contract_at("singular matrices without symmetry");
     peri_factor *f = NULL;
     double b[LARGEST] = {0};
     make(&probe.a, 6, 6, 4);
@@ -152,6 +154,7 @@ static void test_singular(peri_run *run, bool iterative)
 
 static void test_least_squares(peri_run *run)
 {
+    contract_at("least squares");
     static const int64_t shapes[][2] = {{1, 1}, {5, 2}, {12, 12}, {40, 7}, {33, 30}, {4, 9}};
     double worst = 0;
     int64_t failed = 0;
@@ -209,6 +212,7 @@ static peri_status breaks(void *ud, const double *v, double *av)
 /* A A' + I, or A: as products only. */
 static void test_operator(peri_run *run, uint64_t flags)
 {
+    contract_at("operators");
     const uint64_t needs = flags & PERI_FLAG_GENERAL ? PERI_FLAG_GENERAL : PERI_FLAG_DEFINITE;
     peri_factor *f = NULL;
     make(&probe.a, 25, 25, 9);
@@ -230,6 +234,7 @@ static void test_operator(peri_run *run, uint64_t flags)
 
 static void test_memory(peri_run *run, uint64_t needs)
 {
+    contract_at("memory that runs out, without symmetry");
     int64_t k = 1, wrong = 0, leaks = 0;
     make(&probe.a, 9, 9, 8);
     for (bool done = false; !done; k++) {

@@ -152,6 +152,7 @@ static void test_class(peri_run *run, matrix_class c)
             peri_factor *f = NULL;
             peri_inertia inertia = {0, 0, 0};
             make_matrix(&probe.a, c, n, seed);
+            contract_at("%s matrix of %lld unknowns", class_names[c], (long long)n);
             const peri_pattern p = pattern_of(&probe.a);
             if (peri_factor_open(run, probe.name, &p, class_flags[c], &f) != PERI_OK ||
                 peri_factor_values(f, probe.a.val, &inertia) != PERI_OK) {
@@ -178,6 +179,7 @@ static matrix_class best_class(void)
 
 static void test_reuse(peri_run *run)
 {
+    contract_at("two systems at once, new values");
     const matrix_class c = best_class();
     peri_factor *f = NULL, *g = NULL;
     make_matrix(&probe.a, c, 12, 5);
@@ -217,6 +219,7 @@ static void test_reuse(peri_run *run)
 /* Exactly singular in floating point too: refused, or told by the inertia, or by an iteration when a right-hand side has no solution. */
 static void test_singular(peri_run *run)
 {
+    contract_at("singular matrices");
     static const double values[][3] = {{1, 1, 1}, {0, 0, 0}, {4, -2, 1}};
     const int64_t start[] = {0, 2, 3}, index[] = {0, 1, 1};
     const peri_pattern p = {2, 2, 3, start, index};
@@ -243,6 +246,7 @@ static void test_singular(peri_run *run)
 
 static void test_memory(peri_run *run)
 {
+    contract_at("memory that runs out");
     const matrix_class c = best_class();
     int64_t k = 1, wrong = 0, leaks = 0;
     make_matrix(&probe.a, c, 9, 8);

@@ -80,6 +80,7 @@ static void test_fault(peri_context *ctx, const registry_entry *e, user_fault fa
         user_state u = {.fault = fault, .at = k};
         peri_memory(ctx, NULL, NULL, &before);
         peri_model *m = user_model(ctx, &u);
+        contract_at("a user's function with %s at call %lld", fault_names[fault], (long long)k);
         const contract_result r = contract_solve(m, &args);
         const bool hit = (fault < GRADIENT_NAN ? u.values : u.gradients) >= k;
         more = hit && k < 400;
