@@ -70,6 +70,7 @@ typedef struct {
     const struct eval_scatter **scatter;  /* [n] in the order of their instructions */
     eval_border *border;                  /* [n] of those */
     int32_t *met;                         /* [size] 0: by none, 1 + chunk: by that one only, -1: by several */
+    bool *whole;                          /* [n] set aside altogether */
     int64_t runs;                         /* neighbouring instances of one scatter and chunk that are set aside */
     int64_t *slots;                       /* so far, of all nodes */
 } seam_planner;
@@ -118,26 +119,34 @@ static bool next_run(const seam_planner *t, const struct eval_scatter *s, int64_
     return *begin < *run_end;
 }
 
-static int64_t count_runs(const seam_planner *t)
+static int64_t count_runs(const seam_planner *t, const struct eval_scatter *s)
 {
     int64_t n = 0, end;
-    for (int64_t s = 0; s < t->n; s++)
-        for (int64_t chunk = 0; chunk < t->k->n_chunks; chunk++)
-            for (int64_t i = chunk * t->k->chunk; next_run(t, t->scatter[s], chunk_end(t->k, chunk), &i, &end); i = end)
-                n++;
+    for (int64_t chunk = 0; chunk < t->k->n_chunks; chunk++)
+        for (int64_t i = chunk * t->k->chunk; next_run(t, s, chunk_end(t->k, chunk), &i, &end); i = end)
+            n++;
     return n;
 }
 
-enum { MANY_RUNS = 8 }; /* of a chunk: with more, cutting instructions into pieces costs more than setting all aside */
+enum { MANY_RUNS = 8 }; /* of a chunk: with more, cutting an instruction into pieces costs more than setting all of it aside */
 
+/* Scatters with many runs are set aside altogether; then so is what others bring to their places. */
 static void settle_runs(seam_planner *t)
 {
-    t->runs = count_runs(t);
-    if (t->runs <= MANY_RUNS * t->n * t->k->n_chunks)
-        return;
-    for (int64_t j = 0; j < t->size; j++)
-        t->met[j] = t->met[j] != 0 ? -1 : 0;
-    t->runs = count_runs(t);
+    bool again = true;
+    while (again) {
+        again = false;
+        t->runs = 0;
+        for (int64_t s = 0; s < t->n; s++) {
+            const int64_t runs = count_runs(t, t->scatter[s]);
+            t->runs += runs;
+            if (t->whole[s] || runs <= MANY_RUNS * t->k->n_chunks)
+                continue;
+            t->whole[s] = again = true;
+            for (int64_t i = 0; i < t->k->n; i++)
+                t->met[t->scatter[s]->list[i]] = -1;
+        }
+    }
 }
 
 static peri_status make_borders(const seam_planner *t)
@@ -238,9 +247,12 @@ static peri_status make_seam(const seam_planner *t, eval_seam *m)
 /* The scatters of one node, which `t` knows. */
 static peri_status plan_node(seam_planner *t)
 {
+    t->whole = arena_array(&t->c->data, (size_t)t->n, sizeof *t->whole);
     t->met = mem_array(t->c->m, (size_t)t->size, sizeof *t->met);
-    if (t->met == NULL)
+    if (t->met == NULL || t->whole == NULL) {
+        mem_array_free(t->c->m, t->met);
         return nomem(t);
+    }
     peri_status status = PERI_OK;
     if (find_meetings(t)) {
         settle_runs(t);
