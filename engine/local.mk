@@ -147,6 +147,7 @@ engine_sources = \
 	engine/plugin/registry.h \
 	engine/plugin/scan.c \
 	engine/plugin/stamp.c \
+	engine/run/again.c \
 	engine/run/certify.c \
 	engine/run/chain.c \
 	engine/run/estimate.c \

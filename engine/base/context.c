@@ -46,6 +46,7 @@ static void destroy(peri_context *ctx)
     if (ctx->registry != NULL && ctx->registry_free != NULL)
         ctx->registry_free(ctx->registry);
     mem_array_free(&ctx->mem, ctx->plugin_path);
+    mem_keep_none(&ctx->mem);
     mem m = ctx->mem; /* it lies inside the block that it frees */
     mem_free(&m, ctx, sizeof *ctx);
 }
@@ -66,7 +67,10 @@ void context_retain(peri_context *ctx)
 
 void context_release(peri_context *ctx)
 {
-    if (--ctx->references == 0 && ctx->closed)
+    if (--ctx->references > 0)
+        return;
+    mem_keep_none(&ctx->mem); /* nobody is left who solves again */
+    if (ctx->closed)
         destroy(ctx);
 }
 

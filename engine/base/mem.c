@@ -2,14 +2,26 @@
 /*
  * mem.c - accounting, limits and injected failures around one allocation function. Not responsible for where memory comes from:
  * that is the function the host gave. Invariant: `used` and `live` describe exactly the blocks handed out and not yet returned,
- * and a refused request changes neither the statistics nor the block it wanted to grow.
+ * and a refused request changes neither the statistics nor the block it wanted to grow. Kept blocks count as returned, but for the
+ * limit, for which they make room.
  */
 #include "base/mem.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { ARRAY_ALIGN = 64, POISON = 0xA5 };
+enum { ARRAY_ALIGN = 64, POISON = 0xA5, KEPT_LISTS = 64 };
+
+/* A freed block that waits for a request of its size. */
+typedef struct kept_block {
+    struct kept_block *next;
+    size_t size;
+} kept_block;
+
+struct mem_kept {
+    size_t bytes, limit;
+    kept_block *list[KEPT_LISTS]; /* by size */
+};
 
 /* In front of every mem_array: the block as it was allocated. */
 typedef struct {
@@ -38,6 +50,83 @@ bool mem_mul(size_t count, size_t size, size_t *bytes)
     return !__builtin_mul_overflow(count, size, bytes);
 }
 
+/* ---- kept blocks ---------------------------------------------------------------------------------------------- */
+
+/* Every block can hold a kept_block. */
+static size_t block_size(size_t bytes)
+{
+    return bytes > sizeof(kept_block) ? bytes : sizeof(kept_block);
+}
+
+static kept_block **kept_list(const mem *m, size_t size)
+{
+    return &m->kept->list[(size >> 4 ^ size >> 10) % KEPT_LISTS];
+}
+
+static void *take_kept(mem *m, size_t size)
+{
+    if (m->kept == NULL)
+        return NULL;
+    for (kept_block **at = kept_list(m, size); *at != NULL; at = &(*at)->next)
+        if ((*at)->size == size) {
+            kept_block *b = *at;
+            *at = b->next;
+            m->kept->bytes -= size;
+            return b;
+        }
+    return NULL;
+}
+
+static bool put_kept(mem *m, void *ptr, size_t size)
+{
+    if (m->kept == NULL || size > m->kept->limit - m->kept->bytes)
+        return false;
+    kept_block **list = kept_list(m, size), *b = ptr;
+    *b = (kept_block){*list, size};
+    *list = b;
+    m->kept->bytes += size;
+    return true;
+}
+
+static void empty_kept(mem *m)
+{
+    for (int k = 0; k < KEPT_LISTS && m->kept != NULL; k++)
+        while (m->kept->list[k] != NULL) {
+            kept_block *b = m->kept->list[k];
+            m->kept->list[k] = b->next;
+            m->alloc(m->ud, b, b->size, 0);
+        }
+    if (m->kept != NULL)
+        m->kept->bytes = 0;
+}
+
+void mem_keep(mem *m, size_t limit)
+{
+    if (m->kept == NULL) {
+        m->kept = m->alloc(m->ud, NULL, 0, sizeof *m->kept);
+        if (m->kept == NULL)
+            return;
+        *m->kept = (struct mem_kept){0};
+    }
+    m->kept->limit = limit > m->kept->bytes ? limit : m->kept->bytes;
+}
+
+void mem_keep_none(mem *m)
+{
+    empty_kept(m);
+    if (m->kept != NULL)
+        m->alloc(m->ud, m->kept, sizeof *m->kept, 0);
+    m->kept = NULL;
+}
+
+/* ---- blocks ----------------------------------------------------------------------------------------------------- */
+
+static bool passes_limit(const mem *m, size_t more)
+{
+    const size_t used = m->used + (m->kept != NULL ? m->kept->bytes : 0);
+    return m->limit != 0 && (more > m->limit || used > m->limit - more);
+}
+
 /* True when this request must be refused: the countdown has reached it, or it would pass the limit. */
 static bool is_refused(mem *m, size_t more)
 {
@@ -47,7 +136,9 @@ static bool is_refused(mem *m, size_t more)
         m->countdown = m->persistent ? -1 : 0;
         return true;
     }
-    return m->limit != 0 && (more > m->limit || m->used > m->limit - more);
+    if (passes_limit(m, more) && m->kept != NULL)
+        empty_kept(m);
+    return passes_limit(m, more);
 }
 
 static void note_growth(mem *m, size_t more)
@@ -72,16 +163,18 @@ void *mem_alloc(mem *m, size_t bytes)
     const size_t size = bytes != 0 ? bytes : 1;
     if (is_refused(m, size))
         return NULL;
-    void *ptr = NULL;
-    if (m->alloc == library_alloc) { /* the system's zero pages are cheaper than our own zeros */
-        ptr = calloc(1, size);
-    } else {
-        ptr = m->alloc(m->ud, NULL, 0, size);
-        if (ptr != NULL)
-            memset(ptr, 0, size);
+    void *ptr = take_kept(m, block_size(size));
+    const bool old = ptr != NULL, library = m->alloc == library_alloc;
+    if (!old) /* the system's zero pages are cheaper than our own zeros */
+        ptr = library ? calloc(1, block_size(size)) : m->alloc(m->ud, NULL, 0, block_size(size));
+    if (ptr == NULL && m->kept != NULL && m->kept->bytes > 0) { /* what is kept may be what is missing */
+        empty_kept(m);
+        ptr = m->alloc(m->ud, NULL, 0, block_size(size));
     }
     if (ptr == NULL)
         return NULL;
+    if (old || !library || m->kept != NULL)
+        memset(ptr, 0, size);
     note_growth(m, size);
     m->live++;
     return ptr;
@@ -93,9 +186,24 @@ void mem_free(mem *m, void *ptr, size_t bytes)
         return;
     const size_t size = bytes != 0 ? bytes : 1;
     poison(ptr, size);
-    m->alloc(m->ud, ptr, size, 0);
+    if (!put_kept(m, ptr, block_size(size)))
+        m->alloc(m->ud, ptr, block_size(size), 0);
     m->used -= size;
     m->live--;
+}
+
+/* Another block with the bytes of this one, through what is kept. */
+static void *move_kept(mem *m, void *ptr, size_t old_size, size_t new_size)
+{
+    void *moved = take_kept(m, block_size(new_size));
+    if (moved == NULL)
+        moved = m->alloc(m->ud, NULL, 0, block_size(new_size));
+    if (moved == NULL)
+        return NULL;
+    memcpy(moved, ptr, old_size < new_size ? old_size : new_size);
+    if (!put_kept(m, ptr, block_size(old_size)))
+        m->alloc(m->ud, ptr, block_size(old_size), 0);
+    return moved;
 }
 
 void *mem_resize(mem *m, void *ptr, size_t old_bytes, size_t new_bytes)
@@ -109,7 +217,8 @@ void *mem_resize(mem *m, void *ptr, size_t old_bytes, size_t new_bytes)
     const size_t old_size = old_bytes != 0 ? old_bytes : 1;
     if (new_bytes > old_size && is_refused(m, new_bytes - old_size))
         return NULL;
-    unsigned char *moved = m->alloc(m->ud, ptr, old_size, new_bytes);
+    unsigned char *moved = m->kept != NULL ? move_kept(m, ptr, old_size, new_bytes)
+                                           : m->alloc(m->ud, ptr, block_size(old_size), block_size(new_bytes));
     if (moved == NULL)
         return NULL;
     if (new_bytes > old_bytes)

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * mem.h - the one way to memory. Every allocation of a context goes through its `mem`: a table in Lua's shape plus a limit,
- * statistics and a countdown that makes the k-th allocation fail (once, or it and all later ones). NULL means out of memory.
+ * statistics and a countdown that makes the k-th allocation fail (once, or it and all later ones). NULL means out of memory. A mem
+ * that is told to keep blocks gives what is freed to the next request of the same size, so that work that is repeated asks the
+ * host for nothing.
  */
 #ifndef PERI_BASE_MEM_H
 #define PERI_BASE_MEM_H
@@ -15,6 +17,7 @@ typedef struct mem {
     int64_t live;             /* blocks now allocated */
     int64_t countdown;        /* > 0: allocations until one fails; 0: off; -1: every one fails */
     bool persistent;          /* after the countdown has run out, all later ones fail too */
+    struct mem_kept *kept;    /* freed blocks for the next request; NULL: they go back at once */
 } mem;
 
 void mem_init(mem *m, peri_alloc_fn alloc, void *ud); /* alloc NULL: the C library's */
@@ -23,6 +26,9 @@ void mem_init(mem *m, peri_alloc_fn alloc, void *ud); /* alloc NULL: the C libra
 void *mem_alloc(mem *m, size_t bytes);
 void *mem_resize(mem *m, void *ptr, size_t old_bytes, size_t new_bytes);
 void mem_free(mem *m, void *ptr, size_t bytes);
+/* From now on freed blocks are kept, up to `limit` bytes of them; without memory for the list of them they are not. */
+void mem_keep(mem *m, size_t limit);
+void mem_keep_none(mem *m); /* what was kept goes back */
 bool mem_mul(size_t count, size_t size, size_t *bytes); /* false on overflow */
 
 /* Arrays: zeroed, 64-byte aligned, size remembered. count 0 gives a valid pointer. */

@@ -309,13 +309,10 @@ static peri_status init_table(classifier *c)
     return status;
 }
 
-peri_status model_classify(peri_model *m, model_class *out)
+peri_status model_classify(peri_model *m, unsigned char *linear_row, model_class *out)
 {
     classifier c = {.m = m, .out = out};
-    *out = (model_class){0};
-    out->linear_row = mem_array(m->g->m, (size_t)m->m, 1);
-    if (out->linear_row == NULL)
-        return FAIL_NOMEM(m->ctx);
+    *out = (model_class){.linear_row = linear_row};
     peri_status status = init_table(&c);
     if (status == PERI_OK) {
         look_at_variables(&c);
@@ -327,10 +324,6 @@ peri_status model_classify(peri_model *m, model_class *out)
         if (status == PERI_OK)
             out->class_name = class_name(&c);
         curvature_release(&c.table);
-    }
-    if (status != PERI_OK) {
-        mem_array_free(m->g->m, out->linear_row);
-        out->linear_row = NULL;
     }
     return status;
 }

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "diff/batch.h"
 #include "model/internal.h"
+#include "model/quadratic.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -69,6 +70,7 @@ void model_release(peri_model *m)
         return;
     peri_context *ctx = m->ctx;
     batch_free(m->values.batch);
+    quadratic_forget(m);
     if (m->nlp != NULL)
         m->nlp_free(m->nlp); /* before the graph: its programs borrow constants */
     free_contents(m);

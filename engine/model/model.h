@@ -43,6 +43,7 @@ struct peri_model {
     hash_map names, con_names; /* hash of a name -> variable i or -1 - parameter i; -> constraint i */
     double build_started, build_seconds;
     struct model_batch { struct batch *batch; expr_id e; unsigned varying; int64_t n_x, n_param; } values; /* batch.c */
+    struct quadratic_forms *forms; /* quadratic.c */
     struct nlp *nlp;
     void (*nlp_free)(struct nlp *p); /* set with nlp by the layer above */
 };
@@ -62,11 +63,12 @@ void model_row_name(const peri_model *m, int64_t i, char *text, size_t size);
 /* classify.c: curvature by composition rules (disciplined convex programming: Grant, Boyd, Ye 2006) and by the quadratic's matrix */
 typedef struct {
     uint64_t traits;           /* PERI_BIT(peri_trait) */
-    unsigned char *linear_row; /* [m]; mem_array memory */
+    unsigned char *linear_row; /* [m]; the caller's */
     int64_t linear_rows, equalities, integers, fixed;
     const char *class_name;
     char why_nonsmooth[160], why_blackbox[160]; /* names the operation and where, "" if neither */
 } model_class;
-peri_status model_classify(peri_model *m, model_class *out);
+/* linear_row [m] is filled, and is out->linear_row then */
+peri_status model_classify(peri_model *m, unsigned char *linear_row, model_class *out);
 
 #endif

@@ -4,14 +4,30 @@
  * evaluated, and split into the connected parts of its pattern. A part is positive semidefinite when it is diagonally
  * dominant, or when a Cholesky factorisation with diagonal pivoting goes through (Higham, Accuracy and Stability of
  * Numerical Algorithms, 2002, ch. 10). Semidefinite means up to rounding: what is left when no pivot exceeds n eps
- * max|h| must itself be that small.
+ * max|h| must itself be that small. A model that is solved again with other parameters asks again: answers that no parameter can
+ * change are kept, and of small forms the derived Hessian. Nodes are immutable, so that what is kept is never stale.
  */
 #include "model/quadratic.h"
 #include "diff/diff.h"
 #include <float.h>
 #include <math.h>
 
-enum { ENTRIES_LIMIT = 1 << 20, DENSE_LIMIT = 300 };
+enum { ENTRIES_LIMIT = 1 << 20, DENSE_LIMIT = 300, FORMS = 64, KEPT_ENTRIES = 1 << 14 };
+
+/* Entry k of node e, looked at before. */
+typedef struct {
+    expr_id e;
+    int64_t k;
+    bool constant;       /* no parameter is in the Hessian: the answers below hold for good */
+    bool known[2], convex[2]; /* with sign -1, 1 */
+    expr_graph *g;       /* holds h; NULL: not kept */
+    diff_sparse h;
+} form;
+
+struct quadratic_forms {
+    int64_t n;
+    form list[FORMS];
+};
 
 /* ---- the matrix
  * ---------------------------------------------------------------------------------------------------------------- */
@@ -209,18 +225,104 @@ static peri_status prove(peri_model *m, expr_graph *g, const diff_sparse *h, dou
     return status;
 }
 
-peri_status quadratic_is_convex(peri_model *m, expr_id e, int64_t k, double sign, bool *convex)
+/* ---- what is kept
+ * -------------------------------------------------------------------------------------------------------------- */
+
+static void drop_graph(form *f)
 {
-    diff_sparse h;
-    *convex = false;
+    if (f->g == NULL)
+        return;
+    diff_sparse_free(f->g, &f->h);
+    expr_graph_free(f->g);
+    f->g = NULL;
+}
+
+static void drop_all(struct quadratic_forms *all)
+{
+    for (int64_t i = 0; i < all->n; i++)
+        drop_graph(&all->list[i]);
+    all->n = 0;
+}
+
+void quadratic_forget(peri_model *m)
+{
+    if (m->forms == NULL)
+        return;
+    drop_all(m->forms);
+    mem_free(&m->ctx->mem, m->forms, sizeof *m->forms);
+    m->forms = NULL;
+}
+
+static peri_status find_form(peri_model *m, expr_id e, int64_t k, form **out)
+{
+    if (m->forms == NULL)
+        m->forms = mem_alloc(&m->ctx->mem, sizeof *m->forms);
+    struct quadratic_forms *all = m->forms;
+    if (all == NULL)
+        return FAIL_NOMEM(m->ctx);
+    for (int64_t i = 0; i < all->n; i++)
+        if (all->list[i].e == e && all->list[i].k == k) {
+            *out = &all->list[i];
+            return PERI_OK;
+        }
+    if (all->n == FORMS)
+        drop_all(all);
+    *out = &all->list[all->n++];
+    **out = (form){.e = e, .k = k};
+    return PERI_OK;
+}
+
+static peri_status reads_parameters(const expr_graph *g, expr_id e, bool *yes)
+{
+    unsigned char *reach = mem_array(g->m, (size_t)e + 1, 1);
+    if (reach == NULL)
+        return FAIL_NOMEM(g->ctx);
+    expr_reach(g, 1, &e, reach);
+    *yes = false;
+    for (expr_id i = 0; i <= e && !*yes; i++)
+        *yes = reach[i] && expr_code(g, i) != PERI_OP_CONST && expr_at(g, i)->op == PERI_OP_INPUT && expr_at(g, i)->class_ == EXPR_IN_PARAM;
+    mem_array_free(g->m, reach);
+    return PERI_OK;
+}
+
+/* f->g and f->h; PERI_E_UNSUPPORTED: there is no sparse Hessian, whatever the parameters. */
+static peri_status derive_form(peri_model *m, form *f)
+{
+    bool varies = false;
     expr_graph *g = expr_graph_new(m->ctx);
     if (g == NULL)
         return FAIL_NOMEM(m->ctx);
-    peri_status status = derive(m, g, e, k, &h);
-    if (status == PERI_OK) {
-        status = prove(m, g, &h, sign, convex);
-        diff_sparse_free(g, &h);
+    peri_status status = derive(m, g, f->e, f->k, &f->h);
+    if (status != PERI_OK) {
+        f->constant = status == PERI_E_UNSUPPORTED;
+        expr_graph_free(g);
+        return status;
     }
-    expr_graph_free(g);
-    return status == PERI_E_UNSUPPORTED ? PERI_OK : status;
+    f->g = g;
+    if (f->h.nnz > 0)
+        status = reads_parameters(g, f->h.values, &varies);
+    f->constant = status == PERI_OK && !varies;
+    return status;
+}
+
+peri_status quadratic_is_convex(peri_model *m, expr_id e, int64_t k, double sign, bool *convex)
+{
+    form *f = NULL;
+    *convex = false;
+    TRY(find_form(m, e, k, &f));
+    const int way = sign > 0;
+    if (f->constant && f->known[way]) {
+        *convex = f->convex[way];
+        return PERI_OK;
+    }
+    peri_status status = f->g == NULL ? derive_form(m, f) : PERI_OK;
+    if (status == PERI_OK)
+        status = prove(m, f->g, &f->h, sign, convex);
+    if (status == PERI_E_UNSUPPORTED)
+        status = PERI_OK;
+    f->known[way] = status == PERI_OK;
+    f->convex[way] = *convex;
+    if (status != PERI_OK || f->constant || f->h.nnz > KEPT_ENTRIES)
+        drop_graph(f);
+    return status;
 }

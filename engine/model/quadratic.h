@@ -11,5 +11,7 @@
  *   err  PERI_E_NOMEM
  */
 peri_status quadratic_is_convex(peri_model *m, expr_id e, int64_t k, double sign, bool *convex);
+/* What the model keeps of earlier questions is freed. */
+void quadratic_forget(peri_model *m);
 
 #endif

@@ -58,7 +58,8 @@ static bool make_bounds(nlp *p)
     p->xu = mem_array(a, (size_t)p->n, sizeof *p->xu);
     p->cl = mem_array(a, (size_t)p->m, sizeof *p->cl);
     p->cu = mem_array(a, (size_t)p->m, sizeof *p->cu);
-    return p->xl != NULL && p->xu != NULL && p->cl != NULL && p->cu != NULL;
+    p->class_.linear_row = mem_array(a, (size_t)p->m, 1);
+    return p->xl != NULL && p->xu != NULL && p->cl != NULL && p->cu != NULL && p->class_.linear_row != NULL;
 }
 
 static peri_status make(peri_model *m, nlp **out)
@@ -94,6 +95,8 @@ void nlp_free(nlp *p)
     if (p == NULL)
         return;
     mem *a = &p->ctx->mem;
+    if (p->kept != NULL)
+        p->kept_free(p->kept);
     nlp_prox_free(p->prox);
     for (int k = 0; k < NLP_PROGRAMS; k++)
         if (p->program[k] != NULL)
@@ -119,9 +122,8 @@ void nlp_free(nlp *p)
 static peri_status refresh(nlp *p)
 {
     peri_model *m = p->model;
-    model_class fresh = {0};
-    TRY(model_classify(m, &fresh));
-    mem_array_free(&p->ctx->mem, p->class_.linear_row);
+    model_class fresh;
+    TRY(model_classify(m, p->class_.linear_row, &fresh)); /* where that fails it is asked again before anything is read */
     p->class_ = fresh;
     memcpy(p->xl, m->lower.at, (size_t)p->n * sizeof *p->xl);
     memcpy(p->xu, m->upper.at, (size_t)p->n * sizeof *p->xu);

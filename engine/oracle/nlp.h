@@ -39,6 +39,8 @@ typedef struct nlp {
     eval_program *program[NLP_PROGRAMS]; /* NULL until first used */
     struct batch *batch[NLP_BATCHES];    /* the same */
     struct nlp_prox *prox;               /* prox.h; NULL until asked for */
+    struct run_kept *kept;               /* run/again.c: the plan of the last solve; freed through kept_free */
+    void (*kept_free)(struct run_kept *kept);
     peri_evaluations count;
     peri_times seconds; /* evaluation fields and building */
     struct nlp_pace { double seconds; int32_t untimed; } pace[NLP_PROGRAMS]; /* the call timed last; how many follow it without */

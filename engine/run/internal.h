@@ -44,6 +44,8 @@ peri_status chain_read(run_chain *chain, peri_context *ctx, const peri_solve_arg
 /* chain_choose - as plan_choose, plugins loaded and settings read. chain_release it, whatever comes back. */
 peri_status chain_choose(run_chain *chain, nlp *p, const char *plan, const peri_solve_args *args);
 void chain_release(run_chain *chain);
+/* again.c: chain_choose, or the chain of the view's last solve where that had the same plan, settings and traits; the view's own */
+peri_status chain_again(nlp *p, const peri_solve_args *args, const run_chain **chain);
 
 struct peri_run {
     peri_context *ctx;
@@ -130,7 +132,9 @@ typedef struct {
     double tolerance, time_limit; /* tolerance 0: the link's */
     int64_t iterations, evaluations; /* iterations 0: the link's */
     uint64_t seed;
+    peri_solution *into;             /* an earlier solution of the model to be filled anew, or NULL: a new one is made */
 } run_request;
+/* On an error *out is NULL; `into`, which stays the caller's, then keeps its values. */
 peri_status run_request_solve(const run_request *q, peri_solution **out);
 
 /* Everything from a solver's table on; the registry is not asked. plan: the text for the solution. */
@@ -139,5 +143,7 @@ peri_status run_with(peri_model *m, const peri_plugin *plugin, const char *plan,
 
 /* result.c */
 peri_status solution_new(peri_model *m, peri_solution **out);
+/* As new, for a solve of its model as it is now; the point and multipliers are still those of before where the sizes are. */
+peri_status solution_reset(peri_solution *s);
 
 #endif

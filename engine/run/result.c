@@ -9,29 +9,64 @@
 #include <stdio.h>
 #include <string.h>
 
+/* An array of `n` zeros in place of one of another length; what is there stays when it is long enough. */
+static bool resize(mem *a, double **v, int64_t before, int64_t n)
+{
+    if (*v != NULL && before == n)
+        return true;
+    mem_array_free(a, *v);
+    *v = mem_array(a, (size_t)n, sizeof **v);
+    return *v != NULL;
+}
+
+static bool fit_sizes(peri_solution *s)
+{
+    mem *a = &s->ctx->mem;
+    const peri_model *m = s->model;
+    const int64_t n = s->n, rows = s->m, n_param = s->n_param;
+    s->n = s->m = s->n_param = 0; /* nobody reads what is half there */
+    if (!resize(a, &s->x, n, m->n) || !resize(a, &s->z, n, m->n) || !resize(a, &s->y, rows, m->m) ||
+        !resize(a, &s->param, n_param, m->g->n_param))
+        return false;
+    s->n = m->n;
+    s->m = m->m;
+    s->n_param = m->g->n_param;
+    return true;
+}
+
+static void free_optima(peri_solution *s)
+{
+    mem *a = &s->ctx->mem;
+    for (int64_t k = 0; k < s->optima.n; k++)
+        mem_array_free(a, s->optima.at[k].x);
+    s->optima.n = 0;
+}
+
+peri_status solution_reset(peri_solution *s)
+{
+    free_optima(s);
+    s->history.n = 0;
+    s->message[0] = '\0';
+    if (!fit_sizes(s))
+        return FAIL_NOMEM(s->ctx);
+    if (s->n_param > 0)
+        memcpy(s->param, s->model->g->param_value.at, (size_t)s->n_param * sizeof *s->param);
+    return PERI_OK;
+}
+
 peri_status solution_new(peri_model *m, peri_solution **out)
 {
-    mem *a = &m->ctx->mem;
-    peri_solution *s = mem_alloc(a, sizeof *s);
+    peri_solution *s = mem_alloc(&m->ctx->mem, sizeof *s);
     *out = NULL;
     if (s == NULL)
         return FAIL_NOMEM(m->ctx);
     s->ctx = m->ctx;
     s->model = m;
-    s->n = m->n;
-    s->m = m->m;
-    s->n_param = m->g->n_param;
     model_retain(m);
-    s->x = mem_array(a, (size_t)s->n, sizeof *s->x);
-    s->y = mem_array(a, (size_t)s->m, sizeof *s->y);
-    s->z = mem_array(a, (size_t)s->n, sizeof *s->z);
-    s->param = mem_array(a, (size_t)s->n_param, sizeof *s->param);
-    if (s->x == NULL || s->y == NULL || s->z == NULL || s->param == NULL) {
+    if (solution_reset(s) != PERI_OK) {
         peri_solution_free(s);
         return FAIL_NOMEM(m->ctx);
     }
-    if (s->n_param > 0)
-        memcpy(s->param, m->g->param_value.at, (size_t)s->n_param * sizeof *s->param);
     *out = s;
     return PERI_OK;
 }
@@ -47,8 +82,7 @@ void peri_solution_free(peri_solution *s)
     mem_array_free(a, s->z);
     mem_array_free(a, s->param);
     vec_free(a, &s->history);
-    for (int64_t k = 0; k < s->optima.n; k++)
-        mem_array_free(a, s->optima.at[k].x);
+    free_optima(s);
     vec_free(a, &s->optima);
     mem_free(a, s, sizeof *s);
     model_release(model); /* last: it may take the context with it */

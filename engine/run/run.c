@@ -391,7 +391,8 @@ peri_status run_work(peri_run *run)
 static peri_status perform(peri_run *run, const run_request *q)
 {
     TRY(set_up(run, q));
-    TRY(solution_new(run->model, &run->solution));
+    run->solution = q->into;
+    TRY(q->into != NULL ? solution_reset(q->into) : solution_new(run->model, &run->solution));
     if (run->isolate == NULL) {
         TRY(run_work(run));
         return run_conclude(run);
@@ -432,7 +433,8 @@ peri_status run_request_solve(const run_request *q, peri_solution **out)
     nlp_reset_counts(run.p);
     arena_release(&run.memory);
     if (status != PERI_OK) {
-        peri_solution_free(run.solution);
+        if (q->into == NULL)
+            peri_solution_free(run.solution);
         return status;
     }
     peri_solution *s = run.solution;
@@ -465,21 +467,19 @@ peri_status run_with(peri_model *m, const peri_plugin *plugin, const char *plan,
     return status;
 }
 
-peri_status run_solve(peri_model *m, const peri_solve_args *args, peri_solution **out)
+peri_status run_solve(peri_model *m, const peri_solve_args *args, peri_solution *into, peri_solution **out)
 {
     nlp *p;
-    run_chain chain;
-    const run_request q = {.model = m, .chain = &chain, .args = args != NULL ? args : &NO_ARGS};
+    run_request q = {.model = m, .args = args != NULL ? args : &NO_ARGS, .into = into};
     *out = NULL;
     TRY(nlp_of(m, &p));
-    peri_status status = chain_choose(&chain, p, q.args->plan, q.args);
-    if (status == PERI_OK)
-        status = run_request_solve(&q, out);
-    chain_release(&chain);
-    return status;
+    if (p->in_use > 0)
+        return FAIL(m->ctx, PERI_E_STATE, "model \"%s\" is being solved", m->name);
+    TRY(chain_again(p, q.args, &q.chain));
+    return run_request_solve(&q, out);
 }
 
 peri_status peri_model_solve(peri_model *m, const peri_solve_args *args, peri_solution **solution)
 {
-    return run_solve(m, args, solution);
+    return run_solve(m, args, NULL, solution);
 }

@@ -78,6 +78,7 @@ peri_outcome outcome_from(const outcome_evidence *e, char *message, size_t size)
 /* outcome_threshold - a point with kkt up to this is accepted as solved: 100 tolerances, but above 1e-6 only if asked for */
 double outcome_threshold(double tolerance);
 
-peri_status run_solve(peri_model *m, const peri_solve_args *args, peri_solution **out);
+/* into: NULL, or a solution of the model that is filled anew and is *out then. */
+peri_status run_solve(peri_model *m, const peri_solve_args *args, peri_solution *into, peri_solution **out);
 
 #endif

@@ -72,6 +72,67 @@ static void test_countdown(void)
     is_int(m.live, 0, "nothing is left");
 }
 
+/* Asks the host, and counts what is asked for and not yet given back. */
+static void *asked(void *ud, void *ptr, size_t old_size, size_t new_size)
+{
+    int64_t *n = ud; /* requests, blocks outside */
+    (void)old_size;
+    n[0] += new_size != 0;
+    n[1] += (new_size != 0) - (ptr != NULL);
+    if (new_size != 0)
+        return realloc(ptr, new_size);
+    free(ptr);
+    return NULL;
+}
+
+static void repeat(mem *m, int round)
+{
+    struct { double *at; int64_t n, cap; } list = {0};
+    arena a;
+    arena_init(&a, m);
+    char *name = mem_string(m, "a name of some length");
+    bool zero = true, pushed = true;
+    for (int k = 0; k < 20; k++) {
+        unsigned char *p = arena_alloc(&a, (size_t)(700 * k + 3));
+        for (int j = 0; p != NULL && j < 700 * k + 3; j++)
+            zero = zero && p[j] == 0;
+        if (p != NULL)
+            memset(p, 0xff, (size_t)(700 * k + 3));
+        pushed = vec_push(m, &list, k) && pushed;
+    }
+    ok(zero && pushed && name != NULL && list.n == 20 && list.at[19] == 19, "work %d, in memory that is zero", round);
+    vec_free(m, &list);
+    mem_array_free(m, name);
+    arena_release(&a);
+}
+
+static void test_kept(void)
+{
+    mem m;
+    int64_t n[2] = {0, 0};
+    mem_init(&m, asked, n);
+    mem_keep(&m, 1 << 20);
+    repeat(&m, 1);
+    const int64_t first = n[0];
+    repeat(&m, 2);
+    repeat(&m, 3);
+    is_int(n[0], first, "work that is repeated asks the host for nothing");
+    ok(m.used == 0 && m.live == 0 && n[1] > 1, "what is kept counts as returned");
+    m.limit = 300000;
+    void *large = mem_alloc(&m, 299000);
+    ok(large != NULL && n[1] == 2, "and makes room below the limit");
+    mem_free(&m, large, 299000);
+    m.countdown = 1;
+    ok(mem_alloc(&m, 299000) == NULL, "a failure ordered by a test comes for kept blocks too");
+    mem_keep_none(&m);
+    is_int(n[1], 0, "all of it goes back");
+    mem_keep(&m, 100);
+    large = mem_alloc(&m, 200);
+    mem_free(&m, large, 200);
+    is_int(n[1], 1, "no more is kept than the limit says");
+    mem_keep_none(&m);
+}
+
 static void test_arrays(void)
 {
     mem m;
@@ -229,6 +290,7 @@ int main(void)
     test_statistics();
     test_limit();
     test_countdown();
+    test_kept();
     test_arrays();
     test_arena();
     test_text();

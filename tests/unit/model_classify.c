@@ -90,11 +90,11 @@ static void test_table(peri_context *ctx)
         const problem *q = &PROBLEMS[k];
         text_model t = build(ctx, q);
         model_class c;
+    unsigned char linear[16];
         const char *f = q->f != NULL ? q->f : "no objective";
-        ok(model_classify(t.m, &c) == PERI_OK, "%s, %s", f, q->c != NULL ? q->c : "");
+        ok(model_classify(t.m, linear, &c) == PERI_OK, "%s, %s", f, q->c != NULL ? q->c : "");
         is_text(c.class_name, q->class_name, "class of %s", f);
         is_int((int64_t)(c.traits & ASKED), (int64_t)q->traits, "traits of %s", f);
-        mem_array_free(&ctx->mem, c.linear_row);
         peri_model_free(t.m);
     }
 }
@@ -103,6 +103,7 @@ static void test_rows(peri_context *ctx)
 {
     text_model t = text_new(ctx, 2, NULL);
     model_class c;
+    unsigned char linear[16];
     text_bounds(&t, 0, INF);
     text_minimize(&t, "x1");
     const peri_expr parts[3] = {text_expr(&t, "x1+x2"), text_expr(&t, "x1*x2"), text_expr(&t, "3*x1-1")};
@@ -113,22 +114,19 @@ static void test_rows(peri_context *ctx)
            peri_model_constrain(t.m, "mixed", stack, 1, &lower, &lower, &handle) == PERI_OK,
        "a block of mixed rows");
     text_constrain(&t, "last", 0, "x2", 1);
-    ok(model_classify(t.m, &c) == PERI_OK, "classified");
+    ok(model_classify(t.m, linear, &c) == PERI_OK, "classified");
     ok(c.linear_row[0] == 1 && c.linear_row[1] == 0 && c.linear_row[2] == 1 && c.linear_row[3] == 1,
        "rows are told apart");
     is_int(c.linear_rows, 3, "linear rows");
     is_int(c.equalities, 3, "equalities");
-    mem_array_free(&ctx->mem, c.linear_row);
-    ok(peri_model_set_upper(t.m, t.x, 1, &lower) == PERI_OK && model_classify(t.m, &c) == PERI_OK, "bounds that meet");
+    ok(peri_model_set_upper(t.m, t.x, 1, &lower) == PERI_OK && model_classify(t.m, linear, &c) == PERI_OK, "bounds that meet");
     is_int(c.fixed, 2, "fix the variables");
-    mem_array_free(&ctx->mem, c.linear_row);
     ok(peri_model_set_upper(t.m, t.x, 1, &one) == PERI_OK && peri_model_set_integer(t.m, t.x) == PERI_OK &&
-           model_classify(t.m, &c) == PERI_OK,
+           model_classify(t.m, linear, &c) == PERI_OK,
        "integers");
     is_int(c.integers, 2, "are counted");
     is_text(c.class_name, "integer quadratically constrained program", "and in the name");
     ok((c.traits & CONVEX) == 0 && (c.traits & PERI_BIT(PERI_TRAIT_INTEGER)), "never convex");
-    mem_array_free(&ctx->mem, c.linear_row);
     peri_model_free(t.m);
 }
 
@@ -143,27 +141,25 @@ static void test_reasons(peri_context *ctx)
 {
     text_model t = text_new(ctx, 2, NULL);
     model_class c;
+    unsigned char linear[16];
     peri_expr call;
     const peri_function fn = {.name = "simulator", .value = value};
     text_minimize(&t, "x1");
     text_constrain(&t, "kink", 0, "abs(x2)", 1);
-    ok(model_classify(t.m, &c) == PERI_OK, "a kink");
+    ok(model_classify(t.m, linear, &c) == PERI_OK, "a kink");
     is_text(c.why_nonsmooth, "abs in constraint \"kink\"", "is named with its place");
     ok((c.traits & PERI_BIT(PERI_TRAIT_GRADIENT)) != 0, "and has derivatives almost everywhere");
-    mem_array_free(&ctx->mem, c.linear_row);
     ok(peri_expr_call(t.m, &fn, t.x, &call) == PERI_OK && peri_model_minimize(t.m, call) == PERI_OK, "a black box");
-    ok(model_classify(t.m, &c) == PERI_OK, "classified");
+    ok(model_classify(t.m, linear, &c) == PERI_OK, "classified");
     is_text(c.why_blackbox, "function \"simulator\" without a gradient in the objective", "is named with its place");
     ok((c.traits & PERI_BIT(PERI_TRAIT_BLACKBOX)) != 0 && (c.traits & PERI_BIT(PERI_TRAIT_GRADIENT)) == 0,
        "and has no gradient");
-    mem_array_free(&ctx->mem, c.linear_row);
     peri_model_free(t.m);
     t = text_new(ctx, 3, NULL);
     peri_expr args[2] = {t.x, t.x}, e;
     ok(peri_expr_op(t.m, PERI_OP_LOGSUMEXP, 1, args, &e) == PERI_OK && peri_model_minimize(t.m, e) == PERI_OK,
        "logsumexp");
-    ok(model_classify(t.m, &c) == PERI_OK && (c.traits & ASKED) == (NONLINEAR | CONVEX), "is smooth and convex");
-    mem_array_free(&ctx->mem, c.linear_row);
+    ok(model_classify(t.m, linear, &c) == PERI_OK && (c.traits & ASKED) == (NONLINEAR | CONVEX), "is smooth and convex");
     peri_model_free(t.m);
 }
 
@@ -182,6 +178,7 @@ static void test_form(peri_context *ctx)
         text_model t = text_new(ctx, N, NULL);
         const peri_array data = {.rows = N, .cols = N, .data = q, .nnz = -1};
         model_class c;
+    unsigned char linear[16];
         peri_expr a, ax, args[2], f;
         q[0] -= bad * 0.5;
         ok(peri_expr_const(t.m, &data, &a) == PERI_OK, "a matrix");
@@ -191,12 +188,28 @@ static void test_form(peri_context *ctx)
         args[0] = t.x;
         args[1] = ax;
         ok(peri_expr_op(t.m, PERI_OP_DOT, 2, args, &f) == PERI_OK && peri_model_minimize(t.m, f) == PERI_OK, "x'A x");
-        ok(model_classify(t.m, &c) == PERI_OK, "classified");
+        ok(model_classify(t.m, linear, &c) == PERI_OK, "classified");
         is_int((c.traits & CONVEX) != 0, !bad,
                bad ? "an indefinite form is not convex" : "a semidefinite form is convex");
-        mem_array_free(&ctx->mem, c.linear_row);
         peri_model_free(t.m);
     }
+}
+
+/* Answers are kept between questions, but not those that a parameter can change. */
+static void test_again(peri_context *ctx)
+{
+    static const double values[] = {1, -1, 3, 2.4, -2.6, 0};
+    model_class c;
+    unsigned char linear[16];
+    text_model t = text_new(ctx, 2, NULL);
+    text_param(&t, 1);
+    text_minimize(&t, "x1^2+1.5625*x2^2+p*x1*x2"); /* convex where p^2 <= 4 * 1.5625 */
+    for (int round = 0; round < 2; round++)
+        for (size_t k = 0; k < sizeof values / sizeof values[0]; k++) {
+            ok(peri_model_set_param(t.m, t.p, 1, &values[k]) == PERI_OK && model_classify(t.m, linear, &c) == PERI_OK, "p = %g", values[k]);
+            is_int((c.traits & CONVEX) != 0, fabs(values[k]) <= 2.5, "convex up to 2.5");
+        }
+    peri_model_free(t.m);
 }
 
 static void test_memory(void)
@@ -204,23 +217,22 @@ static void test_memory(void)
     peri_context *ctx = peri_context_new(NULL);
     int64_t before, after, leaks = 0, others = 0, failures = 0;
     for (size_t q = 0; q < 16; q++) {
+        peri_memory(ctx, NULL, NULL, &before);
         text_model t = build(ctx, &PROBLEMS[q]);
         peri_status status = PERI_E_NOMEM;
-        peri_memory(ctx, NULL, NULL, &before);
         for (int64_t k = 1; status != PERI_OK && k < 10000; k++) {
             model_class c;
+    unsigned char linear[16];
             peri_memory_fail_at(ctx, k, false);
-            status = model_classify(t.m, &c);
+            status = model_classify(t.m, linear, &c);
             peri_memory_fail_at(ctx, 0, false);
-            if (status == PERI_OK)
-                mem_array_free(&ctx->mem, c.linear_row);
-            peri_memory(ctx, NULL, NULL, &after);
-            leaks += after != before;
             failures += status == PERI_E_NOMEM;
             others += status != PERI_OK && status != PERI_E_NOMEM;
         }
         others += status != PERI_OK;
         peri_model_free(t.m);
+        peri_memory(ctx, NULL, NULL, &after);
+        leaks += after != before;
     }
     ok(failures > 50 && others == 0, "%d failures of an allocation are told as such", (int)failures);
     is_int(leaks, 0, "and leak nothing");
@@ -235,6 +247,7 @@ int main(void)
     test_rows(ctx);
     test_reasons(ctx);
     test_form(ctx);
+    test_again(ctx);
     peri_context_free(ctx);
     test_memory();
     return tap_done();

@@ -311,6 +311,16 @@ typedef struct {
  *        constraint and the operation)
  */
 PERI_MUST_CHECK PERI_API peri_status peri_model_solve(peri_model *m, const peri_solve_args *args, peri_solution **solution);
+/*
+ * peri_model_resolve - peri_model_solve for loops: the plan that was chosen and the memory that a solve frees are kept for the next one
+ *   in,out  solution  *solution NULL: made, to be freed by the caller; otherwise an earlier solution of the model, which is filled anew:
+ *                     what was borrowed from it is void. It may be args->warm_start too.
+ *   err  as peri_model_solve; PERI_E_ARGUMENT: a solution of another model. A solution that was given then has the outcome PERI_ERROR
+ *        and the point and multipliers of before.
+ *   After the first call (the second, for a plan with a reformulation) a call with other parameters, bounds or start values asks the
+ *   host for no memory, as long as it takes no more than some 250 iterations. Up to 64 MiB that were freed are kept until the context's last model and solution are freed.
+ */
+PERI_MUST_CHECK PERI_API peri_status peri_model_resolve(peri_model *m, const peri_solve_args *args, peri_solution **solution);
 
 typedef enum {
     PERI_OPTIMAL, PERI_LOCALLY_OPTIMAL, PERI_FEASIBLE, PERI_INFEASIBLE, PERI_UNBOUNDED, PERI_ITERATION_LIMIT,
