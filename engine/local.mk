@@ -107,6 +107,7 @@ engine_sources = \
 	engine/diff/batch.c \
 	engine/diff/batch.h \
 	engine/diff/batch_eval.c \
+	engine/diff/assemble.c \
 	engine/diff/coo.c \
 	engine/diff/diff.h \
 	engine/diff/group.c \
@@ -133,6 +134,7 @@ engine_sources = \
 	engine/oracle/prox_sets.c \
 	engine/oracle/prox_terms.c \
 	engine/oracle/residual.c \
+	engine/oracle/watch.c \
 	engine/plugin/index.c \
 	engine/plugin/internal.h \
 	engine/plugin/load.c \

@@ -94,7 +94,7 @@ peri_status coo_jacobian(coo_builder *b, expr_id e, const struct coo **out);
 bool coo_is_direct(const expr_graph *g, expr_id e); /* INPUT of class X, or a gather of one */
 /* d[k] for k in list (a scalar stays a scalar; identity lists gather nothing) */
 peri_status coo_pick(expr_graph *g, expr_id v, int64_t n, const int32_t *list, expr_id *out);
-/* Entries to CSC: duplicates are summed by the scatter. */
+/* assemble.c: entries to CSC; duplicates are summed by the scatter, or here, where they are constants or multiples of one scalar. */
 peri_status coo_assemble(expr_graph *g, int64_t rows, int64_t cols, int64_t n, const coo_group *groups, diff_sparse *out);
 
 #endif

@@ -53,6 +53,14 @@ peri_status nlp_guard(nlp *p, int program, int64_t n, const double *v)
     return FAIL(p->ctx, PERI_E_DOMAIN, "%s: a value is not finite", WHAT[program]);
 }
 
+peri_status nlp_guard_watched(nlp *p, int program, const double *v)
+{
+    const nlp_watched *w = &p->watched[program];
+    for (int32_t k = 0; k < w->n; k++)
+        TRY(nlp_guard(p, program, w->at[k].end - w->at[k].begin, v + w->at[k].begin));
+    return PERI_OK;
+}
+
 peri_status nlp_f(nlp *p, const double *x, double *f)
 {
     const nlp_point at = {.x = x};
@@ -67,7 +75,7 @@ peri_status nlp_fg(nlp *p, const double *x, double *f, double *g)
     TRY(nlp_run(p, NLP_FG, &at, outs, &p->count.gradient, &p->seconds.gradient));
     p->count.objective++;
     TRY(nlp_guard(p, NLP_FG, 1, f));
-    return nlp_guard(p, NLP_FG, p->n, g);
+    return nlp_guard_watched(p, NLP_FG, g);
 }
 
 peri_status nlp_c(nlp *p, const double *x, double *c)
@@ -76,7 +84,7 @@ peri_status nlp_c(nlp *p, const double *x, double *c)
     if (p->m == 0)
         return PERI_OK;
     TRY(nlp_run(p, NLP_C, &at, &c, &p->count.constraints, &p->seconds.constraints));
-    return nlp_guard(p, NLP_C, p->m, c);
+    return nlp_guard_watched(p, NLP_C, c);
 }
 
 static peri_pattern pattern_of(const diff_sparse *s)
@@ -98,7 +106,7 @@ peri_status nlp_jac(nlp *p, const double *x, double *val)
     if (p->jac.nnz == 0)
         return PERI_OK;
     TRY(nlp_run(p, NLP_JAC, &at, &val, &p->count.jacobian, &p->seconds.jacobian));
-    return nlp_guard(p, NLP_JAC, p->jac.nnz, val);
+    return nlp_guard_watched(p, NLP_JAC, val);
 }
 
 peri_status nlp_hess_pattern(nlp *p, peri_pattern *pattern)
@@ -115,7 +123,7 @@ peri_status nlp_hess(nlp *p, const double *x, double sigma, const double *w, dou
     if (p->hess.nnz == 0)
         return PERI_OK;
     TRY(nlp_run(p, NLP_HESS, &at, &val, &p->count.hessian, &p->seconds.hessian));
-    return nlp_guard(p, NLP_HESS, p->hess.nnz, val);
+    return nlp_guard_watched(p, NLP_HESS, val);
 }
 
 peri_status nlp_jv(nlp *p, const double *x, const double *v, double *jv)
@@ -124,7 +132,7 @@ peri_status nlp_jv(nlp *p, const double *x, const double *v, double *jv)
     if (p->m == 0)
         return PERI_OK;
     TRY(nlp_run(p, NLP_JV, &at, &jv, &p->count.products, &p->seconds.products));
-    return nlp_guard(p, NLP_JV, p->m, jv);
+    return nlp_guard_watched(p, NLP_JV, jv);
 }
 
 peri_status nlp_vj(nlp *p, const double *x, const double *w, double *vj)
@@ -135,12 +143,12 @@ peri_status nlp_vj(nlp *p, const double *x, const double *w, double *vj)
         return PERI_OK;
     }
     TRY(nlp_run(p, NLP_VJ, &at, &vj, &p->count.products, &p->seconds.products));
-    return nlp_guard(p, NLP_VJ, p->n, vj);
+    return nlp_guard_watched(p, NLP_VJ, vj);
 }
 
 peri_status nlp_hv(nlp *p, const double *x, double sigma, const double *w, const double *v, double *hv)
 {
     const nlp_point at = {.x = x, .w = w, .v = v, .sigma = sigma};
     TRY(nlp_run(p, NLP_HV, &at, &hv, &p->count.products, &p->seconds.products));
-    return nlp_guard(p, NLP_HV, p->n, hv);
+    return nlp_guard_watched(p, NLP_HV, hv);
 }

@@ -350,6 +350,7 @@ peri_status nlp_compile(nlp *p, int program)
     if (status == PERI_OK && e[0] != PERI_NO_EXPR) {
         const eval_output out[2] = {{e[0], 0, 0}, {n > 1 ? e[1] : e[0], 1, 0}};
         status = eval_compile(p->g, n, out, &p->program[program]);
+        nlp_watch(p, e[n - 1], &p->watched[program]);
     }
     p->seconds.building += clock_seconds() - started;
     return status;

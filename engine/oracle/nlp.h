@@ -17,6 +17,13 @@ enum { NLP_BATCH_F, NLP_BATCH_FG, NLP_BATCH_C, NLP_BATCHES };
 
 struct batch; /* diff/batch.h */
 
+/* Entries that are to be tested for being finite: all, of which the others are then known to be. */
+enum { NLP_MOST_WATCHED = 4 };
+typedef struct {
+    int32_t n;
+    struct { int64_t begin, end; } at[NLP_MOST_WATCHED];
+} nlp_watched;
+
 typedef struct nlp {
     peri_model *model;
     peri_context *ctx;
@@ -43,6 +50,7 @@ typedef struct nlp {
     void (*kept_free)(struct run_kept *kept);
     peri_evaluations count;
     peri_times seconds; /* evaluation fields and building */
+    nlp_watched watched[NLP_PROGRAMS];   /* of the array that a program makes */
     struct nlp_pace { double seconds; int32_t untimed; } pace[NLP_PROGRAMS]; /* the call timed last; how many follow it without */
 } nlp;
 
@@ -89,6 +97,9 @@ typedef struct {
 } nlp_point;
 peri_status nlp_run(nlp *p, int program, const nlp_point *at, double *const *outs, int64_t *count, double *seconds);
 peri_status nlp_guard(nlp *p, int program, int64_t n, const double *v);
+/* watch.c: what is to be watched of node e; the guard that looks at no more of the program's (last) array v */
+void nlp_watch(const nlp *p, expr_id e, nlp_watched *w);
+peri_status nlp_guard_watched(nlp *p, int program, const double *v);
 
 /*
  * At many points, the rows of x [points x n]; f [points], g [points x n], c [points x m]. What is not finite is NaN in f (of nlp_fg_batch: f or g)

@@ -341,6 +341,48 @@ static void test_memory(void)
     peri_context_free(ctx);
 }
 
+/* A sum of squares with weights 1 .. 40: its Hessian is constants times sigma, of which the guard looks at the largest only; one more term varies. */
+static void test_watched(peri_context *ctx)
+{
+    double x[40], h[79], g[40];
+    char text[1200];
+    int at = snprintf(text, sizeof text, "x1^4");
+    nlp *p;
+    peri_pattern pattern;
+    for (int k = 0; k < 40; k++) {
+        x[k] = 1 + k;
+        at += snprintf(text + at, sizeof text - (size_t)at, "+%d*x%d^2", k + 1, k + 1);
+        if (k > 0)
+            at += snprintf(text + at, sizeof text - (size_t)at, "+x%d*x%d", k, k + 1);
+    }
+    text_model t = text_new(ctx, 40, x);
+    text_minimize(&t, text);
+    ok(nlp_of(t.m, &p) == PERI_OK && nlp_hess_pattern(p, &pattern) == PERI_OK && pattern.nnz == 79, "a quadratic and a power");
+    ok(nlp_hess(p, x, 0.5, NULL, h) == PERI_OK, "its Hessian");
+    for (int k = 0; k < 40; k++)
+        is_close(h[2 * k], 0.5 * (2 * (k + 1) + (k == 0 ? 12 : 0)), 1e-15, 0, "diagonal");
+    for (int k = 0; k < 39; k++)
+        is_close(h[2 * k + 1], 0.5, 1e-15, 0, "beside it");
+    ok(nlp_hess(p, x, NAN, NULL, h) == PERI_E_DOMAIN, "a multiplier that is not a number");
+    ok(nlp_hess(p, x, 1e308, NULL, h) == PERI_E_DOMAIN, "the largest of the multiples overflows");
+    x[0] = 1e200;
+    ok(nlp_hess(p, x, 1, NULL, h) == PERI_E_DOMAIN, "the entry that varies overflows");
+    x[0] = 1;
+    peri_model_free(t.m);
+    t = text_new(ctx, 40, x);
+    at = snprintf(text, sizeof text, "exp(x20)");
+    for (int k = 0; k < 40; k++)
+        at += snprintf(text + at, sizeof text - (size_t)at, "+%d*x%d", k + 1, k + 1);
+    text_minimize(&t, text);
+    double f;
+    ok(nlp_of(t.m, &p) == PERI_OK && nlp_fg(p, x, &f, g) == PERI_OK, "a linear function and an exponential");
+    for (int k = 0; k < 40; k++)
+        is_close(g[k], k + 1 + (k == 19 ? exp(20) : 0), 1e-14, 0, "gradient");
+    x[19] = 800;
+    ok(nlp_fg(p, x, &f, g) == PERI_E_DOMAIN, "the exponential overflows");
+    peri_model_free(t.m);
+}
+
 int main(void)
 {
     plan_later();
@@ -354,6 +396,7 @@ int main(void)
     test_check(ctx);
     test_info(ctx);
     test_density(ctx);
+    test_watched(ctx);
     test_no_allocation(ctx);
     peri_context_free(ctx);
     test_memory();
