@@ -12,6 +12,7 @@ dsl_libdsl_a_SOURCES = \
 	dsl/c/constraint.c \
 	dsl/c/debug.c \
 	dsl/c/derive.c \
+	dsl/c/diagnosis.c \
 	dsl/c/expr.c \
 	dsl/c/fault.c \
 	dsl/c/foreign.c \

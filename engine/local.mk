@@ -80,6 +80,7 @@ engine_sources = \
 	engine/expr/node.h \
 	engine/expr/part.c \
 	engine/expr/print.c \
+	engine/expr/reads.c \
 	engine/expr/scalar.c \
 	engine/expr/substitute.c \
 	engine/expr/sugar.c \
@@ -152,6 +153,13 @@ engine_sources = \
 	engine/run/again.c \
 	engine/run/certify.c \
 	engine/run/chain.c \
+	engine/run/diagnose.c \
+	engine/run/diagnose.h \
+	engine/run/diagnose_conflict.c \
+	engine/run/diagnose_point.c \
+	engine/run/diagnose_rank.c \
+	engine/run/diagnose_steps.c \
+	engine/run/diagnose_text.c \
 	engine/run/estimate.c \
 	engine/run/event.c \
 	engine/run/explain.c \
@@ -168,6 +176,8 @@ engine_sources = \
 	engine/run/isolate.h \
 	engine/run/limits.c \
 	engine/run/outcome.c \
+	engine/run/phase_one.c \
+	engine/run/phase_one.h \
 	engine/run/report.c \
 	engine/run/result.c \
 	engine/run/run.c \

@@ -169,6 +169,8 @@ EXTRA_DIST += $(shell_tests) tests/tap/tap.sh tests/tap/json.lua tests/install/d
 lua_tests = \
 	tests/lua/array_operations.lua \
 	tests/lua/data.lua \
+	tests/lua/diagnosis.lua \
+	tests/lua/diagnosis_netlib.lua \
 	tests/lua/docs.lua \
 	tests/lua/dsl_arrays.lua \
 	tests/lua/dsl_constraints.lua \

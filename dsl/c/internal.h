@@ -275,6 +275,7 @@ JUMPS void call_finish(lua_State *L, dsl_call *c,
 bool callback_call(dsl_state *s, lua_State *main, lua_CFunction f, void *ud);
 void callback_fail(dsl_state *s, lua_CFunction f, void *ud); /* f raises; kept */
 JUMPS void callback_keep(lua_State *L, int model, int object); /* the model keeps the object at that index */
+JUMPS void push_diagnosis(lua_State *L, dsl_solution *sol); /* a table, or nil; diagnosis.c */
 int call_event(void *state, const peri_event *event);
 JUMPS void push_event(lua_State *L, const peri_event *event); /* as a table */
 

@@ -130,6 +130,16 @@ static int l_reduced_cost(lua_State *L)
 
 /* ---- texts ------------------------------------------------------------------------------------------------------- */
 
+/* The texts have the diagnosis, which may call the model's functions. */
+static void diagnose(lua_State *L, dsl_solution *sol)
+{
+    dsl_call call;
+    const peri_diagnosis *d;
+    call_enter(&call, L, sol->model, 0);
+    const peri_status status = peri_solution_diagnosis(sol->obj, &d, NULL);
+    call_finish(L, &call, status == PERI_E_STATE ? PERI_OK : status); /* the texts then leave it out */
+}
+
 static peri_status make_json(void *ud, char **text)
 {
     return peri_solution_json(ud, text);
@@ -143,6 +153,7 @@ static peri_status make_report(void *ud, char **text)
 static int l_json(lua_State *L)
 {
     dsl_solution *sol = check_solution(L, 1);
+    diagnose(L, sol);
     push_text(L, state_of(L)->ctx, make_json, sol->obj);
     return 1;
 }
@@ -150,6 +161,7 @@ static int l_json(lua_State *L)
 static int l_tostring(lua_State *L)
 {
     dsl_solution *sol = check_solution(L, 1);
+    diagnose(L, sol);
     push_text(L, state_of(L)->ctx, make_report, sol->obj);
     return 1;
 }
@@ -164,6 +176,7 @@ static int l_save(lua_State *L)
         describe(L, 2, text, sizeof text);
         dsl_raise(L, "save: a file's path is needed, not %s", text);
     }
+    diagnose(L, sol);
     push_text(L, state_of(L)->ctx, make_json, sol->obj);
     const size_t length = lua_rawlen(L, -1);
     const char *json = lua_tostring(L, -1), *path = lua_tostring(L, 2);
@@ -195,43 +208,51 @@ static void put_integer(lua_State *L, const char *name, int64_t value)
     lua_setfield(L, -2, name);
 }
 
-static void push_status(lua_State *L, const peri_solution *s)
+static void push_status(lua_State *L, dsl_solution *sol)
 {
+    peri_solution *s = sol->obj;
     lua_pushstring(L, peri_outcome_name(peri_solution_outcome(s)));
 }
 
-static void push_objective(lua_State *L, const peri_solution *s)
+static void push_objective(lua_State *L, dsl_solution *sol)
 {
+    peri_solution *s = sol->obj;
     lua_pushnumber(L, peri_solution_objective(s));
 }
 
-static void push_message(lua_State *L, const peri_solution *s)
+static void push_message(lua_State *L, dsl_solution *sol)
 {
+    peri_solution *s = sol->obj;
     lua_pushstring(L, peri_solution_message(s));
 }
 
-static void push_solver(lua_State *L, const peri_solution *s)
+static void push_solver(lua_State *L, dsl_solution *sol)
 {
+    peri_solution *s = sol->obj;
     lua_pushstring(L, peri_solution_solver(s));
 }
 
-static void push_plan(lua_State *L, const peri_solution *s)
+static void push_plan(lua_State *L, dsl_solution *sol)
 {
+    peri_solution *s = sol->obj;
     lua_pushstring(L, peri_solution_plan(s));
 }
 
-static void push_iterations(lua_State *L, const peri_solution *s)
+static void push_iterations(lua_State *L, dsl_solution *sol)
 {
+    peri_solution *s = sol->obj;
     lua_pushinteger(L, peri_solution_iterations(s));
 }
 
-static void push_seconds(lua_State *L, const peri_solution *s)
+static void push_seconds(lua_State *L, dsl_solution *sol)
 {
+    peri_solution *s = sol->obj;
     lua_pushnumber(L, peri_solution_times(s).total);
 }
 
-static void push_certificate(lua_State *L, const peri_solution *s)
+static void push_certificate(lua_State *L, dsl_solution *sol)
 {
+    peri_solution *s = sol->obj;
     const peri_certificate c = peri_solution_certificate(s);
     lua_createtable(L, 0, 4);
     put_number(L, "primal", c.primal);
@@ -240,8 +261,9 @@ static void push_certificate(lua_State *L, const peri_solution *s)
     put_number(L, "kkt", c.kkt);
 }
 
-static void push_evaluations(lua_State *L, const peri_solution *s)
+static void push_evaluations(lua_State *L, dsl_solution *sol)
 {
+    peri_solution *s = sol->obj;
     const peri_evaluations e = peri_solution_evaluations(s);
     lua_createtable(L, 0, 6);
     put_integer(L, "objective", e.objective);
@@ -252,8 +274,9 @@ static void push_evaluations(lua_State *L, const peri_solution *s)
     put_integer(L, "products", e.products);
 }
 
-static void push_times(lua_State *L, const peri_solution *s)
+static void push_times(lua_State *L, dsl_solution *sol)
 {
+    peri_solution *s = sol->obj;
     const peri_times t = peri_solution_times(s);
     lua_createtable(L, 0, 10);
     put_number(L, "building", t.building);
@@ -268,8 +291,9 @@ static void push_times(lua_State *L, const peri_solution *s)
     put_number(L, "total", t.total);
 }
 
-static void push_history(lua_State *L, const peri_solution *s)
+static void push_history(lua_State *L, dsl_solution *sol)
 {
+    peri_solution *s = sol->obj;
     const int64_t n = peri_solution_history_rows(s);
     const peri_event *rows = peri_solution_history(s);
     lua_createtable(L, (int)n, 0);
@@ -280,8 +304,9 @@ static void push_history(lua_State *L, const peri_solution *s)
 }
 
 /* { { objective = ... }, ... }, best first; their points are asked for by sol:value(e, k). */
-static void push_optima(lua_State *L, const peri_solution *s)
+static void push_optima(lua_State *L, dsl_solution *sol)
 {
+    peri_solution *s = sol->obj;
     const int64_t n = peri_solution_optima(s);
     lua_createtable(L, (int)n, 0);
     for (int64_t k = 0; k < n; k++) {
@@ -293,7 +318,7 @@ static void push_optima(lua_State *L, const peri_solution *s)
 
 static const struct {
     const char *name;
-    void (*push)(lua_State *L, const peri_solution *s);
+    void (*push)(lua_State *L, dsl_solution *sol);
 } fields[] = {
     {"status", push_status},
     {"objective", push_objective},
@@ -307,6 +332,7 @@ static const struct {
     {"times", push_times},
     {"history", push_history},
     {"optima", push_optima},
+    {"diagnosis", push_diagnosis},
 };
 
 /* The table of fields made so far, on the stack. */
@@ -320,7 +346,7 @@ static void push_cache(lua_State *L)
     lua_setiuservalue(L, 1, 2);
 }
 
-static bool push_field(lua_State *L, const dsl_solution *sol)
+static bool push_field(lua_State *L, dsl_solution *sol)
 {
     const char *name = lua_tostring(L, 2);
     for (size_t k = 0; k < sizeof fields / sizeof fields[0]; k++) {
@@ -330,7 +356,7 @@ static bool push_field(lua_State *L, const dsl_solution *sol)
         lua_pushvalue(L, 2);
         if (lua_rawget(L, -2) == LUA_TNIL) {
             lua_pop(L, 1);
-            fields[k].push(L, sol->obj);
+            fields[k].push(L, sol);
             lua_pushvalue(L, 2);
             lua_pushvalue(L, -2);
             lua_rawset(L, -4);

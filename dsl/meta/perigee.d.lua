@@ -68,6 +68,7 @@ local model = {}
 ---@field times table<string, number> seconds
 ---@field history perigee.row[]
 ---@field optima { objective: number }[] distinct optima of multistart, best first; their points: `sol:value(x, k)`
+---@field diagnosis perigee.diagnosis? why it is not solved; nil where it is
 ---@field [perigee.expr] number|perigee.array
 local solution = {}
 
@@ -1164,6 +1165,27 @@ function solution:json() end
 ---The JSON text in a file.
 ---@param path string
 function solution:save(path) end
+
+---@class perigee.side
+---@field name string
+---@field kind "constraint"|"bound"
+---@field side "lower"|"upper"
+---@field value number
+
+---Why a solution is none; keys that do not apply are absent.
+---@class perigee.diagnosis
+---@field text string the same as lines of text
+---@field nonfinite { where: string, row: string?, operation: string, expression: string?, text: string, at: table<string, number> }?
+---@field residuals { name: string, kind: "constraint"|"bound", value: number, lower: number, upper: number, violation: number }[]
+---@field linear_part "unknown"|"feasible"|"infeasible"
+---@field conflict perigee.side[]
+---@field minimal boolean?
+---@field ray { direction: table<string, number>, slope: number, confirmed: boolean }?
+---@field dependent { name: string, of: table<string, number> }[]
+---@field rows { ratio: number, largest: table<string, number>, smallest: table<string, number> }?
+---@field columns { ratio: number, largest: table<string, number>, smallest: table<string, number> }?
+---@field steps { what: string, iterations: integer, value: number, text: string }[]
+---@field notes string[]
 
 ---The history as a picture by gnuplot: .svg, .png or .pdf.
 ---@param path string

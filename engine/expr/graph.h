@@ -208,6 +208,17 @@ peri_status expr_interpret(expr_graph *g, int64_t n_roots, const expr_id *roots,
 /* First operation below root, in topological order, whose result is not finite although its arguments are;
  * writes "log(-0.5)" style text with the entry. False: all finite. */
 bool expr_explain_nonfinite(expr_graph *g, expr_id root, const double *const inputs[EXPR_IN_COUNT], char *text, size_t size);
+/* The same, with the node, its entry and its value. */
+typedef struct {
+    expr_id node;
+    int64_t entry;
+    double value;
+    char text[256];
+} expr_fault;
+bool expr_find_nonfinite(expr_graph *g, expr_id root, const double *const inputs[EXPR_IN_COUNT], expr_fault *out);
+/* reads.c: entries of the class X that entry `entry` of e reads, in order of first visit, at most `most`; gives their number. A node that is not
+ * elementwise counts as reading all entries of its arguments; the search ends after a thousand entries. */
+int64_t expr_reads(const expr_graph *g, expr_id e, int64_t entry, int64_t most, int64_t *x);
 
 /* ---- walking and printing ------------------------------------------------------------------------------------------------- */
 /* Marks reachable nodes: reach[id] = 1; reach [nodes.n] zeroed by the caller. Iterative. */

@@ -259,7 +259,7 @@ peri_status expr_interpret(expr_graph *g, int64_t n_roots, const expr_id *roots,
 
 /* ---- where a value became undefined --------------------------------------------------------------------------------------------- */
 
-static bool bad_elementwise(const interpreter *t, expr_id e, char *text, size_t size)
+static bool bad_elementwise(const interpreter *t, expr_id e, int64_t *entry, char *text, size_t size)
 {
     const expr_node *node = expr_at(t->g, e);
     const int64_t n = expr_size(t->g, e);
@@ -273,6 +273,7 @@ static bool bad_elementwise(const interpreter *t, expr_id e, char *text, size_t 
         }
         if (isfinite(t->value[e][i]) || !finite)
             continue;
+        *entry = i;
         const char *name = peri_op_name((peri_op)node->op), *what = isnan(t->value[e][i]) ? "is not defined" : "is infinite";
         if (node->op == PERI_OP_DIV)
             snprintf(text, size, "%.6g / %.6g %s", a[0], a[1], what);
@@ -289,7 +290,7 @@ static bool bad_elementwise(const interpreter *t, expr_id e, char *text, size_t 
     return false;
 }
 
-static bool bad_other(const interpreter *t, expr_id e, char *text, size_t size)
+static bool bad_other(const interpreter *t, expr_id e, int64_t *entry, char *text, size_t size)
 {
     const expr_graph *g = t->g;
     const expr_id *list;
@@ -303,6 +304,7 @@ static bool bad_other(const interpreter *t, expr_id e, char *text, size_t size)
     for (int64_t i = 0; i < expr_size(g, e); i++)
         if (!isfinite(t->value[e][i])) {
             const expr_node *node = expr_at(g, e);
+            *entry = i;
             if (node->op == PERI_OP_INPUT || node->op == PERI_OP_CONST) {
                 char name[96] = "a constant";
                 if (node->op == PERI_OP_INPUT)
@@ -318,7 +320,7 @@ static bool bad_other(const interpreter *t, expr_id e, char *text, size_t size)
     return false;
 }
 
-bool expr_explain_nonfinite(expr_graph *g, expr_id root, const double *const inputs[EXPR_IN_COUNT], char *text, size_t size)
+bool expr_find_nonfinite(expr_graph *g, expr_id root, const double *const inputs[EXPR_IN_COUNT], expr_fault *out)
 {
     interpreter t;
     peri_status status = interpreter_init(&t, g, 1, &root);
@@ -327,9 +329,22 @@ bool expr_explain_nonfinite(expr_graph *g, expr_id root, const double *const inp
         if (!t.reach[e] || expr_is_sparse(g, e))
             continue;
         status = interpret_node(&t, e, inputs);
-        if (status == PERI_OK)
-            found = expr_is_elementwise(expr_at(g, e)->op) ? bad_elementwise(&t, e, text, size) : bad_other(&t, e, text, size);
+        if (status != PERI_OK)
+            break;
+        found = expr_is_elementwise(expr_at(g, e)->op) ? bad_elementwise(&t, e, &out->entry, out->text, sizeof out->text)
+                                                       : bad_other(&t, e, &out->entry, out->text, sizeof out->text);
+        out->node = e;
+        out->value = found ? t.value[e][out->entry] : 0;
     }
     interpreter_release(&t);
     return found;
+}
+
+bool expr_explain_nonfinite(expr_graph *g, expr_id root, const double *const inputs[EXPR_IN_COUNT], char *text, size_t size)
+{
+    expr_fault fault;
+    if (!expr_find_nonfinite(g, root, inputs, &fault))
+        return false;
+    snprintf(text, size, "%s", fault.text);
+    return true;
 }

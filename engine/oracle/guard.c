@@ -6,6 +6,7 @@
  */
 #include "oracle/nlp.h"
 #include <math.h>
+#include <stdio.h>
 
 /* x * 0 is 0 for finite x, NaN otherwise; four sums so that the additions do not wait for each other. */
 bool nlp_is_finite(int64_t n, const double *v)
@@ -34,19 +35,25 @@ static peri_status bad_row(const search *s, const model_constraint *c, int64_t *
     return status;
 }
 
-static peri_status explain_objective(const search *s, bool *found)
+static void name_fault(nlp_fault *out, expr_graph *g, const char *where)
 {
-    char text[256];
+    snprintf(out->where, sizeof out->where, "%s", where);
+    out->g = g;
+}
+
+static peri_status look_at_objective(const search *s, nlp_fault *out, bool *found)
+{
     nlp *p = s->p;
     if (p->model->objective == PERI_NO_EXPR)
         return PERI_OK;
-    *found = expr_explain_nonfinite(p->model->g, p->model->objective, s->inputs, text, sizeof text);
-    return *found ? FAIL(p->ctx, PERI_E_DOMAIN, "objective: %s", text) : PERI_OK;
+    *found = expr_find_nonfinite(p->model->g, p->model->objective, s->inputs, &out->fault);
+    if (*found)
+        name_fault(out, p->model->g, "objective");
+    return PERI_OK;
 }
 
-static peri_status explain_constraints(const search *s, bool *found)
+static peri_status look_at_constraints(const search *s, nlp_fault *out, bool *found)
 {
-    char text[256], name[128];
     nlp *p = s->p;
     for (int64_t k = 0; k < p->model->cons.n && !*found; k++) {
         const model_constraint *c = &p->model->cons.at[k];
@@ -55,26 +62,27 @@ static peri_status explain_constraints(const search *s, bool *found)
         if (row < 0)
             continue;
         *found = true;
-        model_row_name(p->model, row, name, sizeof name);
-        if (!expr_explain_nonfinite(p->model->g, c->body, s->inputs, text, sizeof text))
-            return FAIL(p->ctx, PERI_E_DOMAIN, "constraint \"%s\": not finite", name);
-        return FAIL(p->ctx, PERI_E_DOMAIN, "constraint \"%s\": %s", name, text);
+        model_row_name(p->model, row, out->row, sizeof out->row);
+        if (!expr_find_nonfinite(p->model->g, c->body, s->inputs, &out->fault)) {
+            out->fault = (expr_fault){.node = PERI_NO_EXPR, .text = "not finite"};
+        }
+        name_fault(out, p->model->g, "constraint");
     }
     return PERI_OK;
 }
 
 /* The values are finite, a derivative is not: the operation is one of the engine's own making. */
-static peri_status explain_derivative(const search *s, const char *what, expr_id e, bool *found)
+static void look_at_derivative(const search *s, const char *what, expr_id e, nlp_fault *out, bool *found)
 {
-    char text[256];
     nlp *p = s->p;
-    if (e == PERI_NO_EXPR)
-        return PERI_OK;
-    *found = expr_explain_nonfinite(p->g, e, s->inputs, text, sizeof text);
-    return *found ? FAIL(p->ctx, PERI_E_DOMAIN, "%s: %s", what, text) : PERI_OK;
+    if (*found || e == PERI_NO_EXPR)
+        return;
+    *found = expr_find_nonfinite(p->g, e, s->inputs, &out->fault);
+    if (*found)
+        name_fault(out, p->g, what);
 }
 
-static peri_status explain(nlp *p, const double *x, const double *ones, bool *found)
+static peri_status look(nlp *p, const double *x, const double *ones, nlp_fault *out, bool *found)
 {
     const double one = 1;
     const search s = {p,
@@ -83,30 +91,43 @@ static peri_status explain(nlp *p, const double *x, const double *ones, bool *fo
                        [EXPR_IN_W] = ones,
                        [EXPR_IN_SIGMA] = &one,
                        [EXPR_IN_V] = ones}};
-    TRY(explain_objective(&s, found));
-    TRY(explain_constraints(&s, found));
-    TRY(explain_derivative(&s, "objective: in its gradient", p->gradient, found));
-    TRY(explain_derivative(&s, "constraints: in their jacobian", p->has_jac ? p->jac.values : PERI_NO_EXPR, found));
-    TRY(explain_derivative(&s, "objective or constraints: in their hessian",
-                           p->has_hess ? p->hess.values : PERI_NO_EXPR, found));
+    TRY(look_at_objective(&s, out, found));
+    if (!*found)
+        TRY(look_at_constraints(&s, out, found));
+    look_at_derivative(&s, "objective: in its gradient", p->gradient, out, found);
+    look_at_derivative(&s, "constraints: in their jacobian", p->has_jac ? p->jac.values : PERI_NO_EXPR, out, found);
+    look_at_derivative(&s, "objective or constraints: in their hessian", p->has_hess ? p->hess.values : PERI_NO_EXPR, out,
+                       found);
     expr_id product = PERI_NO_EXPR;
-    if (p->lagrangian_gradient != PERI_NO_EXPR)
+    if (!*found && p->lagrangian_gradient != PERI_NO_EXPR)
         TRY(nlp_direction(p, p->lagrangian_gradient, &product));
-    return explain_derivative(&s, "objective or constraints: in a product with their hessian", product, found);
+    look_at_derivative(&s, "objective or constraints: in a product with their hessian", product, out, found);
+    return PERI_OK;
 }
 
-peri_status nlp_explain_domain(nlp *p, const double *x)
+peri_status nlp_find_fault(nlp *p, const double *x, nlp_fault *out, bool *found)
 {
     const int64_t n = p->n > p->m ? p->n : p->m;
-    bool found = false;
     double *ones = mem_array(&p->ctx->mem, (size_t)n, sizeof *ones);
+    *found = false;
+    *out = (nlp_fault){.g = NULL};
     if (ones == NULL)
         return FAIL_NOMEM(p->ctx);
     for (int64_t i = 0; i < n; i++)
         ones[i] = 1;
-    const peri_status status = explain(p, x, ones, &found);
+    const peri_status status = look(p, x, ones, out, found);
     mem_array_free(&p->ctx->mem, ones);
-    if (status != PERI_OK)
-        return status;
-    return FAIL(p->ctx, PERI_E_DOMAIN, "objective or constraints: a value is not finite here");
+    return status;
+}
+
+peri_status nlp_explain_domain(nlp *p, const double *x)
+{
+    nlp_fault fault;
+    bool found;
+    TRY(nlp_find_fault(p, x, &fault, &found));
+    if (!found)
+        return FAIL(p->ctx, PERI_E_DOMAIN, "objective or constraints: a value is not finite here");
+    if (fault.row[0] != '\0')
+        return FAIL(p->ctx, PERI_E_DOMAIN, "constraint \"%s\": %s", fault.row, fault.fault.text);
+    return FAIL(p->ctx, PERI_E_DOMAIN, "%s: %s", fault.where, fault.fault.text);
 }

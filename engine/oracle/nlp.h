@@ -119,5 +119,12 @@ bool nlp_is_finite(int64_t n, const double *v);
 /* After PERI_E_DOMAIN: names the objective or the constraint and the operation, in the context's error record; ret
  * PERI_E_DOMAIN. Slow path. */
 peri_status nlp_explain_domain(nlp *p, const double *x);
+/* The same as data; found false: all is finite at x, as far as it was compiled. */
+typedef struct {
+    char where[96], row[128]; /* row: "" or the constraint's */
+    expr_graph *g;            /* of the node: the model's own, or the view's for a derivative */
+    expr_fault fault;
+} nlp_fault;
+peri_status nlp_find_fault(nlp *p, const double *x, nlp_fault *out, bool *found);
 
 #endif

@@ -8,6 +8,7 @@
  */
 #include "oracle/prox.h"
 #include "run/internal.h"
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -185,7 +186,7 @@ static peri_status composite_residual(state *s, const double *x, peri_certificat
         u[i] = x[i] - g[i] / scale;
     TRY(nlp_prox_apply(c, 1 / scale, u, u, &h));
     for (int64_t i = 0; i < p->n; i++)
-        raise_to(&most, fabs(x[i] - u[i]));
+        raise_to(&most, fabs(x[i] - u[i]) + 4 * DBL_EPSILON * fabs(x[i])); /* far away a step is lost in rounding */
     if (most < fmax(out->dual, out->complementarity)) { /* scale * |difference| over scale */
         out->dual = most;
         out->complementarity = 0;

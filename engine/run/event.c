@@ -161,6 +161,7 @@ static peri_event event_of(const peri_run *run, const peri_row *row, bool best)
         .tag = row->tag,
         .best = best,
         .inner_iterations = run->inner_iterations,
+        .restoration = row->phase == PERI_PHASE_RESTORATION,
     };
 }
 

@@ -6,9 +6,16 @@
 #include "base/num.h"
 #include "base/text.h"
 #include "io/json.h"
-#include "run/run.h"
+#include "run/diagnose.h"
 #include <math.h>
 #include <string.h>
+
+/* While the model is being solved, from its callback, there is none. */
+static peri_status diagnosis_of(peri_solution *s, const peri_diagnosis **d)
+{
+    const peri_status status = peri_solution_diagnosis(s, d, NULL);
+    return status == PERI_E_STATE ? PERI_OK : status;
+}
 
 /* ---- JSON
  * ---------------------------------------------------------------------------------------------------------------------
@@ -153,6 +160,8 @@ static void json_optima(json_writer *w, const peri_solution *s)
 peri_status peri_solution_json(peri_solution *s, char **out)
 {
     json_writer w;
+    const peri_diagnosis *d;
+    TRY(diagnosis_of(s, &d));
     json_init(&w, &s->ctx->mem);
     json_open_object(&w);
     json_string(&w, "status", peri_outcome_name(s->outcome));
@@ -166,6 +175,10 @@ peri_status peri_solution_json(peri_solution *s, char **out)
     json_variables(&w, s, s->x);
     json_duals(&w, s);
     json_optima(&w, s);
+    if (d != NULL) {
+        json_key(&w, "diagnosis");
+        diagnose_json(d, &w);
+    }
     json_key(&w, "front"); /* of several objectives: there is one */
     json_null(&w);
     json_key(&w, "history");
@@ -217,7 +230,9 @@ static void put_evaluations(text_buffer *t, const peri_evaluations *e)
 peri_status peri_solution_report(peri_solution *s, char **out)
 {
     const peri_certificate *c = &s->certificate;
+    const peri_diagnosis *d;
     text_buffer t;
+    TRY(diagnosis_of(s, &d));
     text_init(&t, &s->ctx->mem);
     text_add(&t, "status        %s%s%s%s\n", peri_outcome_name(s->outcome), s->message[0] != '\0' ? " (" : "",
              s->message, s->message[0] != '\0' ? ")" : "");
@@ -234,6 +249,10 @@ peri_status peri_solution_report(peri_solution *s, char **out)
     put_residual(&t, "dual", c->dual, "gradient of the Lagrangian, relative");
     put_residual(&t, "complementarity", c->complementarity, "relative");
     put_residual(&t, "kkt", c->kkt, "the largest of these");
+    if (d != NULL) {
+        text_add(&t, "\n");
+        diagnose_write(d, &t);
+    }
     *out = text_take(&t);
     return *out != NULL ? PERI_OK : FAIL_NOMEM(s->ctx);
 }

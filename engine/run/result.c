@@ -4,6 +4,7 @@
  * solved, with the parameters of then; variables or constraints added later are told apart by their offsets.
  * Multipliers leave here in the user's sense.
  */
+#include "run/diagnose.h"
 #include "run/internal.h"
 #include <math.h>
 #include <stdio.h>
@@ -84,6 +85,7 @@ void peri_solution_free(peri_solution *s)
     vec_free(a, &s->history);
     free_optima(s);
     vec_free(a, &s->optima);
+    diagnose_free(s);
     mem_free(a, s, sizeof *s);
     model_release(model); /* last: it may take the context with it */
 }

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/fence.h"
 #include "oracle/prox.h"
+#include "run/diagnose.h"
 #include "run/factor.h"
 #include "run/inner.h"
 #include "run/guards.h"
@@ -395,10 +396,13 @@ static peri_status perform(peri_run *run, const run_request *q)
     TRY(q->into != NULL ? solution_reset(q->into) : solution_new(run->model, &run->solution));
     if (run->isolate == NULL) {
         TRY(run_work(run));
-        return run_conclude(run);
+        TRY(run_conclude(run));
+    } else {
+        TRY(isolate_work(run));
+        TRY(isolate_conclude(run));
     }
-    TRY(isolate_work(run));
-    return isolate_conclude(run);
+    const peri_outcome outcome = run->solution->outcome;
+    return q->is_inner || outcome == PERI_OPTIMAL || outcome == PERI_LOCALLY_OPTIMAL ? PERI_OK : diagnose_keep(run);
 }
 
 peri_status run_request_solve(const run_request *q, peri_solution **out)

@@ -32,6 +32,7 @@ struct peri_solution {
     peri_times times;
     VEC(peri_event) history;
     VEC(solution_optimum) optima; /* best first */
+    struct solution_trail *trail; /* diagnose.h; NULL: solved, or of an inner problem */
 };
 
 /*

@@ -218,6 +218,7 @@ static peri_status accept_restoration(ipm_state *s, peri_run *run, peri_step *ne
     row.barrier = r->mu;
     row.regularization = r->delta_w;
     row.tag = 'r';
+    row.phase = PERI_PHASE_RESTORATION;
     return peri_accept(run, s->problem.x, NULL, NULL, &row, next);
 }
 

@@ -286,6 +286,7 @@ typedef struct {
     char tag;
     bool best; /* a new best point */
     int64_t inner_iterations; /* of the problems that a reformulation had solved in it; 0 for a solver */
+    bool restoration; /* the method only sought a feasible point */
 } peri_event;
 /* Called after each iteration on the solving thread; return non-zero to stop (status interrupted). */
 typedef int (*peri_event_fn)(void *ud, const peri_event *event);
@@ -373,6 +374,95 @@ PERI_MUST_CHECK PERI_API peri_status peri_solution_json(peri_solution *s, char *
 /* peri_solution_report - the short readable report; own: peri_free_text */
 PERI_MUST_CHECK PERI_API peri_status peri_solution_report(peri_solution *s, char **out);
 PERI_API peri_model *peri_solution_model(const peri_solution *s);
+
+/* ---- why a solution is none ------------------------------------------------------------------------------------------------------ */
+
+/* Names are those of messages: "x[3]", "balance[2]", counted from 1. What does not apply is empty: n = 0, NULL, NaN. */
+typedef struct {
+    const char *name;
+    double value;
+} peri_named;
+typedef struct {
+    int64_t n;
+    const peri_named *at;
+} peri_named_list;
+
+/* The first operation, in the order of evaluation, whose result is no number although its arguments are. */
+typedef struct {
+    const char *where;      /* "objective", "constraint \"power[3]\"", "objective: in its gradient" */
+    const char *row;        /* the constraint's row, or NULL */
+    const char *operation;  /* "log"; NULL: all was finite wherever it was evaluated */
+    const char *expression; /* that operation as the user wrote it, "log(x[1] - 3)"; NULL where it is a derivative's */
+    const char *text;       /* "log(-1) is not defined" */
+    peri_named_list at;     /* the variables that it reads (the first few) and their values there */
+} peri_nonfinite;
+
+/* A constraint row or a bound that is violated. */
+typedef struct {
+    const char *name;
+    bool is_bound;
+    double value, lower, upper, violation;
+} peri_residual;
+typedef struct {
+    int64_t n;
+    const peri_residual *at; /* worst first */
+} peri_residual_list;
+
+/* The gradient of this constraint row is that combination of others' gradients at the point; of none: it is zero. */
+typedef struct {
+    const char *name;
+    peri_named_list of; /* row and factor */
+} peri_dependent;
+
+/* One side of a constraint row or of a variable's bounds. */
+typedef struct {
+    const char *name;
+    bool is_bound, is_upper;
+    double value; /* of the side */
+} peri_side;
+
+/* Largest over smallest length of the Jacobian's rows or columns, and which they are. */
+typedef struct {
+    double ratio; /* NaN: not looked at, or within 1e6 */
+    peri_named_list largest, smallest;
+} peri_scaling;
+
+/* How the last iterations went: "stalled", "cycling", "restoration", "regularised", "short_steps", "diverging", "progressing" */
+typedef struct {
+    const char *what;
+    int64_t iterations; /* of how many of the last ones this is said */
+    double value;       /* what it is measured by; see the guide */
+    const char *text;
+} peri_behaviour;
+
+typedef enum { PERI_PART_UNKNOWN, PERI_PART_FEASIBLE, PERI_PART_INFEASIBLE } peri_part;
+
+typedef struct {
+    peri_nonfinite nonfinite;
+    peri_residual_list residuals;
+    int64_t n_dependent;
+    const peri_dependent *dependent;
+    peri_named_list ray;   /* suspected: the direction in which the point ran away, largest entry 1 in size */
+    double ray_slope;      /* derivative of the objective along it, in the user's sense; NaN: no ray */
+    bool ray_confirmed;    /* twice as far along it the constraints hold and the objective is better still */
+    peri_part linear_part; /* linear constraints and bounds alone */
+    int64_t n_conflict;
+    const peri_side *conflict; /* sides that cannot hold together; without any one of them the others can, where is_minimal */
+    bool is_minimal;
+    peri_scaling rows, columns;
+    int64_t n_steps;
+    const peri_behaviour *steps;
+    int64_t n_notes;
+    const char *const *notes; /* what was not looked at, and why */
+} peri_diagnosis;
+
+/*
+ * peri_solution_diagnosis - why it is not solved: made when first asked for, which may take some seconds for large models
+ *   out  diagnosis  borrowed while the solution lives; NULL where the solution is optimal or locally optimal
+ *   out  text       the same as lines of text; own: peri_free_text. NULL: not wanted
+ *   err  PERI_E_NOMEM, PERI_E_CALLBACK; PERI_E_STATE: the model is being solved
+ */
+PERI_MUST_CHECK PERI_API peri_status peri_solution_diagnosis(peri_solution *s, const peri_diagnosis **diagnosis, char **text);
 
 /* ---- what is installed --------------------------------------------------------------------------------------------------------- */
 

@@ -156,8 +156,11 @@ typedef enum {
 typedef struct {
     double objective, primal, dual, complementarity, step, trust_radius, barrier, regularization;
     char tag;          /* one letter: what happened; explained on the method's page; 0 for none */
-    char reserved[7];
+    char phase;        /* PERI_PHASE_RESTORATION: only a feasible point is sought; else 0 (ABI 1.1) */
+    char reserved[6];
 } peri_row;
+
+#define PERI_PHASE_RESTORATION 1
 
 typedef struct {
     peri_why why; /* PERI_WHY_CONTINUE: call step again */
@@ -594,8 +597,8 @@ PERI_INLINE bool peri_should_stop(peri_run *run)
 PERI_INLINE peri_row peri_empty_row(void)
 {
     const double nan_value = __builtin_nan("");
-    peri_row row = {nan_value, nan_value, nan_value, nan_value, nan_value, nan_value, nan_value, nan_value, 0,
-                    {0, 0, 0, 0, 0, 0, 0}};
+    peri_row row = {nan_value, nan_value, nan_value, nan_value, nan_value, nan_value, nan_value, nan_value, 0, 0,
+                    {0, 0, 0, 0, 0, 0}};
     return row;
 }
 
