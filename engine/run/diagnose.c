@@ -40,6 +40,7 @@ peri_status diagnose_keep(peri_run *run)
     if (run->was_undefined)
         copy(&t->undefined_at, &next, run->undefined_at, p->n);
     t->structure = run->model->structure;
+    t->isolated = run->isolate != NULL && run->model->g->calls.n > 0;
     t->tolerance = run->limits.tolerance;
     run->solution->trail = t;
     return PERI_OK;
@@ -143,6 +144,10 @@ static peri_status look_at_model(diagnose_work *w)
     peri_model *m = w->s->model;
     if (m->structure != w->trail->structure) {
         diagnose_note(w, "model \"%s\" has changed since this solve: only its iterations were looked at", m->name);
+        return PERI_OK;
+    }
+    if (w->trail->isolated) {
+        diagnose_note(w, "the run was isolated, and the model calls functions that may end this process: only its iterations were looked at");
         return PERI_OK;
     }
     if (m->nlp != NULL && m->nlp->in_use > 0)

@@ -21,6 +21,7 @@ struct solution_trail {
     double *xl, *xu, *cl, *cu;  /* bounds as they were */
     uint64_t structure;         /* of the model */
     double tolerance;
+    bool isolated;              /* the run was, and the model has functions of the user's: not to be called here */
     struct diagnosis *diagnosis; /* NULL until asked for */
 };
 
