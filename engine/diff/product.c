@@ -14,10 +14,9 @@ typedef struct {
 
 static bool is_scaled(const expr_graph *g, expr_id e, scaled *out)
 {
-    const expr_node *node = expr_at(g, e);
-    out->minus = node->op == PERI_OP_NEG;
-    if (out->minus)
-        node = expr_at(g, node->arg[0]);
+    const expr_node *top = expr_at(g, e);
+    out->minus = top->op == PERI_OP_NEG;
+    const expr_node *node = expr_at(g, out->minus ? top->arg[0] : e);
     if (node->op != PERI_OP_MUL || expr_size(g, e) == 1)
         return false;
     const int k = expr_size(g, node->arg[0]) == 1 ? 0 : 1;
