@@ -118,34 +118,15 @@ static int l_hstack(lua_State *L)
     for (int k = 0; k < n; k++) {
         check_operand(L, k + 1, "hstack", &a[k]);
         at = a[k].kind == OPERAND_EXPR ? k + 1 : at;
-        if (a[k].rows != a[0].rows)
-            dsl_raise(L, "hstack: argument %d has %lld rows, the first has %lld", k + 1, (long long)a[k].rows, (long long)a[0].rows);
     }
     refuse_lifted(L, n, a, "hstack");
     dsl_model_ud *model = common_model(L, n, a);
     peri_model *m = model_or_scratch(L, model);
     peri_expr *node = temporary(L, (size_t)n, sizeof *node), out;
-    for (int k = 0; k < n; k++) {
+    for (int k = 0; k < n; k++)
         node[k] = node_of(L, m, &a[k]);
-        check_status(L, peri_expr_op(m, PERI_OP_TRANSPOSE, 1, &node[k], &node[k]));
-    }
-    check_status(L, peri_expr_stack(m, n, node, &out));
-    check_status(L, peri_expr_op(m, PERI_OP_TRANSPOSE, 1, &out, &out));
+    check_status(L, peri_expr_hstack(m, n, node, &out));
     return push_node(L, model, at, out, FORM_LIST);
-}
-
-/* Row and column of A (outer) or B (inner) that each entry of the Kronecker product is made of */
-static peri_expr spread_over(lua_State *L, peri_model *m, peri_expr e, const operand *a, const operand *b, bool outer)
-{
-    const int64_t rows = a->rows * b->rows, cols = a->cols * b->cols;
-    int64_t *index = temporary(L, (size_t)(rows * cols), sizeof *index);
-    peri_expr out;
-    for (int64_t i = 0; i < rows; i++)
-        for (int64_t j = 0; j < cols; j++)
-            index[i * cols + j] = outer ? i / b->rows * a->cols + j / b->cols : i % b->rows * b->cols + j % b->cols;
-    check_status(L, peri_expr_gather(m, e, rows, cols, index, &out));
-    lua_pop(L, 1);
-    return out;
 }
 
 static int l_kron(lua_State *L)
@@ -156,11 +137,7 @@ static int l_kron(lua_State *L)
     int at;
     lua_settop(L, 2);
     peri_model *m = two_nodes(L, "kron", a, node, &model, &at);
-    if (a[0].rows * a[1].rows > INT32_MAX / (a[0].cols * a[1].cols))
-        dsl_raise(L, "kron: a matrix of %lld x %lld is too large", (long long)(a[0].rows * a[1].rows), (long long)(a[0].cols * a[1].cols));
-    for (int k = 0; k < 2; k++)
-        node[k] = spread_over(L, m, node[k], &a[0], &a[1], k == 0);
-    check_status(L, peri_expr_op(m, PERI_OP_MUL, 2, node, &out));
+    check_status(L, peri_expr_kron(m, node[0], node[1], &out));
     return push_node(L, model, at, out, FORM_LIST);
 }
 

@@ -174,6 +174,11 @@ void peri_clear_interrupt(peri_context *ctx)
     ctx->interrupted = 0;
 }
 
+bool peri_interrupted(const peri_context *ctx)
+{
+    return ctx->interrupted != 0;
+}
+
 void peri_memory(const peri_context *ctx, size_t *used, size_t *peak, int64_t *blocks)
 {
     if (used != NULL)

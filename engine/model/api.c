@@ -223,6 +223,60 @@ peri_status peri_expr_stack(peri_model *m, int64_t n, const peri_expr *args, per
     return expr_stack(m->g, n, args, out);
 }
 
+peri_status peri_expr_hstack(peri_model *m, int64_t n, const peri_expr *args, peri_expr *out)
+{
+    *out = PERI_NO_EXPR;
+    if (n < 1)
+        return FAIL(m->ctx, PERI_E_ARGUMENT, "hstack: nothing to stack");
+    for (int64_t k = 0; k < n; k++) {
+        TRY(model_check_expr(m, "hstack", args[k]));
+        if (expr_at(m->g, args[k])->rows != expr_at(m->g, args[0])->rows)
+            return FAIL(m->ctx, PERI_E_SHAPE, "hstack: argument %lld has %d rows, the first has %d", (long long)k + 1,
+                        (int)expr_at(m->g, args[k])->rows, (int)expr_at(m->g, args[0])->rows);
+    }
+    expr_id *turned = mem_array(m->g->m, (size_t)n, sizeof *turned);
+    peri_status status = turned != NULL ? PERI_OK : FAIL_NOMEM(m->ctx);
+    for (int64_t k = 0; k < n && status == PERI_OK; k++)
+        status = expr_op(m->g, PERI_OP_TRANSPOSE, 1, &args[k], &turned[k]);
+    if (status == PERI_OK)
+        status = expr_stack(m->g, n, turned, &turned[0]);
+    if (status == PERI_OK)
+        status = expr_op(m->g, PERI_OP_TRANSPOSE, 1, &turned[0], out);
+    mem_array_free(m->g->m, turned);
+    return status;
+}
+
+/* Entry of A (outer) or B (inner) that each entry of the Kronecker product is made of, gathered. */
+static peri_status spread_over(peri_model *m, peri_expr a, peri_expr b, bool outer, peri_expr *out)
+{
+    const expr_node x = *expr_at(m->g, a), y = *expr_at(m->g, b);
+    const int64_t rows = (int64_t)x.rows * y.rows, cols = (int64_t)x.cols * y.cols;
+    int32_t *index = mem_array(m->g->m, (size_t)(rows * cols), sizeof *index);
+    if (index == NULL)
+        return FAIL_NOMEM(m->ctx);
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t j = 0; j < cols; j++)
+            index[i * cols + j] = (int32_t)(outer ? i / y.rows * x.cols + j / y.cols : i % y.rows * y.cols + j % y.cols);
+    const peri_status status = expr_gather_list(m->g, outer ? a : b, rows, cols, rows * cols, index, out);
+    mem_array_free(m->g->m, index);
+    return status;
+}
+
+peri_status peri_expr_kron(peri_model *m, peri_expr a, peri_expr b, peri_expr *out)
+{
+    peri_expr part[2];
+    *out = PERI_NO_EXPR;
+    TRY(model_check_expr(m, "kron", a));
+    TRY(model_check_expr(m, "kron", b));
+    const expr_node x = *expr_at(m->g, a), y = *expr_at(m->g, b);
+    const int64_t rows = (int64_t)x.rows * y.rows, cols = (int64_t)x.cols * y.cols;
+    if (rows > INT32_MAX / cols)
+        return FAIL(m->ctx, PERI_E_SHAPE, "kron: a matrix of %lld x %lld is too large", (long long)rows, (long long)cols);
+    TRY(spread_over(m, a, b, true, &part[0]));
+    TRY(spread_over(m, a, b, false, &part[1]));
+    return expr_op(m->g, PERI_OP_MUL, 2, part, out);
+}
+
 peri_status peri_expr_reshape(peri_model *m, peri_expr e, int64_t rows, int64_t cols, peri_expr *out)
 {
     char text[160], shape[48];

@@ -121,6 +121,30 @@ bool model_name_taken(const peri_model *m, const char *name)
     return false;
 }
 
+peri_expr peri_model_find(const peri_model *m, const char *name)
+{
+    int64_t at;
+    if (!hash_get(&m->names, hash_bytes(name, strlen(name)), &at))
+        return PERI_NO_EXPR;
+    if (strcmp(name_at(m, at), name) == 0)
+        return at >= 0 ? m->vars.at[at].node : m->params.at[-1 - at].node;
+    for (int64_t i = 0; i < m->vars.n; i++) /* two names of one hash */
+        if (strcmp(m->vars.at[i].name, name) == 0)
+            return m->vars.at[i].node;
+    for (int64_t i = 0; i < m->params.n; i++)
+        if (strcmp(m->params.at[i].name, name) == 0)
+            return m->params.at[i].node;
+    return PERI_NO_EXPR;
+}
+
+peri_constraint peri_model_find_constraint(const peri_model *m, const char *name)
+{
+    for (int64_t i = 0; i < m->cons.n; i++)
+        if (strcmp(m->cons.at[i].name, name) == 0)
+            return (peri_constraint)i;
+    return -1;
+}
+
 static const model_var *find_in(const expr_graph *g, const model_var *list, int64_t n, int class_, expr_id x)
 {
     if (x < 0 || x >= g->nodes.n || expr_at(g, x)->op != PERI_OP_INPUT || expr_at(g, x)->class_ != class_ || n == 0)

@@ -71,6 +71,7 @@ PERI_API const char *peri_error_origin(peri_context *ctx);
 /* peri_interrupt - ask the running solve to stop after its iteration; callable from a signal handler or another thread */
 PERI_API void peri_interrupt(peri_context *ctx);
 PERI_API void peri_clear_interrupt(peri_context *ctx);
+PERI_API bool peri_interrupted(const peri_context *ctx); /* asked for and not yet cleared */
 /* Statistics of the context's memory, bytes and blocks; any pointer may be NULL. */
 PERI_API void peri_memory(const peri_context *ctx, size_t *used, size_t *peak, int64_t *blocks);
 /* For tests: the k-th allocation from now fails (k >= 1; 0 switches off); persistent: all later ones too. */
@@ -160,6 +161,10 @@ PERI_MUST_CHECK PERI_API peri_status peri_expr_conv2d(peri_model *m, peri_expr i
                                                       peri_expr *out);
 /* peri_expr_stack - arguments below each other; same number of columns */
 PERI_MUST_CHECK PERI_API peri_status peri_expr_stack(peri_model *m, int64_t n, const peri_expr *args, peri_expr *out);
+/* peri_expr_hstack - arguments beside each other; same number of rows */
+PERI_MUST_CHECK PERI_API peri_status peri_expr_hstack(peri_model *m, int64_t n, const peri_expr *args, peri_expr *out);
+/* peri_expr_kron - the Kronecker product: each entry of a times the matrix b */
+PERI_MUST_CHECK PERI_API peri_status peri_expr_kron(peri_model *m, peri_expr a, peri_expr b, peri_expr *out);
 PERI_MUST_CHECK PERI_API peri_status peri_expr_reshape(peri_model *m, peri_expr e, int64_t rows, int64_t cols,
                                                        peri_expr *out);
 PERI_MUST_CHECK PERI_API peri_status peri_expr_mark(peri_model *m, peri_expr e, const char *name, peri_expr *out);
@@ -247,6 +252,11 @@ PERI_MUST_CHECK PERI_API peri_status peri_model_maximize(peri_model *m, peri_exp
 PERI_MUST_CHECK PERI_API peri_status peri_model_constrain(peri_model *m, const char *name, peri_expr e, int64_t n,
                                                           const double *lower, const double *upper,
                                                           peri_constraint *handle);
+
+/* peri_model_find - the variable or parameter of that name;  ret PERI_NO_EXPR: there is none */
+PERI_API peri_expr peri_model_find(const peri_model *m, const char *name);
+/* peri_model_find_constraint - the constraint block of that name;  ret -1: there is none */
+PERI_API peri_constraint peri_model_find_constraint(const peri_model *m, const char *name);
 
 typedef struct {
     int64_t variables, constraints, parameters;
