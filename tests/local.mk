@@ -156,6 +156,7 @@ EXTRA_DIST += tests/tap/tap.lua tests/foreign/samples.c tests/bad/bad.h tests/ba
 
 # The command and the installation, in bash.
 shell_tests = \
+	tests/command/authors.sh \
 	tests/command/bench.sh \
 	tests/command/usage.sh \
 	tests/command/run.sh \

@@ -15,3 +15,22 @@ checker_PROGRAMS = perigee-check-plugin
 perigee_check_plugin_CPPFLAGS = $(AM_CPPFLAGS)
 perigee_check_plugin_SOURCES = tools/check-plugin/main.c tools/check-plugin/report.c tools/check-plugin/report.h $(contract_sources)
 perigee_check_plugin_LDADD = libperigee.a $(engine_libs)
+
+# ---- what `perigee new-plugin` makes folders of
+
+templatedir = $(pkgdatadir)/new-plugin
+dist_template_DATA = \
+	tools/new-plugin/linear_solver-test.lua \
+	tools/new-plugin/linear_solver.c \
+	tools/new-plugin/make-c \
+	tools/new-plugin/readme-c \
+	tools/new-plugin/reformulation-test.lua \
+	tools/new-plugin/reformulation.c \
+	tools/new-plugin/solver-test.lua \
+	tools/new-plugin/solver.c
+
+# In a build tree they lie beside the command, as a link to the source.
+new-plugin:
+	$(AM_V_GEN)rm -f $@ && $(LN_S) '$(top_srcdir)/tools/new-plugin' $@
+all-local: new-plugin
+CLEANFILES += new-plugin

@@ -133,6 +133,7 @@ int cmd_version(cli *c);
 int cmd_help(cli *c);
 int cmd_index(cli *c);
 int cmd_check_plugin(cli *c);
+int cmd_new_plugin(cli *c);
 /* Pushes the model that a file describes; raises a Lua error where it does not. cmd_solve.c */
 peri_model *cli_push_model(struct lua_State *L, const char *path);
 void cli_print_version(FILE *to, bool all);

@@ -58,6 +58,13 @@ static const cli_option explain_options[] = {
     {0},
 };
 
+static const cli_option new_plugin_options[] = {
+    {"kind", 'k', "K", OPTION_VALUE, AT(kind), "solver (unless set), reformulation or linear_solver"},
+    {"lua", 0, NULL, OPTION_SWITCH, AT(lua), "in Lua instead of C"},
+    {"folder", 0, "DIR", OPTION_VALUE, AT(folder), "the folder to make; NAME unless set"},
+    {0},
+};
+
 static const cli_option check_plugin_options[] = {
     {"tap", 0, NULL, OPTION_SWITCH, AT(tap), "every check as a line of the Test Anything Protocol"},
     {"only", 0, "PART", OPTION_VALUE, AT(only), "only the parts whose names contain PART, as \"limits\""},
@@ -147,6 +154,20 @@ const cli_command cli_commands[] = {
         .text = "FILE is as for perigee solve. Exit status: 0 when the derivatives agree, 1 when they do not.",
         .options = no_options,
         .run = cmd_check,
+        .least = 1,
+        .most = 1,
+    },
+    {
+        .name = "new-plugin",
+        .words = "NAME",
+        .summary = "a folder with a small method that works, to make another one of",
+        .examples = {{"perigee new-plugin descent", "a solver in C, in the folder descent"},
+                     {"perigee new-plugin soft-walls --kind reformulation --lua", "a reformulation in Lua"}},
+        .text = "The folder holds the method's source, a Makefile that builds it outside perigee's tree with pkg-config, a test on\n"
+                "problems with known optima, and a README with the page to fill in. \"make check\" in it builds, tests, and runs\n"
+                "perigee check-plugin. A folder that is there already is left alone. docs/plugins.md leads through a method.",
+        .options = new_plugin_options,
+        .run = cmd_new_plugin,
         .least = 1,
         .most = 1,
     },

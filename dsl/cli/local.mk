@@ -6,11 +6,12 @@ bin_PROGRAMS = perigee
 
 perigee_CPPFLAGS = -I$(top_srcdir)/engine/include -I$(top_builddir) $(LUA_CFLAGS) \
 	-DPERI_BIN_DIR='"$(bindir)"' -DPERI_LUA_DIR='"$(luadir)"' -DPERI_PLUGIN_DIR='"$(plugindir)"' \
-	-DPERI_CHECK_DIR='"$(checkerdir)"'
+	-DPERI_CHECK_DIR='"$(checkerdir)"' -DPERI_TEMPLATE_DIR='"$(templatedir)"'
 perigee_SOURCES = \
 	dsl/cli/args.c \
 	dsl/cli/cli.h \
 	dsl/cli/cmd_model.c \
+	dsl/cli/cmd_new_plugin.c \
 	dsl/cli/cmd_plugin.c \
 	dsl/cli/cmd_run.c \
 	dsl/cli/cmd_show.c \

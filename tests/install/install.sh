@@ -55,6 +55,18 @@ ended 0 "and noted down"
 grep -q descent "$(variable plugindir)/index"
 pass $? "in the index"
 
+for kind in solver reformulation linear_solver; do
+    try "$root/bin/perigee" new-plugin "fresh-$kind" --kind $kind --folder "fresh $kind"
+    ended 0 "new-plugin: a $kind"
+    try make -s -C "fresh $kind" CC="$compiler" CFLAGS=-O1 WARNINGS="-Wall -Wextra -Wpedantic -Werror" check
+    ended 0 "make check in it builds against the installed headers, finds optima, keeps the contract" || say "$(tail -n 30 out)"
+done
+try make -s -C "fresh solver" CC="$compiler" CFLAGS=-O1 install
+ended 0 "make install in it"
+try "$root/bin/perigee" show fresh-solver
+has out "^fresh-solver - gradient descent" "puts it where the installed command finds it"
+rm -f "$(variable plugindir)/fresh-solver.so"
+
 eval "$compiler -std=c11 -Wall -Wextra -Wpedantic -Werror $("$pkg_config" --cflags perigee)" \
     "-o host '$source/tests/install/host.c' $("$pkg_config" --libs perigee)" 2>err
 pass $? "a C host is built outside the tree" || say "$(cat err)"

@@ -117,6 +117,7 @@ static void run_part(const job *j)
 {
     registry *r = NULL;
     const peri_plugin *p = NULL;
+    contract_at("the beginning");
     peri_context *ctx = contract_context(NULL);
     registry_entry *e = ctx != NULL && registry_get(ctx, &r) == PERI_OK ? entry_of(r, j->c->link, j->plugin) : NULL;
     if (e == NULL || registry_load(r, e, &p) != PERI_OK) {
@@ -260,8 +261,10 @@ static bool run(checker *c, const char *name, const job *j)
         _exit(0);
     }
     close(fd[1]);
-    if (!c->ask.here)
-        describe_end(c, attend(c, child, fd[0], &l, &status), status, end, sizeof end);
+    if (!c->ask.here) {
+        const bool in_time = attend(c, child, fd[0], &l, &status);
+        describe_end(c, in_time, status, end, sizeof end);
+    }
     close(fd[0]);
     const bool any = j->part != NULL && (c->page->checks > 0 || c->page->skipped > 0);
     if (any || end[0] != '\0' || c->page->failed > 0)
@@ -379,6 +382,7 @@ int main(int argc, char **argv)
     if (c.page == MAP_FAILED)
         return say("out of memory");
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGCHLD, SIG_DFL); /* ignored, as it may be inherited, it would hide how a process ended */
     if (!make_folder(&c))
         return USAGE;
     int status = check(&c);
