@@ -59,11 +59,13 @@ unit_tests = \
 	tests/unit/run_isolate.t \
 	tests/unit/run_outcome.t \
 	tests/unit/run_solve.t \
+	tests/unit/threads_contexts.t \
 	tests/unit/threads_solve.t \
 	tests/unit/linear_solvers.t \
 	tests/unit/local_methods.t
 
 tests_unit_eval_threads_t_LDADD = $(LDADD) -lpthread
+tests_unit_threads_contexts_t_LDADD = $(LDADD) -lpthread
 tests_unit_threads_solve_t_LDADD = $(LDADD) -lpthread
 tests_unit_model_classify_t_SOURCES = tests/unit/model_classify.c tests/unit/text_model.h
 tests_unit_oracle_nlp_t_SOURCES = tests/unit/oracle_nlp.c tests/unit/text_model.h
@@ -200,7 +202,7 @@ EXTRA_DIST += $(lua_tests) tests/tap/expected.lua
 
 # ---- what several threads do, for the thread sanitizer: ./quickstart check-threads
 
-thread_tests = tests/unit/eval_threads.t tests/unit/threads_solve.t
+thread_tests = tests/unit/eval_threads.t tests/unit/threads_contexts.t tests/unit/threads_solve.t
 check-threads: $(thread_tests)
 	$(AM_V_at)$(AM_TESTS_ENVIRONMENT) TSAN_OPTIONS=halt_on_error=1; export TSAN_OPTIONS; \
 	for t in $(thread_tests); do echo "$$t"; ./$$t >$$t.out 2>&1 || { grep -v '^ok' $$t.out; exit 1; }; done; echo "no races"

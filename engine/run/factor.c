@@ -270,6 +270,8 @@ static peri_status analyse(peri_factor *f)
     const peri_linear_solver_ops *ops = ops_of(f);
     if (f->op.apply != NULL)
         return OPS_HAVE(f, attach) ? ops->attach(f->state, f->run, f->options, &f->op) : PERI_E_UNSUPPORTED;
+    if (!(f->needs & WHOLE_MATRIX) && ops->analyse == NULL)
+        return FAIL(f->run->ctx, PERI_E_UNSUPPORTED, "%s: does not take symmetric systems; another linear_solver does", f->plugin->name);
     if (!(f->needs & WHOLE_MATRIX))
         return ops->analyse(f->state, f->run, f->options, &f->pattern);
     return OPS_HAVE(f, analyse_general) ? ops->analyse_general(f->state, f->run, f->options, &f->pattern, f->needs & WHOLE_MATRIX)
@@ -284,7 +286,7 @@ static peri_status prepare(peri_factor *f, const char *solver, uint64_t needs)
     if (f->state == NULL || f->options == NULL)
         return FAIL_NOMEM(f->run->ctx);
     TRY(set_options(f));
-    f->analysed = true; /* from here on fini is called */
+    f->analysed = f->op.apply != NULL || (f->needs & WHOLE_MATRIX) || ops_of(f)->analyse != NULL; /* from here on fini is called */
     const loan before = lend(f);
     const peri_status status = analyse(f);
     take_back(f, &before);

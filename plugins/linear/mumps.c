@@ -9,6 +9,7 @@
 #include <limits.h>
 #include <math.h>
 #include <perigee/plugin.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -75,12 +76,18 @@ typedef struct {
     bool alive, analysed;
 } state;
 
+/* MUMPS's C interface keeps pointers of the call under way, and the numbers of its instances, in variables of its own: one call at a time
+ * in the whole process. */
+static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
+
 static void call(state *s, int job)
 {
+    pthread_mutex_lock(&one_at_a_time);
     const int threads = blas_enter();
     s->id.job = job;
     dmumps_c(&s->id);
     blas_leave(threads);
+    pthread_mutex_unlock(&one_at_a_time);
 }
 
 static peri_status failed(const state *s, peri_run *run, const char *what)
@@ -274,9 +281,9 @@ static const char PAGE[] =
     "\n"
     "MUMPS's sequential build brings a stand-in for MPI. In a process that has loaded a real MPI with global symbols "
     "the two would be\n"
-    "mixed up; use another linear solver there. MUMPS numbers its instances in memory shared by all threads: open and "
-    "close factors\n"
-    "from one thread at a time.";
+    "mixed up; use another linear solver there. MUMPS shares memory between its instances: in a process of several "
+    "threads it works\n"
+    "for one of them at a time.";
 
 static const peri_linear_solver_ops OPS = {
     .analyse = analyse, .factor = factor, .solve = solve, .strengthen = strengthen, .fini = fini};

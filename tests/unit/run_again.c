@@ -223,6 +223,10 @@ static void test_changes(peri_context *ctx)
     ok(peri_model_resolve(t.m, &args, &s) == PERI_E_OPTION, "an option that is not there");
     is_int(peri_solution_outcome(s), PERI_ERROR, "is an error of the solution too");
     has_text(peri_solution_message(s), "iterations", "whose message names the nearest");
+    const peri_setting klu = {"linear_solver", PERI_VALUE_TEXT, 0, "klu"};
+    args.settings = &klu;
+    ok(peri_model_resolve(t.m, &args, &s) == PERI_E_UNSUPPORTED, "a linear solver for other systems");
+    has_text(peri_error(ctx), "klu: does not take symmetric systems", "is refused");
     peri_solution_free(s);
     peri_model_free(t.m);
 }
