@@ -21,6 +21,7 @@ dsl_libdsl_a_SOURCES = \
 	dsl/c/foreign_type.c \
 	dsl/c/host.h \
 	dsl/c/index.c \
+	dsl/c/inner.c \
 	dsl/c/internal.h \
 	dsl/c/library.c \
 	dsl/c/lift.c \
@@ -29,9 +30,17 @@ dsl_libdsl_a_SOURCES = \
 	dsl/c/model.c \
 	dsl/c/module.c \
 	dsl/c/operand.c \
+	dsl/c/plugin.c \
+	dsl/c/plugin.h \
+	dsl/c/plugin_call.c \
+	dsl/c/plugin_linear.c \
+	dsl/c/plugin_table.c \
 	dsl/c/ramp.c \
 	dsl/c/random.c \
 	dsl/c/products.c \
+	dsl/c/run.c \
+	dsl/c/run_eval.c \
+	dsl/c/run_matrix.c \
 	dsl/c/shapes.c \
 	dsl/c/solution.c \
 	dsl/c/solve.c

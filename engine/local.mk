@@ -136,6 +136,7 @@ engine_sources = \
 	engine/oracle/prox_terms.c \
 	engine/oracle/residual.c \
 	engine/oracle/watch.c \
+	engine/plugin/given.c \
 	engine/plugin/index.c \
 	engine/plugin/internal.h \
 	engine/plugin/load.c \

@@ -9,7 +9,7 @@
 const char *const dsl_type_name[TYPE_COUNT] = {
     "perigee.expr",       "perigee.array",  "perigee.index",    "perigee.item",     "perigee.model",
     "perigee.constraint", "perigee.handle", "perigee.solution", "perigee.blackbox", "perigee.foreign",
-    "perigee.callback",   "perigee.pointer", "perigee.text",
+    "perigee.callback",   "perigee.pointer", "perigee.plugin", "perigee.run", "perigee.factor", "perigee.text",
 };
 
 static const char state_key[] = "perigee.state";
@@ -126,6 +126,7 @@ void collector_hint(lua_State *L, dsl_state *s)
 static int state_gc(lua_State *L)
 {
     dsl_state *s = lua_touserdata(L, 1);
+    plugin_forget_all(L, 1);
     peri_model_free(s->scratch);
     s->scratch = NULL;
     if (s->owns_context)
@@ -186,6 +187,9 @@ dsl_state *state_push(lua_State *L, bool *fresh)
     s->owns_context = s->host == NULL || s->host->ctx == NULL;
     if (s->ctx == NULL)
         luaL_error(L, "out of memory");
+    lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
+    s->main = lua_tothread(L, -1);
+    lua_pop(L, 1);
     make_types(L, at);
     return s;
 }

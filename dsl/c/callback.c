@@ -69,7 +69,7 @@ static int protected_value(lua_State *L)
 }
 
 /* Pops the error object and keeps the first one for call_finish. */
-static void keep_error(lua_State *L, dsl_state *s)
+void callback_keep_error(lua_State *L, dsl_state *s)
 {
     bool fresh;
     if (lua_type(L, -1) == LUA_TSTRING) /* for a process that cannot see the object */
@@ -116,8 +116,19 @@ static bool call_protected(lua_State *L, dsl_state *s, lua_CFunction f, void *ud
         lua_pushnil(L);
     if (lua_pcall(L, 2, 0, 0) == LUA_OK)
         return true;
-    keep_error(L, s);
+    callback_keep_error(L, s);
     return false;
+}
+
+int callback_protect(lua_State *L, lua_CFunction f, void *ud)
+{
+    protected_call c = {f, ud};
+    if (!lua_checkstack(L, 10))
+        return -1;
+    lua_pushcfunction(L, with_state);
+    lua_pushlightuserdata(L, &c);
+    lua_pushnil(L);
+    return lua_pcall(L, 2, 0, 0);
 }
 
 bool callback_call(dsl_state *s, lua_State *main, lua_CFunction f, void *ud)

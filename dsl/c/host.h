@@ -34,6 +34,12 @@ PERI_API int luaopen_perigee(lua_State *L);
 peri_model *dsl_to_model(lua_State *L, int i);
 peri_solution *dsl_to_solution(lua_State *L, int i);
 
+/*
+ * dsl_load_plugin - the plugins of a Lua file, for a context whose loader of ".lua" files a host has set before there was a Lua state; opens the
+ * binding in L, which from then on loads them itself. Never raises: an error is the context's (peri_error).
+ */
+peri_status dsl_load_plugin(lua_State *L, const char *path, peri_loading *to);
+
 /* At the end of a script: raises the error for a comparison that was never passed to subject_to. Call it under lua_pcall. */
 void dsl_check_unused(lua_State *L);
 

@@ -32,6 +32,9 @@ typedef enum {
     TYPE_FOREIGN,    /* a compiled function; kept by the models that call it */
     TYPE_CALLBACK,   /* C code that calls Lua; user value 1: the function; 2: whose type it borrows */
     TYPE_POINTER,    /* an address that C handed out */
+    TYPE_PLUGIN,     /* a plugin in Lua; user values in plugin.h */
+    TYPE_RUN,        /* what such a plugin has of a run */
+    TYPE_FACTOR,     /* a linear system of a run; user value 1: the run; 2: what it needs to live */
     TYPE_TEXT,       /* a text of the engine's on its way to a Lua string */
     TYPE_COUNT,
     TYPE_NONE = TYPE_COUNT
@@ -41,12 +44,14 @@ enum { UV_PARENT = 1, UV_BLACKBOXES = 2 };
 
 /* User values of the state: the metatables come first, at 1 + type. METHODS: of expressions; PENDING: the queue of
  * comparisons; TABLE_META: what Lua tables have while a peri.map is traced; CALLEES: light userdata -> black box, weak;
- * ERROR: what a callback raised. */
+ * PLUGINS: light userdata -> plugin; RUNS: state of a run -> its box; ERROR: what a callback raised. */
 enum {
     UV_METHODS = TYPE_COUNT + 1,
     UV_ARRAY_METHODS,
     UV_PENDING,
     UV_TABLE_META,
+    UV_PLUGINS,
+    UV_RUNS,
     UV_CALLEES,
     UV_ERROR,
     UV_STATE_COUNT = UV_ERROR
@@ -57,6 +62,10 @@ typedef struct dsl_model_ud {
     struct dsl_state *state;
     int busy;      /* the engine is at work on it, so callbacks may not touch it */
     char name[48]; /* for messages once it is closed; cut */
+    struct peri_inner *inner;       /* an inner problem of a run, which owns obj; NULL: a model of the user's */
+    struct dsl_run *run;            /* then whose it is */
+    struct dsl_run *view;           /* and the run that evaluates it, or NULL */
+    struct dsl_model_ud *next_inner; /* of the same run */
 } dsl_model_ud;
 
 /* A frame is one peri.map being traced; values that depend on its index have one row for each of its instances. */
@@ -128,6 +137,9 @@ typedef struct dsl_state {
     uint32_t last_frame;
     int64_t pending; /* length of the queue of comparisons */
     dsl_call *call;
+    lua_State *main;              /* where the engine calls while no call from Lua is under way */
+    struct peri_run *running;     /* whose plugin, written in Lua, is at work */
+    struct peri_loading *loading; /* of the plugin file being read */
     const dsl_host *host; /* NULL: none */
     size_t memory_seen;   /* the engine's memory at the last hint to the collector */
     uint64_t random_seed, random_counter;
@@ -273,11 +285,20 @@ JUMPS void call_finish(lua_State *L, dsl_call *c,
                        peri_status status); /* leaves; raises the callback's error or the engine's */
 /* f(ud) in Lua under protection, from C code; false: an error was raised, and is kept for call_finish. main: where no call is under way. */
 bool callback_call(dsl_state *s, lua_State *main, lua_CFunction f, void *ud);
+/* f(ud) under lua_pcall: its result, with the error object on the stack unless it is LUA_OK; -1: no room on the stack */
+int callback_protect(lua_State *L, lua_CFunction f, void *ud);
+void callback_keep_error(lua_State *L, dsl_state *s); /* pops the error object; the first one is kept for call_finish */
 void callback_fail(dsl_state *s, lua_CFunction f, void *ud); /* f raises; kept */
 JUMPS void callback_keep(lua_State *L, int model, int object); /* the model keeps the object at that index */
 JUMPS void push_diagnosis(lua_State *L, dsl_solution *sol); /* a table, or nil; diagnosis.c */
 int call_event(void *state, const peri_event *event);
 JUMPS void push_event(lua_State *L, const peri_event *event); /* as a table */
+
+/* plugin.c */
+void plugin_forget_all(lua_State *L, int state); /* the registry loses what is this state's; never jumps */
+JUMPS void plugin_install(lua_State *L);         /* becomes the context's loader of .lua files */
+JUMPS void plugin_name_of(lua_State *L, int i);  /* a plugin or its definition at i becomes its name */
+JUMPS int inner_solve(lua_State *L);             /* m:solve of an inner problem */
 
 const char *library_folder(dsl_state *s); /* "" where it is not found */
 int l_searcher(lua_State *L);             /* of package.searchers, for perigee.* */
@@ -289,7 +310,8 @@ extern const luaL_Reg expr_metamethods[], expr_functions[], product_functions[],
     model_metamethods[], model_methods[], param_methods[], solve_methods[], constraint_metamethods[],
     constraint_functions[], handle_metamethods[], solution_metamethods[], solution_methods[], map_functions[],
     random_functions[], debug_functions[], blackbox_functions[], foreign_functions[], foreign_metamethods[],
-    callback_metamethods[], pointer_metamethods[];
+    callback_metamethods[], pointer_metamethods[], plugin_makers[], plugin_metamethods[], run_methods[], run_eval_methods[],
+    run_matrix_methods[], run_inner_methods[], run_metamethods[], factor_methods[], factor_metamethods[], inner_methods[];
 JUMPS void add_operations(lua_State *L, int table); /* sum, exp ...: one closure an operation */
 
 #endif

@@ -43,6 +43,8 @@ static int l_close(lua_State *L)
     if (m->busy > 0)
         return 0; /* a callback's attempt; close() says so */
     peri_model *obj = m->obj;
+    if (m->inner != NULL)
+        return 0; /* the run's */
     m->obj = NULL;
     peri_model_free(obj);
     return 0;

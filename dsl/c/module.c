@@ -101,16 +101,29 @@ static void fill_types(lua_State *L)
     fill_type(L, TYPE_CALLBACK, callback_metamethods);
     fill_type(L, TYPE_POINTER, pointer_metamethods);
     fill_type(L, TYPE_TEXT, text_metamethods);
+    fill_type(L, TYPE_PLUGIN, plugin_metamethods);
+    fill_type(L, TYPE_RUN, run_metamethods);
+    fill_type(L, TYPE_FACTOR, factor_metamethods);
     lua_getiuservalue(L, lua_upvalueindex(1), UV_TABLE_META);
     add(L, table_metamethods);
     lua_newtable(L);
     add(L, model_methods);
     add(L, solve_methods);
+    add(L, inner_methods);
     set_index(L, TYPE_MODEL, model_metamethods, lua_gettop(L));
     lua_newtable(L);
     add(L, solution_methods);
     set_index(L, TYPE_SOLUTION, solution_metamethods, lua_gettop(L));
-    lua_pop(L, 3);
+    lua_newtable(L);
+    add(L, run_methods);
+    add(L, run_eval_methods);
+    add(L, run_matrix_methods);
+    add(L, run_inner_methods);
+    set_index(L, TYPE_RUN, run_metamethods, lua_gettop(L));
+    lua_newtable(L);
+    add(L, factor_methods);
+    set_index(L, TYPE_FACTOR, factor_metamethods, lua_gettop(L));
+    lua_pop(L, 5);
 }
 
 static void add_methods(lua_State *L, int at, const luaL_Reg *own)
@@ -140,6 +153,7 @@ static void push_module(lua_State *L)
     add(L, model_makers);
     add(L, blackbox_functions);
     add(L, foreign_functions);
+    add(L, plugin_makers);
     lua_createtable(L, 0, 4);
     add(L, random_functions);
     lua_setfield(L, -2, "random");
@@ -184,6 +198,7 @@ static int open(lua_State *L)
     push_module(L);
     lua_pushvalue(L, lua_upvalueindex(1));
     lua_setfield(L, LUA_REGISTRYINDEX, "perigee.state");
+    plugin_install(L);
     return 1;
 }
 

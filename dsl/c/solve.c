@@ -86,16 +86,26 @@ static void read_settings(lua_State *L, settings *s, const dsl_model_ud *m)
         s->list[s->n++] = (peri_setting){.key = "isolate", .type = PERI_VALUE_BOOL, .number = 1};
 }
 
+/* Options have no functions of these names. */
+static bool is_definition(lua_State *L, int i)
+{
+    const bool yes = lua_getfield(L, i, "step") == LUA_TFUNCTION;
+    lua_pop(L, 1);
+    return yes;
+}
+
 /* 1: model, 2: solver, 3: options */
 static void read_arguments(lua_State *L)
 {
     char text[200];
     lua_settop(L, 3);
-    if (lua_istable(L, 2) && lua_isnil(L, 3))
+    if (lua_istable(L, 2) && lua_isnil(L, 3) && !is_definition(L, 2))
         lua_rotate(L, 2, 1);
+    if (lua_istable(L, 2) || type_of(L, state_of(L), 2) == TYPE_PLUGIN)
+        plugin_name_of(L, 2);
     if (!lua_isnil(L, 2) && lua_type(L, 2) != LUA_TSTRING) {
         describe(L, 2, text, sizeof text);
-        dsl_raise(L, "solve: the solver's name must be a string, not %s", text);
+        dsl_raise(L, "solve: the solver must be a name or a plugin, not %s", text);
     }
     if (!lua_isnil(L, 3) && !lua_istable(L, 3)) {
         describe(L, 3, text, sizeof text);
@@ -105,6 +115,8 @@ static void read_arguments(lua_State *L)
 
 static int l_solve(lua_State *L)
 {
+    if (type_of(L, state_of(L), 1) == TYPE_MODEL && check_model(L, 1)->inner != NULL)
+        return inner_solve(L);
     dsl_state *s = state_of(L);
     settings given = {0};
     dsl_call call;

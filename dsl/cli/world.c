@@ -102,6 +102,32 @@ const char *world_plugin_path(char *out, size_t size)
     return strchr(out, ':') == NULL ? out : NULL;
 }
 
+/* ---- plugins in Lua -------------------------------------------------------------------------------------------------------- */
+
+static int set_up(lua_State *L);
+
+/* A state for commands that run no script, made when a plugin in Lua is needed. */
+static bool open_state(cli *c)
+{
+    c->L = lua_newstate(budget_alloc, &c->budget);
+    if (c->L == NULL)
+        return false;
+    memcpy(lua_getextraspace(c->L), &c, sizeof c);
+    lua_pushcfunction(c->L, set_up);
+    const bool fine = lua_pcall(c->L, 0, 0, 0) == LUA_OK;
+    lua_settop(c->L, 0);
+    return fine;
+}
+
+/* The context's loader of .lua files until the binding is opened, which then is. */
+static peri_status load_plugin(void *ud, const char *path, peri_loading *to)
+{
+    cli *c = ud;
+    if (c->L == NULL && !open_state(c))
+        return peri_error_set(c->ctx, PERI_E_NOMEM, "out of memory");
+    return dsl_load_plugin(c->L, path, to);
+}
+
 /* ---- context --------------------------------------------------------------------------------------------------------------- */
 
 int world_open_context(cli *c)
@@ -120,7 +146,8 @@ int world_open_context(cli *c)
         .blas_threads = c->args.blas_threads,
     };
     c->ctx = peri_context_new(&config);
-    return c->ctx != NULL ? EXIT_SOLVED : cli_say("perigee: out of memory");
+    const bool ready = c->ctx != NULL && peri_context_set_loader(c->ctx, ".lua", load_plugin, c) == PERI_OK;
+    return ready ? EXIT_SOLVED : cli_say("perigee: out of memory");
 }
 
 /* ---- errors ------------------------------------------------------------------------------------------------------------------ */

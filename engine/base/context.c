@@ -145,6 +145,11 @@ void log_write(peri_context *ctx, int level, const char *format, ...)
     ctx->log(ctx->log_ud, level, text);
 }
 
+peri_status peri_error_set(peri_context *ctx, peri_status code, const char *text)
+{
+    return FAIL(ctx, code, "%s", text);
+}
+
 const char *peri_error(const peri_context *ctx)
 {
     return ctx->error.text;

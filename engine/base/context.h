@@ -30,6 +30,9 @@ struct peri_context {
     atomic_int interrupted;            /* set by peri_interrupt, from a signal handler or another thread too */
     struct registry *registry;         /* made at first use by plugin/registry.c; freed through registry_free */
     void (*registry_free)(struct registry *r);
+    peri_loader_fn loader;             /* of plugin files that are no shared objects; NULL: none */
+    void *loader_ud;
+    char loader_suffix[16];
     char *plugin_path;                 /* colon-separated folders, or NULL for the default; mem_array memory */
     int32_t threads, blas_threads;     /* most that evaluations use; 0: the physical cores, not counted yet */
     int32_t threads_wanted;            /* for now, at most `threads`; 0: all */

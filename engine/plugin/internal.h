@@ -53,6 +53,8 @@ scan_default_folders(registry *r); /* r->folders from the context, the environme
 peri_status scan_add_folder(registry *r, const char *path, size_t length);
 peri_status scan_folder(registry *r, const char *folder, bool use_index);
 peri_status scan_load(registry *r, const char *path);             /* its plugins become entries */
+peri_status scan_loader_files(registry *r); /* files of the context's loader, which has come after the registry */
+registry_entry *scan_entry(registry *r, const char *origin, const peri_plugin *p); /* NULL: out of memory */
 bool file_stamp(const char *path, uint64_t *size, int64_t *time); /* false: not a regular file */
 
 /* load.c */
@@ -65,6 +67,11 @@ peri_status load_file(registry *r, const char *path, plugin_list *found);
 const peri_plugin *stamp_copy(arena *a, const peri_plugin *theirs, char *why, size_t size);
 bool table_check(const peri_plugin *p, char *why, size_t size);        /* kind, callbacks, texts, traits */
 bool option_table_check(const peri_plugin *p, char *why, size_t size); /* option_check.c */
+
+/* given.c: tables that no shared object holds, copied whole. NULL with `why` filled: refused; why "": out of memory. */
+const peri_plugin *given_table(arena *a, const peri_plugin *theirs, char *why, size_t size);
+bool given_is_file(const peri_context *ctx, const char *path); /* one for the context's loader */
+peri_status given_load(registry *r, const char *path, plugin_list *found);
 
 /* index.c */
 /* Rows of FOLDER/index; none where the file is missing, malformed, cut or of another ABI. */

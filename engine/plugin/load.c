@@ -139,6 +139,8 @@ static peri_entry_fn enter(const char *path, const peri_plugin *const **list, un
 
 peri_status load_file(registry *r, const char *path, plugin_list *found)
 {
+    if (given_is_file(r->ctx, path))
+        return given_load(r, path, found);
     char why[1024] = "", what[160];
     const peri_plugin *const *list;
     unsigned changed;

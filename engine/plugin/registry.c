@@ -204,7 +204,7 @@ static const char *refusal_of(const registry *r, const char *name)
         const refusal *f = &r->refused.at[i];
         const char *slash = strrchr(f->file, '/'), *file = slash != NULL ? slash + 1 : f->file;
         const size_t n = strlen(name);
-        if ((strncmp(file, name, n) == 0 && strcmp(file + n, ".so") == 0) ||
+        if ((strncmp(file, name, n) == 0 && (strcmp(file + n, ".so") == 0 || (file[n] == '.' && given_is_file(r->ctx, file)))) ||
             (strncmp(f->reason, name, n) == 0 && f->reason[n] == ':'))
             return f->line;
     }

@@ -23,6 +23,7 @@ typedef struct {
     uint64_t file_size;
     int64_t file_time; /* nanoseconds */
     const char *options; /* their names, joined by ',' */
+    bool registered; /* by the program: no file holds it */
 } registry_entry;
 
 peri_status registry_get(peri_context *ctx, registry **out); /* makes it at the first use */

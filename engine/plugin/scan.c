@@ -113,20 +113,20 @@ bool file_stamp(const char *path, uint64_t *size, int64_t *time)
 
 typedef VEC(char *) path_list;
 
-static bool is_plugin_name(const char *name)
+static bool is_plugin_name(const registry *r, const char *name)
 {
     const size_t n = strlen(name);
-    return n > 3 && name[0] != '.' && strcmp(name + n - 3, ".so") == 0;
+    return name[0] != '.' && ((n > 3 && strcmp(name + n - 3, ".so") == 0) || given_is_file(r->ctx, name));
 }
 
-/* Names in `path` that end in .so, and with depth > 0 those in its folders, as full paths. A folder that cannot be read
+/* Names in `path` that are a plugin's, and with depth > 0 those in its folders, as full paths. A folder that cannot be read
  * is empty. */
 static peri_status list_files(registry *r, const char *path, int depth, path_list *files)
 {
     DIR *d = opendir(path);
     peri_status status = d != NULL || errno != ENOMEM ? PERI_OK : FAIL_NOMEM(r->ctx);
     for (const struct dirent *e = NULL; status == PERI_OK && d != NULL && (e = readdir(d)) != NULL;) {
-        const bool plugin = is_plugin_name(e->d_name);
+        const bool plugin = is_plugin_name(r, e->d_name);
         const bool inner =
             depth > 0 && e->d_name[0] != '.' && (e->d_type == DT_DIR || e->d_type == DT_LNK || e->d_type == DT_UNKNOWN);
         if (!plugin && !inner)
@@ -183,7 +183,7 @@ static peri_status add_indexed(registry *r, const char *folder, char *path, cons
     return PERI_OK;
 }
 
-peri_status scan_folder(registry *r, const char *folder, bool use_index)
+static peri_status scan_files(registry *r, const char *folder, bool use_index, bool of_loader_only)
 {
     path_list files = {0};
     index_rows rows = {0};
@@ -196,7 +196,7 @@ peri_status scan_folder(registry *r, const char *folder, bool use_index)
         uint64_t size = 0;
         int64_t time = 0;
         bool known = false;
-        if (!file_stamp(files.at[i], &size, &time))
+        if ((of_loader_only && !given_is_file(r->ctx, files.at[i])) || !file_stamp(files.at[i], &size, &time))
             continue;
         status = add_indexed(r, folder, files.at[i], &rows, size, time, &known);
         if (status == PERI_OK && !known)
@@ -205,6 +205,19 @@ peri_status scan_folder(registry *r, const char *folder, bool use_index)
     vec_free(&r->ctx->mem, &files);
     vec_free(&r->ctx->mem, &rows);
     return status;
+}
+
+peri_status scan_folder(registry *r, const char *folder, bool use_index)
+{
+    return scan_files(r, folder, use_index, false);
+}
+
+peri_status scan_loader_files(registry *r)
+{
+    for (int64_t i = 0; i < r->folders.n; i++)
+        TRY(scan_files(r, r->folders.at[i], true, true));
+    registry_sort(r);
+    return PERI_OK;
 }
 
 /* ---- an entry from a loaded table
@@ -226,7 +239,7 @@ static char *join_options(registry *r, const peri_plugin *p)
     return text;
 }
 
-static registry_entry *entry_of(registry *r, char *path, const peri_plugin *p)
+registry_entry *scan_entry(registry *r, const char *path, const peri_plugin *p)
 {
     registry_entry *e = arena_alloc(&r->memory, sizeof *e);
     if (e == NULL)
@@ -263,7 +276,7 @@ peri_status scan_load(registry *r, const char *path)
                &time); /* before loading: a file replaced meanwhile is then seen as changed the next time */
     peri_status status = load_file(r, path, &found);
     for (int64_t i = 0; status == PERI_OK && i < found.n; i++) {
-        registry_entry *e = entry_of(r, kept, found.at[i]);
+        registry_entry *e = scan_entry(r, kept, found.at[i]);
         if (e == NULL) {
             status = FAIL_NOMEM(r->ctx);
             break;

@@ -285,6 +285,8 @@ static peri_status prepare(peri_factor *f, const char *solver, uint64_t needs)
     f->options = arena_array(&f->memory, 1, f->plugin->size_options);
     if (f->state == NULL || f->options == NULL)
         return FAIL_NOMEM(f->run->ctx);
+    if (f->plugin->initial_state != NULL)
+        memcpy(f->state, f->plugin->initial_state, f->plugin->size_state);
     TRY(set_options(f));
     f->analysed = f->op.apply != NULL || (f->needs & WHOLE_MATRIX) || ops_of(f)->analyse != NULL; /* from here on fini is called */
     const loan before = lend(f);

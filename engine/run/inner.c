@@ -318,6 +318,12 @@ static peri_status inner_keep(peri_run *run, const double *x, double objective)
     return PERI_OK;
 }
 
+/* Of the run: it is freed with the inner problem. */
+static peri_model *inner_model(peri_inner *inner)
+{
+    return inner->model;
+}
+
 const peri_inner_table INNER_TABLE = {
     .size = (uint32_t)sizeof(peri_inner_table),
     .make = inner_make,
@@ -344,4 +350,5 @@ const peri_inner_table INNER_TABLE = {
     .x_call = inner_x_call,
     .x_shape = inner_x_shape,
     .keep = inner_keep,
+    .model = inner_model,
 };

@@ -61,6 +61,8 @@ static bool allocate(peri_run *run)
         point->z = arena_array(a, n, sizeof(double));
         ok = ok && point->x != NULL && point->y != NULL && point->z != NULL;
     }
+    if (ok && run->plugin->initial_state != NULL)
+        memcpy(run->state, run->plugin->initial_state, run->plugin->size_state);
     return ok && guard_bounds(run);
 }
 

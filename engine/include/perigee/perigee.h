@@ -488,6 +488,39 @@ PERI_MUST_CHECK PERI_API peri_status peri_plugins_write_index(peri_context *ctx,
 /* peri_plugin_page - method, reference, requirements, options with default and range; loads that plugin. own: peri_free_text */
 PERI_MUST_CHECK PERI_API peri_status peri_plugin_page(peri_context *ctx, const char *name, bool json, char **out);
 
+/* ---- plugins that are not shared objects ------------------------------------------------------------------------------------ */
+
+struct peri_plugin; /* perigee/plugin.h */
+struct peri_host;
+
+/* peri_host_functions - what plugins call. A program that holds plugins of its own gives it to their entry function, or sets
+ * their peri_host_table to it. */
+PERI_API const struct peri_host *peri_host_functions(void);
+/*
+ * peri_context_register - a plugin of the program's own, which from then on is as those of files: found by name, listed, chosen, in plans
+ *   in   plugin  as a file's; checked as such, and copied with its texts and options. Its operations' code must live while it is registered
+ *   in   origin  what stands in the place of the file in lists and messages; NULL: "this program"
+ *   err  PERI_E_PLUGIN: refused, with the reason, or the name is taken
+ */
+PERI_MUST_CHECK PERI_API peri_status peri_context_register(peri_context *ctx, const struct peri_plugin *plugin, const char *origin);
+/* peri_context_unregister - takes a registered plugin away; no solve that uses it may be under way.  err PERI_E_NAME: none of that name */
+PERI_MUST_CHECK PERI_API peri_status peri_context_unregister(peri_context *ctx, const char *name);
+
+/*
+ * Plugin files of another kind than shared objects, told by how their names end. They are looked for where those are, and an index
+ * spares their loading until they are used. A loader is called when one is needed; it gives the file's plugins to peri_loading_add,
+ * and where it cannot read the file returns an error, whose message (peri_error_set) becomes the reason of refusal. A file without a plugin is
+ * left alone. What the plugins' operations are must live as long as the loader.
+ */
+typedef struct peri_loading peri_loading;
+typedef peri_status (*peri_loader_fn)(void *ud, const char *path, peri_loading *to);
+PERI_MUST_CHECK PERI_API peri_status peri_loading_add(peri_loading *to, const struct peri_plugin *plugin);
+/* peri_context_set_loader - suffix as ".lua", at most 14 characters; load NULL: none any more, where the present one has this ud; its plugins
+ * are then without operations until there is another */
+PERI_MUST_CHECK PERI_API peri_status peri_context_set_loader(peri_context *ctx, const char *suffix, peri_loader_fn load, void *ud);
+/* peri_error_set - record an error of the program's own, to be returned from a callback;  ret code */
+PERI_API peri_status peri_error_set(peri_context *ctx, peri_status code, const char *text);
+
 #ifdef __cplusplus
 }
 #endif

@@ -119,7 +119,7 @@ typedef enum {
 #define PERI_FLAG_LEAST_SQUARES UINT64_C(512) /* linear solver: minimize |A x - b|_2, A of any shape (ABI 1.1) */
 #define PERI_FLAG_ITERATIVE UINT64_C(1024) /* linear solver: iterative, to a tolerance; takes operators (ABI 1.1) */
 
-typedef struct {
+typedef struct peri_plugin {
     peri_stamp stamp;
     uint32_t kind, size_ops; /* peri_kind; sizeof of the ops table */
     const void *ops;         /* peri_solver_ops, peri_linear_solver_ops, ... */
@@ -134,6 +134,8 @@ typedef struct {
     uint64_t removes[4], adds[4]; /* reformulation: the problem that it makes has the traits of the one that it gets without
                                      `removes`, and perhaps those of `adds`. Plans are searched by them; what the made
                                      problem really is, is looked at once it is made */
+    const void *initial_state; /* [size_state] what a run's state starts as; NULL: zeros. For tables that are made while a program
+                                  runs, whose operations find here which one they are called for */
 } peri_plugin;
 
 typedef struct peri_run peri_run;       /* one solve as its solver sees it */
@@ -304,11 +306,14 @@ typedef struct {
     peri_status (*x_call)(peri_inner *inner, const peri_call *fn, peri_x x, peri_x *out);
     void (*x_shape)(const peri_inner *inner, peri_x e, int64_t *rows, int64_t *cols);
     peri_status (*keep)(peri_run *run, const double *x, double objective);
+    struct peri_model *(*model)(peri_inner *inner); /* the inner problem as perigee.h has models, for plugins of a host program, which
+                                                       link the engine; a peri_x is its peri_expr. Borrowed until the run ends;
+                                                       to be solved by `solve` only */
 } peri_inner_table;
 
 /* ---- the host table -------------------------------------------------------------------------------------------------- */
 
-typedef struct {
+typedef struct peri_host {
     uint32_t size;         /* of this table, as the host was compiled */
     uint16_t major, minor; /* of the host */
     /* the problem */
