@@ -1198,4 +1198,338 @@ function solution:plot(path) end
 ---@return perigee.solution
 function solution:warm_start(solver, options) end
 
+-- ---- plugins --------------------------------------------------------------------------------------------------------
+
+---@alias perigee.trait
+---| "bounds" | "integer" | "constraints" | "equalities" | "nonlinear_constraints" | "linear_objective" | "quadratic_objective"
+---| "nonlinear_objective" | "convex" | "least_squares" | "nonsmooth" | "blackbox" | "gradient" | "hessian" | "sparse_hessian"
+---| "objective" | "prox" | "compact"
+---@alias perigee.why "converged"|"stalled"|"infeasible"|"unbounded"|"limit"|"failed"
+---@alias perigee.vector perigee.array|number[]
+---@alias perigee.needs "definite"|"quasidefinite"|"indefinite"|"general"|"least_squares"
+
+---@class perigee.option
+---@field name string lower-case words joined by _
+---@field type "real"|"int"|"bool"|"enum"|"string"
+---@field default number|boolean|string?
+---@field lower number? of a real or an int
+---@field upper number?
+---@field unit string? "1" unless given
+---@field choices string[]? of an enum
+---@field help string one line, not starting with "the"
+
+---What peri.plugin takes. See docs/plugins-in-lua.md.
+---@class perigee.definition
+---@field name string
+---@field kind "solver"|"reformulation"|"linear_solver"|nil a solver unless given
+---@field summary string one line
+---@field family string?
+---@field version string?
+---@field license string?
+---@field page string?
+---@field reference string?
+---@field needs perigee.trait|perigee.trait[]|nil
+---@field refuses perigee.trait|perigee.trait[]|nil
+---@field removes perigee.trait|perigee.trait[]|nil of a reformulation
+---@field adds perigee.trait|perigee.trait[]|nil of a reformulation
+---@field gives "duals"|"inertia"|nil
+---@field flags string|string[]|nil automatic, random, global, whole_run
+---@field solves string|string[]|nil of a linear solver: definite, quasidefinite, indefinite, general, least_squares, dense
+---@field rank integer?
+---@field options perigee.option[]?
+---@field init nil|fun(state: table, run: perigee.run, options: table)
+---@field step nil|fun(state: table, run: perigee.run): perigee.why?
+---@field fini nil|fun(state: table, run: perigee.run)
+---@field save nil|fun(state: table, run: perigee.run)
+---@field load nil|fun(state: table, run: perigee.run)
+---@field analyse nil|fun(state: table, run: perigee.run, options: table, A: perigee.array, kind: "symmetric"|"general"|"least_squares")
+---@field factor nil|fun(state: table, run: perigee.run, A: perigee.array): boolean?, integer?, integer?, integer?
+---@field solve nil|fun(state: table, run: perigee.run, b: perigee.array): perigee.vector?
+---@field solve_transposed nil|fun(state: table, run: perigee.run, b: perigee.array): perigee.vector?
+
+---A plugin that was defined in Lua; joins with strings to plans.
+---@class perigee.plugin
+---@field name string
+---@operator concat(string|perigee.plugin): string
+local plugin = {}
+
+---The page that `perigee show` prints.
+---@return string
+function plugin:page() end
+
+---Defines a plugin: in a script it can be used from then on; in a file of a plugin folder it is found by its name.
+---@param definition perigee.definition
+---@return perigee.plugin
+function peri.plugin(definition) end
+
+---A run as its plugin sees it. The problem is: minimize f(x), cl <= c(x) <= cu, xl <= x <= xu. What would have m entries is nil where m = 0.
+---@class perigee.run
+---@field n integer
+---@field m integer
+---@field xl perigee.array
+---@field xu perigee.array
+---@field cl perigee.array?
+---@field cu perigee.array?
+---@field tolerance number
+---@field limits { tolerance: number, time: number, iterations: integer, evaluations: integer, seed: integer, warm_start: boolean }
+local run = {}
+
+---@param trait perigee.trait
+---@return boolean
+function run:has(trait) end
+
+---@return boolean[]?
+function run:linear_rows() end
+
+---The start point, within the bounds.
+---@param x perigee.array? to write to
+---@return perigee.array
+function run:start(x) end
+
+---Multipliers of a warm start, or nothing.
+---@return perigee.array? y
+---@return perigee.array? z
+function run:start_duals() end
+
+---nil where f is undefined, as all evaluations.
+---@param x perigee.vector
+---@return number?
+function run:f(x) end
+
+---@param x perigee.vector
+---@param g perigee.array? to write to
+---@return number? f
+---@return perigee.array g
+function run:fg(x, g) end
+
+---@param x perigee.vector
+---@param g perigee.array? to write to
+---@return perigee.array?
+function run:gradient(x, g) end
+
+---@param x perigee.vector
+---@param c perigee.array? to write to
+---@return perigee.array?
+function run:constraints(x, c) end
+
+---The constraints' Jacobian, sparse, m x n.
+---@param x perigee.vector
+---@param J perigee.array? of an earlier call, to write to
+---@return perigee.array?
+function run:jacobian(x, J) end
+
+---sigma times the objective's Hessian and w_i times the i-th constraint's, sparse, both triangles.
+---@param x perigee.vector
+---@param sigma number? 1 unless given
+---@param w perigee.vector?
+---@param H perigee.array? of an earlier call, to write to
+---@return perigee.array?
+function run:hessian(x, sigma, w, H) end
+
+---J v
+---@param x perigee.vector
+---@param v perigee.vector
+---@param out perigee.array? to write to
+---@return perigee.array?
+function run:jv(x, v, out) end
+
+---J' w
+---@param x perigee.vector
+---@param w perigee.vector
+---@param out perigee.array? to write to
+---@return perigee.array?
+function run:vj(x, w, out) end
+
+---The matrix of run:hessian times v.
+---@param x perigee.vector
+---@param sigma number
+---@param w perigee.vector?
+---@param v perigee.vector
+---@param out perigee.array? to write to
+---@return perigee.array?
+function run:hv(x, sigma, w, v, out) end
+
+---@return integer
+function run:residual_count() end
+
+---f is a constant and the sum of their squares.
+---@param x perigee.vector
+---@param r perigee.array? to write to
+---@return perigee.array?
+function run:residuals(x, r) end
+
+---@param x perigee.vector
+---@param J perigee.array? of an earlier call, to write to
+---@return perigee.array?
+function run:residual_jacobian(x, J) end
+
+---The smooth part of a problem with proximal operators, and its gradient.
+---@param x perigee.vector
+---@param g perigee.array? to write to
+---@return number? f
+---@return perigee.array g
+function run:smooth(x, g) end
+
+---argmin of h(u) + |u - v|^2 / (2 t), and h there.
+---@param t number
+---@param v perigee.vector
+---@param x perigee.array? to write to
+---@return perigee.array x
+---@return number h
+function run:prox(t, v, x) end
+
+---argmin of g'x over the sets.
+---@param g perigee.vector
+---@param x perigee.array? to write to
+---@return perigee.array
+function run:prox_linear(g, x) end
+
+---At the rows of X; NaN where undefined.
+---@param X perigee.array
+---@param f perigee.array? to write to
+---@return perigee.array
+function run:f_batch(X, f) end
+
+---@param X perigee.array
+---@param f perigee.array? to write to
+---@param G perigee.array? to write to
+---@return perigee.array f
+---@return perigee.array G a gradient a row
+function run:fg_batch(X, f, G) end
+
+---@param X perigee.array
+---@param C perigee.array? to write to
+---@return perigee.array?
+function run:constraints_batch(X, C) end
+
+---A linear system with matrices of A's pattern, solved by a linear-solver plugin.
+---@param A perigee.array
+---@param needs perigee.needs|{ needs: perigee.needs, solver: string? }
+---@return perigee.system
+function run:factor(A, needs) end
+
+---A linear system whose matrix is known by its products, for an iterative solver.
+---@param op { n: integer?, apply: function, apply_transposed: function?, precondition: function? }
+---@param needs perigee.needs|{ needs: perigee.needs, solver: string? }
+---@return perigee.system
+function run:operator(op, needs) end
+
+---Ends an iteration.
+---@param row { x: perigee.vector, y: perigee.vector?, z: perigee.vector?, objective: number?, primal: number?, dual: number?, complementarity: number?, step: number?, trust_radius: number?, barrier: number?, regularization: number?, tag: string? }
+function run:accept(row) end
+
+---Ends the run; a step may return the word instead.
+---@param why perigee.why
+function run:finish(why) end
+
+---@return boolean
+function run:should_stop() end
+
+---A line for the log; level 0 warning, 1 information, 2 detail.
+---@param level integer
+---@param text string
+---@overload fun(self: perigee.run, text: string)
+function run:note(level, text) end
+
+---Ends the run as a numerical breakdown.
+---@param text string
+function run:fail(text) end
+
+---Ends the run because a function is undefined where it is needed; the message says which.
+function run:undefined() end
+
+---Keeps a point as one of several optima.
+---@param x perigee.vector
+---@param objective number
+function run:keep(x, objective) end
+
+---In [0, 1): a function of the run's seed, stream and counter alone.
+---@param stream integer
+---@param counter integer
+---@return number
+function run:uniform(stream, counter) end
+
+---@param stream integer
+---@param counter integer
+---@return number
+function run:normal(stream, counter) end
+
+---Monotonic seconds.
+---@return number
+function run:clock() end
+
+---An empty inner problem of a reformulation, for the rest of the plan to solve.
+---@param name string?
+---@return perigee.inner
+function run:inner(name) end
+
+---@class perigee.system
+local system = {}
+
+---false: singular; otherwise true and, where symmetric, the numbers of positive, negative and zero eigenvalues (negative -1: not told).
+---@param A perigee.array
+---@param shift number? added to the diagonal of a symmetric matrix
+---@return boolean
+---@return integer? positive
+---@return integer? negative
+---@return integer? zero
+function system:values(A, shift) end
+
+---@param b perigee.vector
+---@param x perigee.array? to write to
+---@return perigee.array?
+function system:solve(b, x) end
+
+---@param b perigee.vector
+---@param x perigee.array? to write to
+---@return perigee.array?
+function system:solve_transposed(b, x) end
+
+---More pivoting for the next values; false: there is no more.
+---@return boolean
+function system:strengthen() end
+
+---The linear solver's name.
+---@return string
+function system:name() end
+
+---Of the last solution by an iterative solver.
+---@return integer
+function system:iterations() end
+
+function system:close() end
+
+---A model that a reformulation makes: variables, parameters, objective, constraints as in scripts.
+---@class perigee.inner : perigee.model
+local inner = {}
+
+---The variables of the run's problem, a column; once, and before others.
+---@return perigee.expr
+function inner:variables() end
+
+---The run's objective, as a minimization, and constraints at x.
+---@param x perigee.expr
+---@param level integer? 0 unless given; 1 the lower level
+---@return perigee.expr f
+---@return perigee.expr? c
+function inner:problem(x, level) end
+
+---@param x perigee.expr
+---@param lower perigee.vector?
+---@param upper perigee.vector?
+function inner:set_bounds(x, lower, upper) end
+
+---@param x perigee.expr
+---@param start perigee.vector
+function inner:set_start(x, start) end
+
+---A run that evaluates it as it is now.
+---@return perigee.run
+function inner:view() end
+
+---Without a start, from where the last solve ended.
+---@param options { x: perigee.vector?, y: perigee.vector?, z: perigee.vector?, tolerance: number?, iterations: integer?, plan: string? }?
+---@return { why: perigee.why, objective: number, x: perigee.array, y: perigee.array?, z: perigee.array, primal: number, dual: number, complementarity: number, kkt: number, iterations: integer, message: string }
+function inner:solve(options) end
+
 return peri

@@ -137,6 +137,7 @@ peri_status peri_context_unregister(peri_context *ctx, const char *name)
         r->entries.at[k] = r->entries.at[k + 1];
     r->entries.n--;
     r->listed = NULL;
+    r->changes++;
     return PERI_OK;
 }
 
@@ -190,6 +191,8 @@ peri_status peri_context_set_loader(peri_context *ctx, const char *suffix, peri_
     }
     ctx->loader = load;
     ctx->loader_ud = ud;
+    if (r != NULL)
+        r->changes++;
     for (int64_t i = 0; r != NULL && load == NULL && i < r->entries.n; i++)
         if (!r->entries.at[i]->registered && given_is_file(ctx, r->entries.at[i]->file))
             r->entries.at[i]->plugin = NULL; /* read again by the next loader */

@@ -32,6 +32,7 @@ struct registry {
     VEC(refusal) refused;
     const char **refused_lines; /* what registry_refused hands out; made anew when there are more */
     int64_t n_refused_lines;
+    int64_t changes;
     peri_plugin_entry *listed; /* what peri_plugins_list hands out; NULL until asked for, and after a change */
 };
 

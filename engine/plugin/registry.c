@@ -129,6 +129,7 @@ peri_status registry_add(registry *r, registry_entry *e)
                                taken->file);
     e->kind_name = kind_name(e->kind);
     r->listed = NULL;
+    r->changes++;
     return vec_push(&r->ctx->mem, &r->entries, e) ? PERI_OK : FAIL_NOMEM(r->ctx);
 }
 
@@ -152,6 +153,11 @@ void registry_sort(registry *r)
 int64_t registry_count(const registry *r)
 {
     return r->entries.n;
+}
+
+int64_t registry_changes(const registry *r)
+{
+    return r->changes;
 }
 
 registry_entry *registry_at(registry *r, int64_t i)

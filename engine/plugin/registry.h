@@ -28,6 +28,7 @@ typedef struct {
 
 peri_status registry_get(peri_context *ctx, registry **out); /* makes it at the first use */
 int64_t registry_count(const registry *r);
+int64_t registry_changes(const registry *r); /* counts plugins that came, went or lost their code: a plan that was made holds for one value */
 registry_entry *registry_at(registry *r, int64_t i); /* sorted by kind, then name */
 /* PERI_E_NAME with the nearest names when absent; kind 0: any */
 peri_status registry_find(registry *r, const char *name, uint32_t kind, registry_entry **out);

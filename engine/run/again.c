@@ -23,7 +23,7 @@ struct run_kept {
     int64_t n_settings;
     peri_setting *settings;
     uint64_t traits;   /* of the problem, as far as they were known when the chain had been chosen */
-    int64_t installed; /* plugins then */
+    int64_t installed; /* changes of the registry until then */
 };
 
 static void forget(struct run_kept *k)
@@ -85,19 +85,6 @@ static peri_status choose(nlp *p, const peri_solve_args *args, struct run_kept *
     return nlp_traits(p, 0, &k->traits); /* more is known of them now than before the choice */
 }
 
-/* No plugin of the chain was taken away, or replaced by another of its name. */
-static bool still_there(registry *r, const run_chain *chain)
-{
-    for (int64_t k = 0; k < chain->n; k++) {
-        bool found = false;
-        for (int64_t i = 0; i < registry_count(r) && !found; i++)
-            found = registry_at(r, i)->plugin == chain->link[k].plugin;
-        if (!found)
-            return false;
-    }
-    return true;
-}
-
 peri_status chain_again(nlp *p, const peri_solve_args *args, const run_chain **chain)
 {
     registry *r;
@@ -105,7 +92,7 @@ peri_status chain_again(nlp *p, const peri_solve_args *args, const run_chain **c
     struct run_kept *k = p->kept;
     TRY(registry_get(p->ctx, &r));
     TRY(nlp_traits(p, 0, &traits));
-    if (k != NULL && k->traits == traits && k->installed == registry_count(r) && still_there(r, &k->chain) && !rests_on_data(&k->chain) &&
+    if (k != NULL && k->traits == traits && k->installed == registry_changes(r) && !rests_on_data(&k->chain) &&
         same_text(k->plan, args->plan) && same_settings(k, args)) {
         *chain = &k->chain;
         return PERI_OK;
@@ -117,7 +104,7 @@ peri_status chain_again(nlp *p, const peri_solve_args *args, const run_chain **c
     if (k == NULL)
         return FAIL_NOMEM(p->ctx);
     k->chain.ctx = p->ctx;
-    k->installed = registry_count(r);
+    k->installed = registry_changes(r);
     arena_init(&k->chain.memory, &p->ctx->mem);
     arena_init(&k->memory, &p->ctx->mem);
     const peri_status status = choose(p, args, k);

@@ -110,7 +110,7 @@ wrong("minimize: several objectives are not offered yet; give one scalar express
 wrong('maximize: z[1] (scalar) belongs to model "second", not to model "first"', function() m:maximize(z[1]) end)
 wrong('model "first" has neither an objective nor constraints', function() m:solve() end)
 wrong('model "empty" has no variables', function() peri.model("empty"):solve() end)
-wrong("solve: the solver's name must be a string, not 3", function() m:solve(3) end)
+wrong("solve: the solver must be a name or a plugin, not 3", function() m:solve(3) end)
 wrong("solve: options must be a table, not 3", function() m:solve("ipm", 3) end)
 wrong("solve: options are named, as in { tolerance = 1e-8 }", function() m:solve("ipm", { 1e-8 }) end)
 wrong("solve: callback must be a function of the iteration's row, not 3", function() m:solve { callback = 3 } end)
