@@ -3,6 +3,7 @@
 
 docs = \
 	docs/architecture.md \
+	docs/plugins.md \
 	docs/guide/1-first-steps.md \
 	docs/guide/2-variables-and-expressions.md \
 	docs/guide/3-constraints-and-objectives.md \
@@ -19,4 +20,4 @@ examples = \
 	examples/05-optimal-control.lua \
 	examples/06-parameter-sweep.lua
 
-EXTRA_DIST += $(docs) $(examples) $(examples:.lua=.expected) examples/03-logistic-regression.csv
+EXTRA_DIST += $(docs) examples/plugins/conjugate-gradients.cc $(examples) $(examples:.lua=.expected) examples/03-logistic-regression.csv

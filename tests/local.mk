@@ -160,6 +160,7 @@ EXTRA_DIST += tests/tap/tap.lua tests/foreign/samples.c tests/bad/bad.h tests/ba
 shell_tests = \
 	tests/command/authors.sh \
 	tests/command/bench.sh \
+	tests/command/plugins-page.sh \
 	tests/command/usage.sh \
 	tests/command/run.sh \
 	tests/command/solve.sh \
