@@ -574,7 +574,7 @@ static void tell_failure(peri_run *run)
     } else {
         run->stopped_by = cpu ? PERI_TIME_LIMIT : PERI_ERROR;
     }
-    snprintf(run->message, sizeof run->message, "%s %s%s", who, end, when);
+    snprintf(run->message, sizeof run->message, "%.100s %.100s%.50s", who, end, when);
     log_write(run->ctx, 0, "%s", run->message);
 }
 
