@@ -5,6 +5,7 @@ perigeeluadir = $(luadir)/perigee
 dist_perigeelua_DATA = \
 	stdlib/perigee/cops.lua \
 	stdlib/perigee/data.lua \
+	stdlib/perigee/json.lua \
 	stdlib/perigee/plots.lua \
 	stdlib/perigee/power.lua \
 	stdlib/perigee/test_functions.lua \
@@ -32,3 +33,12 @@ perigeeluatestdir = $(perigeeluadir)/test_functions
 dist_perigeeluatest_DATA = \
 	stdlib/perigee/test_functions/hock_schittkowski.lua \
 	stdlib/perigee/test_functions/unconstrained.lua
+
+# Commands that are written in Lua.
+perigeeluacommanddir = $(perigeeluadir)/command
+dist_perigeeluacommand_DATA = \
+	stdlib/perigee/command/chart.lua \
+	stdlib/perigee/command/complete.lua \
+	stdlib/perigee/command/pages.lua \
+	stdlib/perigee/command/repl.lua \
+	stdlib/perigee/command/report.lua

@@ -161,6 +161,10 @@ shell_tests = \
 	tests/command/authors.sh \
 	tests/command/bench.sh \
 	tests/command/plugins-page.sh \
+	tests/command/complete.sh \
+	tests/command/pages.sh \
+	tests/command/repl.sh \
+	tests/command/report.sh \
 	tests/command/usage.sh \
 	tests/command/run.sh \
 	tests/command/solve.sh \
@@ -168,7 +172,7 @@ shell_tests = \
 	tests/install/install.sh \
 	tests/install/start.sh
 TESTS += $(shell_tests)
-EXTRA_DIST += $(shell_tests) tests/tap/tap.sh tests/tap/json.lua tests/install/descent.c tests/install/host.c
+EXTRA_DIST += $(shell_tests) tests/tap/tap.sh tests/tap/json.lua tests/tap/png.lua tests/install/descent.c tests/install/host.c
 
 lua_tests = \
 	tests/lua/array_operations.lua \

@@ -43,4 +43,7 @@ peri_status dsl_load_plugin(lua_State *L, const char *path, peri_loading *to);
 /* At the end of a script: raises the error for a comparison that was never passed to subject_to. Call it under lua_pcall. */
 void dsl_check_unused(lua_State *L);
 
+/* A table with the names that the binding's object in slot i has behind a dot or a colon as keys; empty for other values. Under lua_pcall. */
+void dsl_push_names(lua_State *L, int i);
+
 #endif

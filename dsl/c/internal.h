@@ -305,6 +305,7 @@ int l_searcher(lua_State *L);             /* of package.searchers, for perigee.*
 JUMPS void library_names(lua_State *L);   /* pushes a table with the modules' names as keys */
 
 /* Functions of each file, added to tables. */
+void solution_names(lua_State *L); /* pushes a table with the fields of a solution as keys */
 extern const luaL_Reg expr_metamethods[], expr_functions[], product_functions[], shape_functions[], derive_functions[], array_metamethods[],
     array_methods[], array_makers[], index_metamethods[], item_metamethods[], table_metamethods[], model_makers[],
     model_metamethods[], model_methods[], param_methods[], solve_methods[], constraint_metamethods[],

@@ -256,3 +256,50 @@ peri_solution *dsl_to_solution(lua_State *L, int i)
     const dsl_solution *s = object(L, i, TYPE_SOLUTION);
     return s != NULL ? s->obj : NULL;
 }
+
+/* The keys of the table on the top, which is popped, go to the table at `to`. */
+static void take_names(lua_State *L, int to)
+{
+    if (!lua_istable(L, -1)) {
+        lua_pop(L, 1);
+        return;
+    }
+    for (lua_pushnil(L); lua_next(L, -2) != 0; lua_pop(L, 1)) {
+        lua_pushvalue(L, -2);
+        lua_pushboolean(L, 1);
+        lua_rawset(L, to);
+    }
+    lua_pop(L, 1);
+}
+
+/* Methods of models and solutions are an upvalue of their __index, see set_index. */
+static void take_methods(lua_State *L, int at, int to)
+{
+    if (luaL_getmetafield(L, at, "__index") == LUA_TNIL)
+        return;
+    if (lua_getupvalue(L, -1, 2) != NULL)
+        take_names(L, to);
+    lua_pop(L, 1);
+}
+
+void dsl_push_names(lua_State *L, int i)
+{
+    const int at = lua_absindex(L, i);
+    luaL_checkstack(L, 8, NULL);
+    lua_newtable(L);
+    const int to = lua_gettop(L);
+    if (lua_getfield(L, LUA_REGISTRYINDEX, "perigee.state") == LUA_TUSERDATA) {
+        const bool array = object(L, at, TYPE_ARRAY) != NULL;
+        if (array || object(L, at, TYPE_EXPR) != NULL) {
+            lua_getiuservalue(L, -1, array ? UV_ARRAY_METHODS : UV_METHODS);
+            take_names(L, to);
+        } else if (object(L, at, TYPE_MODEL) != NULL || object(L, at, TYPE_SOLUTION) != NULL) {
+            take_methods(L, at, to);
+        }
+        if (object(L, at, TYPE_SOLUTION) != NULL) {
+            solution_names(L);
+            take_names(L, to);
+        }
+    }
+    lua_settop(L, to);
+}

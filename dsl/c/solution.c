@@ -366,13 +366,18 @@ static bool push_field(lua_State *L, dsl_solution *sol)
     return false;
 }
 
-static noreturn void raise_no_field(lua_State *L)
+void solution_names(lua_State *L)
 {
     lua_newtable(L);
     for (size_t k = 0; k < sizeof fields / sizeof fields[0]; k++) {
         lua_pushboolean(L, 1);
         lua_setfield(L, -2, fields[k].name);
     }
+}
+
+static noreturn void raise_no_field(lua_State *L)
+{
+    solution_names(L);
     lua_pushvalue(L, lua_upvalueindex(2));
     lua_pushnil(L);
     while (lua_next(L, -2)) {

@@ -89,8 +89,16 @@ typedef struct {
     bool any_interrupted; /* a solve ended so */
 } cli_watch;
 
+/* An interactive session. cmd_repl.c */
+typedef struct {
+    const char *line; /* borrowed: what was read last */
+    bool more;        /* the chunk is not complete */
+    bool failed;      /* some chunk ended in an error */
+} cli_session;
+
 struct cli {
     cli_args args;
+    cli_session session;
     cli_budget budget;
     peri_context *ctx;
     struct lua_State *L;
@@ -134,6 +142,13 @@ int cmd_help(cli *c);
 int cmd_index(cli *c);
 int cmd_check_plugin(cli *c);
 int cmd_new_plugin(cli *c);
+int cmd_repl(cli *c);
+int cmd_report(cli *c);
+int cmd_complete(cli *c);
+int cmd_pages(cli *c);
+/* cmd_lua.c: the table that a command written in Lua gets; the module perigee.command.NAME. Both under lua_pcall. */
+void cli_push_command(struct lua_State *L);
+void cli_push_module(struct lua_State *L, const char *name);
 /* Pushes the model that a file describes; raises a Lua error where it does not. cmd_solve.c */
 peri_model *cli_push_model(struct lua_State *L, const char *path);
 void cli_print_version(FILE *to, bool all);
@@ -144,7 +159,21 @@ void signals_solving(bool solving);                            /* a solve begins
 bool signals_interrupted(void);                                /* INT, TERM or XCPU came */
 bool signals_row_wanted(void);                                 /* USR1 came since the last call */
 bool signals_pipe_closed(void);
+/* An interactive session: a signal stops what runs, and the next chunk begins anew. */
+void signals_interactive(void);
+void signals_reset(void);
+bool signals_terminated(void); /* TERM or XCPU came */
 void signals_forget(void); /* the context and the state are about to go */
+
+/* edit.c: lines from a terminal, edited where libedit is there, or from a pipe. */
+typedef struct edit edit;
+/* Proposes what could stand behind `before`: text to insert and lines to show, "" for nothing. Borrowed until the next call. */
+typedef void (*edit_complete_fn)(void *ud, const char *before, int width, const char **insert, const char **show);
+edit *edit_open(edit_complete_fn complete, void *ud); /* NULL: out of memory */
+bool edit_is_terminal(const edit *e);
+typedef enum { EDIT_LINE, EDIT_END, EDIT_INTERRUPTED } edit_result;
+edit_result edit_read(edit *e, const char *prompt, const char **line); /* borrowed until the next call; without its end */
+void edit_close(edit *e);
 
 /* watch.c: the binding's three calls (dsl/c/host.h), and the engine's log; ud is the cli */
 void watch_open(cli *c);

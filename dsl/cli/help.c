@@ -53,6 +53,11 @@ static const cli_option show_options[] = {
     {0},
 };
 
+static const cli_option report_options[] = {
+    {"output", 'o', "OUT.html", OPTION_VALUE, AT(out), "the page; RUN.html otherwise, \"-\": on standard output"},
+    {0},
+};
+
 static const cli_option explain_options[] = {
     {"solver", 's', "S", OPTION_VALUE, AT(solver), "explain this solver or plan instead of the engine's choice"},
     {0},
@@ -189,6 +194,36 @@ const cli_command cli_commands[] = {
         .most = 1,
     },
     {
+        .name = "report",
+        .words = "RUN.json",
+        .summary = "a result as a page: convergence, certificate, values",
+        .examples = {{"perigee report run.json -o run.html", "a page of its own, for any browser"},
+                     {"perigee solve model.lua --json run.json && perigee report run.json", "a solve and its page"}},
+        .text = "RUN.json is what `perigee solve --json` and `sol:save` write. The page holds its style and its charts: it needs\n"
+                "no other file and no network, follows the browser's light or dark scheme, and can be read on a phone.",
+        .options = report_options,
+        .run = cmd_report,
+        .least = 1,
+        .most = 1,
+    },
+    {
+        .name = "repl",
+        .words = "",
+        .summary = "Lua line by line, with history and completion",
+        .examples = {{"perigee repl", "a prompt where `peri` is there"},
+                     {"echo 'peri.version' | perigee repl", "from a pipe: results alone"}},
+        .text = "An expression is printed, and its value is `_` afterwards; a chunk that is not complete goes on in the next line;\n"
+                "Tab completes names of globals, fields, methods, solvers and options; locals end with their chunk. Control-C\n"
+                "ends a running solve with the best point so far, and a running chunk; Control-D ends the session. The history\n"
+                "is in $XDG_STATE_HOME/perigee/history, or ~/.local/state/perigee/history.\n"
+                "\n"
+                "Exit status: 0 at the end of the input; 1 when it came from a pipe or file and a chunk of it failed.",
+        .options = no_options,
+        .run = cmd_repl,
+        .least = 0,
+        .most = 0,
+    },
+    {
         .name = "version",
         .words = "",
         .summary = "version, compiler, libraries, plugin ABI",
@@ -221,6 +256,33 @@ const cli_command cli_commands[] = {
                 "know, or whose file has changed, is still found: it is loaded to be asked.",
         .options = no_options,
         .run = cmd_index,
+        .least = 1,
+        .most = 1,
+        .hidden = true,
+    },
+    {
+        .name = "complete",
+        .words = "SHELL [WORDS...]",
+        .summary = "what a shell may propose for a command line",
+        .examples = {{"perigee complete words perigee solve --s", "for the words so far, of which the last is not complete"},
+                     {"perigee complete line 'perigee show i'", "for a line up to the cursor"}},
+        .text = "One proposal a line: the word, a tab, what it is. A line \":files EXTENSIONS\" stands for the names of files.",
+        .options = no_options,
+        .run = cmd_complete,
+        .least = 1,
+        .most = -1,
+        .script = true,
+        .hidden = true,
+    },
+    {
+        .name = "pages",
+        .words = "DIR",
+        .summary = "write manual pages and definitions for editors",
+        .examples = {{"perigee pages build/pages", "man1/, man7/ and perigee-options.d.lua"},
+                     {"perigee pages .", "here; the folders man1 and man7 must be there"}},
+        .text = "One page for each command and each plugin, from the tables that the command and the plugins have.",
+        .options = no_options,
+        .run = cmd_pages,
         .least = 1,
         .most = 1,
         .hidden = true,

@@ -4,19 +4,22 @@
 
 bin_PROGRAMS = perigee
 
-perigee_CPPFLAGS = -I$(top_srcdir)/engine/include -I$(top_builddir) $(LUA_CFLAGS) \
+perigee_CPPFLAGS = -I$(top_srcdir)/engine/include -I$(top_builddir) $(LUA_CFLAGS) $(EDIT_CFLAGS) \
 	-DPERI_BIN_DIR='"$(bindir)"' -DPERI_LUA_DIR='"$(luadir)"' -DPERI_PLUGIN_DIR='"$(plugindir)"' \
 	-DPERI_CHECK_DIR='"$(checkerdir)"' -DPERI_TEMPLATE_DIR='"$(templatedir)"'
 perigee_SOURCES = \
 	dsl/cli/args.c \
 	dsl/cli/cli.h \
+	dsl/cli/cmd_lua.c \
 	dsl/cli/cmd_model.c \
 	dsl/cli/cmd_new_plugin.c \
 	dsl/cli/cmd_plugin.c \
+	dsl/cli/cmd_repl.c \
 	dsl/cli/cmd_run.c \
 	dsl/cli/cmd_show.c \
 	dsl/cli/cmd_solve.c \
 	dsl/cli/cmd_version.c \
+	dsl/cli/edit.c \
 	dsl/cli/help.c \
 	dsl/cli/log.c \
 	dsl/cli/main.c \
@@ -63,3 +66,34 @@ plugins-index: perigee
 	  ./perigee index plugins && mv -f plugins/list.new plugins/list; \
 	fi
 CLEANFILES += plugins/index plugins/list plugins/list.new
+
+# Manual pages and definitions for editors, from the tables of the command and the plugins, when one of these has changed.
+all-local: pages
+.PHONY: pages
+pages: plugins-index lua/perigee
+	@if test ! -f pages/stamp || test plugins/index -nt pages/stamp || test perigee -nt pages/stamp || \
+	  test '$(srcdir)/stdlib/perigee/command/pages.lua' -nt pages/stamp; then \
+	  rm -rf pages && $(MKDIR_P) pages/man1 pages/man7 && PERIGEE_PLUGIN_PATH= ./perigee pages pages && echo >pages/stamp; \
+	fi
+clean-local: clean-pages
+.PHONY: clean-pages
+clean-pages:
+	rm -rf pages
+
+install-data-local: install-pages
+.PHONY: install-pages uninstall-pages
+install-pages: pages
+	$(MKDIR_P) "$(DESTDIR)$(man1dir)" "$(DESTDIR)$(man7dir)" "$(DESTDIR)$(perigeemetadir)"
+	$(INSTALL_DATA) pages/man1/*.1 "$(DESTDIR)$(man1dir)"
+	$(INSTALL_DATA) pages/man7/*.7 "$(DESTDIR)$(man7dir)"
+	$(INSTALL_DATA) pages/perigee-options.d.lua "$(DESTDIR)$(perigeemetadir)"
+uninstall-local: uninstall-pages
+uninstall-pages:
+	rm -f "$(DESTDIR)$(man1dir)/perigee.1" "$(DESTDIR)$(man1dir)"/perigee-*.1 "$(DESTDIR)$(man7dir)"/perigee-*.7 \
+	  "$(DESTDIR)$(perigeemetadir)/perigee-options.d.lua"
+
+# Completion in shells: the files ask the command.
+bashcompletiondir = $(datadir)/bash-completion/completions
+dist_bashcompletion_DATA = dsl/completion/perigee
+zshcompletiondir = $(datadir)/zsh/site-functions
+dist_zshcompletion_DATA = dsl/completion/_perigee

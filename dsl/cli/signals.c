@@ -23,7 +23,7 @@ enum { GRACE = 1, SAME = 20 };
 
 static peri_context *volatile context;
 static lua_State *volatile state;
-static volatile sig_atomic_t solving, stopped, row, pipe_closed;
+static volatile sig_atomic_t solving, stopped, row, pipe_closed, interactive, terminated;
 static volatile int64_t stopped_at; /* milliseconds; read only after `stopped` is set */
 
 static void end_script(lua_State *L, lua_Debug *where)
@@ -56,8 +56,30 @@ static int64_t milliseconds(void)
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
+/* The first one ends the iteration in hand, or the script where none runs; a second one the script, a third one the process. */
+static void stop_session(int number)
+{
+    if (stopped && milliseconds() - stopped_at < SAME)
+        return;
+    stopped_at = milliseconds();
+    if (++stopped > 2) {
+        signal(number, SIG_DFL);
+        raise(number);
+        return;
+    }
+    terminated = terminated || number != SIGINT;
+    if (context != NULL)
+        peri_interrupt(context);
+    if (!solving || stopped > 1)
+        set_hook();
+}
+
 static void on_stop(int number)
 {
+    if (interactive) {
+        stop_session(number);
+        return;
+    }
     if (stopped) {
         if (milliseconds() - stopped_at < SAME)
             return;
@@ -138,6 +160,26 @@ void signals_solving(bool now)
     solving = now;
     if (!now && pipe_closed)
         set_hook();
+}
+
+void signals_interactive(void)
+{
+    interactive = 1;
+    handle(SIGINT, on_stop, SA_RESTART); /* who sits at the prompt means it, whatever the session was started by */
+}
+
+void signals_reset(void)
+{
+    if (state != NULL)
+        lua_sethook(state, NULL, 0, 0);
+    if (context != NULL)
+        peri_clear_interrupt(context);
+    stopped = 0;
+}
+
+bool signals_terminated(void)
+{
+    return terminated != 0;
 }
 
 bool signals_interrupted(void)

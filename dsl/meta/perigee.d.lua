@@ -55,6 +55,11 @@ local model = {}
 ---| "optimal" | "locally_optimal" | "feasible" | "infeasible" | "unbounded" | "iteration_limit" | "time_limit"
 ---| "interrupted" | "numerical_error" | "error"
 
+---The engine's options and those of every plugin are in perigee-options.d.lua, which is made from their tables.
+---@class perigee.options
+---@field callback (fun(row: perigee.row): boolean?)? called after each iteration; true ends the solve
+---@field warm_start (perigee.solution|boolean)? where to begin
+
 ---@class perigee.solution
 ---@field status perigee.status
 ---@field objective number
@@ -1137,8 +1142,8 @@ function model:subject_to(...) end
 ---@return string
 function model:explain(plan) end
 
----@param solver string? a method, or a plan of several links, as "augmented-lagrangian > lbfgs"; the engine picks where absent
----@param options { tolerance: number?, iterations: integer?, time_limit: number?, seed: integer?, threads: integer?, callback: (fun(row: perigee.row): boolean?), warm_start: perigee.solution? }?
+---@param solver (perigee.solver|string)? a method, or a plan of several links, as "augmented-lagrangian > lbfgs"; the engine picks where absent
+---@param options perigee.options?
 ---@return perigee.solution
 function model:solve(solver, options) end
 

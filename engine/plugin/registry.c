@@ -342,7 +342,7 @@ peri_status peri_plugins_list(peri_context *ctx, int64_t *n, const peri_plugin_e
     return PERI_OK;
 }
 
-peri_status peri_plugin_page(peri_context *ctx, const char *name, bool json, char **out)
+peri_status registry_page(peri_context *ctx, const char *name, bool json, char **out)
 {
     registry *r = NULL;
     registry_entry *e = NULL;

@@ -34,6 +34,8 @@ registry_entry *registry_at(registry *r, int64_t i); /* sorted by kind, then nam
 peri_status registry_find(registry *r, const char *name, uint32_t kind, registry_entry **out);
 /* Loads the entry's file if it is not yet loaded; checks stamp, tables, options; one clear line when refused. */
 peri_status registry_load(registry *r, registry_entry *e, const peri_plugin **out);
+/* The page of an installed plugin, as peri_plugin_page. */
+peri_status registry_page(peri_context *ctx, const char *name, bool json, char **out);
 /* Writes the index of one folder (`perigee index DIR`, peri_plugins_write_index). Loads every plugin there. */
 peri_status registry_write_index(peri_context *ctx, const char *folder);
 /* One line for each file or plugin that was refused; borrowed while the context lives. -1: out of memory */

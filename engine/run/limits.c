@@ -36,11 +36,21 @@ static const peri_plugin ENGINE_TABLE = {
     .kind = PERI_KIND_SOLVER,
     .name = "engine",
     .family = "engine",
-    .summary = "options of the engine",
+    .summary = "options that every solve has",
+    .page = "Limits, tolerance and choices that belong to the engine, not to a method: they can be given with any solver.",
     .size_options = (uint32_t)sizeof(run_options),
     .n_options = (uint32_t)PERI_COUNT(ENGINE_LIST),
     .options = ENGINE_LIST,
 };
+
+/* "engine" is not a plugin, but has a page as these have. */
+peri_status peri_plugin_page(peri_context *ctx, const char *name, bool json, char **out)
+{
+    static const registry_entry itself = {.name = "engine", .license = "Apache-2.0"};
+    if (strcmp(name, "engine") == 0)
+        return option_page(ctx, &itself, &ENGINE_TABLE, json, out);
+    return registry_page(ctx, name, json, out);
+}
 
 bool limits_is_option(const char *key)
 {

@@ -73,6 +73,23 @@ static void json_evaluations(json_writer *w, const peri_evaluations *e)
     json_close(w);
 }
 
+static void json_times(json_writer *w, const peri_times *t)
+{
+    json_key(w, "times");
+    json_open_object(w);
+    json_field(w, "building", t->building);
+    json_field(w, "objective", t->objective);
+    json_field(w, "gradient", t->gradient);
+    json_field(w, "constraints", t->constraints);
+    json_field(w, "jacobian", t->jacobian);
+    json_field(w, "hessian", t->hessian);
+    json_field(w, "products", t->products);
+    json_field(w, "linear_algebra", t->linear_algebra);
+    json_field(w, "method", t->method);
+    json_field(w, "total", t->total);
+    json_close(w);
+}
+
 static void json_certificate(json_writer *w, const peri_certificate *c)
 {
     json_key(w, "certificate");
@@ -164,13 +181,17 @@ peri_status peri_solution_json(peri_solution *s, char **out)
     TRY(diagnosis_of(s, &d));
     json_init(&w, &s->ctx->mem);
     json_open_object(&w);
+    json_string(&w, "model", s->model->name);
     json_string(&w, "status", peri_outcome_name(s->outcome));
+    if (s->message[0] != '\0')
+        json_string(&w, "message", s->message);
     json_field(&w, "objective", s->objective);
     json_string(&w, "solver", s->solver);
     json_string(&w, "plan", s->plan);
     json_count(&w, "iterations", s->iterations);
     json_evaluations(&w, &s->evaluations);
     json_field(&w, "seconds", s->times.total);
+    json_times(&w, &s->times);
     json_certificate(&w, &s->certificate);
     json_variables(&w, s, s->x);
     json_duals(&w, s);
