@@ -49,7 +49,9 @@ engine_sources = \
 	engine/eval/compile.c \
 	engine/eval/describe.c \
 	engine/eval/factor.c \
+	engine/eval/finish.c \
 	engine/eval/kernel.c \
+	engine/eval/rows.c \
 	engine/eval/levels.c \
 	engine/eval/memory.c \
 	engine/eval/nuclear.c \

@@ -56,6 +56,10 @@ static void describe_kernel(const eval_kernel *k, text_buffer *t)
         count[k->ins[j].code]++;
     text_add(t, "kernel, level %d: %lld instances, blocks of %lld, %lld registers, %.3g bytes:", (int)k->level, (long long)k->n,
              (long long)k->block, (long long)k->n_regs, k->bytes);
+    if (k->rows != NULL && k->rows->period > 0)
+        text_add(t, " rows of %lld,", (long long)k->rows->period);
+    else if (k->rows != NULL)
+        text_add(t, " %lld rows,", (long long)k->rows->n);
     const char *separator = " ";
     for (int code = 0; code < EVAL_CODES; code++) {
         int32_t same = count[code];

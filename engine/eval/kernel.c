@@ -1,73 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * kernel.c - one kernel's instructions: tiles are cut out of the expressions, ordered depth first from the sinks, and given registers by when each is
- * read last. Invariant: an operation that is not cheap is part of its reader's tile only when nothing else reads it, so that it is computed once.
+ * kernel.c - one kernel's instructions: tiles are cut out of the expressions and ordered depth first from the sinks; finish.c gives them registers.
+ * Invariant: an operation that is not cheap is part of its reader's tile only when nothing else reads it, so that it is computed once.
  */
-#include "eval/plan.h"
+#include "eval/kernel.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { FORM_NONE, FORM_REG, FORM_ARRAY, FORM_CELL };
-
-typedef struct {
-    int32_t form, at;  /* REG: virtual register; CELL: number of the cell */
-    eval_place place;  /* ARRAY */
-} operand;
-
-typedef struct {
-    int32_t code, imm;
-    operand dst, dst2, p[4];
-    const int32_t *index;
-    bool stays; /* the destination does not move with the block: indexed, strided, or partial sums */
-    const eval_sink *scatter; /* of a WEAVE: one of them */
-    int32_t there; /* of a scatter: 1 + the operand that is added to, or 0 */
-} instruction;
-
-/*
- * >= 0: a node; <= NEGATED: the constant node NEGATED - ref with the other sign; <= INVERTED: the reciprocal of the constant node INVERTED - ref; otherwise
- * operand number -1 - ref of `extra`
- */
-typedef int32_t ref;
-enum { NEGATED = -(1 << 30), INVERTED = -(1 << 29) };
-
-typedef struct {
-    int32_t code, imm, n;
-    ref leaf[4];
-} tile;
-
-typedef struct {
-    expr_id e;
-    int32_t next;
-    tile t;
-} frame;
-
-typedef struct {
-    eval_compiler *c;
-    int32_t group;
-    int64_t n, stamp;
-    eval_kernel *out;
-    VEC(instruction) code;
-    VEC(operand) extra;
-    VEC(frame) stack;
-    VEC(struct scalar { bool constant; double value; eval_place place; }) cells;
-    hash_map cell_number; /* hash of a scalar -> its cell; equal hashes are chained by trying hash + 1 */
-    VEC(const eval_sink *) sums;
-    int32_t n_regs;
-    ref minus_one; /* 0: not made yet */
-} kernel;
-
-static peri_status nomem(const kernel *k)
-{
-    return FAIL_NOMEM(k->c->g->ctx);
-}
-
 /* ---- operands ---------------------------------------------------------------------------------------------------------------- */
-
-static bool same_place(const eval_place *a, const eval_place *b)
-{
-    return a->base == b->base && a->offset == b->offset && a->fixed == b->fixed;
-}
 
 static eval_place moved(eval_place place, int64_t by)
 {
@@ -91,15 +32,15 @@ static peri_status cell_of(kernel *k, struct scalar s, operand *out)
     uint64_t h = scalar_hash(&s);
     for (; hash_get(&k->cell_number, h, &i); h++) {
         const struct scalar *old = &k->cells.at[i];
-        const bool same = s.constant ? memcmp(&old->value, &s.value, sizeof s.value) == 0 : same_place(&old->place, &s.place);
+        const bool same = s.constant ? memcmp(&old->value, &s.value, sizeof s.value) == 0 : eval_same_place(&old->place, &s.place);
         if (old->constant == s.constant && same) {
-            *out = (operand){FORM_CELL, (int32_t)i, {BASE_NONE, 0, NULL}};
+            *out = (operand){FORM_CELL, (int32_t)i, {BASE_NONE, 0, NULL}, 0};
             return PERI_OK;
         }
     }
     if (!vec_push(k->c->m, &k->cells, s) || !hash_put(&k->cell_number, h, k->cells.n - 1))
-        return nomem(k);
-    *out = (operand){FORM_CELL, (int32_t)(k->cells.n - 1), {BASE_NONE, 0, NULL}};
+        return kernel_nomem(k);
+    *out = (operand){FORM_CELL, (int32_t)(k->cells.n - 1), {BASE_NONE, 0, NULL}, 0};
     return PERI_OK;
 }
 
@@ -108,7 +49,7 @@ static peri_status scalar_operand(kernel *k, eval_place place, operand *out)
     if (place.base == BASE_FIXED)
         return cell_of(k, (struct scalar){true, *place.fixed, {BASE_NONE, 0, NULL}}, out);
     if (k->n == 1) {
-        *out = (operand){FORM_ARRAY, 0, place};
+        *out = (operand){FORM_ARRAY, 0, place, 0};
         return PERI_OK;
     }
     return cell_of(k, (struct scalar){false, 0, place}, out);
@@ -120,13 +61,23 @@ static bool is_spread(const kernel *k, expr_id e)
     return k->c->kind[e] == KIND_VIEW && (node->flags & EXPR_AFFINE) && node->stride == 0;
 }
 
+/* The number of the list by which e, an indexed view, is read in place; -1: it is not. */
+static int32_t list_in_rows(const kernel *k, expr_id e)
+{
+    const eval_compiler *c = k->c;
+    const expr_node *node = expr_at(c->g, e);
+    if (k->rows == NULL || c->kind[e] != KIND_VIEW || (node->flags & EXPR_AFFINE) || c->place[e].base != BASE_NONE || eval_size(c, e) != k->n)
+        return -1;
+    return eval_row_list(k, c->g->lists.at[node->index].at);
+}
+
 /* Does this kernel compute or load e? Otherwise it is in memory, or a scalar. */
 static bool is_made_here(const kernel *k, expr_id e)
 {
     const eval_compiler *c = k->c;
     if (c->kind[e] == KIND_VALUE)
         return c->home[e] == k->group;
-    if (c->kind[e] != KIND_VIEW || eval_is_contiguous(c, e) || eval_size(c, e) != k->n || is_spread(k, e))
+    if (c->kind[e] != KIND_VIEW || eval_is_contiguous(c, e) || eval_size(c, e) != k->n || is_spread(k, e) || list_in_rows(k, e) >= 0)
         return false;
     return c->place[e].base == BASE_NONE || c->level[e] + 1 >= c->groups.at[k->group].level;
 }
@@ -134,6 +85,30 @@ static bool is_made_here(const kernel *k, expr_id e)
 static bool is_ready(const kernel *k, ref r)
 {
     return r < 0 || !is_made_here(k, r) || k->c->stamp[r] == k->stamp;
+}
+
+static peri_status row_operand(kernel *k, expr_id e, int32_t list, operand *out)
+{
+    const eval_place source = k->c->place[eval_arg(k->c, expr_at(k->c->g, e)->arg[0])];
+    const int32_t *by;
+    *out = (operand){FORM_ARRAY, 0, source, list + 1};
+    if (k->lists.at[list].step == 1)
+        return PERI_OK;
+    TRY(eval_row_offsets(k, list, &by));
+    *out = (operand){FORM_ROW, 0, {BASE_NONE, 0, NULL}, 0};
+    return eval_row_cell(k, source, by, &out->at);
+}
+
+/* An array with an entry for each instance; constants that are the same in a row are one number there. */
+static peri_status array_operand(kernel *k, expr_id e, operand *out)
+{
+    const eval_place place = k->c->place[e];
+    *out = (operand){FORM_ARRAY, 0, place, 0};
+    if (k->rows == NULL || place.base != BASE_FIXED || k->c->kind[e] != KIND_SOURCE || eval_size(k->c, e) != k->n ||
+        !eval_same_in_rows(k->rows, place.fixed))
+        return PERI_OK;
+    *out = (operand){FORM_ROW, 0, {BASE_NONE, 0, NULL}, 0};
+    return eval_row_cell(k, place, k->rows->start, &out->at);
 }
 
 static peri_status operand_of(kernel *k, ref r, operand *out)
@@ -149,23 +124,25 @@ static peri_status operand_of(kernel *k, ref r, operand *out)
         return PERI_OK;
     }
     if (is_made_here(k, r)) {
-        *out = c->place[r].base != BASE_NONE ? (operand){FORM_ARRAY, 0, c->place[r]} : (operand){FORM_REG, c->reg[r], {BASE_NONE, 0, NULL}};
+        *out = c->place[r].base != BASE_NONE ? (operand){FORM_ARRAY, 0, c->place[r], 0} : (operand){FORM_REG, c->reg[r], {BASE_NONE, 0, NULL}, 0};
         return PERI_OK;
     }
+    const int32_t list = list_in_rows(k, r);
+    if (list >= 0)
+        return row_operand(k, r, list, out);
     if (is_spread(k, r)) {
         const expr_node *node = expr_at(c->g, r);
         return scalar_operand(k, moved(c->place[eval_arg(c, node->arg[0])], node->first), out);
     }
     if (eval_size(c, r) == 1)
         return scalar_operand(k, c->place[r], out);
-    *out = (operand){FORM_ARRAY, 0, c->place[r]};
-    return PERI_OK;
+    return array_operand(k, r, out);
 }
 
 static peri_status extra_ref(kernel *k, operand o, ref *out)
 {
     *out = (ref)(-1 - k->extra.n);
-    return vec_push(k->c->m, &k->extra, o) ? PERI_OK : nomem(k);
+    return vec_push(k->c->m, &k->extra, o) ? PERI_OK : kernel_nomem(k);
 }
 
 /* ---- tiles -------------------------------------------------------------------------------------------------------------------------- */
@@ -312,13 +289,13 @@ static tile tile_of(const kernel *k, expr_id e)
 static operand new_reg(kernel *k, expr_id e)
 {
     k->c->reg[e] = k->n_regs;
-    return (operand){FORM_REG, k->n_regs++, {BASE_NONE, 0, NULL}};
+    return (operand){FORM_REG, k->n_regs++, {BASE_NONE, 0, NULL}, 0};
 }
 
 static operand target_of(kernel *k, expr_id e)
 {
     k->c->stamp[e] = k->stamp;
-    return k->c->place[e].base != BASE_NONE ? (operand){FORM_ARRAY, 0, k->c->place[e]} : new_reg(k, e);
+    return k->c->place[e].base != BASE_NONE ? (operand){FORM_ARRAY, 0, k->c->place[e], 0} : new_reg(k, e);
 }
 
 static peri_status emit_tile(kernel *k, const tile *t, instruction i)
@@ -327,7 +304,7 @@ static peri_status emit_tile(kernel *k, const tile *t, instruction i)
     i.imm = t->imm;
     for (int32_t j = 0; j < t->n; j++)
         TRY(operand_of(k, t->leaf[j], &i.p[j]));
-    return vec_push(k->c->m, &k->code, i) ? PERI_OK : nomem(k);
+    return vec_push(k->c->m, &k->code, i) ? PERI_OK : kernel_nomem(k);
 }
 
 static bool is_here(const kernel *k, int32_t e)
@@ -387,7 +364,7 @@ static peri_status as_grid(kernel *k, const expr_list *list, int32_t *imm, const
         return PERI_OK;
     int32_t *kept = arena_array(&k->c->program->data, 2, sizeof *kept);
     if (kept == NULL)
-        return nomem(k);
+        return kernel_nomem(k);
     memcpy(kept, grid, sizeof grid);
     *imm = inner;
     *index = kept;
@@ -413,7 +390,7 @@ static peri_status view_instruction(kernel *k, expr_id e, instruction *i)
             from = moved(from, list->at[0]);
         }
     }
-    i->p[0] = (operand){FORM_ARRAY, 0, from};
+    i->p[0] = (operand){FORM_ARRAY, 0, from, 0};
     return PERI_OK;
 }
 
@@ -422,7 +399,7 @@ static peri_status emit_view(kernel *k, expr_id e)
     instruction i = {0};
     TRY(view_instruction(k, e, &i));
     i.dst = target_of(k, e);
-    return vec_push(k->c->m, &k->code, i) ? PERI_OK : nomem(k);
+    return vec_push(k->c->m, &k->code, i) ? PERI_OK : kernel_nomem(k);
 }
 
 static peri_status push(kernel *k, expr_id e)
@@ -430,7 +407,7 @@ static peri_status push(kernel *k, expr_id e)
     frame f = {e, 0, {0, 0, 0, {0, 0, 0, 0}}};
     if (k->c->kind[e] == KIND_VALUE)
         f.t = tile_of(k, e);
-    return vec_push(k->c->m, &k->stack, f) ? PERI_OK : nomem(k);
+    return vec_push(k->c->m, &k->stack, f) ? PERI_OK : kernel_nomem(k);
 }
 
 /* Everything that r needs, and r: depth first, without recursion. */
@@ -468,16 +445,16 @@ static peri_status emit_store(kernel *k, const eval_sink *s)
 {
     const eval_compiler *c = k->c;
     instruction i = {0};
-    if (is_made_here(k, s->value) && same_place(&c->place[s->value], &s->place))
+    if (is_made_here(k, s->value) && eval_same_place(&c->place[s->value], &s->place))
         return make(k, s->value);
     if (c->kind[s->value] == KIND_VIEW && is_made_here(k, s->value) && !is_ready(k, s->value) && c->uses[s->value] == 1) {
         TRY(view_instruction(k, s->value, &i)); /* straight to where it is wanted */
-        i.dst = (operand){FORM_ARRAY, 0, s->place};
-        return vec_push(c->m, &k->code, i) ? PERI_OK : nomem(k);
+        i.dst = (operand){FORM_ARRAY, 0, s->place, 0};
+        return vec_push(c->m, &k->code, i) ? PERI_OK : kernel_nomem(k);
     }
     const tile t = {EVAL_COPY, 0, 1, {s->value, 0, 0, 0}};
     TRY(make(k, s->value));
-    i.dst = (operand){FORM_ARRAY, 0, s->place};
+    i.dst = (operand){FORM_ARRAY, 0, s->place, 0};
     return emit_tile(k, &t, i);
 }
 
@@ -488,10 +465,10 @@ static peri_status emit_reduce(kernel *k, const eval_sink *s)
     if (op == PERI_OP_SUM)
         t = cut_sum(k, s->value);
     instruction i = {.stays = true, .imm = 0};
-    i.dst = (operand){FORM_NONE, (int32_t)k->sums.n, {BASE_NONE, 0, NULL}};
+    i.dst = (operand){FORM_NONE, (int32_t)k->sums.n, {BASE_NONE, 0, NULL}, 0};
     TRY(make_leaves(k, &t));
     if (!vec_push(k->c->m, &k->sums, s))
-        return nomem(k);
+        return kernel_nomem(k);
     return emit_tile(k, &t, i);
 }
 
@@ -504,13 +481,23 @@ static bool has_runs(const expr_list *list)
     return 8 * runs <= list->n;
 }
 
+/* Sums by rows: each is added to one place. */
+static peri_status emit_row_sums(kernel *k, const eval_sink *s, int32_t list)
+{
+    static const int32_t one_row[2] = {INT32_MAX, 0};
+    instruction i = {.stays = true, .scatter = s, .index = one_row, .dst = {FORM_ARRAY, 0, s->place, list + 1}};
+    const tile t = {EVAL_ADD_GRID, 0, 1, {s->value, 0, 0, 0}};
+    TRY(make(k, s->value));
+    return emit_tile(k, &t, i);
+}
+
 static peri_status emit_scatter_list(kernel *k, const eval_sink *s)
 {
     const eval_compiler *c = k->c;
     const expr_node *node = expr_at(c->g, s->node);
     instruction i = {.stays = true, .scatter = s};
     tile t = {0, s->stride, 1, {s->value, 0, 0, 0}};
-    i.dst = (operand){FORM_ARRAY, 0, s->place};
+    i.dst = (operand){FORM_ARRAY, 0, s->place, 0};
     if (s->affine) {
         t.code = s->stores ? EVAL_STORE_STRIDED : EVAL_ADD_STRIDED;
         i.dst.place.offset += s->first;
@@ -532,15 +519,18 @@ static peri_status emit_scatter_list(kernel *k, const eval_sink *s)
     return emit_tile(k, &t, i);
 }
 
-/* To neighbouring entries: the last operation of the value writes, or adds, there itself. */
+/* To neighbouring entries, of all or in each row: the last operation of the value writes, or adds, there itself. */
 static peri_status emit_scatter(kernel *k, const eval_sink *s)
 {
     const eval_compiler *c = k->c;
     ref there;
-    if (!s->affine || s->stride != 1)
+    const int32_t list = s->affine || k->rows == NULL ? -1 : eval_row_list(k, eval_sink_list(c, s)->at);
+    if (list >= 0 && k->lists.at[list].step == 0 && !s->stores)
+        return emit_row_sums(k, s, list);
+    if (list < 0 ? !s->affine || s->stride != 1 : k->lists.at[list].step == 0)
         return emit_scatter_list(k, s);
-    instruction i = {.dst = {FORM_ARRAY, 0, s->place}, .scatter = s};
-    i.dst.place.offset += s->first;
+    instruction i = {.dst = {FORM_ARRAY, 0, s->place, list + 1}, .scatter = s};
+    i.dst.place.offset += list >= 0 ? 0 : s->first;
     TRY(extra_ref(k, i.dst, &there));
     tile t = {EVAL_COPY, 0, 1, {s->value, 0, 0, 0}};
     if (!s->stores)
@@ -578,7 +568,7 @@ static peri_status emit_weave(kernel *k, int32_t n, const eval_sink *const *sink
     instruction i = {.stays = true, .scatter = sinks[0]};
     tile t = {EVAL_WEAVE, 2, n, {0, 0, 0, 0}};
     if (index == NULL)
-        return nomem(k);
+        return kernel_nomem(k);
     for (int32_t j = 1; j < n; j++)
         low = sinks[j]->first < low ? sinks[j]->first : low;
     order_weave(n, sinks, low, order);
@@ -593,313 +583,10 @@ static peri_status emit_weave(kernel *k, int32_t n, const eval_sink *const *sink
         index[WEAVE_REACH] = shift > index[WEAVE_REACH] ? shift : index[WEAVE_REACH];
     }
     i.index = index;
-    i.dst = (operand){FORM_ARRAY, 0, sinks[0]->place};
+    i.dst = (operand){FORM_ARRAY, 0, sinks[0]->place, 0};
     i.dst.place.offset += low;
     TRY(make_leaves(k, &t));
     return emit_tile(k, &t, i);
-}
-
-/* ---- registers -------------------------------------------------------------------------------------------------------------------------------- */
-
-static void note_use(const operand *o, int32_t at, int32_t *last)
-{
-    if (o->form == FORM_REG)
-        last[o->at] = at;
-}
-
-static void drop(const operand *o, int32_t at, const int32_t *last, const int32_t *real, int32_t *free_regs, int64_t *n_free)
-{
-    if (o->form == FORM_REG && last[o->at] == at)
-        free_regs[(*n_free)++] = real[o->at];
-}
-
-/* Virtual to real registers; one that is read last by an instruction may be what that instruction writes. */
-static peri_status allocate(kernel *k)
-{
-    int32_t *last = mem_array(k->c->m, (size_t)k->n_regs, sizeof *last), *real = mem_array(k->c->m, (size_t)k->n_regs, sizeof *real);
-    int32_t *free_regs = mem_array(k->c->m, (size_t)k->n_regs + 1, sizeof *free_regs);
-    peri_status status = last != NULL && real != NULL && free_regs != NULL ? PERI_OK : nomem(k);
-    int64_t n_free = 0, used = 0;
-    for (int64_t j = 0; j < k->code.n && status == PERI_OK; j++) {
-        const instruction *i = &k->code.at[j];
-        for (int q = 0; q < 4; q++)
-            note_use(&i->p[q], (int32_t)j, last);
-        note_use(&i->dst, (int32_t)j, last);
-        note_use(&i->dst2, (int32_t)j, last);
-    }
-    for (int64_t j = 0; j < k->code.n && status == PERI_OK; j++) {
-        instruction *i = &k->code.at[j];
-        for (int q = 0; q < 4; q++) {
-            bool before = false;
-            for (int r = 0; r < q; r++)
-                before = before || (i->p[r].form == FORM_REG && i->p[q].form == FORM_REG && i->p[r].at == i->p[q].at);
-            if (!before)
-                drop(&i->p[q], (int32_t)j, last, real, free_regs, &n_free);
-        }
-        operand *const made[2] = {&i->dst, &i->dst2};
-        for (int q = 0; q < 2; q++)
-            if (made[q]->form == FORM_REG)
-                real[made[q]->at] = n_free > 0 ? free_regs[--n_free] : (int32_t)used++;
-        for (int q = 0; q < 2; q++)
-            drop(made[q], (int32_t)j, last, real, free_regs, &n_free);
-        for (int q = 0; q < 4; q++)
-            if (i->p[q].form == FORM_REG)
-                i->p[q].at = -1 - real[i->p[q].at]; /* renamed; negative so that it is not taken for virtual again */
-        for (int q = 0; q < 2; q++)
-            if (made[q]->form == FORM_REG)
-                made[q]->at = -1 - real[made[q]->at];
-    }
-    k->out->n_regs = used;
-    mem_array_free(k->c->m, last);
-    mem_array_free(k->c->m, real);
-    mem_array_free(k->c->m, free_regs);
-    return status;
-}
-
-/* ---- the finished kernel -------------------------------------------------------------------------------------------------------------------------- */
-
-/* numbers; the gap keeps registers from sharing cache sets */
-enum { CACHE = 4096, CACHE_2 = 32768, GOOD_BLOCK = 256, SHORTEST_BLOCK = 64, REGISTER_GAP = 8 };
-
-/* All registers in the first cache; but blocks long enough for what a call costs, as long as they are in the second. */
-static int64_t block_length(int64_t n_regs)
-{
-    const int64_t regs = n_regs > 0 ? n_regs : 1, first = CACHE / regs, second = CACHE_2 / regs;
-    int64_t block = first > GOOD_BLOCK ? first : second > GOOD_BLOCK ? GOOD_BLOCK : second;
-    block = block / EVAL_BLOCK_UNIT * EVAL_BLOCK_UNIT;
-    return block > EVAL_MAX_BLOCK ? EVAL_MAX_BLOCK : block < SHORTEST_BLOCK ? SHORTEST_BLOCK : block;
-}
-
-static void choose_block(kernel *k)
-{
-    eval_kernel *out = k->out;
-    const int64_t block = block_length(out->n_regs), whole = (k->n + EVAL_BLOCK_UNIT - 1) / EVAL_BLOCK_UNIT * EVAL_BLOCK_UNIT;
-    out->block = block < whole ? block : whole;
-    out->lanes_at = out->n_regs * (out->block + REGISTER_GAP);
-    const int64_t scratch = out->lanes_at + k->sums.n * EVAL_LANES;
-    k->c->scratch = scratch > k->c->scratch ? scratch : k->c->scratch;
-}
-
-static eval_place register_place(const kernel *k, int32_t at)
-{
-    return (eval_place){BASE_SCRATCH, (-1 - at) * (k->out->block + REGISTER_GAP), NULL};
-}
-
-static eval_place lanes_place(const kernel *k, int64_t acc)
-{
-    return (eval_place){BASE_SCRATCH, k->out->lanes_at + acc * EVAL_LANES, NULL};
-}
-
-static peri_status finish_read(kernel *k, const operand *o, int q, eval_ins *ins)
-{
-    eval_compiler *c = k->c;
-    const bool whole = ins->code == EVAL_LOAD_STRIDED || ins->code == EVAL_LOAD_LIST || ins->code == EVAL_LOAD_GRID;
-    switch (o->form) {
-    case FORM_REG:
-        ins->flags = (uint16_t)(ins->flags | 1u << (8 + q));
-        return eval_point(c, &ins->p[q], register_place(k, o->at));
-    case FORM_ARRAY:
-        if (!whole)
-            ins->flags = (uint16_t)(ins->flags | 1u << q | 1u << (8 + q));
-        k->out->bytes += 8.0 * (double)k->n;
-        return eval_point(c, &ins->p[q], o->place);
-    case FORM_CELL:
-        ins->p[q] = k->out->cells[o->at].cell;
-        return PERI_OK;
-    default:
-        return PERI_OK;
-    }
-}
-
-static bool same_array(const operand *a, const operand *b)
-{
-    return a->form == b->form && ((a->form == FORM_REG && a->at == b->at) || (a->form == FORM_ARRAY && same_place(&a->place, &b->place)));
-}
-
-static void mark_same(const instruction *i, eval_ins *ins)
-{
-    static const struct {
-        int k, of;
-    } pairs[] = {{1, 0}, {2, 0}, {3, 2}};
-    for (int q = 0; q < 3; q++)
-        if (same_array(&i->p[pairs[q].k], &i->p[pairs[q].of]))
-            ins->flags = (uint16_t)(ins->flags | 1u << (12 + q));
-}
-
-static peri_status finish_write(kernel *k, const instruction *i, eval_ins *ins)
-{
-    eval_compiler *c = k->c;
-    switch (i->dst.form) {
-    case FORM_REG:
-        TRY(eval_point(c, &ins->dst, register_place(k, i->dst.at)));
-        break;
-    case FORM_ARRAY:
-        ins->flags = (uint16_t)(ins->flags | (i->stays ? 0u : 1u << 4));
-        k->out->bytes += 8.0 * (double)k->n;
-        TRY(eval_point(c, &ins->dst, i->dst.place));
-        break;
-    default:
-        TRY(eval_point(c, &ins->dst, lanes_place(k, i->dst.at)));
-    }
-    if (i->dst2.form == FORM_REG)
-        return eval_point(c, &ins->p[3], register_place(k, i->dst2.at));
-    if (i->dst2.form == FORM_ARRAY) {
-        ins->flags = (uint16_t)(ins->flags | 1u << 5);
-        k->out->bytes += 8.0 * (double)k->n;
-        return eval_point(c, &ins->p[3], i->dst2.place);
-    }
-    return PERI_OK;
-}
-
-static peri_status finish_code(kernel *k)
-{
-    eval_kernel *out = k->out;
-    out->n_ins = k->code.n;
-    out->ins = arena_array(&k->c->program->data, (size_t)k->code.n, sizeof *out->ins);
-    if (out->ins == NULL)
-        return nomem(k);
-    for (int64_t j = 0; j < k->code.n; j++) {
-        const instruction *i = &k->code.at[j];
-        eval_ins *ins = &out->ins[j];
-        ins->code = (uint16_t)i->code;
-        ins->imm = i->imm;
-        ins->index = i->index;
-        ins->fn = k->n == 1 && eval_one[i->code] != NULL ? eval_one[i->code] : k->c->program->simd->fn[i->code];
-        for (int q = 0; q < 4; q++)
-            TRY(finish_read(k, &i->p[q], q, ins));
-        mark_same(i, ins);
-        TRY(finish_write(k, i, ins));
-    }
-    return PERI_OK;
-}
-
-/* Constants are spread now; scalars that are computed or given, whenever the kernel starts. */
-static peri_status finish_cells(kernel *k)
-{
-    eval_compiler *c = k->c;
-    eval_kernel *out = k->out;
-    out->cells = arena_array(&c->program->data, (size_t)k->cells.n, sizeof *out->cells);
-    double *spread = arena_array(&c->program->data, (size_t)(k->cells.n * EVAL_LANES), sizeof *spread);
-    if (out->cells == NULL || spread == NULL)
-        return nomem(k);
-    for (int64_t j = 0; j < k->cells.n; j++) {
-        const struct scalar *s = &k->cells.at[j];
-        out->cells[j].cell = spread + j * EVAL_LANES;
-        for (int l = 0; l < EVAL_LANES; l++)
-            out->cells[j].cell[l] = s->value;
-        if (!s->constant)
-            TRY(eval_point(c, &out->cells[j].from, s->place));
-    }
-    out->n_cells = k->cells.n;
-    return PERI_OK;
-}
-
-static peri_status finish_sums(kernel *k)
-{
-    eval_compiler *c = k->c;
-    eval_kernel *out = k->out;
-    out->n_accs = k->sums.n;
-    out->accs = arena_array(&c->program->data, (size_t)k->sums.n, sizeof *out->accs);
-    if (out->accs == NULL)
-        return nomem(k);
-    for (int64_t j = 0; j < k->sums.n; j++) {
-        TRY(eval_point(c, &out->accs[j].lanes, lanes_place(k, j)));
-        out->accs[j].op = expr_at(c->g, k->sums.at[j]->node)->op;
-        TRY(eval_point(c, &out->accs[j].out, k->sums.at[j]->place));
-    }
-    return PERI_OK;
-}
-
-/* What split.c has to know of the scatters. */
-static peri_status finish_scatters(kernel *k)
-{
-    eval_compiler *c = k->c;
-    eval_group *group = &c->groups.at[k->group];
-    int64_t n = 0;
-    for (int64_t j = 0; j < k->code.n; j++)
-        n += k->code.at[j].scatter != NULL;
-    group->scatters = arena_array(&c->data, (size_t)n, sizeof *group->scatters);
-    if (group->scatters == NULL)
-        return nomem(k);
-    for (int64_t j = 0; j < k->code.n; j++) {
-        const instruction *i = &k->code.at[j];
-        const eval_sink *s = i->scatter;
-        if (s == NULL)
-            continue;
-        const expr_node *node = expr_at(c->g, s->node);
-        const int32_t *list = c->g->lists.at[c->g->args.at[node->many.list + node->many.n + s->arg]].at;
-        const bool rows = i->code == EVAL_ADD_GRID && i->imm == 0, runs = i->code == EVAL_ADD_RUNS, woven = i->code == EVAL_WEAVE;
-        group->scatters[group->n_scatters++] = (struct eval_scatter){
-            (int32_t)j, i->there, s->stores, s->node, s->place, list, rows ? i->index[0] : runs ? k->n : 0, woven ? i->index : NULL,
-            i->dst.place.offset - s->place.offset};
-    }
-    return PERI_OK;
-}
-
-static peri_status finish_zeros(kernel *k)
-{
-    eval_compiler *c = k->c;
-    const eval_group *group = &c->groups.at[k->group];
-    k->out->n_zeros = group->zeros.n;
-    k->out->zeros = arena_array(&c->program->data, (size_t)group->zeros.n, sizeof *k->out->zeros);
-    if (k->out->zeros == NULL)
-        return nomem(k);
-    for (int64_t j = 0; j < group->zeros.n; j++) {
-        k->out->zeros[j].n = group->zeros.at[j].n;
-        k->out->zeros[j].from = group->zeros.at[j].from;
-        TRY(eval_point(c, &k->out->zeros[j].at, group->zeros.at[j].place));
-    }
-    return PERI_OK;
-}
-
-enum { LARGE = 1 << 15, MOST_STREAMS = 8 }; /* numbers of all streams together: beyond that they come from far away */
-
-typedef struct {
-    int64_t n;
-    eval_place place[MOST_STREAMS];
-    bool writes[MOST_STREAMS];
-} stream_list;
-
-/* Arrays that differ by a few entries are one stream. */
-static void note_stream(stream_list *t, const operand *o, bool writes)
-{
-    int64_t j = 0;
-    if (o->form != FORM_ARRAY)
-        return;
-    while (j < t->n && (t->place[j].base != o->place.base || t->place[j].fixed != o->place.fixed ||
-                        llabs(t->place[j].offset - o->place.offset) >= EVAL_BLOCK_UNIT))
-        j++;
-    if (j == MOST_STREAMS)
-        return;
-    t->writes[j] = writes || (j < t->n && t->writes[j]);
-    if (j == t->n)
-        t->place[t->n++] = o->place;
-}
-
-static peri_status finish_streams(kernel *k)
-{
-    eval_kernel *out = k->out;
-    stream_list t = {.n = 0};
-    for (int64_t j = 0; j < k->code.n; j++) {
-        const instruction *i = &k->code.at[j];
-        if (!i->stays) {
-            note_stream(&t, &i->dst, true);
-            note_stream(&t, &i->dst2, true);
-        }
-        for (int q = 0; q < 4 && i->code != EVAL_LOAD_LIST && i->code != EVAL_LOAD_STRIDED && i->code != EVAL_LOAD_GRID; q++)
-            note_stream(&t, &i->p[q], false);
-    }
-    if (t.n * k->n < LARGE)
-        return PERI_OK;
-    out->streams = arena_array(&k->c->program->data, (size_t)t.n, sizeof *out->streams);
-    if (out->streams == NULL)
-        return nomem(k);
-    out->n_streams = t.n;
-    for (int64_t j = 0; j < t.n; j++) {
-        out->streams[j].writes = t.writes[j];
-        TRY(eval_point(k->c, &out->streams[j].at, t.place[j]));
-    }
-    return PERI_OK;
 }
 
 static peri_status emit_sinks(kernel *k, int64_t n, const eval_sink *sinks)
@@ -921,33 +608,25 @@ static peri_status emit_sinks(kernel *k, int64_t n, const eval_sink *sinks)
     return PERI_OK;
 }
 
-static peri_status finish(kernel *k)
-{
-    TRY(allocate(k));
-    choose_block(k);
-    TRY(finish_cells(k));
-    TRY(finish_sums(k));
-    TRY(finish_zeros(k));
-    TRY(finish_streams(k));
-    TRY(finish_scatters(k));
-    TRY(finish_code(k));
-    return eval_cut_kernel(k->c, k->out);
-}
-
 peri_status eval_compile_kernel(eval_compiler *c, int32_t group, int64_t n_sinks, const eval_sink *sinks, eval_kernel *out)
 {
     kernel k = {.c = c, .group = group, .n = c->groups.at[group].size, .stamp = (int64_t)group + 1, .out = out};
     hash_init(&k.cell_number, c->m);
     out->n = k.n;
     out->level = c->groups.at[group].level;
-    peri_status status = emit_sinks(&k, n_sinks, sinks);
+    peri_status status = eval_find_rows(&k, n_sinks, sinks);
     if (status == PERI_OK)
-        status = finish(&k);
+        status = emit_sinks(&k, n_sinks, sinks);
+    if (status == PERI_OK)
+        status = eval_finish_kernel(&k);
     vec_free(c->m, &k.code);
     vec_free(c->m, &k.extra);
     vec_free(c->m, &k.stack);
     vec_free(c->m, &k.cells);
     hash_release(&k.cell_number);
     vec_free(c->m, &k.sums);
+    vec_free(c->m, &k.lists);
+    vec_free(c->m, &k.row_cells);
+    vec_free(c->m, &k.slides);
     return status;
 }

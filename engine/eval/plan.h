@@ -26,6 +26,19 @@ typedef struct {
 } eval_place;
 
 /*
+ * Instances in rows, which no block crosses. Operands that a slide moves are at pointer + by[row] + instance, or for a destination of sums by rows at
+ * pointer + by[row]; a cell has the number from[at[row]], as often as a scalar.
+ */
+typedef struct eval_rows {
+    int64_t n, period;     /* rows; instances of each (the last may have fewer), 0: they differ */
+    const int32_t *start;  /* [n + 1] */
+    int64_t n_slides, n_cells;
+    struct eval_slide { int32_t ins, operand; const int32_t *by; } *slides; /* operand 0 .. 3, SLIDE_DST */
+    struct eval_row_cell { double *cell; const double *from; const int32_t *at; } *cells; /* cell: in the first thread's scratch memory */
+} eval_rows;
+enum { SLIDE_DST = 4 };
+
+/*
  * A kernel that is worth it is cut into chunks, by its size and its instructions only. Each chunk's reductions have a partial result of their own, so
  * that the sum is the same whoever computes which chunk.
  */
@@ -44,6 +57,7 @@ typedef struct {
     struct eval_zero { double *at; int64_t n; const double *from; } *zeros; /* filled before it starts: from constants, or with 0 */
     int64_t n_streams;             /* arrays too large for the cache: the next block of each is fetched while one is worked on; else 0 */
     struct eval_stream { const double *at; bool writes; } *streams;
+    eval_rows *rows;               /* NULL: blocks follow each other without regard to instances */
     double bytes;                                                  /* read and written outside of registers, an estimate */
 } eval_kernel;
 
@@ -83,6 +97,8 @@ typedef struct eval_split {
     eval_border *borders;
     eval_seam *seams;
     double *aside;
+    int64_t n_slides;
+    struct eval_slide *slides; /* the kernel's, and of what writes aside */
 } eval_split;
 
 /*
@@ -167,6 +183,7 @@ typedef struct {
     int32_t arg;      /* SCATTER: which of its arguments */
     bool stores;      /* SCATTER: first to reach its places */
     bool affine;      /* SCATTER: to first + i stride */
+    bool shifted;     /* SCATTER: to ascending places, and the kernel's other arguments of it to the same ones, shifted */
     int32_t first, stride;
     int32_t rank;     /* order among the kernel's sinks */
     int32_t order;    /* SCATTER: of its kernel among all */
@@ -224,6 +241,19 @@ static inline int64_t eval_size(const eval_compiler *c, expr_id e)
 static inline expr_id eval_arg(const eval_compiler *c, expr_id a)
 {
     return c->alias[a];
+}
+
+const expr_list *eval_sink_list(const eval_compiler *c, const eval_sink *s); /* SCATTER: of its places */
+int64_t eval_row_at(const eval_rows *r, int64_t instance); /* rows.c: the row that holds it */
+/* The end of the block that holds instance `at`, of which `row` is the row where there are rows. */
+static inline int64_t eval_block_end(const eval_kernel *k, int64_t row, int64_t at, int64_t end)
+{
+    int64_t begin = at, to = end;
+    if (k->rows != NULL) {
+        begin = k->rows->start[row] + (at - k->rows->start[row]) / k->block * k->block;
+        to = k->rows->start[row + 1] < end ? k->rows->start[row + 1] : end;
+    }
+    return begin + k->block < to ? begin + k->block : to;
 }
 
 bool eval_is_contiguous(const eval_compiler *c, expr_id view); /* a VIEW of neighbouring entries */

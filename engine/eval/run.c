@@ -81,24 +81,66 @@ static double joined_partials(int32_t op, int64_t n, double *partials)
 
 enum { CACHE_LINE = 8 }; /* numbers */
 
-/* Part j of n_ins of what the block that starts at `at` will read and write: the processor's own prefetching does not look across blocks. */
-static void fetch(const eval_simd *simd, const eval_kernel *k, int64_t at, int64_t j)
+/* Part j of n_ins of what the block of n instances that starts at `at` will read and write: the processor's own prefetching does not look across blocks. */
+static void fetch(const eval_simd *simd, const eval_kernel *k, int64_t at, int64_t n, int64_t j)
 {
-    const int64_t lines = k->block / CACHE_LINE, from = j * lines / k->n_ins, to = (j + 1) * lines / k->n_ins;
-    if (at + k->block > k->n)
+    const int64_t lines = n / CACHE_LINE, from = j * lines / k->n_ins, to = (j + 1) * lines / k->n_ins;
+    if (at + n > k->n)
         return;
     for (int64_t s = 0; s < k->n_streams; s++)
         simd->fetch(k->streams[s].at + at + from * CACHE_LINE, to - from, k->streams[s].writes);
 }
 
-static void run_blocks(const eval_simd *simd, const eval_kernel *k, int64_t begin, int64_t end)
+/* Where a chunk's blocks are: code and scratch memory of the thread, and the row that its pointers are set for, -1 for none. */
+typedef struct {
+    eval_ins *code;
+    int64_t scratch, row, n_slides;
+    const struct eval_slide *slides;
+} walk;
+
+static void move_pointers(const walk *w, int64_t to)
 {
-    for (int64_t at = begin; at < end; at += k->block) {
-        const int64_t n = end - at < k->block ? end - at : k->block;
+    for (int64_t j = 0; j < w->n_slides; j++) {
+        const struct eval_slide *s = &w->slides[j];
+        eval_ins *ins = &w->code[s->ins];
+        const int64_t by = (to < 0 ? 0 : s->by[to]) - (w->row < 0 ? 0 : s->by[w->row]);
+        if (s->operand == SLIDE_DST)
+            ins->dst += by;
+        else
+            ins->p[s->operand] += by;
+    }
+}
+
+static void enter_row(const eval_kernel *k, walk *w, int64_t row)
+{
+    const eval_rows *r = k->rows;
+    move_pointers(w, row);
+    for (int64_t j = 0; j < r->n_cells; j++) {
+        const double value = r->cells[j].from[r->cells[j].at[row]];
+        for (int l = 0; l < EVAL_LANES; l++)
+            r->cells[j].cell[w->scratch + l] = value;
+    }
+    w->row = row;
+}
+
+/* The end of the block that begins at `at`, once its row, if there are rows, has been entered. */
+static int64_t begin_block(const eval_kernel *k, walk *w, int64_t at, int64_t end)
+{
+    if (k->rows != NULL && w->row < 0)
+        enter_row(k, w, eval_row_at(k->rows, at));
+    else if (k->rows != NULL && at >= k->rows->start[w->row + 1])
+        enter_row(k, w, w->row + 1);
+    return eval_block_end(k, w->row, at, end);
+}
+
+static void run_blocks(const eval_simd *simd, const eval_kernel *k, walk *w, int64_t begin, int64_t end)
+{
+    for (int64_t at = begin, next; at < end; at = next) {
+        next = begin_block(k, w, at, end);
         for (int64_t j = 0; j < k->n_ins; j++) {
             if (k->n_streams > 0)
-                fetch(simd, k, at + k->block, j);
-            k->ins[j].fn(&k->ins[j], at, n);
+                fetch(simd, k, next, next - at, j);
+            k->ins[j].fn(&k->ins[j], at, next - at);
         }
     }
 }
@@ -154,22 +196,22 @@ static void run_head(const eval_kernel *k, const eval_ins *code, const eval_bord
     memcpy(to + b->head, row + b->head, rest);
 }
 
-static void run_split_blocks(const eval_simd *simd, const eval_kernel *k, const eval_ins *code, int32_t thread, int64_t chunk, int64_t begin,
-                             int64_t end)
+static void run_split_blocks(const eval_simd *simd, const eval_kernel *k, walk *w, int32_t thread, int64_t chunk, int64_t begin, int64_t end)
 {
     const int32_t *const border_of = k->split->border_of;
-    for (int64_t at = begin; at < end; at += k->block) {
-        const int64_t n = end - at < k->block ? end - at : k->block;
+    const eval_ins *const code = w->code;
+    for (int64_t at = begin, next; at < end; at = next) {
+        next = begin_block(k, w, at, end);
         for (int64_t j = 0; j < k->n_ins; j++) {
             if (k->n_streams > 0)
-                fetch(simd, k, at + k->block, j);
+                fetch(simd, k, next, next - at, j);
             const eval_border *b = border_of[j] != 0 ? &k->split->borders[border_of[j] - 1] : NULL;
             if (b == NULL || (b->head > 0 && (chunk == 0 || at > begin)))
-                code[j].fn(&code[j], at, n);
+                code[j].fn(&code[j], at, next - at);
             else if (b->head > 0)
-                run_head(k, code, b, thread, chunk, at, n);
+                run_head(k, code, b, thread, chunk, at, next - at);
             else
-                run_border(k, code, border_of[j] - 1, chunk, at, at + n);
+                run_border(k, code, border_of[j] - 1, chunk, at, next);
         }
     }
 }
@@ -182,10 +224,18 @@ static void run_chunk(const eval_program *p, const eval_kernel *k, int32_t threa
     for (int64_t j = 0; j < k->n_accs; j++)
         for (int l = 0; l < EVAL_LANES; l++)
             k->accs[j].lanes[scratch + l] = first_partial(k->accs[j].op);
+    walk w = {k->ins, scratch, -1, 0, NULL};
+    if (thread >= 0)
+        w.code = k->split->code[thread];
+    if (k->rows != NULL) {
+        w.slides = thread < 0 ? k->rows->slides : k->split->slides;
+        w.n_slides = thread < 0 ? k->rows->n_slides : k->split->n_slides;
+    }
     if (thread < 0)
-        run_blocks(p->simd, k, begin, end);
+        run_blocks(p->simd, k, &w, begin, end);
     else
-        run_split_blocks(p->simd, k, k->split->code[thread], thread, chunk, begin, end);
+        run_split_blocks(p->simd, k, &w, thread, chunk, begin, end);
+    move_pointers(&w, -1); /* as they were */
     for (int64_t j = 0; j < k->n_accs; j++) {
         double *const out = k->n_chunks > 1 ? &k->partials[j * k->n_chunks + chunk] : k->accs[j].out;
         *out = joined_lanes(k->accs[j].op, k->accs[j].lanes + scratch);

@@ -2,14 +2,14 @@
 /*
  * scatter.c - sums of scatters: which argument may store because it is the first to reach its places, which must add, and what has to be zero
  * beforehand. Kernels run one after the other, and within a kernel all sinks work block by block. So an argument stores when no earlier kernel reaches
- * its places, it reaches none twice, and the other arguments of its kernel either never reach them, or only after it: all are arithmetic
- * sequences with one stride and it is the one furthest ahead. Constant arguments are an image that is copied before.
+ * its places, it reaches none twice, and the other arguments of its kernel either never reach them, or only after it: all reach the same
+ * ascending places, shifted, and it is the one furthest ahead. Constant arguments are an image that is copied before.
  */
 #include "eval/plan.h"
 #include <stdlib.h>
 #include <string.h>
 
-static const expr_list *list_of(const eval_compiler *c, const eval_sink *s)
+const expr_list *eval_sink_list(const eval_compiler *c, const eval_sink *s)
 {
     const expr_node *node = expr_at(c->g, s->node);
     return &c->g->lists.at[c->g->args.at[node->many.list + node->many.n + s->arg]];
@@ -17,7 +17,7 @@ static const expr_list *list_of(const eval_compiler *c, const eval_sink *s)
 
 static void find_stride(const eval_compiler *c, eval_sink *s)
 {
-    const expr_list *list = list_of(c, s);
+    const expr_list *list = eval_sink_list(c, s);
     s->first = list->at[0];
     s->stride = list->n > 1 ? list->at[1] - list->at[0] : 1;
     s->affine = s->stride > 0;
@@ -29,7 +29,7 @@ static void find_stride(const eval_compiler *c, eval_sink *s)
 static void count_touches(const eval_compiler *c, int64_t n, eval_sink *const *sinks, unsigned char *touched)
 {
     for (int64_t k = 0; k < n; k++) {
-        const expr_list *list = list_of(c, sinks[k]);
+        const expr_list *list = eval_sink_list(c, sinks[k]);
         for (int64_t i = 0; i < list->n; i++)
             if (touched[list->at[i]] < 2)
                 touched[list->at[i]]++;
@@ -44,12 +44,31 @@ static bool reaches_first(const expr_list *list, const unsigned char *touched, u
     return true;
 }
 
-/* The sequence furthest ahead, when all are sequences with one stride; -1: none. */
+/* Ascending places, and those of the first one moved by a number. */
+static bool is_shifted(const expr_list *list, const expr_list *first)
+{
+    const int32_t by = list->at[0] - first->at[0];
+    bool is = list->n == first->n;
+    for (int64_t i = 0; i < list->n && is; i++)
+        is = list->at[i] - first->at[i] == by && (i == 0 || list->at[i] > list->at[i - 1]);
+    return is;
+}
+
+static void find_shifts(const eval_compiler *c, int64_t n, eval_sink *const *sinks)
+{
+    bool all = true;
+    for (int64_t k = 0; k < n && all; k++)
+        all = is_shifted(eval_sink_list(c, sinks[k]), eval_sink_list(c, sinks[0]));
+    for (int64_t k = 0; k < n; k++)
+        sinks[k]->shifted = all;
+}
+
+/* The one furthest ahead, when all are shifted; -1: none. */
 static int64_t leading(int64_t n, eval_sink *const *sinks)
 {
     int64_t best = 0;
     for (int64_t k = 0; k < n; k++) {
-        if (!sinks[k]->affine || sinks[k]->stride != sinks[0]->stride)
+        if (!sinks[k]->shifted)
             return -1;
         if (sinks[k]->first > sinks[best]->first)
             best = k;
@@ -60,19 +79,20 @@ static int64_t leading(int64_t n, eval_sink *const *sinks)
 static int further_ahead(const void *a, const void *b)
 {
     const eval_sink *x = *(eval_sink *const *)a, *y = *(eval_sink *const *)b;
-    if (x->affine != y->affine)
-        return x->affine ? -1 : 1;
-    if (x->affine && x->first != y->first)
+    const bool ahead_x = x->affine || x->shifted, ahead_y = y->affine || y->shifted;
+    if (ahead_x != ahead_y)
+        return ahead_x ? -1 : 1;
+    if (ahead_x && x->first != y->first)
         return x->first > y->first ? -1 : 1;
     return (x->arg > y->arg) - (x->arg < y->arg);
 }
 
-/* Sequences that are further ahead come first in the kernel, so that the one that stores is the very first at a place. Reorders the sinks. */
+/* Those that are further ahead come first in the kernel, so that the one that stores is the very first at a place. Reorders the sinks. */
 static void rank_sinks(int64_t n, eval_sink **sinks)
 {
     qsort(sinks, (size_t)n, sizeof *sinks, further_ahead);
     for (int64_t k = 0; k < n; k++)
-        sinks[k]->rank = sinks[k]->affine ? (int32_t)k + 1 : 1;
+        sinks[k]->rank = sinks[k]->affine || sinks[k]->shifted ? (int32_t)k + 1 : 1;
 }
 
 /* ---- pairs of neighbouring places --------------------------------------------------------------------------------------------- */
@@ -85,7 +105,7 @@ static bool is_weave(const eval_compiler *c, int64_t n, eval_sink *const *sinks)
     int32_t lo = sinks[0]->first, hi = lo;
     bool odd = false;
     for (int64_t k = 0; k < n; k++) {
-        if (n > MOST_WOVEN || !sinks[k]->affine || sinks[k]->stride != 2 || list_of(c, sinks[k])->n < 2)
+        if (n > MOST_WOVEN || !sinks[k]->affine || sinks[k]->stride != 2 || eval_sink_list(c, sinks[k])->n < 2)
             return false;
         odd = odd || (sinks[k]->first - sinks[0]->first) % 2 != 0;
         lo = sinks[k]->first < lo ? sinks[k]->first : lo;
@@ -99,9 +119,9 @@ static void plan_weave(const eval_compiler *c, int64_t n, eval_sink **sinks, uns
 {
     bool stores = true;
     for (int64_t k = 0; k < n; k++)
-        stores = stores && reaches_first(list_of(c, sinks[k]), touched, 2);
+        stores = stores && reaches_first(eval_sink_list(c, sinks[k]), touched, 2);
     for (int64_t k = 0; k < n; k++) {
-        const expr_list *list = list_of(c, sinks[k]);
+        const expr_list *list = eval_sink_list(c, sinks[k]);
         sinks[k]->stores = stores;
         sinks[k]->rank = 1;
         for (int64_t i = 0; i < list->n; i++) {
@@ -121,40 +141,51 @@ static void plan_kernel(const eval_compiler *c, int64_t n, eval_sink **sinks, un
         plan_weave(c, n, sinks, touched, stored);
         return;
     }
+    find_shifts(c, n, sinks);
     const int64_t lead = leading(n, sinks);
     for (int64_t k = 0; k < n; k++) {
-        const expr_list *list = list_of(c, sinks[k]);
+        const expr_list *list = eval_sink_list(c, sinks[k]);
         sinks[k]->stores = reaches_first(list, touched, k == lead ? 2 : 1);
         for (int64_t i = 0; i < list->n && sinks[k]->stores; i++)
             stored[list->at[i]] = 1;
     }
     rank_sinks(n, sinks);
     for (int64_t k = 0; k < n; k++) {
-        const expr_list *list = list_of(c, sinks[k]);
+        const expr_list *list = eval_sink_list(c, sinks[k]);
         for (int64_t i = 0; i < list->n; i++)
             touched[list->at[i]] = 255;
     }
 }
 
-enum { MOST_RANGES = 8 };
+enum { MOST_RANGES = 8, ENTRIES_A_RANGE = 64 }; /* more are kept when they are rare */
 
+static int64_t count_ranges(int64_t size, const unsigned char *stored)
+{
+    int64_t n = 0;
+    for (int64_t j = 0; j < size; j++)
+        n += !stored[j] && (j == 0 || stored[j - 1]);
+    return n;
+}
+
+/* The places that nothing stores to; the last range goes on to the end where there are too many. */
 static peri_status zero_rest(eval_compiler *c, expr_id e, eval_group *first, const unsigned char *stored)
 {
-    const int64_t size = eval_size(c, e);
-    int64_t ranges = 0, begin[MOST_RANGES], end[MOST_RANGES];
-    for (int64_t j = 0; j < size; j++) {
-        if (stored[j])
-            continue;
-        if (ranges > 0 && (end[ranges - 1] == j || ranges == MOST_RANGES)) {
-            end[ranges - 1] = j + 1;
+    const int64_t size = eval_size(c, e), all = count_ranges(size, stored);
+    const int64_t most = all * ENTRIES_A_RANGE <= size ? all : MOST_RANGES;
+    int64_t ranges = 0, last = size;
+    while (last > 0 && stored[last - 1])
+        last--;
+    for (int64_t j = 0, end; j < last; j = end) {
+        if (stored[j]) {
+            end = j + 1;
             continue;
         }
-        begin[ranges] = j;
-        end[ranges++] = j + 1;
-    }
-    for (int64_t r = 0; r < ranges; r++) {
-        struct eval_zero_range range = {c->place[e], end[r] - begin[r], NULL};
-        range.place.offset += begin[r];
+        for (end = j + 1; end < last && !stored[end];)
+            end++;
+        if (++ranges == most)
+            end = last;
+        struct eval_zero_range range = {c->place[e], end - j, NULL};
+        range.place.offset += j;
         if (!vec_push(c->m, &first->zeros, range))
             return FAIL_NOMEM(c->g->ctx);
     }
@@ -171,7 +202,7 @@ static bool is_constant(const eval_compiler *c, const eval_sink *s)
 
 static void add_to_image(const eval_compiler *c, const eval_sink *s, double *image)
 {
-    const expr_list *list = list_of(c, s);
+    const expr_list *list = eval_sink_list(c, s);
     double value = 0;
     const bool same = expr_constant_value(c->g, s->value, &value);
     for (int64_t i = 0; i < list->n; i++)
@@ -184,7 +215,7 @@ static peri_status make_image(eval_compiler *c, expr_id e, int64_t n, eval_sink 
     const int64_t size = eval_size(c, e);
     int64_t entries = 0;
     for (int64_t k = 0; k < n; k++)
-        entries += is_constant(c, sinks[k]) ? list_of(c, sinks[k])->n : 0;
+        entries += is_constant(c, sinks[k]) ? eval_sink_list(c, sinks[k])->n : 0;
     *made = 4 * entries > size;
     if (!*made)
         return PERI_OK;
@@ -206,7 +237,7 @@ static int64_t drop_constants(const eval_compiler *c, int64_t n, eval_sink **sin
 {
     int64_t kept = 0;
     for (int64_t k = 0; k < n; k++) {
-        const expr_list *list = list_of(c, sinks[k]);
+        const expr_list *list = eval_sink_list(c, sinks[k]);
         for (int64_t i = 0; i < list->n && sinks[k]->kind == SINK_NONE; i++)
             touched[list->at[i]] = 255;
         if (sinks[k]->kind != SINK_NONE)

@@ -46,13 +46,13 @@ peri_status eval_cut_kernel(eval_compiler *c, eval_kernel *k)
     int64_t cost = 0;
     for (int64_t j = 0; j < k->n_ins; j++)
         cost += cost_of(&k->ins[j]);
-    const int64_t blocks = (k->n + k->block - 1) / k->block;
+    const int64_t unit = k->rows != NULL && k->rows->period > 0 ? k->rows->period : k->block, blocks = (k->n + unit - 1) / unit;
     int64_t chunks = cost < INT64_MAX / k->n ? cost * k->n / CHUNK_COST : MOST_CHUNKS;
     chunks = chunks > MOST_CHUNKS ? MOST_CHUNKS : chunks;
     chunks = chunks > blocks ? blocks : chunks;
     if (chunks < FEWEST_CHUNKS)
         chunks = 1;
-    k->chunk = (blocks + chunks - 1) / chunks * k->block;
+    k->chunk = (blocks + chunks - 1) / chunks * unit;
     k->n_chunks = (k->n + k->chunk - 1) / k->chunk;
     if (k->n_chunks == 1)
         return PERI_OK;
@@ -85,6 +85,14 @@ static int64_t chunk_end(const eval_kernel *k, int64_t chunk)
     return (chunk + 1) * k->chunk < k->n ? (chunk + 1) * k->chunk : k->n;
 }
 
+/* Of the block that holds instance `at`; end: of the chunk */
+static int64_t block_end(const eval_kernel *k, int64_t at, int64_t end)
+{
+    if (k->rows != NULL)
+        return eval_block_end(k, eval_row_at(k->rows, at), at, end);
+    return (at / k->block + 1) * k->block < end ? (at / k->block + 1) * k->block : end;
+}
+
 static bool find_meetings(const seam_planner *t)
 {
     bool any = false;
@@ -112,7 +120,7 @@ static bool next_run(const seam_planner *t, const struct eval_scatter *s, int64_
     while (*begin < end && t->met[s->list[*begin]] >= 0)
         (*begin)++;
     if (s->period > 0)
-        end = least(end, least((*begin / s->period + 1) * s->period, (*begin / t->k->block + 1) * t->k->block));
+        end = least(end, least((*begin / s->period + 1) * s->period, block_end(t->k, *begin, end)));
     *run_end = *begin;
     while (*run_end < end && t->met[s->list[*run_end]] < 0 && (s->period == 0 || s->list[*run_end] == s->list[*begin]))
         (*run_end)++;
@@ -205,8 +213,10 @@ static void fill_seam(const seam_planner *t, eval_seam *m, int32_t *used)
 {
     const eval_kernel *k = t->k;
     for (int64_t chunk = 0; chunk < k->n_chunks; chunk++)
-        for (int64_t at = chunk * k->chunk; at < chunk_end(k, chunk); at += k->block)
-            fill_block(t, m, chunk, at, at + k->block < chunk_end(k, chunk) ? at + k->block : chunk_end(k, chunk), used);
+        for (int64_t at = chunk * k->chunk, end = chunk_end(k, chunk), next; at < end; at = next) {
+            next = block_end(k, at, end);
+            fill_block(t, m, chunk, at, next, used);
+        }
 }
 
 /* Seams are numbered by place: met becomes -2 - number. */
@@ -432,6 +442,28 @@ static peri_status copy_code(eval_compiler *c, const eval_group *group, const ev
     return PERI_OK;
 }
 
+/* The kernel's slides, and those of the code that writes aside, but for its destination and the operand that is -0. */
+static peri_status copy_slides(eval_compiler *c, const eval_group *group, const eval_kernel *k)
+{
+    eval_split *s = k->split;
+    const eval_rows *r = k->rows;
+    if (r == NULL)
+        return PERI_OK;
+    s->slides = arena_array(&c->program->data, (size_t)(2 * r->n_slides), sizeof *s->slides);
+    if (s->slides == NULL)
+        return FAIL_NOMEM(c->g->ctx);
+    for (int64_t j = 0; j < r->n_slides; j++) {
+        struct eval_slide slide = r->slides[j];
+        const int32_t b = s->border_of[slide.ins] - 1;
+        s->slides[s->n_slides++] = slide;
+        if (b < 0 || slide.operand == SLIDE_DST || slide.operand == scatter_at(group, slide.ins)->there - 1)
+            continue;
+        slide.ins = (int32_t)k->n_ins + b;
+        s->slides[s->n_slides++] = slide;
+    }
+    return PERI_OK;
+}
+
 static peri_status split_kernel(eval_compiler *c, int64_t number, const double *minus_zero)
 {
     eval_program *p = c->program;
@@ -446,6 +478,7 @@ static peri_status split_kernel(eval_compiler *c, int64_t number, const double *
     if (k->split->code == NULL)
         return FAIL_NOMEM(c->g->ctx);
     TRY(plan_seams(c, group, k));
+    TRY(copy_slides(c, group, k));
     for (int32_t t = 0; t < p->threads; t++)
         TRY(copy_code(c, group, k, c->patch_start[number], c->patch_start[number + 1], t, minus_zero));
     return PERI_OK;

@@ -144,13 +144,17 @@ static expr_id affine(fixture *f, expr_id a, int64_t n, int64_t first, int64_t s
     return e;
 }
 
-enum { NEAR, FAR, FEW, SHIFTED, STRIDED, ROWS, COLUMNS, LISTS };
+enum { NEAR, FAR, FEW, SHIFTED, STRIDED, ROWS, COLUMNS, GRID, FIRST, SECOND, LISTS };
 
-/* Where n entries go to, or come from, among `size`: near their own number, anywhere, a few places only, an arithmetic sequence, one of a row. */
+/*
+ * Where n entries go to, or come from, among `size`: near their own number, anywhere, a few places only, an arithmetic sequence, one of a row, points of
+ * a grid within another, first and second of pairs.
+ */
 static void fill_list(fixture *f, int kind, int64_t n, int64_t size, int32_t *list)
 {
     static const int64_t lengths[] = {10, 50, 500, 5000};
     const int64_t shift = below(f, 3), length = lengths[below(f, 4)];
+    int64_t first = 0, second = 0;
     for (int64_t k = 0; k < n; k++) {
         int64_t j = k;
         switch (kind) {
@@ -160,9 +164,14 @@ static void fill_list(fixture *f, int kind, int64_t n, int64_t size, int32_t *li
         case SHIFTED: j = k + shift; break;
         case ROWS: j = k / length; break;
         case COLUMNS: j = k % length; break;
+        case GRID: j = k + k / length + shift * length; break;
+        case FIRST: j = first; break;
+        case SECOND: j = second + shift; break;
         default: j = 2 * k + shift; break;
         }
         list[k] = (int32_t)((j + size) % size);
+        if (++second == 130)
+            second = ++first;
     }
 }
 
@@ -170,7 +179,7 @@ static expr_id gathered(fixture *f, expr_id a)
 {
     int32_t *list = calloc((size_t)f->n, sizeof *list);
     expr_id e;
-    fill_list(f, below(f, 2) == 0 ? NEAR : FAR, f->n, f->n, list);
+    fill_list(f, below(f, 2) == 0 ? (int)below(f, 2) : ROWS + (int)below(f, LISTS - ROWS), f->n, f->n, list);
     check(expr_gather_list(f->g, a, f->n, 1, f->n, list, &e));
     free(list);
     return e;
@@ -261,6 +270,7 @@ typedef struct {
     int64_t size[OUTPUTS];
     int64_t cut, seams, aside; /* kernels cut; seams; instructions that write aside */
     int64_t sums, weaves;      /* of those: that add up neighbours, that write pairs */
+    int64_t rows;              /* kernels with rows */
     int32_t threads;
 } results;
 
@@ -269,6 +279,7 @@ static void look_at(const eval_program *p, results *r)
     r->threads = p->threads;
     for (int64_t k = 0; k < p->n_kernels; k++) {
         r->cut += p->kernels[k].n_chunks > 1;
+        r->rows += p->kernels[k].rows != NULL;
         r->seams += p->kernels[k].split != NULL ? p->kernels[k].split->n_seams : 0;
         r->aside += p->kernels[k].split != NULL ? p->kernels[k].split->n_borders : 0;
         for (int64_t b = 0; p->kernels[k].split != NULL && b < p->kernels[k].split->n_borders; b++) {
@@ -364,6 +375,7 @@ static void test_random(const char *simd, int rounds, int64_t n)
             total.aside += many.aside;
             total.sums += many.sums;
             total.weaves += many.weaves;
+            total.rows += many.rows;
             if (!same)
                 diag("round %d, %d threads", round, (int)threads[k]);
             results_release(&many);
@@ -375,6 +387,7 @@ static void test_random(const char *simd, int rounds, int64_t n)
     ok(used && total.cut > 5 * rounds && total.seams > rounds && total.aside > total.seams,
        "%s: %lld kernels were cut, with %lld seams of %lld scatters", simd, (long long)total.cut, (long long)total.seams,
        (long long)total.aside);
+    ok(total.rows > 3 * rounds, "%s: %lld have rows", simd, (long long)total.rows);
     ok(total.sums > 3 && total.weaves > 3, "%s: among them %lld that add up neighbours and %lld that write pairs", simd, (long long)total.sums,
        (long long)total.weaves);
 }
