@@ -43,6 +43,7 @@ dsl_libdsl_a_SOURCES = \
 	dsl/c/run_matrix.c \
 	dsl/c/shapes.c \
 	dsl/c/solution.c \
+	dsl/c/warm.c \
 	dsl/c/solve.c
 
 # What `require "perigee"` finds in package.cpath. Lua's own functions stay undefined: they are the interpreter's.

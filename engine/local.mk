@@ -185,9 +185,13 @@ engine_sources = \
 	engine/run/result.c \
 	engine/run/run.c \
 	engine/run/run.h \
+	engine/run/warm.c \
+	engine/run/warm.h \
 	engine/io/file.c \
 	engine/io/json.c \
 	engine/io/json.h \
+	engine/io/json_read.c \
+	engine/io/json_read.h \
 	engine/io/token.c \
 	engine/io/token.h
 

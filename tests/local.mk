@@ -201,7 +201,8 @@ lua_tests = \
 	tests/lua/reformulations.lua \
 	tests/lua/cops.lua \
 	tests/lua/power.lua \
-	tests/lua/test_functions.lua
+	tests/lua/test_functions.lua \
+	tests/lua/warm_start.lua
 TESTS += $(lua_tests)
 EXTRA_DIST += $(lua_tests) tests/tap/expected.lua
 

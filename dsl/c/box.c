@@ -10,6 +10,7 @@ const char *const dsl_type_name[TYPE_COUNT] = {
     "perigee.expr",       "perigee.array",  "perigee.index",    "perigee.item",     "perigee.model",
     "perigee.constraint", "perigee.handle", "perigee.solution", "perigee.blackbox", "perigee.foreign",
     "perigee.callback",   "perigee.pointer", "perigee.plugin", "perigee.run", "perigee.factor", "perigee.text",
+    "perigee.warm_start",
 };
 
 static const char state_key[] = "perigee.state";

@@ -36,6 +36,7 @@ typedef enum {
     TYPE_RUN,        /* what such a plugin has of a run */
     TYPE_FACTOR,     /* a linear system of a run; user value 1: the run; 2: what it needs to live */
     TYPE_TEXT,       /* a text of the engine's on its way to a Lua string */
+    TYPE_WARM,       /* a portable warm start */
     TYPE_COUNT,
     TYPE_NONE = TYPE_COUNT
 } dsl_type;
@@ -117,6 +118,10 @@ typedef struct {
     peri_solution *obj;
     dsl_model_ud *model;
 } dsl_solution;
+
+typedef struct {
+    peri_warm_start *obj;
+} dsl_warm;
 
 /* One entry from Lua into the engine under which callbacks may run. */
 typedef struct dsl_call {
@@ -291,6 +296,8 @@ void callback_keep_error(lua_State *L, dsl_state *s); /* pops the error object; 
 void callback_fail(dsl_state *s, lua_CFunction f, void *ud); /* f raises; kept */
 JUMPS void callback_keep(lua_State *L, int model, int object); /* the model keeps the object at that index */
 JUMPS void push_diagnosis(lua_State *L, dsl_solution *sol); /* a table, or nil; diagnosis.c */
+dsl_warm *to_warm(lua_State *L, int i); /* NULL: not a warm start */
+JUMPS int l_solution_warm_start(lua_State *L);
 int call_event(void *state, const peri_event *event);
 JUMPS void push_event(lua_State *L, const peri_event *event); /* as a table */
 
@@ -312,7 +319,8 @@ extern const luaL_Reg expr_metamethods[], expr_functions[], product_functions[],
     constraint_functions[], handle_metamethods[], solution_metamethods[], solution_methods[], map_functions[],
     random_functions[], debug_functions[], blackbox_functions[], foreign_functions[], foreign_metamethods[],
     callback_metamethods[], pointer_metamethods[], plugin_makers[], plugin_metamethods[], run_methods[], run_eval_methods[],
-    run_matrix_methods[], run_inner_methods[], run_metamethods[], factor_methods[], factor_metamethods[], inner_methods[];
+    run_matrix_methods[], run_inner_methods[], run_metamethods[], factor_methods[], factor_metamethods[], inner_methods[],
+    warm_metamethods[], warm_functions[];
 JUMPS void add_operations(lua_State *L, int table); /* sum, exp ...: one closure an operation */
 
 #endif

@@ -104,6 +104,7 @@ static void fill_types(lua_State *L)
     fill_type(L, TYPE_PLUGIN, plugin_metamethods);
     fill_type(L, TYPE_RUN, run_metamethods);
     fill_type(L, TYPE_FACTOR, factor_metamethods);
+    fill_type(L, TYPE_WARM, warm_metamethods);
     lua_getiuservalue(L, lua_upvalueindex(1), UV_TABLE_META);
     add(L, table_metamethods);
     lua_newtable(L);
@@ -154,6 +155,7 @@ static void push_module(lua_State *L)
     add(L, blackbox_functions);
     add(L, foreign_functions);
     add(L, plugin_makers);
+    add(L, warm_functions);
     lua_createtable(L, 0, 4);
     add(L, random_functions);
     lua_setfield(L, -2, "random");

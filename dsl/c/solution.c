@@ -417,32 +417,6 @@ static int l_gc(lua_State *L)
     return 0;
 }
 
-/* sol:warm_start(...): m:solve(...) that begins here */
-static int l_warm_start(lua_State *L)
-{
-    check_solution(L, 1);
-    lua_settop(L, 3);
-    if (lua_istable(L, 2) && lua_isnil(L, 3))
-        lua_rotate(L, 2, 1);
-    lua_getiuservalue(L, 1, UV_PARENT);
-    lua_getfield(L, -1, "solve");
-    lua_insert(L, -2);
-    lua_pushvalue(L, 2);
-    lua_newtable(L);
-    if (lua_istable(L, 3)) {
-        lua_pushnil(L);
-        while (lua_next(L, 3)) {
-            lua_pushvalue(L, -2);
-            lua_insert(L, -2);
-            lua_rawset(L, -4);
-        }
-    }
-    lua_pushvalue(L, 1);
-    lua_setfield(L, -2, "warm_start");
-    lua_call(L, 3, 1);
-    return 1;
-}
-
 /* sol:plot(path), in Lua: see perigee/plots.lua */
 static int l_plot(lua_State *L)
 {
@@ -459,7 +433,7 @@ static int l_plot(lua_State *L)
 }
 
 const luaL_Reg solution_methods[] = {{"value", l_value}, {"dual", l_dual}, {"reduced_cost", l_reduced_cost},
-                                     {"json", l_json},   {"save", l_save}, {"warm_start", l_warm_start},
+                                     {"json", l_json},   {"save", l_save}, {"warm_start", l_solution_warm_start},
                                      {"plot", l_plot},   {NULL, NULL}};
 const luaL_Reg solution_metamethods[] = {
     {"__gc", l_gc}, {"__close", l_gc}, {"__index", l_index}, {"__tostring", l_tostring}, {NULL, NULL}};

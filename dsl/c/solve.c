@@ -9,23 +9,23 @@ typedef struct {
     bool says_isolate;
     int callback;                    /* stack index, 0: none */
     const peri_solution *warm_start; /* NULL: none */
+    const peri_warm_start *portable_start;
 } settings;
 
-static const peri_solution *read_warm_start(lua_State *L, int i, const dsl_model_ud *m)
+static void read_warm_start(lua_State *L, int i, settings *s)
 {
     char text[200];
-    if (type_of(L, state_of(L), i) != TYPE_SOLUTION) {
+    const dsl_warm *w = to_warm(L, i);
+    if (w == NULL && type_of(L, state_of(L), i) != TYPE_SOLUTION) {
         describe(L, i, text, sizeof text);
-        dsl_raise(L, "solve: warm_start must be a solution, not %s", text);
+        dsl_raise(L, "solve: warm_start must be a solution or a warm start, not %s", text);
     }
-    const dsl_solution *sol = check_solution(L, i);
-    if (sol->model != m)
-        dsl_raise(L, "solve: warm_start is a solution of model \"%s\"", sol->model->name);
-    return sol->obj;
+    s->portable_start = w != NULL ? w->obj : NULL;
+    s->warm_start = w != NULL ? NULL : check_solution(L, i)->obj;
 }
 
 /* One option: the key at -2, the value at -1, both on the stack until the solve is over. */
-static void read_setting(lua_State *L, settings *s, const dsl_model_ud *m)
+static void read_setting(lua_State *L, settings *s)
 {
     char text[200];
     if (lua_type(L, -2) != LUA_TSTRING)
@@ -40,7 +40,7 @@ static void read_setting(lua_State *L, settings *s, const dsl_model_ud *m)
         return;
     }
     if (strcmp(key, "warm_start") == 0) {
-        s->warm_start = read_warm_start(L, -1, m);
+        read_warm_start(L, -1, s);
         return;
     }
     s->says_isolate = s->says_isolate || strcmp(key, "isolate") == 0;
@@ -73,7 +73,7 @@ static int64_t count_options(lua_State *L, int i)
 }
 
 /* The options of the table at 3, where there is one; strings stay alive on the stack. */
-static void read_settings(lua_State *L, settings *s, const dsl_model_ud *m)
+static void read_settings(lua_State *L, settings *s)
 {
     const dsl_host *host = state_of(L)->host;
     const bool any = lua_istable(L, 3);
@@ -81,7 +81,7 @@ static void read_settings(lua_State *L, settings *s, const dsl_model_ud *m)
     luaL_checkstack(L, (int)(n < 100000 ? n * 2 + 20 : 200000), "solve: too many options");
     s->list = temporary(L, (size_t)n + 1, sizeof *s->list);
     for (lua_pushnil(L); any && lua_next(L, 3); lua_pushvalue(L, -2))
-        read_setting(L, s, m);
+        read_setting(L, s);
     if (host != NULL && host->isolate && !s->says_isolate)
         s->list[s->n++] = (peri_setting){.key = "isolate", .type = PERI_VALUE_BOOL, .number = 1};
 }
@@ -126,7 +126,7 @@ static int l_solve(lua_State *L)
     pending_check(L);
     read_arguments(L);
     collector_hint(L, s);
-    read_settings(L, &given, m);
+    read_settings(L, &given);
     dsl_solution *sol = box_new(L, TYPE_SOLUTION, sizeof *sol, 2);
     sol->model = m;
     lua_pushvalue(L, 1);
@@ -136,7 +136,8 @@ static int l_solve(lua_State *L)
                                   .settings = given.list,
                                   .event = call_event,
                                   .event_ud = s,
-                                  .warm_start = given.warm_start};
+                                  .warm_start = given.warm_start,
+                                  .portable_start = given.portable_start};
     luaL_checkstack(L, 20, "solve");
     if (s->host != NULL && s->host->begin != NULL)
         s->host->begin(s->host->ud, m->obj);

@@ -70,7 +70,17 @@ peri_model *cli_push_model(lua_State *L, const char *path)
 /* The options as a table of texts, which the engine reads by each option's own type. */
 static void push_options(lua_State *L, const cli_args *a)
 {
-    lua_createtable(L, 0, a->n_settings + 1);
+    lua_createtable(L, 0, a->n_settings + 2);
+    if (a->warm_start != NULL) {
+        lua_getglobal(L, "require");
+        lua_pushliteral(L, "perigee");
+        lua_call(L, 1, 1);
+        lua_getfield(L, -1, "warm_start");
+        lua_pushstring(L, a->warm_start);
+        lua_call(L, 1, 1);
+        lua_setfield(L, -3, "warm_start");
+        lua_pop(L, 1);
+    }
     for (int i = 0; i < a->n_settings; i++) {
         const char *equals = strchr(a->settings[i], '=');
         lua_pushlstring(L, a->settings[i], (size_t)(equals - a->settings[i]));
@@ -103,7 +113,8 @@ static void print_line(FILE *to, const char *text, size_t n)
         fputc('\n', to);
 }
 
-static int write_result(lua_State *L, const char *path)
+/* Calls the method of the object on top that gives a text, and writes that. */
+static int write_json(lua_State *L, const char *path)
 {
     size_t n;
     lua_getfield(L, -1, "json");
@@ -131,7 +142,15 @@ static int solve_file(lua_State *L)
         print_line(stdout, report, n);
         lua_pop(L, 1);
     }
-    const int written = out != NULL ? write_result(L, out) : EXIT_SOLVED;
+    const int top = lua_gettop(L);
+    int written = out != NULL ? write_json(L, out) : EXIT_SOLVED;
+    lua_settop(L, top);
+    if (written == EXIT_SOLVED && c->args.save_warm_start != NULL) {
+        lua_getfield(L, -1, "warm_start");
+        lua_pushvalue(L, -2);
+        lua_call(L, 1, 1);
+        written = write_json(L, c->args.save_warm_start);
+    }
     if (written != EXIT_SOLVED)
         c->status = written;
     return 0;

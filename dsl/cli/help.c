@@ -36,6 +36,8 @@ static const cli_option run_options[] = {
 static const cli_option solve_options[] = {
     {"solver", 's', "S", OPTION_VALUE, AT(solver), "a solver or a plan (\"ipm\"); the engine picks otherwise"},
     {"option", 'o', "KEY=VALUE", OPTION_SETTING, 0, "an option of the solver or of the engine; see perigee show"},
+    {"warm-start", 0, "FILE", OPTION_VALUE, AT(warm_start), "begin at what --save-warm-start or --json wrote, by names"},
+    {"save-warm-start", 0, "FILE", OPTION_VALUE, AT(save_warm_start), "write point and multipliers, by names, for another solve"},
     {"json", 0, "OUT", OPTION_VALUE, AT(out), "write the result to OUT; \"-\": alone on standard output"},
     {"time-limit", 't', "T", OPTION_VALUE, AT(time_limit), "stop after this time, as 10s or 5min"},
     ISOLATE,

@@ -1197,11 +1197,27 @@ function solution:save(path) end
 ---@return boolean made, string? missing
 function solution:plot(path) end
 
----Solve again from here.
----@param solver string?
----@param options table?
----@return perigee.solution
-function solution:warm_start(solver, options) end
+---Point and multipliers by the names of variables and constraints: for another solver, another model with the same names, a file.
+---@class perigee.warm_start
+---@field model string the model's name
+---@field variables table<string, number|perigee.array>
+---@field duals table<string, number|perigee.array>
+---@field reduced_costs table<string, number|perigee.array>
+local warm_start = {}
+
+---@param path string a JSON file, for `peri.warm_start` or `perigee solve --warm-start`
+function warm_start:save(path) end
+
+---@return string
+function warm_start:json() end
+
+---@return perigee.warm_start
+function solution:warm_start() end
+
+---What `sol:warm_start():save(path)`, `sol:save(path)` or the command wrote.
+---@param path string
+---@return perigee.warm_start
+function peri.warm_start(path) end
 
 -- ---- plugins --------------------------------------------------------------------------------------------------------
 

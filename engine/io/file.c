@@ -8,7 +8,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static int system_open(void *ud, const char *path, int flags, unsigned mode)
@@ -139,5 +141,27 @@ peri_status io_write_all(peri_context *ctx, const io_ops *ops, const char *path,
         status = fail_errno(ctx, path, "writing", errno); /* pipes and devices have nothing to synchronise */
     if (ops->close(ops->ud, fd) != 0 && status == PERI_OK && errno != EINTR)
         status = fail_errno(ctx, path, "closing", errno);
+    return status;
+}
+
+peri_status io_replace(peri_context *ctx, const io_ops *ops, const char *path, const char *data, size_t size)
+{
+    struct stat info;
+    const bool there = stat(path, &info) == 0;
+    const size_t room = strlen(path) + 40;
+    if (there && !S_ISREG(info.st_mode))
+        return io_write_all(ctx, ops, path, data, size);
+    char *beside = mem_array(&ctx->mem, room, 1);
+    if (beside == NULL)
+        return FAIL_NOMEM(ctx);
+    snprintf(beside, room, "%s.%ld.new", path, (long)getpid());
+    peri_status status = io_write_all(ctx, ops, beside, data, size);
+    if (status == PERI_OK && there)
+        (void)chmod(beside, info.st_mode & 07777);
+    if (status == PERI_OK && rename(beside, path) != 0)
+        status = fail_errno(ctx, path, "renaming", errno);
+    if (status != PERI_OK)
+        (void)unlink(beside);
+    mem_array_free(&ctx->mem, beside);
     return status;
 }

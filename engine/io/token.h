@@ -31,6 +31,10 @@ peri_status io_read_all(peri_context *ctx, const io_ops *ops, const char *path, 
 /* io_write_all - replaces the file; PERI_E_IO when anything, closing included, failed (the file may then be cut) */
 peri_status io_write_all(peri_context *ctx, const io_ops *ops, const char *path, const char *data, size_t size);
 
+/* io_replace - as io_write_all, but the file is written beside its place and renamed: it is whole, or what was there before. What is no plain file
+ * is written straight. */
+peri_status io_replace(peri_context *ctx, const io_ops *ops, const char *path, const char *data, size_t size);
+
 typedef enum { TOKEN_END, TOKEN_WORD, TOKEN_TEXT, TOKEN_MARK, TOKEN_LINE_END } token_kind;
 
 /* How words are cut. Blanks (space, tab, carriage return) always separate. */

@@ -131,6 +131,20 @@ static void json_duals(json_writer *w, const peri_solution *s)
     json_close(w);
 }
 
+static void json_reduced_costs(json_writer *w, const peri_solution *s)
+{
+    const peri_model *m = s->model;
+    json_key(w, "reduced_costs");
+    json_open_object(w);
+    for (int64_t i = 0; i < m->vars.n && m->vars.at[i].offset - m->vars.at[0].offset < s->n; i++) {
+        const model_var *v = &m->vars.at[i];
+        json_key(w, v->name);
+        json_array_of(w, expr_at(m->g, v->node)->rows, expr_at(m->g, v->node)->cols, s->z + (v->offset - m->vars.at[0].offset),
+                      m->maximize ? -1 : 1);
+    }
+    json_close(w);
+}
+
 static void json_given(json_writer *w, const char *key, double v)
 {
     if (!isnan(v))
@@ -195,6 +209,7 @@ peri_status peri_solution_json(peri_solution *s, char **out)
     json_certificate(&w, &s->certificate);
     json_variables(&w, s, s->x);
     json_duals(&w, s);
+    json_reduced_costs(&w, s);
     json_optima(&w, s);
     if (d != NULL) {
         json_key(&w, "diagnosis");

@@ -46,6 +46,7 @@ static void free_optima(peri_solution *s)
 peri_status solution_reset(peri_solution *s)
 {
     free_optima(s);
+    diagnose_free(s);
     s->history.n = 0;
     s->message[0] = '\0';
     if (!fit_sizes(s))

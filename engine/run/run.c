@@ -14,6 +14,7 @@
 #include "run/inner.h"
 #include "run/guards.h"
 #include "run/isolate.h"
+#include "run/warm.h"
 #include <fenv.h>
 #include <math.h>
 #include <stdio.h>
@@ -77,7 +78,7 @@ static void set_limits(peri_run *run, const run_request *q)
         .iterations = o->iterations,
         .evaluations = o->evaluations,
         .seed = (uint64_t)o->seed,
-        .warm_start = o->warm_start && (run->args->warm_start != NULL || q->y != NULL),
+        .warm_start = o->warm_start && (run->args->warm_start != NULL || run->args->portable_start != NULL || q->y != NULL),
         .verbosity = run->ctx->verbosity,
     };
     run->grace = o->grace;
@@ -94,28 +95,53 @@ static void set_limits(peri_run *run, const run_request *q)
     run->limits.evaluations = q->evaluations < run->limits.evaluations ? q->evaluations : run->limits.evaluations;
 }
 
-static void set_start(peri_run *run, const run_request *q)
+/* A warm start that is told by names. */
+static bool is_portable(const peri_run *run)
+{
+    const peri_solve_args *a = run->args;
+    return a->portable_start != NULL || (a->warm_start != NULL && a->warm_start->model != run->model);
+}
+
+static peri_status set_portable_start(peri_run *run)
 {
     const nlp *p = run->p;
-    const peri_solution *warm = run->args->warm_start;
+    const peri_solve_args *a = run->args;
+    bool has_duals = false;
+    double *y = arena_array(&run->memory, (size_t)p->m, sizeof *y), *z = arena_array(&run->memory, (size_t)p->n, sizeof *z);
+    if (y == NULL || z == NULL)
+        return FAIL_NOMEM(run->ctx);
+    TRY(warm_apply(run, a->portable_start, (peri_solution *)(uintptr_t)a->warm_start, run->start, y, z, &has_duals));
+    run->limits.warm_start = run->limits.warm_start && has_duals;
+    if (run->limits.warm_start) {
+        run->start_y = y;
+        run->start_z = z;
+    }
+    return PERI_OK;
+}
+
+static peri_status set_start(peri_run *run, const run_request *q)
+{
+    const nlp *p = run->p;
+    const bool portable = q->x == NULL && is_portable(run);
+    const peri_solution *warm = portable ? NULL : run->args->warm_start;
     const double *x = q->x != NULL ? q->x : warm != NULL ? warm->x : run->model->start.at;
     memcpy(run->start, x, (size_t)p->n * sizeof *run->start);
+    if (portable)
+        TRY(set_portable_start(run));
     for (int64_t j = 0; j < p->n; j++)
         run->start[j] = fmin(fmax(run->start[j], p->xl[j]), p->xu[j]);
-    if (run->limits.warm_start) {
+    if (run->limits.warm_start && !portable) {
         run->start_y = q->y != NULL ? q->y : warm->y; /* both or neither */
         run->start_z = q->y != NULL ? q->z : warm->z;
     }
+    return PERI_OK;
 }
 
 static peri_status check_warm_start(const peri_run *run)
 {
     const peri_solution *warm = run->args->warm_start;
-    if (warm == NULL || (warm->model == run->model && warm->n == run->p->n && warm->m == run->p->m))
+    if (warm == NULL || is_portable(run) || (warm->n == run->p->n && warm->m == run->p->m))
         return PERI_OK;
-    if (warm->model != run->model)
-        return FAIL(run->ctx, PERI_E_ARGUMENT, "warm start: the solution is of another model, \"%s\"",
-                    warm->model->name);
     return FAIL(run->ctx, PERI_E_STATE,
                 "warm start: model \"%s\" has gained variables or constraints since that solution", run->model->name);
 }
@@ -153,7 +179,7 @@ static peri_status set_up(peri_run *run, const run_request *q)
     if (!allocate(run))
         return FAIL_NOMEM(run->ctx);
     set_limits(run, q);
-    set_start(run, q);
+    TRY(set_start(run, q));
     if (q->chain->link[q->link].engine.isolate && !q->is_inner && run->ctx->activity == NULL)
         TRY(isolate_open(run));
     return compile(run);

@@ -35,7 +35,7 @@ static const peri_option option_list[] = {
               "start point: least distance to a bound, relative to the width between both"),
     PERI_REAL("warm_push", ipm_options, warm_push, 1e-3, 1e-12, 0.5, "1",
               "as bound_push and bound_fraction, at a warm start; the barrier parameter where that is less"),
-    PERI_REAL("warm_barrier", ipm_options, warm_barrier, 0.1, 1e-12, 1e6, "objective",
+    PERI_REAL("warm_barrier", ipm_options, warm_barrier, 1e-4, 1e-12, 1e6, "objective",
               "largest barrier parameter at a warm start"),
     PERI_REAL("multiplier_limit", ipm_options, multiplier_limit, 1000, 0, 1e12, "objective",
               "first multipliers of rows: discarded when the least-squares estimate is larger; 0 for none"),
@@ -379,7 +379,8 @@ static const char page[] =
     "iterative refinement, the inertia or the line search show that to be needed. The family's README has measurements.\n"
     "\n"
     "Warm start: multipliers are taken over, mu starts at the residual of the new problem's conditions there (at most warm_barrier),\n"
-    "and the start point is moved away from its bounds by no more than that and warm_push.\n"
+    "and the start point is moved away from its bounds by no more than that and warm_push. With barrier = switching the barrier parameter\n"
+    "is then chosen adaptively from the start.\n"
     "\n"
     "History: objective, primal, dual and complementarity as in the certificate (dual and complementarity are unset in the\n"
     "restoration phase); step is the accepted step length; barrier is mu; regularization is the multiple of the identity added to\n"

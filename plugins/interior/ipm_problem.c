@@ -579,6 +579,7 @@ peri_status ipm_start(ipm_state *s, peri_run *run)
         p->at.w[q->n_x + k] = q->row_scale[q->slack_row[k]] * q->c[q->row[q->slack_row[k]]];
     push_range(p, q->n_x, q->n, absolute, fraction);
     rows_from_model(q, p->at.w, p->h);
+    p->free_barrier = p->free_barrier || (is_warm && s->opt.barrier == IPM_SWITCHING);
     if (is_warm)
         take_duals(s, mu);
     else

@@ -63,6 +63,9 @@ static peri_status allocate(state *s, peri_run *run)
     return rows_best_init(&s->best, &s->rows, run);
 }
 
+/* First penalty of a warm start, in that of a cold one. */
+static const double WARM_PENALTY = 30;
+
 /* w and the shift from penalty and multipliers, which are cut off first. */
 static void set_weights(state *s)
 {
@@ -134,6 +137,14 @@ static void reset(state *s, peri_run *run)
     s->solves = s->stalled = s->cut_off = 0;
 }
 
+/* Multipliers of an earlier solution are nearly right: their error falls with the penalty, which does not hurt where the start is near too. */
+static void trust_multipliers(state *s, peri_run *run)
+{
+    if (s->opt.penalty == 0)
+        s->penalty = fmin(WARM_PENALTY * s->penalty, 1e6);
+    s->tolerance = fmax(peri_get_limits(run)->tolerance, 1e-2 * s->tolerance);
+}
+
 static peri_status init(void *self, peri_run *run, const void *opt)
 {
     state *s = self;
@@ -141,13 +152,16 @@ static peri_status init(void *self, peri_run *run, const void *opt)
     TRY(rows_init(&s->rows, run));
     TRY(allocate(s, run));
     TRY(peri_start(run, s->x));
-    if (!peri_start_duals(run, s->y, s->g))
+    const bool is_warm = peri_get_limits(run)->warm_start != 0 && peri_start_duals(run, s->y, s->g);
+    if (!is_warm)
         memset(s->y, 0, (size_t)s->rows.m * sizeof *s->y);
     TRY(peri_eval_c(run, s->x, s->c));
     TRY(rows_scale(&s->rows, run, s->x, s->scale));
     TRY(first_penalty(s, run));
     s->first = s->penalty;
     reset(s, run);
+    if (is_warm)
+        trust_multipliers(s, run);
     return build(s, run);
 }
 
@@ -268,7 +282,8 @@ static const char PAGE[] =
     "The inner problems are once continuously differentiable (twice where constraints are equations), keep sparse second derivatives, "
     "and may be non-convex. Any method for bounds can solve them: \"augmented-lagrangian > lbfgs\" for problems without second "
     "derivatives, \"augmented-lagrangian > trust-ncg\" where there are some. Each is solved from the last point, at first roughly, then "
-    "ten times as precisely each time.\n\n"
+    "ten times as precisely each time. A warm start takes multipliers over, and begins with a penalty thirty times as large and a "
+    "hundredth of the tolerance.\n\n"
     "A row of the history is one inner solve; inner_iterations counts the solver's own. Tag p: the penalty was raised. Column "
     "regularization is the penalty.";
 

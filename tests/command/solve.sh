@@ -92,6 +92,22 @@ lua "is the status of the result" 'local r = json.file(arg[1]) assert(r.status =
 [ "$took" -lt 5000 ]
 pass $? "and is kept ($took ms)"
 
+# ---- warm starts
+
+try "$perigee" solve rosenbrock.lua --solver ipm --save-warm-start start.json --json run.json
+ended 0 "a warm start is written"
+lua "by names, with a version" 'local r = json.file(arg[1]) assert(r.version == 1 and math.abs(r.variables.x[2] - 1) < 1e-6)' - "$work/start.json"
+for file in start.json run.json; do
+    try "$perigee" solve rosenbrock.lua --solver ipm --warm-start "$file" --json again.json
+    ended 0 "and taken: $file"
+    lua "fewer iterations" 'assert(json.file(arg[1]).iterations < json.file(arg[2]).iterations)' - "$work/again.json" "$work/run.json"
+done
+head -c 60 start.json >cut.json
+try "$perigee" solve rosenbrock.lua --warm-start cut.json
+refused 1 'cut\.json:[0-9]*:[0-9]*: expected' "a warm start that is cut"
+try "$perigee" solve infeasible.lua
+has out "conflict .*these 3 cannot hold together" "an infeasible model's conflict is in the report"
+
 # ---- wrong words
 
 try "$perigee" solve good.lua --solver imp

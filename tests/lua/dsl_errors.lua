@@ -114,7 +114,7 @@ wrong("solve: the solver must be a name or a plugin, not 3", function() m:solve(
 wrong("solve: options must be a table, not 3", function() m:solve("ipm", 3) end)
 wrong("solve: options are named, as in { tolerance = 1e-8 }", function() m:solve("ipm", { 1e-8 }) end)
 wrong("solve: callback must be a function of the iteration's row, not 3", function() m:solve { callback = 3 } end)
-wrong("solve: warm_start must be a solution, not 3", function() m:solve { warm_start = 3 } end)
+wrong("solve: warm_start must be a solution or a warm start, not 3", function() m:solve { warm_start = 3 } end)
 wrong('solve: option "tolerance" must be a number, a string or a boolean, not a table', function() m:solve { tolerance = {} } end)
 wrong("nil is not a model; methods are called as m:method(...)", function() m.solve() end)
 wrong("c[2]: lower bound 3 is above upper bound 2", function() m:var("c", 2, { lower = { 0, 3 }, upper = { 1, 2 } }) end)

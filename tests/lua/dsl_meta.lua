@@ -19,6 +19,7 @@ local m = peri.model "names"
 local x = m:var("x", 2)
 m:minimize(x:dot(x))
 local values = { expr = x, array = peri.zeros(2), model = m, solution = m:solve "ipm" }
+values.warm_start = values.solution:warm_start()
 
 local function check()
   -- each defined name exists

@@ -154,8 +154,8 @@ end
 local again = m:solve("ipm", { tol = 1e-8, warm_start = sol })
 t.ok(again.iterations <= sol.iterations, "a warm start takes no more iterations")
 t.all_close(again[x], sol[x], 1e-5, 1e-6, "and ends at the same point")
-t.is_close(sol:warm_start("ipm").objective, sol.objective, 1e-6, 0, "sol:warm_start")
-t.raises(function() m:solve("ipm", { warm_start = foreign:solve("ipm") }) end, "warm_start is a solution of model", "another model's")
+t.raises(function() sol:warm_start("ipm") end, "warm_start: takes no arguments", "sol:warm_start is no solve")
+t.ok(m:solve("ipm", { warm_start = foreign:solve("ipm") }).status ~= nil, "another model with that name of a variable")
 
 -- options
 t.raises(function() m:solve("ipm", { tolerence = 1e-8 }) end, 'did you mean "tolerance"', "an unknown option names the nearest")

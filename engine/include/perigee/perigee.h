@@ -36,6 +36,7 @@ extern "C" {
 typedef struct peri_context peri_context;
 typedef struct peri_model peri_model;
 typedef struct peri_solution peri_solution;
+typedef struct peri_warm_start peri_warm_start;
 typedef int32_t peri_expr;       /* a node; PERI_NO_EXPR: none */
 typedef int32_t peri_constraint; /* a constraint block of a model */
 #define PERI_NO_EXPR (-1)
@@ -310,7 +311,8 @@ typedef struct {
                                      and the solver's own */
     peri_event_fn event;
     void *event_ud;
-    const peri_solution *warm_start; /* NULL: the model's start values */
+    const peri_solution *warm_start; /* NULL: the model's start values. Of another model: as far as names and shapes agree */
+    const peri_warm_start *portable_start; /* the same by names; goes before warm_start; NULL: none */
 } peri_solve_args;
 
 /*
@@ -384,6 +386,32 @@ PERI_MUST_CHECK PERI_API peri_status peri_solution_json(peri_solution *s, char *
 /* peri_solution_report - the short readable report; own: peri_free_text */
 PERI_MUST_CHECK PERI_API peri_status peri_solution_report(peri_solution *s, char **out);
 PERI_API peri_model *peri_solution_model(const peri_solution *s);
+
+/* ---- portable warm starts ---------------------------------------------------------------------------------------------------------- */
+
+/*
+ * What a solution knows by the names of variables and constraints: values, multipliers of constraints and of bounds (reduced costs), both in the
+ * user's sense. It belongs to no model and outlives them; its file is JSON with a version, and a result file is one too.
+ *   peri_solution_warm_start  of a solution
+ *   peri_warm_start_read      of a file;  err PERI_E_IO, PERI_E_PARSE with line and column or the name in question, PERI_E_UNSUPPORTED: newer
+ *   peri_warm_start_parse     of a text, called `name` in messages
+ *   peri_warm_start_save      replaces the file whole or leaves it
+ *   peri_warm_start_json      own: peri_free_text
+ *   own  ws  peri_warm_start_free
+ * A model takes what has the name and shape of its own; the rest begins as the model says, and a log line of level 0 tells how much that is.
+ */
+typedef enum { PERI_WARM_VARIABLES, PERI_WARM_DUALS, PERI_WARM_REDUCED_COSTS } peri_warm_part;
+PERI_MUST_CHECK PERI_API peri_status peri_solution_warm_start(peri_solution *s, peri_warm_start **ws);
+PERI_MUST_CHECK PERI_API peri_status peri_warm_start_read(peri_context *ctx, const char *path, peri_warm_start **ws);
+PERI_MUST_CHECK PERI_API peri_status peri_warm_start_parse(peri_context *ctx, const char *name, const char *text, size_t size,
+                                                           peri_warm_start **ws);
+PERI_MUST_CHECK PERI_API peri_status peri_warm_start_save(peri_warm_start *ws, const char *path);
+PERI_MUST_CHECK PERI_API peri_status peri_warm_start_json(peri_warm_start *ws, char **out);
+PERI_API void peri_warm_start_free(peri_warm_start *ws); /* NULL allowed */
+PERI_API const char *peri_warm_start_model(const peri_warm_start *ws); /* its name, or "" */
+PERI_API int64_t peri_warm_start_count(const peri_warm_start *ws, peri_warm_part part);
+/* name and value of number k, borrowed; NULL: there is no number k */
+PERI_API const char *peri_warm_start_get(const peri_warm_start *ws, peri_warm_part part, int64_t k, peri_array *value);
 
 /* ---- why a solution is none ------------------------------------------------------------------------------------------------------ */
 
