@@ -199,14 +199,24 @@ static peri_status unary_partial(expr_graph *g, peri_op op, expr_id e, expr_id x
     }
 }
 
+static bool is_reciprocal_root(const expr_graph *g, expr_id exponent)
+{
+    double value;
+    return expr_constant_value(g, exponent, &value) && !(value < -0.5) && !(value > -0.5);
+}
+
 static peri_status pow_partial(expr_graph *g, expr_id e, const expr_id *arg, int k, expr_id seed, expr_id *out)
 {
     expr_id t, one;
     if (k == 1)
         return times_of(g, seed, PERI_OP_LOG, arg[0], &t) == PERI_OK ? times(g, t, e, out) : PERI_E_NOMEM;
-    TRY(expr_number(g, 1, &one));
-    TRY(expr_binary(g, PERI_OP_SUB, arg[1], one, &t));
-    TRY(expr_binary(g, PERI_OP_POW, arg[0], t, &t));
+    if (is_reciprocal_root(g, arg[1])) { /* -1/2 x^(-3/2), by products instead of another root and quotient */
+        TRY(times_of(g, e, PERI_OP_SQUARE, e, &t));
+    } else {
+        TRY(expr_number(g, 1, &one));
+        TRY(expr_binary(g, PERI_OP_SUB, arg[1], one, &t));
+        TRY(expr_binary(g, PERI_OP_POW, arg[0], t, &t));
+    }
     TRY(times(g, t, arg[1], &t));
     return times(g, seed, t, out);
 }
