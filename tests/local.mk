@@ -214,3 +214,19 @@ check-threads: $(thread_tests)
 	for t in $(thread_tests); do echo "$$t"; ./$$t >$$t.out 2>&1 || { grep -v '^ok' $$t.out; exit 1; }; done; echo "no races"
 .PHONY: check-threads
 CLEANFILES += $(thread_tests:%=%.out)
+
+# ---- something fails at every place in turn: the scripts of problems.lua
+
+fault_tests = tests/fault/evaluate.t tests/fault/oom.t
+fault_harness = tests/fault/harness.c tests/fault/harness.h
+fault_cppflags = $(AM_CPPFLAGS) $(LUA_CFLAGS)
+fault_ldadd = dsl/libdsl.a $(LDADD) $(LUA_LIBS) $(FFI_LIBS)
+tests_fault_evaluate_t_SOURCES = tests/fault/evaluate.c $(fault_harness)
+tests_fault_evaluate_t_CPPFLAGS = $(fault_cppflags)
+tests_fault_evaluate_t_LDADD = $(fault_ldadd)
+tests_fault_oom_t_SOURCES = tests/fault/oom.c $(fault_harness)
+tests_fault_oom_t_CPPFLAGS = $(fault_cppflags)
+tests_fault_oom_t_LDADD = $(fault_ldadd)
+check_PROGRAMS += $(fault_tests)
+TESTS += $(fault_tests)
+EXTRA_DIST += tests/fault/problems.lua

@@ -3,8 +3,8 @@
  * outcome.c - the status that the evidence supports. The method's claim only says what to look for: a point is called
  * optimal for its certificate, infeasible for a violation that cannot be reduced nearby, unbounded for an objective
  * that has run away at a feasible point. Invariants: a point within tolerance of feasible is never called infeasible;
- * "optimal" needs proven convexity, a solver that proves it, or an objective that is the same everywhere; whatever
- * ended the run and is no result keeps its own name.
+ * "optimal" needs proven convexity, a solver that proves it, or an objective that is the same everywhere; a point
+ * whose objective is undefined is no result; whatever ended the run and is no result keeps its own name.
  */
 #include "base/num.h"
 #include "run/run.h"
@@ -96,6 +96,8 @@ static void contradict(const outcome_evidence *e, double threshold, char *messag
         tell(claim_of(e->why), "the objective", e->objective, message, size);
     else if (c->primal > threshold)
         tell(claim_of(e->why), "the largest violation", c->primal, message, size);
+    else if (isnan(e->objective))
+        tell(claim_of(e->why), "the objective at the last point", e->objective, message, size);
     else
         tell(claim_of(e->why), "kkt", c->kkt, message, size);
 }
@@ -140,5 +142,5 @@ peri_outcome outcome_from(const outcome_evidence *e, char *message, size_t size)
         return PERI_NUMERICAL_ERROR;
     }
     contradict(e, threshold, message, size);
-    return c->primal <= threshold ? PERI_FEASIBLE : PERI_NUMERICAL_ERROR;
+    return c->primal <= threshold && !isnan(e->objective) ? PERI_FEASIBLE : PERI_NUMERICAL_ERROR;
 }

@@ -34,6 +34,7 @@ static const row ROWS[] = {
      PERI_OPTIMAL, false},
     {"stalled, but close enough", PERI_WHY_STALLED, NOT, 1e-9, 9e-7, NAN, 1, 1, CONVEX, 0, PERI_OPTIMAL, false},
     {"stalled, feasible", PERI_WHY_STALLED, NOT, 1e-9, 1e-3, NAN, 1, 1, CONVEX, 0, PERI_FEASIBLE, true},
+    {"converged, the objective undefined in the end", PERI_WHY_CONVERGED, NOT, 1e-9, INFINITY, NAN, NAN, 1, CONVEX, 0, PERI_NUMERICAL_ERROR, true},
     {"claims convergence, kkt is large", PERI_WHY_CONVERGED, NOT, 1e-9, 1e-3, NAN, 1, 1, CONVEX, 0, PERI_FEASIBLE,
      true},
     {"claims convergence, violates", PERI_WHY_CONVERGED, NOT, 0.1, 0.1, 0.5, 1, 1, CONVEX, 0, PERI_NUMERICAL_ERROR,

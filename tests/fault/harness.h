@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* harness.h - the scripts of problems.lua in a state and a context of the test's own, which share one counting allocator. */
+#ifndef PERI_TESTS_FAULT_HARNESS_H
+#define PERI_TESTS_FAULT_HARNESS_H
+
+#include "../../dsl/c/host.h"
+#include <stdbool.h>
+
+/* Memory of engine and Lua together; the countdown is of both. */
+typedef struct {
+    int64_t countdown; /* 0: none fails */
+    int64_t blocks, calls;
+    bool persistent, failed;
+} memory;
+
+typedef struct {
+    memory mem;
+    dsl_host host;
+    lua_State *L; /* NULL: could not be made */
+} world;
+
+typedef enum { RUN_RIGHT, RUN_WRONG, RUN_ERROR } run_end;
+
+extern const char *const problem_names[]; /* NULL-terminated; those of problems.lua */
+
+/* Each opens a context and a state; none of them fails the test. world_close gives everything back: mem.blocks is then 0, or leaked. */
+void world_open(world *w);
+void world_close(world *w);
+/* One script; *result its number. message [size]: the error's, "" without. */
+run_end world_run(world *w, const char *problem, double want, double *result, char *message, size_t size);
+
+#endif
