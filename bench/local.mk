@@ -3,7 +3,7 @@
 # `make bench-programs` only.
 
 bench_programs = bench/eval_rosenbrock bench/eval_batch bench/threads
-EXTRA_PROGRAMS = $(bench_programs)
+EXTRA_PROGRAMS += $(bench_programs)
 if HAVE_MPFR
 if HAVE_MVEC
 bench_programs += bench/vmath

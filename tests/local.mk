@@ -191,6 +191,7 @@ lua_tests = \
 	tests/lua/dsl_solve.lua \
 	tests/lua/examples.lua \
 	tests/lua/invariance.lua \
+	tests/lua/io_faults.lua \
 	tests/lua/ipm.lua \
 	tests/lua/libsvm_fit.lua \
 	tests/lua/direct.lua \
@@ -217,16 +218,53 @@ CLEANFILES += $(thread_tests:%=%.out)
 
 # ---- something fails at every place in turn: the scripts of problems.lua
 
-fault_tests = tests/fault/evaluate.t tests/fault/oom.t
+fault_tests = tests/fault/evaluate.t tests/fault/io.t tests/fault/oom.t
 fault_harness = tests/fault/harness.c tests/fault/harness.h
 fault_cppflags = $(AM_CPPFLAGS) $(LUA_CFLAGS)
 fault_ldadd = dsl/libdsl.a $(LDADD) $(LUA_LIBS) $(FFI_LIBS)
 tests_fault_evaluate_t_SOURCES = tests/fault/evaluate.c $(fault_harness)
 tests_fault_evaluate_t_CPPFLAGS = $(fault_cppflags)
 tests_fault_evaluate_t_LDADD = $(fault_ldadd)
+tests_fault_io_t_SOURCES = tests/fault/io.c $(fault_harness)
+tests_fault_io_t_CPPFLAGS = $(fault_cppflags)
+tests_fault_io_t_LDADD = $(fault_ldadd)
+tests_fault_io_t_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=open,--wrap=read,--wrap=write,--wrap=fsync,--wrap=close,--wrap=rename,--wrap=fopen
 tests_fault_oom_t_SOURCES = tests/fault/oom.c $(fault_harness)
 tests_fault_oom_t_CPPFLAGS = $(fault_cppflags)
 tests_fault_oom_t_LDADD = $(fault_ldadd)
 check_PROGRAMS += $(fault_tests)
 TESTS += $(fault_tests)
 EXTRA_DIST += tests/fault/problems.lua
+
+# ---- fuzzing targets: with their committed inputs as tests; with libFuzzer by tools/fuzz, in a build of its own
+
+fuzz_tests = tests/fuzz/expressions.t tests/fuzz/index.t tests/fuzz/readers.t tests/fuzz/settings.t tests/fuzz/tokens.t
+fuzz_replay = tests/fuzz/replay.c tests/fuzz/fuzz.h
+tests_fuzz_expressions_t_SOURCES = tests/fuzz/expressions.c $(fuzz_replay)
+tests_fuzz_expressions_SOURCES = tests/fuzz/expressions.c tests/fuzz/fuzz.h
+tests_fuzz_expressions_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+tests_fuzz_expressions_CPPFLAGS = $(AM_CPPFLAGS)
+tests_fuzz_index_t_SOURCES = tests/fuzz/index.c $(fuzz_replay)
+tests_fuzz_index_SOURCES = tests/fuzz/index.c tests/fuzz/fuzz.h
+tests_fuzz_index_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+tests_fuzz_index_CPPFLAGS = $(AM_CPPFLAGS)
+tests_fuzz_readers_t_SOURCES = tests/fuzz/readers.c $(fuzz_replay)
+tests_fuzz_readers_SOURCES = tests/fuzz/readers.c tests/fuzz/fuzz.h
+tests_fuzz_readers_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+tests_fuzz_readers_t_CPPFLAGS = $(AM_CPPFLAGS) $(LUA_CFLAGS)
+tests_fuzz_readers_t_LDADD = dsl/libdsl.a $(LDADD) $(LUA_LIBS) $(FFI_LIBS)
+tests_fuzz_readers_CPPFLAGS = $(AM_CPPFLAGS) $(LUA_CFLAGS)
+tests_fuzz_readers_LDADD = dsl/libdsl.a $(LDADD) $(LUA_LIBS) $(FFI_LIBS)
+tests_fuzz_settings_t_SOURCES = tests/fuzz/settings.c $(fuzz_replay) tests/unit/text_model.h
+tests_fuzz_settings_SOURCES = tests/fuzz/settings.c tests/fuzz/fuzz.h tests/unit/text_model.h
+tests_fuzz_settings_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+tests_fuzz_settings_CPPFLAGS = $(AM_CPPFLAGS)
+tests_fuzz_tokens_t_SOURCES = tests/fuzz/tokens.c $(fuzz_replay)
+tests_fuzz_tokens_SOURCES = tests/fuzz/tokens.c tests/fuzz/fuzz.h
+tests_fuzz_tokens_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+tests_fuzz_tokens_CPPFLAGS = $(AM_CPPFLAGS)
+EXTRA_PROGRAMS += tests/fuzz/expressions tests/fuzz/index tests/fuzz/readers tests/fuzz/settings tests/fuzz/tokens
+check_PROGRAMS += $(fuzz_tests)
+TESTS += $(fuzz_tests)
+dist-hook: # a folder of many small files
+	cp -R "$(srcdir)/tests/fuzz/corpus" "$(distdir)/tests/fuzz/"

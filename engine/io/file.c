@@ -45,11 +45,17 @@ static int system_close(void *ud, int fd)
 
 const io_ops io_system = {system_open, system_read, system_write, system_sync, system_close, NULL};
 
+void io_reason(int error, char *text, size_t size)
+{
+    text[0] = '\0';
+    if (strerror_r(error, text, size) != 0 || text[0] == '\0')
+        snprintf(text, size, "error %d", error);
+}
+
 static peri_status fail_errno(peri_context *ctx, const char *path, const char *what, int error)
 {
-    char reason[128] = "";
-    if (strerror_r(error, reason, sizeof reason) != 0 || reason[0] == '\0')
-        return FAIL(ctx, PERI_E_IO, "%s: %s failed, error %d", path, what, error);
+    char reason[128];
+    io_reason(error, reason, sizeof reason);
     return FAIL(ctx, PERI_E_IO, "%s: %s failed: %s", path, what, reason);
 }
 

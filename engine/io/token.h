@@ -22,6 +22,7 @@ typedef struct {
 
 extern const io_ops io_system; /* the operating system's */
 
+void io_reason(int error, char *text, size_t size); /* an errno in words; "error 5" where there are none */
 /*
  * io_read_all - a whole file;  ops NULL: io_system
  *   own  data  [size + 1], zero at the end; mem_array memory

@@ -268,8 +268,11 @@ peri_status index_write(registry *r, const char *folder)
     peri_status status = text == NULL || path == NULL || fresh == NULL ? FAIL_NOMEM(r->ctx) : PERI_OK;
     if (status == PERI_OK)
         status = io_write_all(r->ctx, NULL, fresh, text, strlen(text));
-    if (status == PERI_OK && rename(fresh, path) != 0) /* a reader sees the old index or the new one, never a part */
-        status = FAIL(r->ctx, PERI_E_IO, "%s: cannot replace it: error %d", path, errno);
+    if (status == PERI_OK && rename(fresh, path) != 0) { /* a reader sees the old index or the new one, never a part */
+        char reason[128];
+        io_reason(errno, reason, sizeof reason);
+        status = FAIL(r->ctx, PERI_E_IO, "%s: cannot replace it: %s", path, reason);
+    }
     if (status != PERI_OK && fresh != NULL)
         unlink(fresh);
     mem_array_free(&r->ctx->mem, text);

@@ -7,6 +7,7 @@
  */
 #define _GNU_SOURCE
 #include "base/fence.h"
+#include "io/token.h"
 #include "plugin/internal.h"
 
 #include <dlfcn.h>
@@ -57,10 +58,9 @@ static bool check_file(const char *path, char *why, size_t size)
     struct stat st;
     const int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0 || fstat(fd, &st) != 0) {
-        snprintf(why, size, "cannot be read: %s",
-                 errno == ENOENT   ? "no such file"
-                 : errno == EACCES ? "permission denied"
-                                   : "error");
+        char reason[128];
+        io_reason(errno, reason, sizeof reason);
+        snprintf(why, size, "cannot be read: %s", reason);
         if (fd >= 0)
             close(fd);
         return false;

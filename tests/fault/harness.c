@@ -101,3 +101,18 @@ run_end world_run(world *w, const char *problem, double want, double *result, ch
     lua_settop(w->L, 0);
     return end;
 }
+
+static int end_script(lua_State *L)
+{
+    dsl_check_unused(L);
+    return 0;
+}
+
+void world_end_script(world *w)
+{
+    if (w->L == NULL)
+        return;
+    lua_pushcfunction(w->L, end_script);
+    lua_pcall(w->L, 0, 0, 0);
+    lua_settop(w->L, 0);
+}

@@ -28,5 +28,7 @@ void world_open(world *w);
 void world_close(world *w);
 /* One script; *result its number. message [size]: the error's, "" without. */
 run_end world_run(world *w, const char *problem, double want, double *result, char *message, size_t size);
+/* What a host does when a script has ended, in an error too: a comparison that was left over is forgotten. */
+void world_end_script(world *w);
 
 #endif

@@ -32,8 +32,8 @@ static bool attempt(const char *problem, double want, int64_t k, bool persistent
     world_open(&w);
     const bool opened = w.L != NULL;
     const run_end end = world_run(&w, problem, want, &result, message, sizeof message);
-    const bool failed = w.mem.failed;
-    t->tried += failed;
+    const bool reached = w.mem.calls >= k;
+    t->tried += w.mem.failed; /* not where the k-th call makes a block smaller */
     t->wrong += end == RUN_WRONG;
     if (end == RUN_WRONG)
         note(t, k, "a wrong result");
@@ -42,6 +42,7 @@ static bool attempt(const char *problem, double want, int64_t k, bool persistent
         note(t, k, message);
     }
     w.mem.countdown = 0;
+    world_end_script(&w);
     if (opened && world_run(&w, problem, want, &result, message, sizeof message) != RUN_RIGHT) {
         t->after++;
         note(t, k, message[0] != '\0' ? message : "afterwards a wrong result");
@@ -50,7 +51,7 @@ static bool attempt(const char *problem, double want, int64_t k, bool persistent
     t->leaks += w.mem.blocks != 0;
     if (w.mem.blocks != 0)
         note(t, k, "a leak");
-    return failed;
+    return reached;
 }
 
 static void inject(const char *problem, double want, bool persistent)

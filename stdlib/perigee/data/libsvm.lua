@@ -70,6 +70,7 @@ function libsvm.libsvm(path, opts)
     read_sample(path, number, comment and line:sub(1, comment - 1) or line, out)
   end
   if out.rows == 0 then usage.malformed(path, last, "the file ends without a sample") end
+  if out.cols == 0 and not columns then usage.malformed(path, last, "no sample has a feature; say how many there are with columns") end
   if columns and columns < out.cols then
     usage.malformed(path, out.widest, "index %d, but %d columns were asked for", out.cols, columns)
   end
