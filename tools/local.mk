@@ -12,9 +12,11 @@ EXTRA_DIST += $(source_checks)
 
 checkerdir = $(libexecdir)/perigee
 checker_PROGRAMS = perigee-check-plugin
-perigee_check_plugin_CPPFLAGS = $(AM_CPPFLAGS)
-perigee_check_plugin_SOURCES = tools/check-plugin/main.c tools/check-plugin/report.c tools/check-plugin/report.h $(contract_sources)
-perigee_check_plugin_LDADD = libperigee.a $(engine_libs)
+perigee_check_plugin_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/dsl/c $(LUA_CFLAGS)
+perigee_check_plugin_SOURCES = tools/check-plugin/main.c tools/check-plugin/in_lua.c tools/check-plugin/in_lua.h \
+	tools/check-plugin/report.c tools/check-plugin/report.h $(contract_sources)
+perigee_check_plugin_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=peri_host_functions
+perigee_check_plugin_LDADD = $(dsl_library) libperigee.a $(LUA_COMMAND_LIBS) $(FFI_LIBS) $(engine_libs)
 
 # ---- what `perigee new-plugin` makes folders of
 
@@ -22,12 +24,17 @@ templatedir = $(pkgdatadir)/new-plugin
 dist_template_DATA = \
 	tools/new-plugin/linear_solver-test.lua \
 	tools/new-plugin/linear_solver.c \
+	tools/new-plugin/linear_solver.lua \
 	tools/new-plugin/make-c \
+	tools/new-plugin/make-lua \
 	tools/new-plugin/readme-c \
+	tools/new-plugin/readme-lua \
 	tools/new-plugin/reformulation-test.lua \
 	tools/new-plugin/reformulation.c \
+	tools/new-plugin/reformulation.lua \
 	tools/new-plugin/solver-test.lua \
-	tools/new-plugin/solver.c
+	tools/new-plugin/solver.c \
+	tools/new-plugin/solver.lua
 
 # In a build tree they lie beside the command, as a link to the source.
 new-plugin:

@@ -22,6 +22,14 @@ static const char *error_text(lua_State *L, char *other, size_t size)
     return other;
 }
 
+/* Arrays that cannot be allocated are raised as texts with a position, by the binding. */
+static bool is_out_of_memory(int code, const char *text)
+{
+    static const char end[] = "out of memory";
+    const size_t n = strlen(text), m = sizeof end - 1;
+    return code == LUA_ERRMEM || (n >= m && strcmp(text + n - m, end) == 0);
+}
+
 /* The error object on the top, popped, as a status. Those that stand for results of the run are not kept. */
 static peri_status judge(lua_State *L, dsl_state *s, const dsl_run *r, peri_run *run, int code)
 {
@@ -32,7 +40,7 @@ static peri_status judge(lua_State *L, dsl_state *s, const dsl_run *r, peri_run 
     }
     snprintf(text, sizeof text, "%s", error_text(L, other, sizeof other));
     const bool engines = r != NULL && r->raised != PERI_OK && strncmp(text, r->raised_text, sizeof r->raised_text - 1) == 0;
-    const peri_status status = engines ? r->raised : code == LUA_ERRMEM ? PERI_E_NOMEM : PERI_E_CALLBACK;
+    const peri_status status = engines ? r->raised : is_out_of_memory(code, text) ? PERI_E_NOMEM : PERI_E_CALLBACK;
     if (status == PERI_E_NUMERIC || status == PERI_E_DOMAIN)
         lua_pop(L, 1);
     else

@@ -44,6 +44,26 @@ is "$(tail -n 1 out)" "1..$(grep -cE '^(not )?ok' out)" "and its plan"
 PERIGEE_PLUGIN_PATH="$work/a solver/plugin:$build/plugins" try "$perigee" show my-solver
 has out "^Minimises a smooth function without bounds and constraints" "its page is shown"
 
+# ---- in Lua
+
+for kind in solver reformulation linear_solver; do
+    try "$perigee" new-plugin "lua-$kind" --kind $kind --lua
+    ended 0 "new-plugin --lua: $kind"
+    try "${making[@]}" -C "lua-$kind" check
+    ended 0 "$kind in Lua: finds the optima, keeps the contract" || say "$(tail -n 30 out)"
+    has out "^plugin/lua-$kind.lua: all [0-9]+ checks passed" "$kind in Lua: all checks"
+done
+mkdir slips
+sed 's/"lua-solver"/"slips"/; s/or run:should_stop() and "limit" or/or/; s/if f and f <= reference/if f <= reference/' \
+    lua-solver/plugin/lua-solver.lua >slips/slips.lua
+try "$perigee" check-plugin slips/slips.lua
+ended 1 "one that forgets that a function may be undefined"
+has out 'slips: .*a domain error ends as it should|slips: an undefined value ends as it should' "is found"
+echo 'return {}' >slips/none.lua
+try "$perigee" check-plugin slips/none.lua
+ended 1 "a Lua file without a plugin"
+has out 'it cannot be used' "is told"
+
 # ---- what check-plugin finds: the solver with one fault each
 
 # broken NAME LINE CODE - the solver, CODE put before the line of its step that has LINE

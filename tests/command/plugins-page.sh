@@ -23,6 +23,7 @@ has out "^damped - Newton's method with a regularised Hessian" "its method is sh
 has out "^plugin/damped.so: all [0-9]+ checks passed" "and keeps the contract"
 has out "^plugin/my-walls.so: all [0-9]+ checks passed" "as does the reformulation"
 has out "^plugin/my-ldl.so: all [0-9]+ checks passed" "and the linear solver"
+has out "^plugin/my-lua.lua: all [0-9]+ checks passed" "and the plugin in Lua"
 has_not out "note: .*not solved" "and solves all that they take"
 has out "^optimal" "the test's problem is solved"
 eval "$CC -std=c11 -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror $(pkg-config --cflags perigee)" \

@@ -123,6 +123,12 @@ static int64_t index_of(const char *name)
     return 0;
 }
 
+/* Of a loop: shared objects free what they take each time; a collector keeps something of the last run, but not of every one. */
+int64_t contract_leaks(const registry_entry *e, int64_t uneven, int64_t grown)
+{
+    return contract_is_shared_object(e) ? uneven : grown > 2 ? grown : 0;
+}
+
 /* ---- limits
  * ---------------------------------------------------------------------------------------------------------------- */
 
@@ -277,13 +283,13 @@ static void test_allocations(const registry_entry *e, const peri_plugin *plugin,
 static void test_memory(peri_context *ctx, const registry_entry *e, const contract_problem *p)
 {
     const peri_solve_args args = args_for(e);
-    int64_t wrong = 0, leaks = 0, tried = 0, differs = 0;
+    int64_t wrong = 0, leaks = 0, grown = 0, tried = 0, differs = 0;
     peri_model *whole = contract_model(ctx, p);
     const contract_result undisturbed = contract_solve(whole, &args);
     peri_model_free(whole);
     for (int64_t k = 1, done = 0; !done; k += tap_long() ? 1 : 1 + k / 12) {
         int64_t before = 0, after = 0;
-        peri_memory(ctx, NULL, NULL, &before);
+        before = contract_blocks(ctx);
         peri_model *m = contract_model(ctx, p);
         contract_at("%s, allocation %lld fails", p->name, (long long)k);
         peri_memory_fail_at(ctx, k, tried % 2 == 1);
@@ -296,12 +302,13 @@ static void test_memory(peri_context *ctx, const registry_entry *e, const contra
             differs += !contract_same(&again, &undisturbed);
         }
         peri_model_free(m);
-        peri_memory(ctx, NULL, NULL, &after);
+        after = contract_blocks(ctx);
         leaks += before != after;
+        grown += after - before;
         tried++;
     }
     is_int(wrong, 0, "%s: %s: out of memory at %lld places is that or nothing", e->name, p->name, (long long)tried);
-    is_int(leaks, 0, "%s: %s: and leaks nothing", e->name, p->name);
+    is_int(contract_leaks(e, leaks, grown), 0, "%s: %s: and leaks nothing", e->name, p->name);
     is_int(differs, 0, "%s: %s: and the next run is the undisturbed one", e->name, p->name);
 }
 
@@ -405,7 +412,7 @@ static void try_value(peri_context *ctx, const registry_entry *e, const contract
         snprintf(value, sizeof value, "%s", tried->text);
     else
         snprintf(value, sizeof value, "%g", tried->number);
-    peri_memory(ctx, NULL, NULL, &before);
+    before = contract_blocks(ctx);
     peri_model *m = contract_model(ctx, p);
     contract_at("%s with %s = %s", p->name, tried->key, value);
     const contract_result r = contract_solve(m, &args);
@@ -418,8 +425,8 @@ static void try_value(peri_context *ctx, const registry_entry *e, const contract
         finite = finite && isfinite(r.x[j]);
     ok(r.status != PERI_OK || finite, "%s: %s = %s: with a point", e->name, tried->key, value);
     peri_model_free(m);
-    peri_memory(ctx, NULL, NULL, &after);
-    is_int(after, before, "%s: %s = %s: leaks nothing", e->name, tried->key, value);
+    after = contract_blocks(ctx);
+    is_int(contract_leaks(e, after != before, after - before), 0, "%s: %s = %s: leaks nothing", e->name, tried->key, value);
 }
 
 static void test_option_ends(peri_context *ctx, const registry_entry *e, const peri_plugin *plugin, const contract_problem *p)
@@ -485,8 +492,18 @@ static void part_repeats(peri_context *ctx, const registry_entry *e, const peri_
     test_repeats(ctx, e, e->kind == PERI_KIND_REFORMULATION ? large_problem(ctx, e) : small_problem(ctx, e));
 }
 
+bool contract_is_shared_object(const registry_entry *e)
+{
+    const size_t n = strlen(e->file);
+    return n > 3 && strcmp(e->file + n - 3, ".so") == 0;
+}
+
 static void part_steps(peri_context *ctx, const registry_entry *e, const peri_plugin *plugin)
 {
+    if (!contract_is_shared_object(e)) {
+        skip(1, "%s: in Lua, arrays come and go", e->name);
+        return;
+    }
     test_allocations(e, plugin, small_problem(ctx, e));
     test_allocations(e, plugin, large_problem(ctx, e));
 }

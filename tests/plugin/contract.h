@@ -54,6 +54,8 @@ typedef struct {
     void (*run)(peri_context *ctx, const registry_entry *e, const peri_plugin *plugin);
 } contract_part;
 
+bool contract_is_shared_object(const registry_entry *e);
+int64_t contract_leaks(const registry_entry *e, int64_t uneven, int64_t grown); /* runs with another number of blocks after than before; blocks */
 extern const contract_part contract_parts[];
 extern const int64_t contract_n_parts;
 /* false: it does not concern the plugin */
@@ -64,5 +66,7 @@ bool contract_run_part(peri_context *ctx, const contract_part *part, registry_en
 extern const bool contract_strict; /* all that is taken must be solved; false: by plugins that are chosen automatically only */
 void contract_at(const char *format, ...) __attribute__((format(printf, 1, 2))); /* what comes next, should it crash or hang */
 peri_context *contract_context(const peri_config *config);                      /* one that finds the plugin; config may be NULL */
+int64_t contract_blocks(peri_context *ctx);                                     /* in use, garbage collected */
+bool contract_give_host(const registry_entry *e, const peri_host *host); /* to a plugin that no shared object holds; false: cannot */
 
 #endif

@@ -15,6 +15,20 @@ peri_context *contract_context(const peri_config *config)
     return peri_context_new(config);
 }
 
+int64_t contract_blocks(peri_context *ctx)
+{
+    int64_t blocks = 0;
+    peri_memory(ctx, NULL, NULL, &blocks);
+    return blocks;
+}
+
+bool contract_give_host(const registry_entry *e, const peri_host *host)
+{
+    (void)e;
+    (void)host;
+    return false; /* without Lua there are shared objects only */
+}
+
 int main(void)
 {
     registry *r = NULL;

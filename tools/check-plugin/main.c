@@ -8,8 +8,9 @@
  * Exit status: 0 all checks passed; 1 some did not, or the file was refused; 2 wrong usage, or there is no such file.
  */
 #define _GNU_SOURCE
-#include "report.h"
+#include "in_lua.h"
 #include "plugin/contract.h"
+#include "report.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -42,11 +43,6 @@ typedef struct {
     report_page *page;
     int64_t checks, failed, broken; /* of all parts */
 } checker;
-
-peri_context *contract_context(const peri_config *config)
-{
-    return peri_context_new(config); /* PERIGEE_PLUGIN_PATH is the folder and what is installed */
-}
 
 static int say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 static int say(const char *format, ...)
@@ -295,6 +291,11 @@ static int check(checker *c)
     if (!run(c, "loading", &first))
         return USAGE;
     const int64_t n = c->page->n_plugins;
+    if (n == 0 && c->failed + c->broken == 0) {
+        c->failed++;
+        printf(c->ask.tap ? "not ok 1 - %s holds a plugin\n" : "  %s holds no plugin\n", c->ask.file);
+        c->page->number++;
+    }
     for (int64_t k = 0; k < n; k++)
         if (!check_plugin(c, k))
             return USAGE;
@@ -349,8 +350,8 @@ static bool make_folder(checker *c)
         say("%s: %s", c->ask.file, strerror(errno));
         return false;
     }
-    if (!has_ending(name, ".so")) {
-        say("%s: is no plugin file; its name must end in .so", c->ask.file);
+    if (!has_ending(name, ".so") && !has_ending(name, ".lua")) {
+        say("%s: is no plugin file; its name must end in .so or .lua", c->ask.file);
         free(real);
         return false;
     }
