@@ -122,7 +122,8 @@ TESTS += $(unit_tests) $(plugin_tests)
 bad_plugins = absent callback copy dies duplicate empty fp_mode good int_size kind liar longer magic major minor misnamed nameless nan \
 	no_entry no_ops no_options offset option_size pointer_size process range real_size shorter summary table_size traits twice \
 	type undefined
-test_plugins = $(bad_plugins:%=tests/bad/%.so) tests/foreign/samples.so tests/plugin/abi_1_0.so tests/plugin/abi_1_0_linear.so tests/plugin/cxx_descent.so
+test_plugins = $(bad_plugins:%=tests/bad/%.so) tests/foreign/samples.so tests/plugin/abi_1_0.so tests/plugin/abi_1_0_linear.so tests/plugin/cxx_descent.so \
+	tests/plugin/cxx_throws.so
 test_plugin_flags = -I$(top_srcdir)/engine/include $(CPPFLAGS)
 CXX_WARNINGS = -std=c++11 -Wall -Wextra -Wpedantic -Werror -fPIC
 
@@ -152,7 +153,7 @@ check_DATA = $(test_plugins)
 CLEANFILES += $(test_plugins)
 
 EXTRA_DIST += tests/tap/tap.lua tests/foreign/samples.c tests/bad/bad.h tests/bad/libabsent.c $(bad_plugins:%=tests/bad/%.c) \
-	tests/plugin/abi_1_0.c tests/plugin/abi_1_0_linear.c tests/plugin/cxx_descent.cc \
+	tests/plugin/abi_1_0.c tests/plugin/abi_1_0_linear.c tests/plugin/cxx_descent.cc tests/plugin/cxx_throws.cc \
 	tests/plugin/abi/README.md tests/plugin/abi/make-1.0 \
 	tests/plugin/abi/abi_1_0-x86_64-linux.so tests/plugin/abi/abi_1_0_linear-x86_64-linux.so
 
@@ -166,8 +167,10 @@ shell_tests = \
 	tests/command/repl.sh \
 	tests/command/report.sh \
 	tests/command/usage.sh \
+	tests/command/isolate.sh \
 	tests/command/run.sh \
 	tests/command/solve.sh \
+	tests/command/sandbox.sh \
 	tests/command/signals.sh \
 	tests/install/install.sh \
 	tests/install/start.sh

@@ -169,6 +169,8 @@ void boolean_hint(lua_State *L)
         lua_pushcclosure(L, l_boolean_compare, 1);
         lua_setfield(L, -2, names[k]);
     }
+    lua_pushliteral(L, "boolean");
+    lua_setfield(L, -2, "__metatable");
     lua_setmetatable(L, -2);
     lua_pop(L, 1);
 }

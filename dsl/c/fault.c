@@ -68,6 +68,13 @@ void raise_at(lua_State *L, const char *where, const char *format, ...)
     raise_text(L, where, text);
 }
 
+void refuse_sandboxed(lua_State *L, const char *what)
+{
+    const dsl_state *s = state_of(L);
+    if (s->host != NULL && s->host->sandboxed)
+        dsl_raise(L, "%s is not available in a sandbox", what);
+}
+
 void raise_engine(lua_State *L, const dsl_state *s)
 {
     char text[1100];

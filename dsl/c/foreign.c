@@ -64,6 +64,7 @@ static const char *field(lua_State *L, const char *key, bool needed)
 static int l_foreign(lua_State *L)
 {
     static const char *const keys[] = {"library", "symbol", "type", "gradient", "check", NULL};
+    refuse_sandboxed(L, "foreign");
     lua_settop(L, 1);
     if (!lua_istable(L, 1)) {
         char text[200];

@@ -21,6 +21,7 @@ typedef struct {
     void (*begin)(void *ud, peri_model *m);
     int (*event)(void *ud, const peri_event *event);
     void (*end)(void *ud, peri_solution *s); /* s NULL: the solve ended in an error */
+    bool sandboxed; /* nothing reads or writes a file or loads code for the script */
     bool isolate; /* solves whose options do not say otherwise run in a child process */
 } dsl_host;
 

@@ -176,6 +176,8 @@ JUMPS dsl_state *state_push(lua_State *L, bool *fresh); /* from the registry, ma
 JUMPS noreturn void dsl_raise(lua_State *L, const char *format, ...) __attribute__((format(printf, 2, 3)));
 JUMPS noreturn void raise_at(lua_State *L, const char *where, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* Raises "WHAT is not available in a sandbox" where the host wants that. */
+JUMPS void refuse_sandboxed(lua_State *L, const char *what);
 JUMPS noreturn void raise_engine(lua_State *L, const dsl_state *s); /* the engine's last message */
 void user_line(lua_State *L, char *text, size_t size);              /* "file:line:" or "" */
 void shape_text(int64_t rows, int64_t cols, char *text, size_t size);

@@ -171,6 +171,7 @@ static int l_save(lua_State *L)
 {
     char text[200];
     dsl_solution *sol = check_solution(L, 1);
+    refuse_sandboxed(L, "save");
     lua_settop(L, 2);
     if (lua_type(L, 2) != LUA_TSTRING) {
         describe(L, 2, text, sizeof text);

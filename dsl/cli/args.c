@@ -218,6 +218,20 @@ static bool count(const char *option, const char *text, int *n)
     return false;
 }
 
+/* NULL leaves the number as it is. */
+static bool size(const char *option, const char *text, size_t *n)
+{
+    double bytes = 0.0;
+    if (text == NULL)
+        return true;
+    if (!quantity(text, size_units, &bytes) || !(bytes >= 1.0)) {
+        cli_usage("perigee: --%s \"%s\": must be a size as 500MB, 2GiB or inf", option, text);
+        return false;
+    }
+    *n = bytes < 0x1p62 ? (size_t)bytes : 0;
+    return true;
+}
+
 static bool read_numbers(cli_args *a)
 {
     if (!count("threads", a->threads_text, &a->threads) || !count("blas-threads", a->blas_threads_text, &a->blas_threads))
@@ -226,15 +240,7 @@ static bool read_numbers(cli_args *a)
         cli_usage("perigee: --time-limit \"%s\": must be a time as 10, 10s, 5min, 2h or inf", a->time_limit);
         return false;
     }
-    double bytes = 0.0;
-    if (a->memory_limit == NULL)
-        return true;
-    if (!quantity(a->memory_limit, size_units, &bytes) || !(bytes >= 1.0)) {
-        cli_usage("perigee: --memory-limit \"%s\": must be a size as 500MB, 2GiB or inf", a->memory_limit);
-        return false;
-    }
-    a->memory = bytes < 0x1p62 ? (size_t)bytes : 0;
-    return true;
+    return size("memory-limit", a->memory_limit, &a->memory) && size("file-size-limit", a->file_size_limit, &a->file_size);
 }
 
 /* ---- a command's words ------------------------------------------------------------------------------------------------------ */

@@ -10,6 +10,7 @@
 #include <stdio.h>
 
 struct lua_State;
+struct lua_Debug;
 
 enum { EXIT_SOLVED = 0, EXIT_ERROR = 1, EXIT_USAGE = 2, EXIT_NO_SOLUTION = 3, EXIT_LIMIT = 4, EXIT_INTERRUPTED = 5 };
 
@@ -20,15 +21,15 @@ typedef struct {
     bool quiet, verbose, help, version, json, isolate, sandbox;
     bool tap, every, no_fork, lua;
     const char *only, *folder;
-    const char *log, *memory_limit, *threads_text, *blas_threads_text;
+    const char *log, *memory_limit, *file_size_limit, *threads_text, *blas_threads_text;
     const char *solver, *time_limit, *out, *kind;
     const char *warm_start, *save_warm_start;
     const char **settings; /* [n_settings] KEY=VALUE in the order typed */
     const char **words;    /* [n_words] what is not an option; for `run` the script and its arguments */
     int n_settings, n_words;
-    size_t memory;  /* bytes; 0: no limit */
+    size_t memory, file_size;  /* bytes; 0: no limit */
     int threads, blas_threads; /* 0: the engine's choice */
-    double seconds; /* limit of a solve; infinity: none */
+    double seconds; /* limit of a solve, for `run` of the script; infinity: none */
 } cli_args;
 
 typedef enum { OPTION_SWITCH, OPTION_VALUE, OPTION_SETTING } option_kind;
@@ -77,6 +78,9 @@ void args_nearest(const char *word, const char *prefix, const char *const *first
 
 typedef struct {
     size_t used, limit; /* bytes in Lua and in the engine together; limit 0: none */
+    size_t refused;     /* bytes of Lua's last request where that was in vain: it collects and asks again */
+    bool strict;        /* once it is exceeded, the engine gets nothing more */
+    bool exceeded;
 } cli_budget;
 
 /* What is shown of a running solve. watch.c */
@@ -164,6 +168,12 @@ bool signals_pipe_closed(void);
 void signals_interactive(void);
 void signals_reset(void);
 bool signals_terminated(void); /* TERM or XCPU came */
+/* The script is interrupted after so many seconds, and the process ended soon after should that not help. */
+void signals_deadline(double seconds);
+bool signals_timed_out(void);
+bool signals_ending(void); /* the script is to end, for whatever reason */
+void signals_end_script(struct lua_State *L, struct lua_Debug *where); /* raises the error that says which */
+void signals_forward(int to); /* what this process gets goes on to that one */
 void signals_forget(void); /* the context and the state are about to go */
 
 /* edit.c: lines from a terminal, edited where libedit is there, or from a pipe. */
@@ -175,6 +185,17 @@ bool edit_is_terminal(const edit *e);
 typedef enum { EDIT_LINE, EDIT_END, EDIT_INTERRUPTED } edit_result;
 edit_result edit_read(edit *e, const char *prompt, const char **line); /* borrowed until the next call; without its end */
 void edit_close(edit *e);
+
+/* sandbox.c */
+void sandbox_push(struct lua_State *L);  /* the script's environment; what it must not have is gone from the others */
+void sandbox_watch(struct lua_State *L); /* memory, time and interruption end the script, and no pcall keeps it */
+
+/* confine.c */
+void confine_defaults(cli_args *a); /* limits of a sandbox where none were given */
+void confine_files(const cli_args *a);
+/* A child process for the sandbox: true in it; false in the parent, once it has ended with *status. */
+bool confine_fork(cli *c, int *status);
+void confine_self(const cli *c); /* in the child, when all is open that it needs */
 
 /* watch.c: the binding's three calls (dsl/c/host.h), and the engine's log; ud is the cli */
 void watch_open(cli *c);

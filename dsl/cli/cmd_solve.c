@@ -168,6 +168,7 @@ static int status_of_error(const cli *c, int status)
 int cmd_solve(cli *c)
 {
     int status = world_open(c);
+    confine_files(&c->args);
     if (status == EXIT_SOLVED) {
         status = world_call(c, solve_file, c->args.words[0]);
         status = status == EXIT_SOLVED ? c->status : status_of_error(c, status);

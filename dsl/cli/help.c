@@ -28,7 +28,15 @@ static const cli_option no_options[] = {{0}};
         "isolate", 0, NULL, OPTION_SWITCH, AT(isolate), "solve in a child process: a crash ends the solve, not the program"                      \
     }
 
+#define FILE_SIZE                                                                                                                                \
+    {                                                                                                                                            \
+        "file-size-limit", 0, "SIZE", OPTION_VALUE, AT(file_size_limit), "largest file that may be written, as 100MB"                           \
+    }
+
 static const cli_option run_options[] = {
+    {"sandbox", 0, NULL, OPTION_SWITCH, AT(sandbox), "a script from somebody else: no files, no programs, limits (see above)"},
+    {"time-limit", 't', "T", OPTION_VALUE, AT(time_limit), "end the script after this time, as 10s or 5min"},
+    FILE_SIZE,
     ISOLATE,
     {0},
 };
@@ -40,6 +48,7 @@ static const cli_option solve_options[] = {
     {"save-warm-start", 0, "FILE", OPTION_VALUE, AT(save_warm_start), "write point and multipliers, by names, for another solve"},
     {"json", 0, "OUT", OPTION_VALUE, AT(out), "write the result to OUT; \"-\": alone on standard output"},
     {"time-limit", 't', "T", OPTION_VALUE, AT(time_limit), "stop after this time, as 10s or 5min"},
+    FILE_SIZE,
     ISOLATE,
     {0},
 };
@@ -91,8 +100,12 @@ const cli_command cli_commands[] = {
         .text = "The script finds its words in the table `arg` (arg[0] is the script) and in `...`; \"-\" reads it from\n"
                 "standard input. Options of the command stand before SCRIPT.\n"
                 "\n"
+                "--sandbox runs it in a child process that can read and write no file but standard input and output, load no\n"
+                "code and start no program, with the libraries base, string, table, math, utf8, coroutine and perigee, and\n"
+                "with limits: 1 GiB of memory, 60 s, 16 MiB a file, unless --memory-limit and the others say otherwise.\n"
+                "\n"
                 "Exit status: 0 when the script comes to its end, whatever its solves ended with; what os.exit was given;\n"
-                "1 after an error; 5 when it, or a solve in it, was interrupted.",
+                "1 after an error; 4 when its time was over; 5 when it, or a solve in it, was interrupted.",
         .options = run_options,
         .run = cmd_run,
         .least = 1,

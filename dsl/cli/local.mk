@@ -19,11 +19,13 @@ perigee_SOURCES = \
 	dsl/cli/cmd_show.c \
 	dsl/cli/cmd_solve.c \
 	dsl/cli/cmd_version.c \
+	dsl/cli/confine.c \
 	dsl/cli/edit.c \
 	dsl/cli/help.c \
 	dsl/cli/log.c \
 	dsl/cli/main.c \
 	dsl/cli/output.c \
+	dsl/cli/sandbox.c \
 	dsl/cli/signals.c \
 	dsl/cli/watch.c \
 	dsl/cli/world.c

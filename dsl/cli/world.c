@@ -31,11 +31,36 @@ static void *budget_alloc(void *ud, void *ptr, size_t old_size, size_t new_size)
         b->used -= old;
         return NULL;
     }
-    if (b->limit != 0 && new_size > old && new_size - old > b->limit - b->used)
+    if (b->limit != 0 && new_size > old && (b->used > b->limit || new_size - old > b->limit - b->used))
         return NULL;
     void *new = realloc(ptr, new_size);
     if (new != NULL)
         b->used += new_size - old;
+    return new;
+}
+
+/* The engine's: what it is refused once, memory was exceeded. */
+static void *engine_alloc(void *ud, void *ptr, size_t old_size, size_t new_size)
+{
+    cli_budget *b = ud;
+    const bool grows = new_size > (ptr != NULL ? old_size : 0);
+    void *new = grows && b->strict && b->exceeded ? NULL : budget_alloc(ud, ptr, old_size, new_size);
+    b->exceeded = b->exceeded || (grows && new == NULL);
+    return new;
+}
+
+/* Lua's: it collects garbage after a refusal and asks again, which is vain for more than the whole. */
+static void *lua_alloc(void *ud, void *ptr, size_t old_size, size_t new_size)
+{
+    cli_budget *b = ud;
+    const bool grows = new_size > (ptr != NULL ? old_size : 0);
+    void *new = budget_alloc(ud, ptr, old_size, new_size);
+    if (grows && new == NULL) {
+        b->exceeded = b->exceeded || b->refused == new_size || new_size > b->limit;
+        b->refused = new_size;
+    } else if (grows) {
+        b->refused = 0;
+    }
     return new;
 }
 
@@ -134,9 +159,10 @@ int world_open_context(cli *c)
 {
     char path[PATH_MAX + 64];
     c->budget.limit = c->args.memory;
+    c->budget.strict = c->args.sandbox;
     watch_open(c);
     const peri_config config = {
-        .alloc = budget_alloc,
+        .alloc = engine_alloc,
         .alloc_ud = &c->budget,
         .log = watch_note,
         .log_ud = c,
@@ -204,6 +230,8 @@ static void shorten(const cli *c, char *text)
     }
 }
 
+enum { LINE_MOST = 800 }; /* bytes of an error's line; a script can make any */
+
 static int report(cli *c, const char *name, int code)
 {
     if (code == LUA_ERRMEM) {
@@ -215,12 +243,14 @@ static int report(cli *c, const char *name, int code)
     if (text == NULL)
         return cli_say("%s: out of memory", name);
     shorten(c, text);
+    if (strlen(text) > LINE_MOST && !c->args.verbose)
+        memcpy(text + LINE_MOST, " ...", 5);
     if (has_position(text) || (strncmp(text, name, strlen(name)) == 0 && text[strlen(name)] == ':'))
         cli_say("%s", text);
     else
         cli_say("%s: %s", name, text);
     free(text);
-    return signals_interrupted() ? EXIT_INTERRUPTED : EXIT_ERROR;
+    return signals_timed_out() ? EXIT_LIMIT : signals_interrupted() ? EXIT_INTERRUPTED : EXIT_ERROR;
 }
 
 /* ---- the state ------------------------------------------------------------------------------------------------------------------ */
@@ -275,7 +305,8 @@ static int set_up(lua_State *L)
 
     dsl_host *host = lua_newuserdatauv(L, sizeof *host, 0);
     *host = (dsl_host){.ctx = c->ctx, .ud = c, .begin = watch_begin, .event = watch_event, .end = watch_end,
-                       .isolate = c->args.isolate};
+                       .isolate = c->args.isolate,
+                       .sandboxed = c->args.sandbox};
     lua_pushlightuserdata(L, host);
     lua_setfield(L, LUA_REGISTRYINDEX, DSL_HOST_KEY);
     lua_rawsetp(L, LUA_REGISTRYINDEX, c); /* keeps the record alive */
@@ -300,7 +331,7 @@ int world_open(cli *c)
         status = world_open_context(c);
     if (status != EXIT_SOLVED)
         return status;
-    c->L = lua_newstate(budget_alloc, &c->budget);
+    c->L = lua_newstate(lua_alloc, &c->budget);
     if (c->L == NULL)
         return cli_say("perigee: out of memory");
     memcpy(lua_getextraspace(c->L), &c, sizeof c);
@@ -360,6 +391,6 @@ void world_load(lua_State *L, const char *path)
     const bool input = strcmp(path, "-") == 0;
     if (!input)
         check_file(L, path);
-    if (luaL_loadfile(L, input ? NULL : path) != LUA_OK)
+    if (luaL_loadfilex(L, input ? NULL : path, world_cli(L)->args.sandbox ? "t" : NULL) != LUA_OK)
         lua_error(L);
 }

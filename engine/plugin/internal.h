@@ -33,6 +33,7 @@ struct registry {
     const char **refused_lines; /* what registry_refused hands out; made anew when there are more */
     int64_t n_refused_lines;
     int64_t changes;
+    bool indexing;             /* of one folder, named for that: its path may be relative */
     peri_plugin_entry *listed; /* what peri_plugins_list hands out; NULL until asked for, and after a change */
 };
 

@@ -18,6 +18,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -137,8 +138,32 @@ static peri_entry_fn enter(const char *path, const peri_plugin *const **list, un
     return entry;
 }
 
+/* May others than its owner and root change what would run here? `why` says how. */
+static bool is_exposed(const registry *r, const char *path, char *why, size_t size)
+{
+    struct stat st;
+    char folder[4096];
+    const char *slash = strrchr(path, '/');
+    snprintf(folder, sizeof folder, "%.*s", slash != NULL ? (int)(slash - path) + 1 : 1, slash != NULL ? path : ".");
+    if (path[0] != '/' && !r->indexing)
+        snprintf(why, size, "its path is relative, so the working directory decides what is loaded");
+    else if (stat(path, &st) == 0 && (st.st_mode & S_IWOTH))
+        snprintf(why, size, "anyone can write to it");
+    else if (stat(folder, &st) == 0 && (st.st_mode & S_IWOTH) && !(st.st_mode & S_ISVTX))
+        snprintf(why, size, "anyone can write to its folder");
+    else
+        return false;
+    return true;
+}
+
 peri_status load_file(registry *r, const char *path, plugin_list *found)
 {
+    char exposed[128];
+    if (is_exposed(r, path, exposed, sizeof exposed)) {
+        if (getauxval(AT_SECURE) != 0)
+            return registry_refuse(r, false, path, "%s: not with the privileges of this program", exposed);
+        log_write(r->ctx, 0, "%s: %s", path, exposed);
+    }
     if (given_is_file(r->ctx, path))
         return given_load(r, path, found);
     char why[1024] = "", what[160];

@@ -79,6 +79,7 @@ peri_status registry_write_index(peri_context *ctx, const char *folder)
     registry *r = registry_new(ctx);
     if (r == NULL)
         return FAIL_NOMEM(ctx);
+    r->indexing = true;
     peri_status status = scan_add_folder(r, folder, strlen(folder));
     if (status == PERI_OK && r->folders.n == 0)
         status = FAIL(ctx, PERI_E_IO, "%s: no such folder", folder);

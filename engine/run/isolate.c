@@ -30,7 +30,7 @@
 enum { WAIT = 20, PATIENCE = 10 }; /* milliseconds between looks at the clock; graces that even a child which answers has */
 enum { RECORD_EVENT = 1, RECORD_LOG, RECORD_OPTIMUM, RECORD_RESULT };
 /* Address space that a child may take beyond what is left of the context's memory limit: stacks, libraries. */
-static const size_t SLACK = (size_t)32 << 20;
+static const size_t SLACK = (size_t)256 << 20;
 
 typedef struct {
     int last, best;

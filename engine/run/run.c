@@ -15,6 +15,7 @@
 #include "run/guards.h"
 #include "run/isolate.h"
 #include "run/warm.h"
+#include <dirent.h>
 #include <fenv.h>
 #include <math.h>
 #include <stdio.h>
@@ -409,10 +410,34 @@ static void account(peri_run *run)
     s->iterations = run->iterations;
 }
 
+/* Threads of this process; 0: not known */
+static int count_threads(void)
+{
+    int n = 0;
+    DIR *folder = opendir("/proc/self/task");
+    for (struct dirent *e = NULL; folder != NULL && (e = readdir(folder)) != NULL;)
+        n += e->d_name[0] != '.';
+    if (folder != NULL)
+        closedir(folder);
+    return n;
+}
+
+/* Threads that a plugin has left behind run its code while the next one works. A library that it loads may keep a pool of its own. */
+static void tell_threads(peri_run *run, int before)
+{
+    const int now = count_threads();
+    if (now > before)
+        log_write(run->ctx, 1, "%s: %d more thread%s than before %s left running", run->plugin->name, now - before,
+                  now - before == 1 ? "" : "s", now - before == 1 ? "is" : "are");
+}
+
 peri_status run_work(peri_run *run)
 {
+    const int threads = run->guarded && run->depth == 0 ? count_threads() : 0;
     const peri_status status = loop(run);
     call_fini(run);
+    if (threads > 0)
+        tell_threads(run, threads);
     account(run);
     return judge(run, status);
 }

@@ -5,6 +5,7 @@
  */
 #define _POSIX_C_SOURCE 200809L
 #include "bad.h"
+#include <fcntl.h>
 #include <fenv.h>
 #include <locale.h>
 #include <signal.h>
@@ -13,10 +14,10 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { NOT, CRASH, HANG, DEAF, EXIT, ABORT, MEMORY, PAST, BEFORE, STATE, BOUNDS, INIT, CHANGE, KILL };
+enum { NOT, CRASH, HANG, DEAF, EXIT, ABORT, MEMORY, PAST, BEFORE, STATE, BOUNDS, INIT, CHANGE, KILL, WRITE, LOCALE };
 
 static const char *const HOW[] = {"not",    "crash", "hang",   "deaf", "exit",   "abort", "memory",
-                                  "past", "before", "state", "bounds", "init", "change", "kill", NULL};
+                                  "past", "before", "state", "bounds", "init", "change", "kill", "write", "locale", NULL};
 
 typedef struct {
     int32_t how;
@@ -58,6 +59,18 @@ static void change_process(void)
     sigaddset(&set, SIGUSR2);
     sigprocmask(SIG_BLOCK, &set, NULL);
     setvbuf(stdout, NULL, _IONBF, 0);
+}
+
+/* And tells how many files are open beyond the first three, but for what the kernel's folder of them needs itself. */
+static void write_file(void)
+{
+    int inherited = 0;
+    FILE *f = fopen("dies-was-here", "w");
+    if (f != NULL)
+        fclose(f);
+    for (int fd = 3; fd < 64; fd++)
+        inherited += fcntl(fd, F_GETFD) != -1;
+    printf("inherited %d\n", inherited);
 }
 
 static void write_outside(state *s, peri_run *run)
@@ -105,6 +118,12 @@ static void misbehave(state *s, peri_run *run)
         break;
     case MEMORY:
         eat_memory();
+        break;
+    case WRITE:
+        write_file();
+        break;
+    case LOCALE:
+        setlocale(LC_ALL, "C.UTF-8");
         break;
     case CHANGE:
         change_process();

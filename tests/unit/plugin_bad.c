@@ -17,6 +17,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 typedef struct {
     const char *file, *reason; /* reason NULL: loads all the same */
@@ -184,6 +186,47 @@ static void test_process(void)
     folder_remove(&f);
 }
 
+/* ---- a file that others may change
+ * ------------------------------------------------------------------------ */
+
+static void test_exposed(void)
+{
+    const folder f = folder_new();
+    char log[4096] = "", here[512], path[600];
+    size_t size;
+    char *data = file_bytes(built("tests/bad/good.so"), &size);
+    folder_write(&f, "good.so", data, size);
+    free(data);
+    snprintf(path, sizeof path, "%s/good.so", f.path);
+    peri_context *ctx = context_for(f.path, log, sizeof log);
+    ok(has_plugin(ctx, "good") && log[0] == '\0', "a file that only its owner can write to: no warning");
+    peri_context_free(ctx);
+
+    chmod(path, 0666);
+    ctx = context_for(f.path, log, sizeof log);
+    ok(has_plugin(ctx, "good"), "a file that anyone can write to is loaded");
+    has_text(log, "/good.so: anyone can write to it", "with a warning");
+    peri_context_free(ctx);
+
+    chmod(path, 0644);
+    chmod(f.path, 0777);
+    log[0] = '\0';
+    ctx = context_for(f.path, log, sizeof log);
+    ok(has_plugin(ctx, "good"), "so is one in a folder that anyone can write to");
+    has_text(log, "/good.so: anyone can write to its folder", "with a warning");
+    peri_context_free(ctx);
+
+    chmod(f.path, 0700);
+    log[0] = '\0';
+    ok(getcwd(here, sizeof here) != NULL && chdir(f.path) == 0, "from the folder itself");
+    ctx = context_for(".", log, sizeof log);
+    ok(has_plugin(ctx, "good"), "a relative path works");
+    has_text(log, "good.so: its path is relative", "with a warning");
+    peri_context_free(ctx);
+    ok(chdir(here) == 0, "and back");
+    folder_remove(&f);
+}
+
 /* ---- solves
  * --------------------------------------------------------------------------------------------------------------- */
 
@@ -285,6 +328,7 @@ int main(void)
     test_files();
     test_fp_mode();
     test_process();
+    test_exposed();
     test_nan();
     test_liar();
     test_step_changes();

@@ -11,6 +11,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <locale.h>
 #include <signal.h>
 #include <sys/time.h>
 #include <sys/wait.h>
@@ -295,6 +296,13 @@ static void test_change(void)
     has_text(w.log, "dies: changed the floating-point modes, the locale, the signal mask and the buffering of standard output; restored",
              "what a step changes in its process is told");
     is_int(s != NULL ? peri_solution_iterations(s) : -1, 40, "and the solve goes on");
+    peri_solution_free(s);
+    const order here = {.how = "locale", .in_process = true};
+    w.log[0] = '\0';
+    setlocale(LC_ALL, "C");
+    s = solved(&w, &here);
+    is_text(setlocale(LC_ALL, NULL), "C", "without a child a step's locale does not outlive it");
+    has_text(w.log, "dies: changed the locale; restored", "in any build, which is told");
     peri_solution_free(s);
     close_world(&w);
 }
