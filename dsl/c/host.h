@@ -23,6 +23,7 @@ typedef struct {
     void (*end)(void *ud, peri_solution *s); /* s NULL: the solve ended in an error */
     bool sandboxed; /* nothing reads or writes a file or loads code for the script */
     bool isolate; /* solves whose options do not say otherwise run in a child process */
+    size_t memory_limit; /* bytes for that process, where the options do not say; 0: the context's limit */
 } dsl_host;
 
 /* The record is a light userdata under this string in the registry; borrowed until the state is closed. */

@@ -6,7 +6,7 @@
 typedef struct {
     peri_setting *list;
     int64_t n;
-    bool says_isolate;
+    bool says_isolate, says_memory;
     int callback;                    /* stack index, 0: none */
     const peri_solution *warm_start; /* NULL: none */
     const peri_warm_start *portable_start;
@@ -44,6 +44,7 @@ static void read_setting(lua_State *L, settings *s)
         return;
     }
     s->says_isolate = s->says_isolate || strcmp(key, "isolate") == 0;
+    s->says_memory = s->says_memory || strcmp(key, "memory_limit") == 0;
     peri_setting *o = &s->list[s->n++];
     o->key = strcmp(key, "tol") == 0 ? "tolerance" : key;
     if (lua_type(L, -1) == LUA_TNUMBER) {
@@ -79,11 +80,13 @@ static void read_settings(lua_State *L, settings *s)
     const bool any = lua_istable(L, 3);
     const int64_t n = any ? count_options(L, 3) : 0;
     luaL_checkstack(L, (int)(n < 100000 ? n * 2 + 20 : 200000), "solve: too many options");
-    s->list = temporary(L, (size_t)n + 1, sizeof *s->list);
+    s->list = temporary(L, (size_t)n + 2, sizeof *s->list);
     for (lua_pushnil(L); any && lua_next(L, 3); lua_pushvalue(L, -2))
         read_setting(L, s);
     if (host != NULL && host->isolate && !s->says_isolate)
         s->list[s->n++] = (peri_setting){.key = "isolate", .type = PERI_VALUE_BOOL, .number = 1};
+    if (host != NULL && host->memory_limit > 0 && !s->says_memory)
+        s->list[s->n++] = (peri_setting){.key = "memory_limit", .type = PERI_VALUE_NUMBER, .number = (double)host->memory_limit};
 }
 
 /* Options have no functions of these names. */

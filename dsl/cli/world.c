@@ -306,6 +306,7 @@ static int set_up(lua_State *L)
     dsl_host *host = lua_newuserdatauv(L, sizeof *host, 0);
     *host = (dsl_host){.ctx = c->ctx, .ud = c, .begin = watch_begin, .event = watch_event, .end = watch_end,
                        .isolate = c->args.isolate,
+                       .memory_limit = c->args.memory,
                        .sandboxed = c->args.sandbox};
     lua_pushlightuserdata(L, host);
     lua_setfield(L, LUA_REGISTRYINDEX, DSL_HOST_KEY);

@@ -18,6 +18,7 @@ typedef struct {
     int64_t iterations, evaluations, seed;
     int64_t threads; /* 0: the context's */
     int32_t warm_start, isolate;
+    int64_t memory_limit; /* bytes that an isolated run may take; 0: what is left of the context's limit */
     double grace; /* seconds that an isolated run has to end after a limit */
     const char *linear_solver; /* "": the engine's choice */
 } run_options;
@@ -67,6 +68,7 @@ struct peri_run {
     uint64_t traits;
     struct isolate *isolate;     /* isolate.c's, in parent and child; NULL: the run is in this process alone */
     double grace;                /* the engine option */
+    int64_t memory_limit;        /* the same */
     struct run_guard *guards;    /* list head, guards.c's; of what lies in `memory` */
     bool guarded;                /* what the plugin gets has guard words */
     const double *bounds[4];     /* what the plugin sees of xl, xu, cl, cu */

@@ -249,11 +249,12 @@ static void forget_host_exit(void)
 #endif
 }
 
-static void limit_memory(const peri_context *ctx)
+static void limit_memory(const peri_run *run)
 {
+    const peri_context *ctx = run->ctx;
     size_t pages = 0;
     struct rlimit limit;
-    if (ctx->mem.limit == 0)
+    if (ctx->mem.limit == 0 && run->memory_limit == 0)
         return;
     FILE *f = fopen("/proc/self/statm", "re");
     const bool known = f != NULL && fscanf(f, "%zu", &pages) == 1;
@@ -261,7 +262,8 @@ static void limit_memory(const peri_context *ctx)
         fclose(f);
     if (!known || getrlimit(RLIMIT_AS, &limit) != 0)
         return;
-    const size_t left = ctx->mem.limit > ctx->mem.used ? ctx->mem.limit - ctx->mem.used : 0;
+    size_t left = ctx->mem.limit > ctx->mem.used ? ctx->mem.limit - ctx->mem.used : 0;
+    left = run->memory_limit > 0 ? (size_t)run->memory_limit : left;
     const rlim_t most = (rlim_t)(pages * (size_t)sysconf(_SC_PAGESIZE) + left + SLACK);
     if (limit.rlim_cur == RLIM_INFINITY || most < limit.rlim_cur)
         limit.rlim_cur = most;
@@ -276,7 +278,7 @@ static void become_child(peri_run *run, int fd)
         _exit(1);
     reset_signals();
     forget_host_exit();
-    limit_memory(run->ctx);
+    limit_memory(run);
     s->in_child = true;
     s->fd = fd;
     run->ctx->activity = &s->shared->activity;

@@ -28,6 +28,7 @@ static const peri_option ENGINE_LIST[] = {
     PERI_BOOL("warm_start", run_options, warm_start, 1, "use an earlier solution's multipliers where one is given"),
     PERI_BOOL("isolate", run_options, isolate, 0, "solve in a child process: a crash ends the solve, and the best point so far is kept"),
     PERI_REAL("grace", run_options, grace, 1, 0, INFINITY, "s", "time that an isolated solve has to end after a limit, before it is killed"),
+    PERI_INT("memory_limit", run_options, memory_limit, 0, 0, MOST, "bytes", "memory that an isolated solve may take; 0: the context's limit"),
     PERI_STRING("linear_solver", run_options, linear_solver, "", "linear-solver plugin; empty: the engine's choice"),
 };
 

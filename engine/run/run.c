@@ -83,6 +83,7 @@ static void set_limits(peri_run *run, const run_request *q)
         .verbosity = run->ctx->verbosity,
     };
     run->grace = o->grace;
+    run->memory_limit = o->memory_limit;
     run->linear_solver = o->linear_solver != NULL ? o->linear_solver : "";
     if (o->threads > 0)
         run->ctx->threads_wanted = (int32_t)o->threads;
