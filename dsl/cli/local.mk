@@ -82,6 +82,9 @@ clean-local: clean-pages
 clean-pages:
 	rm -rf pages
 
+man1dir = $(mandir)/man1
+man7dir = $(mandir)/man7
+
 install-data-local: install-pages
 .PHONY: install-pages uninstall-pages
 install-pages: pages
