@@ -10,7 +10,8 @@ docs = \
 	docs/guide/4-solving-and-results.md \
 	docs/guide/5-data-and-power.md \
 	docs/guide/6-command-line.md \
-	docs/guide/7-methods-and-foreign-code.md
+	docs/guide/7-methods-and-foreign-code.md \
+	docs/guide/8-surviving.md
 
 examples = \
 	examples/01-rosenbrock.lua \
