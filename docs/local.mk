@@ -22,3 +22,6 @@ examples = \
 	examples/06-parameter-sweep.lua
 
 EXTRA_DIST += $(docs) examples/plugins/conjugate-gradients.cc $(examples) $(examples:.lua=.expected) examples/03-logistic-regression.csv
+
+# What each line of the command's log has.
+dist_pkgdata_DATA = docs/log.schema.json

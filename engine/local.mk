@@ -156,6 +156,8 @@ engine_sources = \
 	engine/run/again.c \
 	engine/run/certify.c \
 	engine/run/chain.c \
+	engine/run/checkpoint.c \
+	engine/run/checkpoint.h \
 	engine/run/diagnose.c \
 	engine/run/diagnose.h \
 	engine/run/diagnose_conflict.c \

@@ -161,6 +161,7 @@ EXTRA_DIST += tests/tap/tap.lua tests/foreign/samples.c tests/bad/bad.h tests/ba
 shell_tests = \
 	tests/command/authors.sh \
 	tests/command/bench.sh \
+	tests/command/checkpoint.sh \
 	tests/command/plugins-page.sh \
 	tests/command/complete.sh \
 	tests/command/pages.sh \
@@ -179,6 +180,7 @@ EXTRA_DIST += $(shell_tests) tests/tap/tap.sh tests/tap/json.lua tests/tap/png.l
 
 lua_tests = \
 	tests/lua/array_operations.lua \
+	tests/lua/checkpoint.lua \
 	tests/lua/data.lua \
 	tests/lua/diagnosis.lua \
 	tests/lua/diagnosis_netlib.lua \

@@ -24,6 +24,7 @@ typedef struct {
     const char *log, *memory_limit, *file_size_limit, *threads_text, *blas_threads_text;
     const char *solver, *time_limit, *out, *kind;
     const char *warm_start, *save_warm_start;
+    const char *checkpoint, *checkpoint_every, *resume;
     const char **settings; /* [n_settings] KEY=VALUE in the order typed */
     const char **words;    /* [n_words] what is not an option; for `run` the script and its arguments */
     int n_settings, n_words;

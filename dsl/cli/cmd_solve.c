@@ -70,7 +70,13 @@ peri_model *cli_push_model(lua_State *L, const char *path)
 /* The options as a table of texts, which the engine reads by each option's own type. */
 static void push_options(lua_State *L, const cli_args *a)
 {
-    lua_createtable(L, 0, a->n_settings + 2);
+    const char *const own[][2] = {{"checkpoint", a->checkpoint}, {"checkpoint_every", a->checkpoint_every}, {"resume", a->resume}};
+    lua_createtable(L, 0, a->n_settings + 5);
+    for (size_t k = 0; k < sizeof own / sizeof own[0]; k++)
+        if (own[k][1] != NULL) {
+            lua_pushstring(L, own[k][1]);
+            lua_setfield(L, -2, own[k][0]);
+        }
     if (a->warm_start != NULL) {
         lua_getglobal(L, "require");
         lua_pushliteral(L, "perigee");

@@ -44,6 +44,9 @@ static const cli_option run_options[] = {
 static const cli_option solve_options[] = {
     {"solver", 's', "S", OPTION_VALUE, AT(solver), "a solver or a plan (\"ipm\"); the engine picks otherwise"},
     {"option", 'o', "KEY=VALUE", OPTION_SETTING, 0, "an option of the solver or of the engine; see perigee show"},
+    {"checkpoint", 0, "FILE", OPTION_VALUE, AT(checkpoint), "write the solve's state to FILE from time to time"},
+    {"checkpoint-every", 0, "SECONDS", OPTION_VALUE, AT(checkpoint_every), "between two checkpoints; 60, 0: after every iteration"},
+    {"resume", 0, "FILE", OPTION_VALUE, AT(resume), "go on from a checkpoint of the same model and solver"},
     {"warm-start", 0, "FILE", OPTION_VALUE, AT(warm_start), "begin at what --save-warm-start or --json wrote, by names"},
     {"save-warm-start", 0, "FILE", OPTION_VALUE, AT(save_warm_start), "write point and multipliers, by names, for another solve"},
     {"json", 0, "OUT", OPTION_VALUE, AT(out), "write the result to OUT; \"-\": alone on standard output"},

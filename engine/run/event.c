@@ -167,6 +167,8 @@ static peri_event event_of(const peri_run *run, const peri_row *row, bool best)
 
 peri_status event_accept(peri_run *run, const double *x, const double *y, const double *z, const peri_row *row)
 {
+    if (run->resuming)
+        return PERI_OK;
     TRY(guard(run, x, y, z));
     const bool best = keep(run, x, y, z, row);
     if (!run->in_init)

@@ -5,6 +5,7 @@
  */
 #include "base/clock.h"
 #include "base/rng.h"
+#include "run/checkpoint.h"
 #include "run/factor.h"
 #include "run/guards.h"
 #include "run/inner.h"
@@ -308,6 +309,7 @@ const peri_host *host_table(void)
         .prox_smooth = host_prox_smooth,
         .prox_apply = host_prox_apply,
         .prox_linear = host_prox_linear,
+        .transfer = checkpoint_transfer,
     };
     return &table;
 }

@@ -21,6 +21,8 @@ typedef struct {
     int64_t memory_limit; /* bytes that an isolated run may take; 0: what is left of the context's limit */
     double grace; /* seconds that an isolated run has to end after a limit */
     const char *linear_solver; /* "": the engine's choice */
+    const char *checkpoint, *resume; /* files; "": none */
+    double checkpoint_every;
 } run_options;
 
 /* What solves: link 0 the problem, link k what link k - 1 makes of it. chain.c reads all settings before anything is done. */
@@ -66,6 +68,9 @@ struct peri_run {
     peri_limits limits;
     const char *linear_solver; /* the engine option; "": the engine's choice */
     uint64_t traits;
+    struct checkpoint *checkpoint; /* checkpoint.c's; NULL: none is written or read */
+    bool resuming;               /* in init of a run that goes on from a checkpoint: what is accepted does not count */
+    bool stopped_inside;         /* a step itself saw that it must end: its state is between two steps' */
     struct isolate *isolate;     /* isolate.c's, in parent and child; NULL: the run is in this process alone */
     double grace;                /* the engine option */
     int64_t memory_limit;        /* the same */

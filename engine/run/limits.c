@@ -29,6 +29,9 @@ static const peri_option ENGINE_LIST[] = {
     PERI_BOOL("isolate", run_options, isolate, 0, "solve in a child process: a crash ends the solve, and the best point so far is kept"),
     PERI_REAL("grace", run_options, grace, 1, 0, INFINITY, "s", "time that an isolated solve has to end after a limit, before it is killed"),
     PERI_INT("memory_limit", run_options, memory_limit, 0, 0, MOST, "bytes", "memory that an isolated solve may take; 0: the context's limit"),
+    PERI_STRING("checkpoint", run_options, checkpoint, "", "file that the solve's state is written to, for resume; empty: none"),
+    PERI_REAL("checkpoint_every", run_options, checkpoint_every, 60, 0, INFINITY, "s", "time between two checkpoints; 0: after every step"),
+    PERI_STRING("resume", run_options, resume, "", "checkpoint to go on from, of the same model and solver; empty: none"),
     PERI_STRING("linear_solver", run_options, linear_solver, "", "linear-solver plugin; empty: the engine's choice"),
 };
 

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/fence.h"
 #include "oracle/prox.h"
+#include "run/checkpoint.h"
 #include "run/diagnose.h"
 #include "run/factor.h"
 #include "run/inner.h"
@@ -182,6 +183,8 @@ static peri_status set_up(peri_run *run, const run_request *q)
         return FAIL_NOMEM(run->ctx);
     set_limits(run, q);
     TRY(set_start(run, q));
+    if (!q->is_inner)
+        TRY(checkpoint_open(run, &q->chain->link[q->link].engine));
     if (q->chain->link[q->link].engine.isolate && !q->is_inner && run->ctx->activity == NULL)
         TRY(isolate_open(run));
     return compile(run);
@@ -291,10 +294,17 @@ static peri_status one_step(peri_run *run)
 static peri_status loop(peri_run *run)
 {
     TRY(reserve_history(run));
+    run->resuming = checkpoint_resumes(run);
     TRY(call_init(run));
-    while (run->why == PERI_WHY_CONTINUE && !limits_reached(run))
+    run->resuming = false;
+    TRY(checkpoint_resume(run));
+    while (run->why == PERI_WHY_CONTINUE && !limits_reached(run)) {
         TRY(one_step(run));
-    return PERI_OK;
+        run->stopped_inside = run->stopped_by != PERI_OPTIMAL;
+        if (run->why == PERI_WHY_CONTINUE && !run->stopped_inside)
+            TRY(checkpoint_offer(run, false));
+    }
+    return run->why == PERI_WHY_CONTINUE && !run->stopped_inside ? checkpoint_offer(run, true) : PERI_OK;
 }
 
 static void breakdown(peri_run *run, const char *text)
@@ -486,6 +496,7 @@ peri_status run_request_solve(const run_request *q, peri_solution **out)
     run.p->in_use++;
     const peri_status status = perform(&run, q);
     isolate_close(&run);
+    checkpoint_close(&run);
     run.p->in_use--;
     m->ctx->threads_wanted = threads;
     nlp_reset_counts(run.p);

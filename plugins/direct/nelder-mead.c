@@ -235,7 +235,21 @@ static const char PAGE[] =
     "infinite. Tags: r reflection, e expansion, o and i contraction outside and inside, s shrinking, f a fresh simplex. Column step: the\n"
     "simplex's size.";
 
-static const peri_solver_ops OPS = {.init = init, .step = step};
+/* Everything that the next step needs, to and from a checkpoint. */
+static peri_status transfer(void *self, peri_run *run)
+{
+    state *s = self;
+    for (int64_t k = 0; k <= s->box.n; k++)
+        TRY(peri_transfer_reals(run, "vertex", s->box.n, s->vertex[k]));
+    PERI_TRANSFER_REALS(run, s, value, s->box.n + 1);
+    PERI_TRANSFER_REALS(run, s, sum, s->box.n);
+    PERI_TRANSFER(run, s, best_before);
+    PERI_TRANSFER(run, s, step);
+    PERI_TRANSFER(run, s, restarts);
+    return PERI_OK;
+}
+
+static const peri_solver_ops OPS = {.init = init, .step = step, .save = transfer, .load = transfer};
 
 static const peri_plugin NELDER_MEAD = {
     PERI_SOLVER(state, options, OPTION_LIST),

@@ -207,7 +207,23 @@ static const char PAGE[] =
     "poll = \"complete\" evaluates all 2 n directions as one batch and takes the best. A point where the function is undefined counts as infinite.\n"
     "Tags: p pattern step, d a poll's direction, s the mesh was halved. Column step: the mesh size.";
 
-static const peri_solver_ops OPS = {.init = init, .step = step};
+/* Everything that the next step needs, to and from a checkpoint. */
+static peri_status transfer(void *self, peri_run *run)
+{
+    state *s = self;
+    PERI_TRANSFER_REALS(run, s, x, s->box.n);
+    PERI_TRANSFER_REALS(run, s, base, s->box.n);
+    PERI_TRANSFER_REALS(run, s, y, s->box.n);
+    PERI_TRANSFER_REALS(run, s, trial, s->box.n);
+    PERI_TRANSFER_REALS(run, s, scale, s->box.n);
+    TRY(peri_transfer(run, "down", s->down, (size_t)s->box.n));
+    PERI_TRANSFER(run, s, f);
+    PERI_TRANSFER(run, s, mesh);
+    PERI_TRANSFER(run, s, moved);
+    return PERI_OK;
+}
+
+static const peri_solver_ops OPS = {.init = init, .step = step, .save = transfer, .load = transfer};
 
 static const peri_plugin PATTERN_SEARCH = {
     PERI_SOLVER(state, options, OPTION_LIST),

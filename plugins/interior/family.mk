@@ -7,6 +7,7 @@ interior_ipm_so_SOURCES = \
 	interior/ipm_direction.c \
 	interior/ipm_kkt.c \
 	interior/ipm_problem.c \
+	interior/ipm_checkpoint.c \
 	interior/ipm_restore.c \
 	interior/ipm_search.c
 EXTRA_DIST += interior/README.md

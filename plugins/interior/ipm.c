@@ -393,7 +393,7 @@ static const char page[] =
     "large-scale nonlinear programming, Mathematical Programming 106 (2006) 25-57 (WB); J. Nocedal, A. Waechter, R. A. Waltz,\n"
     "Adaptive barrier update strategies for nonlinear interior methods, SIAM J. Optimization 19 (2009) 1674-1693.";
 
-static const peri_solver_ops ops = {.init = init, .step = step, .fini = fini};
+static const peri_solver_ops ops = {.init = init, .step = step, .fini = fini, .save = ipm_transfer, .load = ipm_transfer};
 
 static const peri_plugin ipm = {
     PERI_SOLVER(ipm_state, ipm_options, option_list),

@@ -133,6 +133,7 @@ typedef struct {
     int64_t n_acceptable, restorations, n_stuck, n_centres, n_shakes, n_jac_singular, n_factor_failures, n_window, n_lenient;
     double window_phi;                 /* barrier function n_window iterations ago */
     bool jac_degenerate;
+    int64_t n_strengthened;            /* how often the linear solver was made to pivot more strictly */
     int tamed;             /* how often multipliers that ran away were estimated anew */
 } ipm_state;
 
@@ -218,6 +219,9 @@ peri_status ipm_stop_watchdog(ipm_state *s, peri_run *run, ipm_phase *p);
 double ipm_norm1(int64_t n, const double *v);
 double ipm_norm_inf(int64_t n, const double *v);
 double ipm_dot(int64_t n, const double *a, const double *b);
+
+/* ipm_checkpoint.c */
+peri_status ipm_transfer(void *self, peri_run *run);
 
 /* ipm_restore.c */
 peri_status ipm_restore_begin(ipm_state *s, peri_run *run);

@@ -269,6 +269,7 @@ static peri_status solve_or_regularize(ipm_state *s, peri_run *run, ipm_phase *p
                 break;
             if (ratio > RATIO_BAD && s->n_factor_failures < 20 && peri_factor_strengthen(s->kkt.factor) == PERI_OK) {
                 s->n_factor_failures++;
+                s->n_strengthened++;
                 TRY(try_factor(s, p, &v));
                 continue;
             }

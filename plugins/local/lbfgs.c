@@ -531,7 +531,28 @@ static const char PAGE[] =
     "direction failed; s the pair was left out, its curvature not being positive; u the function was undefined on the "
     "way.";
 
-static const peri_solver_ops OPS = {.init = init, .step = step};
+/* Everything that the next step needs, to and from a checkpoint. */
+static peri_status transfer(void *self, peri_run *run)
+{
+    state *s = self;
+    PERI_TRANSFER_REALS(run, s, x, s->box.n);
+    PERI_TRANSFER_REALS(run, s, g, s->box.n);
+    PERI_TRANSFER_REALS(run, s, x_trial, s->box.n);
+    PERI_TRANSFER_REALS(run, s, g_trial, s->box.n);
+    PERI_TRANSFER_REALS(run, s, d, s->box.n);
+    TRY(pairs_transfer(&s->memory, run));
+    PERI_TRANSFER(run, s, f);
+    PERI_TRANSFER(run, s, f_trial);
+    PERI_TRANSFER(run, s, dd);
+    PERI_TRANSFER(run, s, residual);
+    PERI_TRANSFER(run, s, slope);
+    PERI_TRANSFER(run, s, step);
+    PERI_TRANSFER(run, s, progress);
+    PERI_TRANSFER(run, s, undefined);
+    return PERI_OK;
+}
+
+static const peri_solver_ops OPS = {.init = init, .step = step, .save = transfer, .load = transfer};
 
 static const peri_plugin LBFGS = {
     PERI_SOLVER(state, options, OPTION_LIST),

@@ -297,7 +297,24 @@ static const char PAGE[] =
     "Hessians that fill in. Tags: r the Hessian was regularised, g a gradient step, u the function was undefined on the way. Columns: step is\n"
     "the share of the full step, regularization what was added.";
 
-static const peri_solver_ops OPS = {.init = init, .step = step};
+/* Everything that the next step needs, to and from a checkpoint. */
+static peri_status transfer(void *self, peri_run *run)
+{
+    state *s = self;
+    PERI_TRANSFER_REALS(run, s, x, s->box.n);
+    PERI_TRANSFER_REALS(run, s, g, s->box.n);
+    PERI_TRANSFER_REALS(run, s, d, s->box.n);
+    PERI_TRANSFER(run, s, f);
+    PERI_TRANSFER(run, s, f_trial);
+    PERI_TRANSFER(run, s, residual);
+    PERI_TRANSFER(run, s, delta);
+    PERI_TRANSFER(run, s, last_delta);
+    PERI_TRANSFER(run, s, step_size);
+    PERI_TRANSFER(run, s, progress);
+    return PERI_OK;
+}
+
+static const peri_solver_ops OPS = {.init = init, .step = step, .save = transfer, .load = transfer};
 
 static const peri_plugin NEWTON = {
     PERI_SOLVER(state, options, OPTION_LIST),

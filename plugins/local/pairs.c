@@ -510,3 +510,27 @@ void pairs_gram(const pairs *p, const double *u, double *w)
             w[i] += gram_entry(p, i, j) * u[j];
     }
 }
+
+/* ---- checkpoints ----------------------------------------------------------------------------------------------------- */
+
+peri_status pairs_transfer(pairs *p, peri_run *run)
+{
+    const int64_t columns = p->most + 1, square = columns * columns, wide = 2 * p->most;
+    for (int64_t k = 0; k < columns; k++) {
+        TRY(peri_transfer_reals(run, "s", p->n, p->s[k]));
+        TRY(peri_transfer_reals(run, "y", p->n, p->y[k]));
+    }
+    double *const squares[] = {p->ss, p->sy, p->yy, p->part_ss, p->part_sy, p->part_yy};
+    for (size_t k = 0; k < PERI_COUNT(squares); k++)
+        TRY(peri_transfer_reals(run, "products", square, squares[k]));
+    PERI_TRANSFER_REALS(run, p, unit, columns);
+    PERI_TRANSFER_REALS(run, p, sd, columns);
+    PERI_TRANSFER_REALS(run, p, yd, columns);
+    PERI_TRANSFER_REALS(run, p, kkt, wide * wide);
+    PERI_TRANSFER_REALS(run, p, part, wide * wide);
+    TRY(peri_transfer(run, "kkt_pivot", p->kkt_pivot, (size_t)wide * sizeof *p->kkt_pivot));
+    TRY(peri_transfer(run, "part_pivot", p->part_pivot, (size_t)wide * sizeof *p->part_pivot));
+    PERI_TRANSFER(run, p, count);
+    PERI_TRANSFER(run, p, theta);
+    return PERI_OK;
+}

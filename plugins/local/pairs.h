@@ -33,6 +33,8 @@ enum { PAIRS_BLOCK = 64 };
 
 peri_status pairs_init(pairs *p, peri_run *run, int64_t n, int64_t most);
 void pairs_clear(pairs *p);
+/* all of it to or from a checkpoint */
+peri_status pairs_transfer(pairs *p, peri_run *run);
 
 /*
  * pairs_update - the free column becomes the pair of two points; d is set to the downhill direction at the new one;

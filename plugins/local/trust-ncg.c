@@ -562,7 +562,36 @@ static const char PAGE[] = "Newton's method in a trust region for smooth problem
                            "curvature followed; r steps were\n"
                            "refused before this one; u the function was undefined at one of them.";
 
-static const peri_solver_ops OPS = {.init = init, .step = step};
+/* Everything that the next step needs, to and from a checkpoint. */
+static peri_status transfer(void *self, peri_run *run)
+{
+    state *s = self;
+    PERI_TRANSFER_REALS(run, s, x, s->box.n);
+    PERI_TRANSFER_REALS(run, s, g, s->box.n);
+    PERI_TRANSFER_REALS(run, s, x_trial, s->box.n);
+    PERI_TRANSFER_REALS(run, s, g_trial, s->box.n);
+    PERI_TRANSFER_REALS(run, s, s, s->box.n);
+    PERI_TRANSFER_REALS(run, s, hs, s->box.n);
+    if (s->hess != NULL) {
+        PERI_TRANSFER_REALS(run, s, hess, s->pattern.nnz);
+        PERI_TRANSFER_REALS(run, s, diagonal, s->box.n);
+    }
+    PERI_TRANSFER(run, s, has_hess);
+    PERI_TRANSFER(run, s, f);
+    PERI_TRANSFER(run, s, f_trial);
+    PERI_TRANSFER(run, s, residual);
+    PERI_TRANSFER(run, s, radius);
+    PERI_TRANSFER(run, s, q);
+    PERI_TRANSFER(run, s, cauchy_time);
+    PERI_TRANSFER(run, s, count);
+    PERI_TRANSFER(run, s, first);
+    PERI_TRANSFER(run, s, at_edge);
+    PERI_TRANSFER(run, s, curved);
+    PERI_TRANSFER(run, s, progress);
+    return PERI_OK;
+}
+
+static const peri_solver_ops OPS = {.init = init, .step = step, .save = transfer, .load = transfer};
 
 static const peri_plugin TRUST_NCG = {
     PERI_SOLVER(state, options, OPTION_LIST),

@@ -189,7 +189,26 @@ static const char PAGE[] =
     "For convex problems the value is within O(1 / k^2) of the optimum after k steps. For smooth parts that are not convex take\n"
     "projected-gradient. accelerate = false gives the plain method (ISTA). Tag r: the momentum was dropped. Column step: 1 / Lipschitz estimate.";
 
-static const peri_solver_ops OPS = {.init = init, .step = step};
+/* Everything that the next step needs, to and from a checkpoint. */
+static peri_status transfer(void *self, peri_run *run)
+{
+    state *s = self;
+    PERI_TRANSFER_REALS(run, s, x, s->n);
+    PERI_TRANSFER_REALS(run, s, before, s->n);
+    PERI_TRANSFER_REALS(run, s, y, s->n);
+    PERI_TRANSFER_REALS(run, s, g, s->n);
+    PERI_TRANSFER_REALS(run, s, trial, s->n);
+    PERI_TRANSFER(run, s, idle);
+    PERI_TRANSFER(run, s, F);
+    PERI_TRANSFER(run, s, f_y);
+    PERI_TRANSFER(run, s, lipschitz);
+    PERI_TRANSFER(run, s, momentum);
+    PERI_TRANSFER(run, s, residual);
+    PERI_TRANSFER(run, s, best);
+    return PERI_OK;
+}
+
+static const peri_solver_ops OPS = {.init = init, .step = step, .save = transfer, .load = transfer};
 
 static const peri_plugin FISTA = {
     PERI_SOLVER(state, options, OPTION_LIST),

@@ -188,7 +188,29 @@ static const char PAGE[] =
     "\n"
     "The residual is |x - prox_t(x - t g)|, zero exactly at stationary points, kinks included.";
 
-static const peri_solver_ops OPS = {.init = init, .step = step};
+/* Everything that the next step needs, to and from a checkpoint. */
+static peri_status transfer(void *self, peri_run *run)
+{
+    state *s = self;
+    PERI_TRANSFER_REALS(run, s, x, s->n);
+    PERI_TRANSFER_REALS(run, s, g, s->n);
+    PERI_TRANSFER_REALS(run, s, x_trial, s->n);
+    PERI_TRANSFER_REALS(run, s, g_trial, s->n);
+    PERI_TRANSFER_REALS(run, s, d, s->n);
+    PERI_TRANSFER(run, s, count);
+    PERI_TRANSFER(run, s, last);
+    PERI_TRANSFER(run, s, f);
+    PERI_TRANSFER(run, s, h);
+    PERI_TRANSFER(run, s, f_trial);
+    PERI_TRANSFER(run, s, h_trial);
+    PERI_TRANSFER(run, s, t);
+    PERI_TRANSFER(run, s, residual);
+    PERI_TRANSFER(run, s, idle);
+    PERI_TRANSFER(run, s, best);
+    return PERI_OK;
+}
+
+static const peri_solver_ops OPS = {.init = init, .step = step, .save = transfer, .load = transfer};
 
 static const peri_plugin PROJECTED_GRADIENT = {
     PERI_SOLVER(state, options, OPTION_LIST),

@@ -350,7 +350,40 @@ static const char PAGE[] =
     "points apart, steps are judged by that cosine and the best point is returned (tag b). Columns: regularization is mu, step is relative\n"
     "to x.";
 
-static const peri_solver_ops OPS = {.init = init, .step = step};
+/* Everything that the next step needs, to and from a checkpoint. */
+static peri_status transfer(void *self, peri_run *run)
+{
+    state *s = self;
+    PERI_TRANSFER_REALS(run, s, x, s->n);
+    PERI_TRANSFER_REALS(run, s, x_best, s->n);
+    PERI_TRANSFER_REALS(run, s, scale, s->n);
+    PERI_TRANSFER_REALS(run, s, r, s->m);
+    PERI_TRANSFER(run, s, f);
+    PERI_TRANSFER(run, s, f_trial);
+    PERI_TRANSFER(run, s, offset);
+    PERI_TRANSFER(run, s, mu);
+    PERI_TRANSFER(run, s, grow);
+    PERI_TRANSFER(run, s, residual);
+    PERI_TRANSFER(run, s, relative_step);
+    PERI_TRANSFER(run, s, idle);
+    PERI_TRANSFER(run, s, failures);
+    PERI_TRANSFER(run, s, best_cosine);
+    PERI_TRANSFER(run, s, in_noise);
+    return PERI_OK;
+}
+
+/* Jacobian and factors are computed again. */
+static peri_status load(void *self, peri_run *run)
+{
+    state *s = self;
+    TRY(transfer(self, run));
+    const double residual = s->residual;
+    TRY(linearise(s, run));
+    s->residual = residual;
+    return PERI_OK;
+}
+
+static const peri_solver_ops OPS = {.init = init, .step = step, .save = transfer, .load = load};
 
 static const peri_plugin LEVENBERG_MARQUARDT = {
     PERI_SOLVER(state, options, OPTION_LIST),

@@ -372,6 +372,7 @@ typedef struct peri_host {
     peri_status (*prox_smooth)(peri_run *run, const double *x, double *f, double *g);
     peri_status (*prox_apply)(peri_run *run, double t, const double *v, double *x, double *h);
     peri_status (*prox_linear)(peri_run *run, const double *g, double *x);
+    peri_status (*transfer)(peri_run *run, const char *name, void *data, size_t bytes);
     /* later ones append below this line */
 } peri_host;
 
@@ -771,6 +772,28 @@ PERI_CHECKED PERI_INLINE peri_status peri_prox_linear(peri_run *run, const doubl
 {
     return PERI_HOST_HAS(prox_linear) ? peri_host_table->prox_linear(run, g, x) : PERI_E_UNSUPPORTED;
 }
+
+/*
+ * peri_transfer - a piece of the method's state to or from a checkpoint (ABI 1.1): in `save` data is written, in `load` it is read into. One function
+ * that transfers everything, in one order, can therefore be both operations. `load` comes after `init`, which has allocated; what can
+ * be computed again (factors, patterns) is not transferred. Pointers must not be.
+ *   in      name   in messages; the same both ways
+ *   in,out  data   [bytes]
+ *   err     PERI_E_PARSE: the checkpoint has something else here
+ */
+PERI_CHECKED PERI_INLINE peri_status peri_transfer(peri_run *run, const char *name, void *data, size_t bytes)
+{
+    return PERI_HOST_HAS(transfer) ? peri_host_table->transfer(run, name, data, bytes) : PERI_E_UNSUPPORTED;
+}
+
+PERI_CHECKED PERI_INLINE peri_status peri_transfer_reals(peri_run *run, const char *name, int64_t n, double *v)
+{
+    return peri_transfer(run, name, v, (size_t)n * sizeof *v);
+}
+
+/* A field of `s`, no pointer;  an array of n doubles that a field points to */
+#define PERI_TRANSFER(run, s, field) TRY(peri_transfer((run), #field, &(s)->field, sizeof((s)->field)))
+#define PERI_TRANSFER_REALS(run, s, field, n) TRY(peri_transfer_reals((run), #field, (n), (s)->field))
 
 /*
  * Evaluations at many points at once (ABI 1.1), for populations, many starts, perturbed copies: for small problems ten times as fast as so many
