@@ -179,6 +179,7 @@ TESTS += $(shell_tests)
 EXTRA_DIST += $(shell_tests) tests/tap/tap.sh tests/tap/json.lua tests/tap/png.lua tests/install/descent.c tests/install/host.c
 
 lua_tests = \
+	tests/lua/after_faults.lua \
 	tests/lua/array_operations.lua \
 	tests/lua/checkpoint.lua \
 	tests/lua/data.lua \

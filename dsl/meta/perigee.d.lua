@@ -58,7 +58,7 @@ local model = {}
 ---The engine's options and those of every plugin are in perigee-options.d.lua, which is made from their tables.
 ---@class perigee.options
 ---@field callback (fun(row: perigee.row): boolean?)? called after each iteration; true ends the solve
----@field warm_start (perigee.solution|boolean)? where to begin
+---@field warm_start (perigee.solution|perigee.warm_start|boolean)? where to begin
 
 ---@class perigee.solution
 ---@field status perigee.status
