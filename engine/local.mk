@@ -186,6 +186,7 @@ engine_sources = \
 	engine/run/report.c \
 	engine/run/result.c \
 	engine/run/run.c \
+	engine/run/sample.c \
 	engine/run/run.h \
 	engine/run/warm.c \
 	engine/run/warm.h \

@@ -207,6 +207,7 @@ lua_tests = \
 	tests/lua/outcomes.lua \
 	tests/lua/reformulations.lua \
 	tests/lua/cops.lua \
+	tests/lua/plots.lua \
 	tests/lua/power.lua \
 	tests/lua/test_functions.lua \
 	tests/lua/warm_start.lua

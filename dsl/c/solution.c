@@ -304,6 +304,23 @@ static void push_history(lua_State *L, dsl_solution *sol)
     }
 }
 
+/* { { x1, x2 }, ... } of a model with two variables, a point for each row of the history */
+static void push_path(lua_State *L, dsl_solution *sol)
+{
+    const peri_solution *s = sol->obj;
+    const double *path = peri_solution_path(s);
+    const int64_t n = path != NULL ? peri_solution_history_rows(s) : 0;
+    lua_createtable(L, (int)n, 0);
+    for (int64_t k = 0; k < n; k++) {
+        lua_createtable(L, 2, 0);
+        for (int j = 0; j < 2; j++) {
+            lua_pushnumber(L, path[2 * k + j]);
+            lua_rawseti(L, -2, j + 1);
+        }
+        lua_rawseti(L, -2, k + 1);
+    }
+}
+
 /* { { objective = ... }, ... }, best first; their points are asked for by sol:value(e, k). */
 static void push_optima(lua_State *L, dsl_solution *sol)
 {
@@ -333,6 +350,7 @@ static const struct {
     {"times", push_times},
     {"history", push_history},
     {"optima", push_optima},
+    {"path", push_path},
     {"diagnosis", push_diagnosis},
 };
 
@@ -418,23 +436,50 @@ static int l_gc(lua_State *L)
     return 0;
 }
 
+/* sol:sample(points): the objective and the largest violation at points, each a list of numbers */
+static int l_sample(lua_State *L)
+{
+    dsl_solution *sol = check_solution(L, 1);
+    double *x = NULL;
+    lua_settop(L, 2);
+    const lua_Integer n = lua_istable(L, 2) ? luaL_len(L, 2) : 0;
+    const int64_t width = peri_solution_variables(sol->obj);
+    if (n == 0)
+        dsl_raise(L, "sample: a list of points is needed, each a list of %lld numbers", (long long)width);
+    x = temporary(L, (size_t)(n * width + 1), sizeof *x);
+    for (lua_Integer k = 0; k < n; k++) {
+        if (lua_rawgeti(L, 2, k + 1) != LUA_TTABLE || (int64_t)lua_rawlen(L, -1) != width)
+            dsl_raise(L, "sample: point %lld is not a list of %lld numbers", (long long)k + 1, (long long)width);
+        for (int64_t j = 0; j < width; j++) {
+            lua_rawgeti(L, -1, j + 1);
+            x[k * width + j] = lua_tonumber(L, -1);
+            lua_pop(L, 1);
+        }
+        lua_pop(L, 1);
+    }
+    double *f = array_new(L, n, 1)->data, *v = array_new(L, n, 1)->data;
+    check_status(L, peri_solution_sample(sol->obj, n, x, f, v));
+    return 2;
+}
+
 /* sol:plot(path), in Lua: see perigee/plots.lua */
 static int l_plot(lua_State *L)
 {
     check_solution(L, 1);
-    lua_settop(L, 2);
+    lua_settop(L, 3);
     lua_getglobal(L, "require");
     lua_pushliteral(L, "perigee.plots");
     lua_call(L, 1, 1);
-    lua_getfield(L, -1, "convergence");
+    lua_getfield(L, -1, "solution");
     lua_pushvalue(L, 1);
     lua_pushvalue(L, 2);
-    lua_call(L, 2, 2);
+    lua_pushvalue(L, 3);
+    lua_call(L, 3, 2);
     return 2;
 }
 
 const luaL_Reg solution_methods[] = {{"value", l_value}, {"dual", l_dual}, {"reduced_cost", l_reduced_cost},
                                      {"json", l_json},   {"save", l_save}, {"warm_start", l_solution_warm_start},
-                                     {"plot", l_plot},   {NULL, NULL}};
+                                     {"plot", l_plot}, {"sample", l_sample},   {NULL, NULL}};
 const luaL_Reg solution_metamethods[] = {
     {"__gc", l_gc}, {"__close", l_gc}, {"__index", l_index}, {"__tostring", l_tostring}, {NULL, NULL}};

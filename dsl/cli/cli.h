@@ -7,7 +7,9 @@
 #define PERI_CLI_H
 
 #include <perigee/perigee.h>
+#include <pthread.h>
 #include <stdio.h>
+#include <sys/types.h>
 
 struct lua_State;
 struct lua_Debug;
@@ -91,8 +93,25 @@ typedef struct {
     double last_shown;    /* clock of the last progress line */
     int rows;             /* of the table since its header */
     int width;            /* of the terminal */
-    const char *problem;  /* borrowed during a solve */
+    const char *problem;  /* borrowed during a solve; NULL outside of one */
     bool any_interrupted; /* a solve ended so */
+    /* What goes on, told by the engine; a thread shows it where nothing else has been shown for a second. All of this under `lock`. */
+    bool ticking, stop;
+    pthread_t ticker;
+    pid_t owner; /* the process that the thread is in */
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    const char *phase;    /* of building or solving; NULL: none */
+    double phase_since;   /* clock */
+    int64_t expressions;  /* so far, while a script builds */
+    bool any_event;       /* of the running solve; the last one: */
+    peri_event event;
+    double event_at;      /* clock */
+    double residual[8];   /* of the last events */
+    int64_t events;
+    const char *inner;    /* the link that solves an inner problem; NULL: none */
+    int64_t inner_iteration;
+    double inner_objective;
 } cli_watch;
 
 /* An interactive session. cmd_repl.c */
@@ -200,9 +219,12 @@ void confine_self(const cli *c); /* in the child, when all is open that it needs
 
 /* watch.c: the binding's three calls (dsl/c/host.h), and the engine's log; ud is the cli */
 void watch_open(cli *c);
+void watch_close(cli *c); /* the thread is over and nothing stands on the terminal; safe to call twice */
+void watch_clear(cli *c); /* what stands on the terminal makes room for a line of the script */
 void watch_begin(void *ud, peri_model *m);
 int watch_event(void *ud, const peri_event *event);
 void watch_end(void *ud, peri_solution *s);
+void watch_progress(void *ud, const peri_progress *now);
 void watch_note(void *ud, int level, const char *text);
 
 /* log.c: --log FILE, one JSON object a line */

@@ -173,6 +173,8 @@ int world_open_context(cli *c)
     };
     c->ctx = peri_context_new(&config);
     const bool ready = c->ctx != NULL && peri_context_set_loader(c->ctx, ".lua", load_plugin, c) == PERI_OK;
+    if (ready && c->watch.progress)
+        peri_context_set_progress(c->ctx, watch_progress, c);
     return ready ? EXIT_SOLVED : cli_say("perigee: out of memory");
 }
 
@@ -259,6 +261,7 @@ static int report(cli *c, const char *name, int code)
 static int l_print(lua_State *L)
 {
     const int n = lua_gettop(L);
+    watch_clear(world_cli(L));
     for (int i = 1; i <= n; i++) {
         size_t size;
         const char *text = luaL_tolstring(L, i, &size);
@@ -277,6 +280,7 @@ static int l_print(lua_State *L)
 static int l_exit(lua_State *L)
 {
     cli *c = world_cli(L);
+    watch_close(c);
     if (output_finish(EXIT_SOLVED) != EXIT_SOLVED || log_close(c) != EXIT_SOLVED)
         exit(EXIT_ERROR);
     signals_forget();
@@ -342,6 +346,7 @@ int world_open(cli *c)
 
 void world_close(cli *c)
 {
+    watch_close(c);
     signals_forget();
     if (c->L != NULL)
         lua_close(c->L);
@@ -357,6 +362,7 @@ int world_call(cli *c, int (*fn)(lua_State *L), const char *name)
     lua_pushcfunction(L, on_error); /* before lua_pcall nothing may allocate */
     lua_pushcfunction(L, fn);
     const int code = lua_pcall(L, 0, 0, 1);
+    watch_clear(c);
     const int status = code != LUA_OK ? report(c, name, code) : EXIT_SOLVED;
     lua_settop(L, 0);
     return status;

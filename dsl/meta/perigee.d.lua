@@ -74,6 +74,7 @@ local model = {}
 ---@field history perigee.row[]
 ---@field optima { objective: number }[] distinct optima of multistart, best first; their points: `sol:value(x, k)`
 ---@field diagnosis perigee.diagnosis? why it is not solved; nil where it is
+---@field path number[][] of a model with two variables: the points of the history's rows
 ---@field [perigee.expr] number|perigee.array
 local solution = {}
 
@@ -1192,10 +1193,16 @@ function solution:save(path) end
 ---@field steps { what: string, iterations: integer, value: number, text: string }[]
 ---@field notes string[]
 
----The history as a picture by gnuplot: .svg, .png or .pdf.
----@param path string
----@return boolean made, string? missing
-function solution:plot(path) end
+---A picture by gnuplot: convergence, and for two variables the landscape with the path of the iterates. True, or false and what is missing.
+---@param path string ends in .svg, .png or .pdf
+---@param what ("convergence"|"contour")? only this
+---@return boolean, string?
+function solution:plot(path, what) end
+
+---The objective, and the largest violation of bounds and constraints (negative inside), at other points.
+---@param points number[][] each with as many numbers as the model has variables
+---@return perigee.array objective, perigee.array violation
+function solution:sample(points) end
 
 ---Point and multipliers by the names of variables and constraints: for another solver, another model with the same names, a file.
 ---@class perigee.warm_start

@@ -169,6 +169,12 @@ const char *peri_error_origin(peri_context *ctx)
     return r->origin;
 }
 
+void peri_context_set_progress(peri_context *ctx, peri_progress_fn fn, void *ud)
+{
+    ctx->progress = fn;
+    ctx->progress_ud = ud;
+}
+
 void peri_interrupt(peri_context *ctx)
 {
     ctx->interrupted = 1;

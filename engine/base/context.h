@@ -6,6 +6,7 @@
 #include "base/fail.h"
 #include "base/mem.h"
 #include "base/pool.h"
+#include <math.h>
 #include <stdatomic.h>
 
 struct registry;  /* plugin/registry.h */
@@ -27,6 +28,8 @@ struct peri_context {
     peri_log_fn log;
     void *log_ud;
     int verbosity;
+    peri_progress_fn progress;         /* NULL: nobody */
+    void *progress_ud;
     atomic_int interrupted;            /* set by peri_interrupt, from a signal handler or another thread too */
     struct registry *registry;         /* made at first use by plugin/registry.c; freed through registry_free */
     void (*registry_free)(struct registry *r);
@@ -67,6 +70,13 @@ void activity_leave(peri_context *ctx, const activity_mark *before);
 peri_status fail_callback(peri_context *ctx, const char *name);
 /* Around a call of a user's function; NULL afterwards */
 void activity_function(peri_context *ctx, const char *name);
+
+/* Tells the host that a part of the work begins; a call that nobody listens to costs a comparison. */
+static inline void context_tell(peri_context *ctx, const char *phase, int64_t count)
+{
+    if (ctx->progress != NULL)
+        ctx->progress(ctx->progress_ud, &(peri_progress){.phase = phase, .count = count, .objective = NAN});
+}
 
 void log_write(peri_context *ctx, int level, const char *format, ...) __attribute__((format(printf, 3, 4)));
 

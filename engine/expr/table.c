@@ -194,6 +194,7 @@ static bool table_grow(expr_graph *g)
     uint32_t *table = mem_alloc(g->m, (size_t)size * sizeof *table);
     if (table == NULL)
         return false;
+    context_tell(g->ctx, "building", g->nodes.n);
     enter_all(g, table, (uint64_t)size - 1);
     free_table(g);
     g->table = table;

@@ -41,6 +41,7 @@ static peri_status roll(nlp *p)
         roots[n++] = m->objective;
     if (p->m > 0)
         TRY(stack_constraints(m, &roots[n++]));
+    context_tell(m->ctx, "grouping", 0);
     TRY(diff_roll(m->g, n, roots, p->g, rolled));
     TRY(expr_input(p->g, EXPR_IN_X, 0, p->n, 1, &p->x));
     if (p->m > 0)
@@ -346,8 +347,10 @@ peri_status nlp_compile(nlp *p, int program)
     const double started = clock_seconds();
     expr_id e[2];
     int n;
+    context_tell(p->model->ctx, "derivatives", 0);
     peri_status status = outputs_of(p, program, e, &n);
     if (status == PERI_OK && e[0] != PERI_NO_EXPR) {
+        context_tell(p->model->ctx, "compiling", 0);
         const eval_output out[2] = {{e[0], 0, 0}, {n > 1 ? e[1] : e[0], 1, 0}};
         status = eval_compile(p->g, n, out, &p->program[program]);
         nlp_watch(p, e[n - 1], &p->watched[program]);

@@ -165,6 +165,24 @@ static peri_event event_of(const peri_run *run, const peri_row *row, bool best)
     };
 }
 
+/* The points themselves, where they can be drawn. */
+static peri_status keep_path(peri_run *run, const double *x)
+{
+    if (run->p->n != 2 || run->depth > 0)
+        return PERI_OK;
+    if (!vec_push(&run->ctx->mem, &run->solution->path, x[0]) || !vec_push(&run->ctx->mem, &run->solution->path, x[1]))
+        return FAIL_NOMEM(run->ctx);
+    return PERI_OK;
+}
+
+static void tell_inner(const peri_run *run, double objective)
+{
+    const peri_context *ctx = run->ctx;
+    if (ctx->progress != NULL && run->depth > 0)
+        ctx->progress(ctx->progress_ud, &(peri_progress){.phase = "solving", .solver = run->plugin->name, .depth = run->depth,
+                                                         .count = run->iterations, .objective = objective});
+}
+
 peri_status event_accept(peri_run *run, const double *x, const double *y, const double *z, const peri_row *row)
 {
     if (run->resuming)
@@ -178,6 +196,8 @@ peri_status event_accept(peri_run *run, const double *x, const double *y, const 
     isolate_publish(run);
     if (!vec_push(&run->ctx->mem, &run->solution->history, event))
         return FAIL_NOMEM(run->ctx);
+    TRY(keep_path(run, x));
+    tell_inner(run, event.objective);
     write_log(run, &event);
     if (run->args->event != NULL && run->args->event(run->args->event_ud, &event) != 0)
         run->user_stop = true;

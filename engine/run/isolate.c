@@ -495,6 +495,7 @@ static peri_status start(peri_run *run, void (*work)(peri_run *run, int fd))
     fflush(stderr);
     s->child = fork();
     if (s->child == 0) {
+        run->ctx->progress = NULL; /* the host's, whose threads are not here */
         close(pair[0]);
         work(run, pair[1]); /* does not return */
         _exit(1);

@@ -47,7 +47,7 @@ peri_status solution_reset(peri_solution *s)
 {
     free_optima(s);
     diagnose_free(s);
-    s->history.n = 0;
+    s->history.n = s->path.n = 0;
     s->message[0] = '\0';
     if (!fit_sizes(s))
         return FAIL_NOMEM(s->ctx);
@@ -84,6 +84,7 @@ void peri_solution_free(peri_solution *s)
     mem_array_free(a, s->z);
     mem_array_free(a, s->param);
     vec_free(a, &s->history);
+    vec_free(a, &s->path);
     free_optima(s);
     vec_free(a, &s->optima);
     diagnose_free(s);
@@ -149,6 +150,16 @@ int64_t peri_solution_history_rows(const peri_solution *s)
 const peri_event *peri_solution_history(const peri_solution *s)
 {
     return s->history.at;
+}
+
+int64_t peri_solution_variables(const peri_solution *s)
+{
+    return s->n;
+}
+
+const double *peri_solution_path(const peri_solution *s)
+{
+    return s->n == 2 && s->path.n == 2 * s->history.n ? s->path.at : NULL; /* of an isolated solve the points are gone */
 }
 
 /* ---- values

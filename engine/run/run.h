@@ -31,6 +31,7 @@ struct peri_solution {
     peri_evaluations evaluations;
     peri_times times;
     VEC(peri_event) history;
+    VEC(double) path; /* [history][2] where there are two variables */
     VEC(solution_optimum) optima; /* best first */
     struct solution_trail *trail; /* diagnose.h; NULL: solved, or of an inner problem */
 };

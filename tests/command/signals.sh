@@ -131,6 +131,56 @@ if command -v script >/dev/null 2>&1 && [ -e /dev/pts/ptmx ]; then # the command
     script -qec "$perigee --quiet $words" /dev/null >typed </dev/null
     ! grep -q 'iteration [0-9]' typed
     pass $? "--quiet: no progress"
+
+    # shown_lines COMMAND - what a terminal shows of it, one progress line a line of the file lines
+    shown_lines()
+    {
+        TERM=xterm NO_COLOR=1 timeout 60 script -qec "$1" /dev/null >typed </dev/null
+        tr '\r' '\n' <typed >lines
+    }
+    shown_lines "stty cols 120; $perigee $words"
+    grep -Eq 'long: iteration [0-9]+  objective .*feas .*opt .*rate [0-9.]+  [0-9.]+s *$' lines
+    pass $? "a wide terminal gets residuals, rate and time" || say "$(cat lines)"
+    shown_lines "stty cols 34; $perigee $words"
+    grep -Eq '^objective [0-9.e+]+  [0-9.]+s *$|^long: iteration [0-9]+ +objective' lines
+    pass $? "a narrow one what matters most" || say "$(cat lines)"
+    [ "$(grep -E '^long:|^objective [0-9]' lines | awk '{ if (length($0) > most) most = length($0) } END { print most + 0 }')" -le 33 ]
+    pass $? "in its width" || say "$(cat lines)"
+
+    cat >slow.lua <<'END'
+local peri = require "perigee"
+local n = 400000
+local m = peri.model "slow"
+local x = m:var("x", n, { start = 0.5 })
+local sum = 0
+local began = os.clock()
+for i = 1, n - 1 do
+  sum = sum + 100 * (x[i + 1] - x[i]^2)^2 + (1 - x[i])^2
+  if i == n // 2 then while os.clock() < began + 2.5 do end end
+end
+m:minimize(sum)
+m:solve("lbfgs", { iterations = 1, callback = function() local t = os.clock() while os.clock() < t + 1.5 do end end })
+print "done"
+END
+    shown_lines "stty cols 100; $perigee run slow.lua"
+    grep -Eq '^building  [0-9]+ expressions  [0-9.]+s *$' lines
+    pass $? "a model that takes its time: how far it is" || say "$(cat lines)"
+    grep -Eq '^slow:  (preparing|grouping|derivatives|compiling)  [0-9.]+s *$|^slow: iteration 0 ' lines
+    pass $? "then what the engine does, or how long an iteration has taken" || say "$(cat lines)"
+    is "$(grep -c '^done$' lines)" 1 "what the script prints stands alone"
+
+    cat >inside.lua <<'END'
+local peri = require "perigee"
+local n = 3000
+local m = peri.model "outer"
+local x = m:var("x", n, { start = -1 })
+m:minimize(peri.map(n - 1, function(i) return (1 - x[i])^2 + 100 * (x[i + 1] - x[i]^2)^2 end):sum())
+m:subject_to(x:sum():eq(n / 2))
+return m
+END
+    shown_lines "stty cols 140; $perigee solve inside.lua --solver 'penalty > lbfgs' -o tolerance=0 -o lbfgs.tolerance=0 --time-limit 2s"
+    grep -Eq '^outer: iteration [0-9]+ .*lbfgs: [0-9]+, ' lines
+    pass $? "of a plan, the inner solve" || say "$(cat lines)"
 fi
 # shellcheck disable=SC2086 # words
 try "$perigee" $words

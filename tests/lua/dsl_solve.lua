@@ -55,7 +55,7 @@ if os.getenv "LD_PRELOAD" then -- a sanitizer's library would judge gnuplot
   t.skip(6, "gnuplot is not run under a sanitizer")
 else -- the picture's numbers and script are written, with or without gnuplot
   local stem = os.tmpname()
-  local made, why = sol:plot(stem .. ".svg")
+  local made, why = sol:plot(stem .. ".svg", "convergence")
   local function read(kind)
     local f = io.open(stem .. kind)
     local text = f and f:read "a"

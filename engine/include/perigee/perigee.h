@@ -302,6 +302,18 @@ typedef struct {
 /* Called after each iteration on the solving thread; return non-zero to stop (status interrupted). */
 typedef int (*peri_event_fn)(void *ud, const peri_event *event);
 
+/* What the engine is about, for a host that shows it; told at the beginning of each part, and after iterations of inner problems. */
+typedef struct {
+    const char *phase;  /* "building", "grouping", "derivatives", "compiling", "solving"; constant text */
+    const char *solver; /* solving: the link of the plan that is at work; NULL otherwise */
+    int depth;          /* solving: 1 for an inner problem, 2 for one of that ... */
+    int64_t count;      /* building: expressions so far; solving: iterations of the inner problem */
+    double objective;   /* solving: of the inner problem, in its sense; NaN otherwise */
+} peri_progress;
+typedef void (*peri_progress_fn)(void *ud, const peri_progress *now);
+/* fn is called on the thread that builds or solves, and must not call the engine; NULL: nobody */
+PERI_API void peri_context_set_progress(peri_context *ctx, peri_progress_fn fn, void *ud);
+
 /* ---- solving ------------------------------------------------------------------------------------------------------------------ */
 
 typedef struct {
@@ -382,6 +394,18 @@ PERI_API double peri_solution_optimum(const peri_solution *s, int64_t k);
 PERI_MUST_CHECK PERI_API peri_status peri_solution_optimum_value(peri_solution *s, int64_t k, peri_expr e, double *out);
 PERI_API int64_t peri_solution_history_rows(const peri_solution *s);
 PERI_API const peri_event *peri_solution_history(const peri_solution *s); /* borrowed; [rows] */
+PERI_API int64_t peri_solution_variables(const peri_solution *s); /* entries of all variables */
+/* The iterates of a model with two variables, one for each row of the history: [rows][2], borrowed; NULL for other models. */
+PERI_API const double *peri_solution_path(const peri_solution *s);
+/*
+ * peri_solution_sample - the model at other points, with its parameters as they are now
+ *   in   points     [n][variables]
+ *   out  objective  [n] in the user's sense; NaN where it is undefined
+ *   out  violation  [n] largest of all bounds and constraints; negative inside, -infinity without any; NaN where undefined
+ *   err  PERI_E_NOMEM; PERI_E_STATE: the model has got variables since
+ */
+PERI_MUST_CHECK PERI_API peri_status peri_solution_sample(peri_solution *s, int64_t n, const double *points, double *objective,
+                                                          double *violation);
 /* peri_solution_json - the result as JSON, keys as on the DSL page; own: peri_free_text */
 PERI_MUST_CHECK PERI_API peri_status peri_solution_json(peri_solution *s, char **out);
 /* peri_solution_report - the short readable report; own: peri_free_text */
