@@ -37,6 +37,8 @@ dsl_libdsl_a_SOURCES = \
 	dsl/c/plugin_table.c \
 	dsl/c/ramp.c \
 	dsl/c/random.c \
+	dsl/c/sandbox.c \
+	dsl/c/sandbox.h \
 	dsl/c/products.c \
 	dsl/c/run.c \
 	dsl/c/run_eval.c \
@@ -57,3 +59,11 @@ perigee_so_LDADD = $(WHOLE_ARCHIVE) dsl/libdsl.a $(NO_WHOLE_ARCHIVE) libperigee.
 # Definitions for editors.
 perigeemetadir = $(pkgdatadir)/meta
 dist_perigeemeta_DATA = dsl/meta/perigee.d.lua
+
+# For hosts that link liblua: the binding and perigee/lua.h.
+lib_LIBRARIES += libperigee-lua.a
+libperigee_lua_a_CPPFLAGS = $(dsl_libdsl_a_CPPFLAGS) -I$(top_srcdir)/dsl/include
+libperigee_lua_a_SOURCES = dsl/c/embed.c
+libperigee_lua_a_LIBADD = $(dsl_libdsl_a_OBJECTS)
+pkginclude_HEADERS += dsl/include/perigee/lua.h
+pkgconfig_DATA += perigee-lua.pc

@@ -114,6 +114,12 @@ tests_unit_dsl_faults_t_SOURCES = tests/unit/dsl_faults.c
 tests_unit_dsl_faults_t_CPPFLAGS = $(AM_CPPFLAGS) $(LUA_CFLAGS)
 tests_unit_dsl_faults_t_LDADD = dsl/libdsl.a $(LDADD) $(LUA_LIBS) $(FFI_LIBS)
 
+# The same as hosts have it.
+unit_tests += tests/unit/dsl_embed.t
+tests_unit_dsl_embed_t_SOURCES = tests/unit/dsl_embed.c
+tests_unit_dsl_embed_t_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/dsl/include $(LUA_CFLAGS)
+tests_unit_dsl_embed_t_LDADD = libperigee-lua.a $(LDADD) $(LUA_LIBS) $(FFI_LIBS)
+
 check_PROGRAMS += $(unit_tests) $(plugin_tests)
 TESTS += $(unit_tests) $(plugin_tests)
 
@@ -174,6 +180,7 @@ shell_tests = \
 	tests/command/sandbox.sh \
 	tests/command/signals.sh \
 	tests/install/install.sh \
+	tests/install/library.sh \
 	tests/install/start.sh
 TESTS += $(shell_tests)
 EXTRA_DIST += $(shell_tests) tests/tap/tap.sh tests/tap/json.lua tests/tap/png.lua tests/install/descent.c tests/install/host.c

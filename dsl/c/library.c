@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * library.c - where the Lua files perigee/ *.lua are: beside what this code was loaded from (lua/ in a build tree;
- * share/lua/5.4 below the prefix of an installed module or command), else in the folder configured. Looked for when the
+ * library.c - where the Lua files perigee/ *.lua are: beside what this code, or the engine, was loaded from (lua/ in a build tree;
+ * share/lua/5.4 below the prefix of an installed module, library or command), else in the folder configured. Looked for when the
  * first of them is asked for, not at start.
  */
 #ifndef _GNU_SOURCE
@@ -43,6 +43,19 @@ static bool near_file(const char *file, char *out, size_t size)
     return false;
 }
 
+/* Of a host program the engine's library tells where the installation is. */
+static bool near_engine(char *out, size_t size)
+{
+    Dl_info info;
+
+    union {
+        const char *(*function)(void);
+        void *address;
+    } engine = {peri_version};
+
+    return dladdr(engine.address, &info) != 0 && info.dli_fname != NULL && near_file(info.dli_fname, out, size);
+}
+
 const char *library_folder(dsl_state *s)
 {
     Dl_info info;
@@ -58,7 +71,7 @@ const char *library_folder(dsl_state *s)
 
     const bool known = dladdr(self.address, &info) != 0 && info.dli_fname != NULL;
     if (!(known && near_file(info.dli_fname, s->library_text, sizeof s->library_text)) &&
-        !near_file("/proc/self/exe", s->library_text, sizeof s->library_text))
+        !near_engine(s->library_text, sizeof s->library_text) && !near_file("/proc/self/exe", s->library_text, sizeof s->library_text))
         (void)has_library(PERI_LUA_DIR, s->library_text, sizeof s->library_text);
     return s->library;
 }
