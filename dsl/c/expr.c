@@ -220,6 +220,7 @@ static const operation operations[] = {
     {"sigmoid", PERI_OP_SIGMOID, 1}, {"softplus", PERI_OP_SOFTPLUS, 1}, {"relu", PERI_OP_RELU, 1},
     {"softmax", PERI_OP_SOFTMAX, 1}, {"pow", PERI_OP_POW, 2},           {"atan2", PERI_OP_ATAN2, 2},
     {"min2", PERI_OP_MIN2, 2},       {"max2", PERI_OP_MAX2, 2},         {"where", PERI_OP_WHERE, 3},
+    {"fma", PERI_OP_FMA, 3},
     {"diag", PERI_OP_DIAG, 1},       {"trace", PERI_OP_TRACE, 1},       {"logdet", PERI_OP_LOGDET, 1},
     {"expm", PERI_OP_EXPM, 1},       {"solve", PERI_OP_SOLVE, 2},       {"cumsum", PERI_OP_CUMSUM, 1},
     {"stop", PERI_OP_STOP, 1},       {"t", PERI_OP_TRANSPOSE, 1},

@@ -725,6 +725,25 @@ function expr:pow(b) end
 ---@return perigee.array|number
 function array:pow(b) end
 
+---e a + b, rounded once
+---@param e perigee.value
+---@param a perigee.value
+---@param b perigee.value
+---@return perigee.expr
+function peri.fma(e, a, b) end
+
+---e a + b, rounded once
+---@param a perigee.value
+---@param b perigee.value
+---@return perigee.expr
+function expr:fma(a, b) end
+
+---e a + b, rounded once
+---@param a perigee.value
+---@param b perigee.value
+---@return perigee.array|number
+function array:fma(a, b) end
+
 ---a where e > 0, else b
 ---@param e perigee.value
 ---@param a perigee.value

@@ -260,6 +260,11 @@ static peri_status partial(expr_graph *g, expr_id e, int k, expr_id seed, expr_i
     case PERI_OP_MAX2:
         TRY(expr_binary(g, PERI_OP_SUB, arg[0], arg[1], &t));
         return chosen(g, t, seed, (node.op == PERI_OP_MAX2) == (k == 0), out);
+    case PERI_OP_FMA:
+        if (k < 2)
+            return times(g, seed, arg[1 - k], out);
+        *out = seed;
+        return PERI_OK;
     case PERI_OP_WHERE:
         return k == 0 ? expr_number(g, 0, out) : chosen(g, arg[0], seed, k == 1, out);
     default:

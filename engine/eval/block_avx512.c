@@ -15,6 +15,7 @@ typedef __m512d V;
 #define store_part(p, v, k) _mm512_mask_storeu_pd((p), (__mmask8)((1u << (k)) - 1), (v))
 #define spread(x) _mm512_set1_pd(x)
 #define multiply_add(a, b, c) _mm512_fmadd_pd((a), (b), (c))
+#define fused(a, b, c) multiply_add((a), (b), (c))
 #define root(a) _mm512_sqrt_pd(a)
 #define magnitude(a) _mm512_andnot_pd(_mm512_set1_pd(-0.0), (a))
 #define above(a, b) _mm512_cmp_pd_mask((a), (b), _CMP_GT_OQ)

@@ -5,6 +5,7 @@
  *     load store load_part store_part spread    (entries behind the first k of a part are read as 0 and not written)
  *     load_rest           as load_part, but with ones behind: where the functions below are fast
  *     root magnitude above is_nan any pick multiply_add
+ *     fused               a * b + c, rounded once; multiply_add may round twice
  *     every_other         the even entries of two vectors, one after the other
  *     interleave          of two vectors, into the lower and the upper half of the result
  *     MATH(name)      the vector mathematics function: exp, log, ...
@@ -249,6 +250,7 @@ MAP(op_div, 2, DO_DIV)
 MAP(op_min2, 2, smaller_of)
 MAP(op_max2, 2, larger_of)
 MAP(op_where, 3, chosen)
+MAP(op_fma, 3, fused)
 MAP(op_powi, 1, DO_POWI)
 MAP(op_powh, 1, DO_POWH)
 
@@ -567,6 +569,7 @@ static const eval_fn functions[EVAL_CODES] = {
     [PERI_OP_MIN2] = op_min2,
     [PERI_OP_MAX2] = op_max2,
     [PERI_OP_WHERE] = op_where,
+    [PERI_OP_FMA] = op_fma,
     [EVAL_COPY] = copy,
     [EVAL_POWI] = op_powi,
     [EVAL_POWH] = op_powh,

@@ -4,6 +4,7 @@
 
 #ifdef __SSE2__
 #include <immintrin.h>
+#include <math.h>
 #include <sleef.h>
 
 #define W 2
@@ -32,6 +33,11 @@ static inline V pick(V m, V a, V b)
 #define MVEC1(name) _ZGVbN2v_##name
 #define MVEC2(name) _ZGVbN2vv_##name
 #include "eval/vmath.h"
+
+static inline V fused(V a, V b, V c)
+{
+    return _mm_set_pd(fma(a[1], b[1], c[1]), fma(a[0], b[0], c[0]));
+}
 
 #define every_other(a, b) _mm_unpacklo_pd((a), (b))
 

@@ -57,6 +57,7 @@ double expr_scalar(int op, double a, double b, double c)
     case PERI_OP_ATAN2: return atan2(a, b);
     case PERI_OP_MIN2: return isnan(a) || isnan(b) ? NAN : (a < b ? a : b);
     case PERI_OP_MAX2: return isnan(a) || isnan(b) ? NAN : (a > b ? a : b);
+    case PERI_OP_FMA: return fma(a, b, c);
     case PERI_OP_WHERE: return isnan(a) ? a : (a > 0 ? b : c);
     default: return scalar_unary(op, a);
     }

@@ -370,6 +370,7 @@ static curvature of_node(const curvature_table *t, const peri_model *m, expr_id 
     case PERI_OP_POW: return power(curvature_at(t, node->arg[0]), curvature_at(t, node->arg[1]));
     case PERI_OP_MIN2:
     case PERI_OP_MAX2: return extreme(node->op, curvature_at(t, node->arg[0]), curvature_at(t, node->arg[1]));
+    case PERI_OP_FMA: return added(product(t, node->arg[0], node->arg[1]), curvature_at(t, node->arg[2]));
     case PERI_OP_WHERE: return choice(curvature_at(t, node->arg[0]), curvature_at(t, node->arg[1]), curvature_at(t, node->arg[2]));
     case PERI_OP_SUM: return summed(curvature_at(t, node->arg[0]), (double)expr_size(t->g, node->arg[0]));
     case PERI_OP_MAX:

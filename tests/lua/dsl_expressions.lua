@@ -138,6 +138,8 @@ same(peri.cumsum(x):value(), { vx[1], vx[1] + vx[2], sum_x }, "peri.cumsum")
 same(R:cumsum():value(), { { 1.1, -2.2, 3.3 }, { 1.5, -1.7, 2.7 } }, "cumsum down the columns")
 same(peri.where(y, x, 7):value(), { 7, vx[2], vx[3] }, "peri.where")
 same(y:where(1, s):value(), { 0.377, 1, 1 }, "e:where")
+same(peri.fma(1 + 2^-30, peri.array { 1 - 2^-30, 0, 2 }, -1), { -2^-60, -1, 1 + 2^-29 }, "peri.fma")
+same(x:fma(y, s):value(), each(function(a, b) return a * b + 0.377 end, vx, vy), "e:fma")
 
 -- matrices
 local function product(a, b)

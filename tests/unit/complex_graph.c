@@ -101,6 +101,7 @@ static number elementwise(evaluator *t, int op, number a, number b, number c)
     case PERI_OP_ATAN2: return angle(a, b);
     case PERI_OP_MIN2: return creall(a) < creall(b) ? a : b;
     case PERI_OP_MAX2: return creall(a) > creall(b) ? a : b;
+    case PERI_OP_FMA: return a * b + c;
     case PERI_OP_WHERE: return creall(a) > 0 ? b : c;
     default: return unary(t, op, a);
     }

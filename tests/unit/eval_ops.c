@@ -236,6 +236,30 @@ static bool test_powers(int64_t n)
     return good;
 }
 
+/* Rounded once, with every set of instructions: (1 + t)(1 - t) - 1 is -t^2. */
+static bool test_fma(int64_t n)
+{
+    fixture f;
+    fixture_init(&f, n, -2, 2);
+    const expr_id a = affine(&f, f.x, n, 0, 1), b = affine(&f, f.x, n, n, 1), s = affine(&f, f.x, 1, 0, 1);
+    const expr_id args[4][3] = {{a, b, f.p}, {a, s, b}, {a, b, s}, {a, a, b}};
+    for (int k = 0; k < 4; k++) {
+        expr_id e;
+        check(expr_op(f.g, PERI_OP_FMA, 3, args[k], &e));
+        want(&f, e);
+    }
+    bool good = same_as_interpreter(&f, 0);
+    expr_id c[3], e;
+    double value;
+    check(expr_number(f.g, 1 + 0x1p-30, &c[0]));
+    check(expr_number(f.g, 1 - 0x1p-30, &c[1]));
+    check(expr_number(f.g, -1, &c[2]));
+    check(expr_op(f.g, PERI_OP_FMA, 3, c, &e));
+    good = good && expr_constant_value(f.g, e, &value) && value == -0x1p-60;
+    fixture_release(&f);
+    return good;
+}
+
 static bool test_where(int64_t n)
 {
     fixture f;
@@ -455,7 +479,7 @@ int main(void)
 {
     static const char *const names[] = {"portable", "sse2", "avx2", "avx512"};
     diag("seed %llu", (unsigned long long)seed);
-    plan(4 * N_SIZES * 11);
+    plan(4 * N_SIZES * 12);
     for (int v = 0; v < 4; v++) {
         peri_context *ctx = peri_context_new(NULL);
         const bool is_there = eval_force_simd(ctx, names[v]);
@@ -463,7 +487,7 @@ int main(void)
             is_text(eval_simd_name(ctx), names[v], "forced");
         peri_context_free(ctx);
         if (!is_there) {
-            skip(N_SIZES * 11, "no %s here", names[v]);
+            skip(N_SIZES * 12, "no %s here", names[v]);
             continue;
         }
         simd = names[v];
@@ -475,6 +499,7 @@ int main(void)
             ok(test_binaries(n), "%s, %lld: two arguments", names[v], (long long)n);
             ok(test_powers(n), "%s, %lld: constant exponents", names[v], (long long)n);
             ok(test_where(n), "%s, %lld: where", names[v], (long long)n);
+            ok(test_fma(n), "%s, %lld: fma", names[v], (long long)n);
             ok(test_gathers(n), "%s, %lld: gathers", names[v], (long long)n);
             ok(test_reductions(n), "%s, %lld: reductions", names[v], (long long)n);
             ok(test_scatters(n), "%s, %lld: scatters", names[v], (long long)n);

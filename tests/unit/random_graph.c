@@ -72,6 +72,7 @@ static double reference(peri_op op, double a, double b, double c)
     case PERI_OP_ATAN2: return atan2(a, b);
     case PERI_OP_MIN2: return a < b ? a : b;
     case PERI_OP_MAX2: return a > b ? a : b;
+    case PERI_OP_FMA: return fma(a, b, c);
     case PERI_OP_WHERE: return c > 0 ? a : b; /* the condition comes last here */
     default: return NAN;
     }
@@ -172,23 +173,28 @@ static bool step_binary(random_graph *r, peri_op op)
     return ok && binary(r, op, &a, &b, &out) && keep(r, &out);
 }
 
-static bool step_where(random_graph *r)
+/* where(c, a, b), or fma(c, a, b) */
+static bool step_ternary(random_graph *r)
 {
     const random_item c = *pick(r), a = *pick(r), b = *pick(r);
+    const bool fused = random_below(r, 2) == 0;
     random_item t = {.rows = 1, .cols = 1};
     const random_item *all[3] = {&c, &a, &b};
     for (int k = 0; k < 3; k++) {
         t.rows = all[k]->rows > t.rows ? all[k]->rows : t.rows;
         t.cols = all[k]->cols > t.cols ? all[k]->cols : t.cols;
     }
-    if (!fits(&c, &a) || !fits(&a, &b) || !fits(&c, &b) || t.rows * t.cols > RANDOM_SIZE || near_zero(&c))
+    if (!fits(&c, &a) || !fits(&a, &b) || !fits(&c, &b) || t.rows * t.cols > RANDOM_SIZE || (!fused && near_zero(&c)))
         return true;
+    t.smooth = fused && a.smooth && b.smooth && c.smooth;
     for (int i = 0; i < t.rows; i++)
         for (int j = 0; j < t.cols; j++)
-            t.value[i * t.cols + j] = reference(PERI_OP_WHERE, at(&a, i, j), at(&b, i, j), at(&c, i, j));
+            t.value[i * t.cols + j] = fused ? reference(PERI_OP_FMA, at(&c, i, j), at(&a, i, j), at(&b, i, j))
+                                            : reference(PERI_OP_WHERE, at(&a, i, j), at(&b, i, j), at(&c, i, j));
     const expr_id args[3] = {c.e, a.e, b.e};
-    r->made[PERI_OP_WHERE]++;
-    return peri_expr_op(r->m, PERI_OP_WHERE, 3, args, &t.e) == PERI_OK && keep(r, &t);
+    const peri_op op = fused ? PERI_OP_FMA : PERI_OP_WHERE;
+    r->made[op]++;
+    return peri_expr_op(r->m, op, 3, args, &t.e) == PERI_OK && keep(r, &t);
 }
 
 static bool step_constant(random_graph *r)
@@ -654,7 +660,7 @@ static bool step(random_graph *r)
         return step_reduce(r, ops[random_below(r, 9)]);
     }
     switch (what) {
-    case 46: return step_where(r);
+    case 46: return step_ternary(r);
     case 47: return step_constant(r);
     case 48: return step_dot(r);
     case 49: return step_gather(r);
