@@ -405,6 +405,20 @@ peri_status run_conclude(peri_run *run)
     return PERI_OK;
 }
 
+static double evaluating(const peri_times *t)
+{
+    return t->objective + t->gradient + t->constraints + t->jacobian + t->hessian + t->products;
+}
+
+/* Short evaluations are timed by samples, one of which may stand for more seconds than there were. */
+static void fit_evaluations(peri_times *t, double room)
+{
+    const double sum = evaluating(t), share = sum > room ? fmax(room, 0) / sum : 1;
+    double *const each[] = {&t->objective, &t->gradient, &t->constraints, &t->jacobian, &t->hessian, &t->products};
+    for (size_t k = 0; k < sizeof each / sizeof each[0]; k++)
+        *each[k] *= share;
+}
+
 /* The method's own costs, before the engine adds those of the certificate; those of inner problems are in. */
 static void account(peri_run *run)
 {
@@ -414,9 +428,9 @@ static void account(peri_run *run)
     inner_add_times(&t, &run->inner_times);
     s->evaluations = run->p->count;
     inner_add_count(&s->evaluations, &run->inner_count);
-    const double evaluating = t.objective + t.gradient + t.constraints + t.jacobian + t.hessian + t.products;
     t.total = run->built + clock_seconds() - run->started;
-    t.method = fmax(0, t.total - evaluating - t.building - t.linear_algebra);
+    fit_evaluations(&t, t.total - t.building - t.linear_algebra);
+    t.method = fmax(0, t.total - evaluating(&t) - t.building - t.linear_algebra);
     s->times = t;
     s->iterations = run->iterations;
 }
