@@ -282,3 +282,18 @@ check_PROGRAMS += $(fuzz_tests)
 TESTS += $(fuzz_tests)
 dist-hook: # a folder of many small files
 	cp -R "$(srcdir)/tests/fuzz/corpus" "$(distdir)/tests/fuzz/"
+
+# ---- a core subset under valgrind: make check-valgrind. It has no AVX-512, so the kernels for smaller processors run.
+
+valgrind_tests = tests/unit/base_mem.t tests/unit/expr_build.t tests/unit/io_json.t tests/unit/io_token.t tests/unit/model_classify.t \
+	tests/unit/plugin_option.t tests/unit/plugin_registry.t tests/unit/run_certify.t tests/unit/run_inner.t tests/unit/run_outcome.t \
+	tests/unit/run_solve.t tests/fault/io.t tests/fuzz/expressions.t tests/fuzz/index.t tests/fuzz/readers.t tests/fuzz/settings.t \
+	tests/fuzz/tokens.t
+VALGRIND = valgrind
+check-valgrind: $(valgrind_tests)
+	$(AM_V_at)$(AM_TESTS_ENVIRONMENT) for t in $(valgrind_tests); do echo "$$t"; \
+	$(VALGRIND) --quiet --error-exitcode=99 --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite \
+	    --num-callers=25 --suppressions=$(srcdir)/tests/valgrind.supp ./$$t >$$t.out 2>&1 || { grep -v '^ok' $$t.out; exit 1; }; done; echo "clean"
+.PHONY: check-valgrind
+CLEANFILES += $(valgrind_tests:%=%.out)
+EXTRA_DIST += tests/valgrind.supp
