@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * contract_faults.c - what a solver does when something fails: its entry function is given a host table whose
- * evaluations and allocations fail at the k-th call, for k = 1, 2, ... until a run is over before that. Whatever comes
+ * evaluations, linear systems and allocations fail at the k-th call, for k = 1, 2, ... until a run is over before that. Whatever comes
  * out, the run ends, nothing leaks, and the next one is the undisturbed run to the last bit.
  */
 #define _GNU_SOURCE
@@ -13,35 +13,89 @@
 #include <stdio.h>
 #include <string.h>
 
-typedef enum { FAULT_DOMAIN, FAULT_DOMAIN_AFTER, FAULT_INTERRUPT, FAULT_CANCELLED, FAULT_ALLOC } fault_kind;
+typedef enum {
+    FAULT_DOMAIN,
+    FAULT_DOMAIN_AFTER,
+    FAULT_INTERRUPT,
+    FAULT_CANCELLED,
+    FAULT_CALLBACK,
+    FAULT_NUMERIC,
+    FAULT_NUMERIC_AFTER,
+    FAULT_ALLOC,
+    FAULT_ALLOC_AFTER
+} fault_kind;
 
-static const char *const fault_names[] = {"a domain error", "domain errors for ever", "an interruption",
-                                          "a cancelled evaluation", "a failing allocation"};
+static const char *const fault_names[] = {"a domain error",
+                                          "domain errors for ever",
+                                          "an interruption",
+                                          "a cancelled evaluation",
+                                          "an error in a user's function",
+                                          "a singular linear system",
+                                          "singular linear systems for ever",
+                                          "a failing allocation",
+                                          "failing allocations for ever"};
 
 /* The fault to come; of the test alone, which has one thread. */
 static struct {
     fault_kind kind;
-    int64_t at, evaluations, allocations;
+    int64_t at, evaluations, allocations, systems;
     bool fired;
     peri_context *ctx;
 } planned;
 
 static const peri_host *real;
 
+static bool is_alloc(fault_kind kind)
+{
+    return kind == FAULT_ALLOC || kind == FAULT_ALLOC_AFTER;
+}
+
+static bool is_numeric(fault_kind kind)
+{
+    return kind == FAULT_NUMERIC || kind == FAULT_NUMERIC_AFTER;
+}
+
+static bool is_due(int64_t k)
+{
+    const bool after =
+        planned.kind == FAULT_DOMAIN_AFTER || planned.kind == FAULT_NUMERIC_AFTER || planned.kind == FAULT_ALLOC_AFTER;
+    return after ? k >= planned.at : k == planned.at;
+}
+
 /* True when this evaluation is to return *status instead of a value. */
 static bool strikes(peri_status *status)
 {
     const int64_t k = ++planned.evaluations;
-    const bool hit = planned.kind == FAULT_DOMAIN_AFTER ? k >= planned.at : k == planned.at;
-    if (!hit || planned.kind == FAULT_ALLOC)
+    if (is_alloc(planned.kind) || is_numeric(planned.kind) || !is_due(k))
         return false;
     planned.fired = true;
     if (planned.kind == FAULT_INTERRUPT) {
         peri_interrupt(planned.ctx);
         return false;
     }
-    *status = planned.kind == FAULT_CANCELLED ? PERI_E_CANCELLED : PERI_E_DOMAIN;
+    *status = planned.kind == FAULT_CANCELLED  ? PERI_E_CANCELLED
+              : planned.kind == FAULT_CALLBACK ? PERI_E_CALLBACK
+                                               : PERI_E_DOMAIN;
     return true;
+}
+
+/* True when this factorisation or solution of a linear system is to fail. */
+static bool breaks_down(void)
+{
+    if (!is_numeric(planned.kind) || !is_due(++planned.systems))
+        return false;
+    planned.fired = true;
+    return true;
+}
+
+static peri_status faulty_factor_values(peri_factor *factor, const double *val, peri_inertia *inertia)
+{
+    return breaks_down() ? PERI_E_NUMERIC : real->factor_values(factor, val, inertia);
+}
+
+static peri_status faulty_factor_solve(peri_factor *factor, double *b)
+{
+    return breaks_down() ? PERI_E_NUMERIC : real->factor_solve(factor, b);
 }
 
 static peri_status faulty_f(peri_run *run, const double *x, double *f)
@@ -131,7 +185,7 @@ static peri_status faulty_prox_smooth(peri_run *run, const double *x, double *f,
 
 static void *faulty_alloc(peri_run *run, size_t count, size_t size)
 {
-    if (planned.kind == FAULT_ALLOC && ++planned.allocations == planned.at) {
+    if (is_alloc(planned.kind) && is_due(++planned.allocations)) {
         planned.fired = true;
         return NULL;
     }
@@ -179,7 +233,18 @@ static void judge(const contract_result *r, const contract_result *undisturbed, 
         outcome = r->outcome == PERI_INTERRUPTED || is_solved(r->outcome) || r->outcome == undisturbed->outcome;
         late = planned.evaluations > planned.at;
         break;
+    case FAULT_CALLBACK:
+        status = r->status == PERI_E_CALLBACK;
+        late = planned.evaluations > planned.at;
+        break;
+    case FAULT_NUMERIC:
+    case FAULT_NUMERIC_AFTER:
+        status = status || r->status == PERI_E_NUMERIC;
+        outcome = is_solved(r->outcome) || r->outcome == PERI_NUMERICAL_ERROR || r->outcome == PERI_FEASIBLE ||
+                  r->outcome == PERI_ITERATION_LIMIT || r->outcome == undisturbed->outcome;
+        break;
     case FAULT_ALLOC:
+    case FAULT_ALLOC_AFTER:
         status = r->status == PERI_E_NOMEM;
         break;
     }
@@ -236,6 +301,8 @@ static void test_kind(peri_context *ctx, const registry_entry *e, const contract
     faulty.prox_smooth = faulty_prox_smooth;
     faulty.eval_residuals = faulty_residuals;
     faulty.eval_residual_jac = faulty_residual_jac;
+    faulty.factor_values = faulty_factor_values;
+    faulty.factor_solve = faulty_factor_solve;
     faulty.alloc = faulty_alloc;
     faulty.eval_f_batch = faulty_f_batch;
     peri_inner_table inner = *real->inner;
@@ -249,8 +316,8 @@ static void test_kind(peri_context *ctx, const registry_entry *e, const contract
         more = one_run(ctx, e, p, &args, undisturbed, &faulty, &t);
     }
     const char *what = fault_names[kind];
-    if (kind == FAULT_ALLOC && t.tried == 0) {
-        skip(1, "%s: %s: allocates nothing of the run's memory", e->name, p->name);
+    if ((is_alloc(kind) || is_numeric(kind)) && t.tried == 0) {
+        skip(1, "%s: %s: %s", e->name, p->name, is_alloc(kind) ? "allocates nothing of the run's memory" : "solves no linear systems");
         return;
     }
     ok(t.tried > 0, "%s: %s: %s at %lld places", e->name, p->name, what, (long long)t.tried);
@@ -271,6 +338,6 @@ void contract_faults(peri_context *ctx, const registry_entry *e, const contract_
     peri_model *m = contract_model(ctx, p);
     const contract_result undisturbed = contract_solve(m, &args);
     peri_model_free(m);
-    for (fault_kind kind = FAULT_DOMAIN; kind <= FAULT_ALLOC; kind++)
+    for (fault_kind kind = FAULT_DOMAIN; kind <= FAULT_ALLOC_AFTER; kind++)
         test_kind(ctx, e, p, kind, &undisturbed);
 }
