@@ -129,7 +129,7 @@ peri_status peri_model_resolve(peri_model *m, const peri_solve_args *args, peri_
         return FAIL(m->ctx, PERI_E_ARGUMENT, "resolve: the solution is of another model, \"%s\"", into->model->name);
     mem_keep(a, MOST_KEPT);
     peri_status status = run_solve(m, args, into, &out);
-    if (status == PERI_OK && !vec_reserve(a, &out->history, ROWS)) {
+    if (status == PERI_OK && (!vec_reserve(a, &out->history, ROWS) || (out->n == 2 && !vec_reserve(a, &out->path, 2 * ROWS)))) {
         status = FAIL_NOMEM(m->ctx);
         if (into == NULL)
             peri_solution_free(out);

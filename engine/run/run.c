@@ -268,6 +268,8 @@ static void call_fini(peri_run *run)
 static peri_status reserve_history(peri_run *run)
 {
     peri_solution *s = run->solution;
+    if (run->p->n == 2 && run->depth == 0 && !vec_reserve(&run->ctx->mem, &s->path, s->path.n + 4))
+        return FAIL_NOMEM(run->ctx);
     return vec_reserve(&run->ctx->mem, &s->history, s->history.n + 2) ? PERI_OK : FAIL_NOMEM(run->ctx);
 }
 
