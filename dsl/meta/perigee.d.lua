@@ -1265,7 +1265,7 @@ function peri.warm_start(path) end
 ---@field choices string[]? of an enum
 ---@field help string one line, not starting with "the"
 
----What peri.plugin takes. See docs/plugins-in-lua.md.
+---What peri.plugin takes. See docs/plugins.md.
 ---@class perigee.definition
 ---@field name string
 ---@field kind "solver"|"reformulation"|"linear_solver"|nil a solver unless given

@@ -611,7 +611,8 @@ PERI_INLINE peri_row peri_empty_row(void)
 /*
  * peri_accept - end an iteration: x [n] is the new iterate, y [m] and z [n] its multipliers or NULL, row its numbers
  *   out  next  set to continue
- *   note the engine keeps the best point (least violation, then objective), writes history, log and progress
+ *   note the engine keeps the best point (least violation, then objective), the answer where a limit ends the run; writes history, log
+ *        and progress
  */
 PERI_CHECKED PERI_INLINE peri_status peri_accept(peri_run *run, const double *x, const double *y, const double *z,
                                                  const peri_row *row, peri_step *next)
