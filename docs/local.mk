@@ -4,6 +4,7 @@
 docs = \
 	docs/architecture.md \
 	docs/plugins.md \
+	docs/plugins-in-lua.md \
 	docs/guide/1-first-steps.md \
 	docs/guide/2-variables-and-expressions.md \
 	docs/guide/3-constraints-and-objectives.md \
@@ -21,7 +22,12 @@ examples = \
 	examples/05-optimal-control.lua \
 	examples/06-parameter-sweep.lua
 
-EXTRA_DIST += $(docs) examples/plugins/conjugate-gradients.cc $(examples) $(examples:.lua=.expected) examples/03-logistic-regression.csv
+plugin_examples = \
+	examples/plugins/log-barrier.lua \
+	examples/plugins/spg.c \
+	examples/plugins/spg.lua
+
+EXTRA_DIST += $(docs) $(plugin_examples) examples/plugins/conjugate-gradients.cc $(examples) $(examples:.lua=.expected) examples/03-logistic-regression.csv
 
 # What each line of the command's log has.
 dist_pkgdata_DATA = docs/log.schema.json

@@ -48,6 +48,7 @@ unit_tests = \
 	tests/unit/model_classify.t \
 	tests/unit/oracle_nlp.t \
 	tests/unit/plugin_bad.t \
+	tests/unit/plugin_given.t \
 	tests/unit/plugin_option.t \
 	tests/unit/plugin_plan.t \
 	tests/unit/plugin_registry.t \
@@ -84,6 +85,7 @@ folder_helpers = tests/unit/plugin_folder.c tests/unit/plugin_folder.h
 tests_unit_plugin_bad_t_SOURCES = tests/unit/plugin_bad.c tests/unit/text_model.h $(folder_helpers)
 tests_unit_plugin_option_t_SOURCES = tests/unit/plugin_option.c tests/unit/text_model.h
 tests_unit_plugin_plan_t_SOURCES = tests/unit/plugin_plan.c tests/unit/text_model.h $(folder_helpers)
+tests_unit_plugin_given_t_SOURCES = tests/unit/plugin_given.c $(folder_helpers)
 tests_unit_plugin_registry_t_SOURCES = tests/unit/plugin_registry.c $(folder_helpers)
 
 # ---- plugins: what all of them promise; a host and a plugin in C++
@@ -129,7 +131,8 @@ bad_plugins = absent callback copy dies duplicate empty fp_mode good int_size ki
 	no_entry no_ops no_options offset option_size pointer_size process range real_size shorter summary table_size traits twice \
 	type undefined
 test_plugins = $(bad_plugins:%=tests/bad/%.so) tests/foreign/samples.so tests/plugin/abi_1_0.so tests/plugin/abi_1_0_linear.so tests/plugin/cxx_descent.so \
-	tests/plugin/cxx_throws.so
+	tests/plugin/cxx_throws.so \
+	tests/plugin/spg.so
 test_plugin_flags = -I$(top_srcdir)/engine/include $(CPPFLAGS)
 CXX_WARNINGS = -std=c++11 -Wall -Wextra -Wpedantic -Werror -fPIC
 
@@ -145,6 +148,11 @@ tests/bad/absent.so: tests/bad/absent.c tests/bad/libabsent.c tests/bad/bad.h en
 	$(CC) $(AM_CFLAGS) $(CFLAGS) $(AM_LDFLAGS) $(LDFLAGS) -shared -Wl,-soname,libperigee-absent.so.3 -o $$absent \
 	    $(srcdir)/tests/bad/libabsent.c && \
 	$(CC) $(test_plugin_flags) $(AM_CFLAGS) $(CFLAGS) $(AM_LDFLAGS) $(LDFLAGS) -shared -o $@ $< $$absent && rm -f $$absent
+
+# The twin of an example in Lua.
+tests/plugin/spg.so: examples/plugins/spg.c engine/include/perigee/plugin.h
+	$(AM_V_CCLD)$(MKDIR_P) tests/plugin && \
+	$(CC) $(test_plugin_flags) $(AM_CFLAGS) $(CFLAGS) $(AM_LDFLAGS) $(LDFLAGS) -shared -Wl,-z,defs -o $@ $(srcdir)/examples/plugins/spg.c -lm
 
 tests/plugin/%.so: tests/plugin/%.c engine/include/perigee/plugin.h
 	$(AM_V_CCLD)$(MKDIR_P) tests/plugin && \
@@ -173,6 +181,7 @@ shell_tests = \
 	tests/command/pages.sh \
 	tests/command/repl.sh \
 	tests/command/report.sh \
+	tests/command/lua_plugins.sh \
 	tests/command/usage.sh \
 	tests/command/isolate.sh \
 	tests/command/run.sh \
@@ -215,6 +224,7 @@ lua_tests = \
 	tests/lua/reformulations.lua \
 	tests/lua/cops.lua \
 	tests/lua/plots.lua \
+	tests/lua/plugins.lua \
 	tests/lua/power.lua \
 	tests/lua/test_functions.lua \
 	tests/lua/warm_start.lua

@@ -194,6 +194,9 @@ static int open(lua_State *L)
     fill_types(L);
     add_methods(L, UV_METHODS, param_methods);
     add_methods(L, UV_ARRAY_METHODS, array_methods);
+    lua_getiuservalue(L, lua_upvalueindex(1), UV_ARRAY_METHODS);
+    add(L, array_inplace_methods);
+    lua_pop(L, 1);
     add_searcher(L);
     lua_settop(L, 0);
     boolean_hint(L);

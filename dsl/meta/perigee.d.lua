@@ -1245,6 +1245,38 @@ function solution:warm_start() end
 ---@return perigee.warm_start
 function peri.warm_start(path) end
 
+---In place: the array becomes a copy of x; it is given back, as by the next four.
+---@param x perigee.array|number[]
+---@return perigee.array
+function array:assign(x) end
+
+---In place: t x is added.
+---@param t number
+---@param x perigee.array|number[]
+---@return perigee.array
+function array:axpy(t, x) end
+
+---In place: multiplied by t.
+---@param t number
+---@return perigee.array
+function array:scale(t) end
+
+---In place: every entry becomes t.
+---@param t number
+---@return perigee.array
+function array:fill(t) end
+
+---In place: into the box between lower and upper.
+---@param lower perigee.array|number[]
+---@param upper perigee.array|number[]
+---@return perigee.array
+function array:clip(lower, upper) end
+
+---The sum of the products, added from the first entry to the last.
+---@param y perigee.array|number[]
+---@return number
+function array:inner(y) end
+
 -- ---- plugins --------------------------------------------------------------------------------------------------------
 
 ---@alias perigee.trait

@@ -165,9 +165,11 @@ peri_status given_load(registry *r, const char *path, plugin_list *found)
     peri_loading to = {r, path, found};
     if (r->ctx->loader == NULL)
         return registry_refuse(r, false, path, "nothing in this program reads %s files", r->ctx->loader_suffix);
+    const int64_t before = found->n;
     const peri_status status = r->ctx->loader(r->ctx->loader_ud, path, &to);
     if (status == PERI_OK || status == PERI_E_NOMEM)
         return status;
+    found->n = before; /* a file that fails in the middle is refused as a whole */
     const char *said = peri_error_code(r->ctx) == status ? peri_error(r->ctx) : peri_status_text(status);
     const size_t n = strlen(path);
     const bool named = strncmp(said, path, n) == 0 && said[n] == ':'; /* the refusal names the file already */

@@ -32,10 +32,51 @@ static const char script[] =
     "p:set(2)\n"
     "return g[1] + g[2] + v + b:value() + #h + #text + (bad and 1 or 0)\n";
 
+/* A plugin of each kind, one inside the other: what their runs make is given back wherever memory ends. */
+static const char plugins[] =
+    "local peri = require 'perigee'\n"
+    "peri.plugin { name = 'walk', summary = 'gradient steps', needs = 'gradient',\n"
+    "  options = { { name = 'rule', type = 'enum', default = 'b', choices = { 'a', 'b' }, help = 'a choice' } },\n"
+    "  init = function(s, run) s.x = run:start(); s.f, s.g = run:fg(s.x); s.left = 3 end,\n"
+    "  step = function(s, run)\n"
+    "    local H = run:hessian(s.x, 1)\n"
+    "    local F = run:factor(H, { needs = 'definite', solver = 'plain' })\n"
+    "    F:values(H, 4)\n"
+    "    s.x = s.x - F:solve(s.g)\n"
+    "    s.f, s.g = run:fg(s.x)\n"
+    "    run:accept { x = s.x, objective = s.f }\n"
+    "    s.left = s.left - 1\n"
+    "    if s.left == 0 then return 'stalled' end\n"
+    "  end }\n"
+    "peri.plugin { name = 'plain', kind = 'linear_solver', summary = 'diagonal', solves = 'definite',\n"
+    "  factor = function(s, run, A) s.A = A; return true, 2, 0, 0 end,\n"
+    "  solve = function(s, run, b) for i = 1, #b do b[i] = b[i] / s.A[i][i] end return b end }\n"
+    "local pass = peri.plugin { name = 'pass', kind = 'reformulation', summary = 'hands it on', removes = { 'constraints' },\n"
+    "  init = function(s, run)\n"
+    "    s.inner = run:inner 'inner'\n"
+    "    local x = s.inner:variables()\n"
+    "    local f, c = s.inner:problem(x)\n"
+    "    s.p = s.inner:param('p', 1)\n"
+    "    s.inner:minimize(f + s.p * (c^2):sum())\n"
+    "  end,\n"
+    "  step = function(s, run)\n"
+    "    s.p:set(2)\n"
+    "    local r = s.inner:solve { x = run:start() }\n"
+    "    run:accept { x = r.x, objective = s.inner:view():f(r.x) }\n"
+    "    return 'stalled'\n"
+    "  end }\n"
+    "local m = peri.model 'faults'\n"
+    "local x = m:var('x', 2, { start = { 1, 2 } })\n"
+    "m:minimize((x - 3):dot(x - 3))\n"
+    "m:subject_to(x[1] <= 1)\n"
+    "local sol = m:solve(pass .. ' > walk', { ['walk.rule'] = 'a' })\n"
+    "return sol[x][1] + 10 * sol[x][2]\n";
+
 typedef struct {
     int64_t countdown; /* 0: none fails */
     int64_t blocks, calls;
     bool persistent, failed;
+    const char *script;
 } memory;
 
 static void *allocate(void *ud, void *ptr, size_t old_size, size_t new_size)
@@ -58,7 +99,7 @@ static void *allocate(void *ud, void *ptr, size_t old_size, size_t new_size)
     return out;
 }
 
-/* Under lua_pcall. 1: the context's record (light) */
+/* Under lua_pcall. 1: the context's record (light), 2: the script (light) */
 static int run_script(lua_State *L)
 {
     lua_pushvalue(L, 1);
@@ -67,7 +108,7 @@ static int run_script(lua_State *L)
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
     lua_pushcfunction(L, luaopen_perigee);
     lua_setfield(L, -2, "perigee");
-    if (luaL_loadstring(L, script) != LUA_OK)
+    if (luaL_loadstring(L, lua_touserdata(L, 2)) != LUA_OK)
         return lua_error(L);
     lua_call(L, 0, 1);
     return 1;
@@ -85,7 +126,8 @@ static int attempt(memory *m, double *result, char *message, size_t size)
     if (L != NULL) {
         lua_pushcfunction(L, run_script);
         lua_pushlightuserdata(L, &host);
-        if (lua_pcall(L, 1, 1, 0) != LUA_OK) {
+        lua_pushlightuserdata(L, (void *)(uintptr_t)m->script);
+        if (lua_pcall(L, 2, 1, 0) != LUA_OK) {
             const char *text = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "(no text)";
             strncpy(message, text, size - 1);
             message[size - 1] = '\0';
@@ -100,13 +142,13 @@ static int attempt(memory *m, double *result, char *message, size_t size)
     return outcome;
 }
 
-static void inject(bool persistent, double want, int64_t calls)
+static void inject(const char *text, bool persistent, double want, int64_t calls, int64_t stride)
 {
     const char *name = persistent ? "from then on" : "once";
     int64_t failures = 0, leaks = 0, wrong = 0, other = 0;
     char message[400], first[400] = "";
-    for (int64_t k = 1; k <= calls; k++) {
-        memory m = {.countdown = k, .persistent = persistent};
+    for (int64_t k = 1; k <= calls; k += stride) {
+        memory m = {.countdown = k, .persistent = persistent, .script = text};
         double result = 0;
         const int outcome = attempt(&m, &result, message, sizeof message);
         failures += m.failed;
@@ -122,21 +164,27 @@ static void inject(bool persistent, double want, int64_t calls)
         diag("%s", first);
 }
 
-int main(void)
+static void test_script(const char *text, int64_t stride)
 {
-    memory m = {0};
+    memory m = {.script = text};
     double want = 0;
     char message[400];
-    plan(11);
     ok(attempt(&m, &want, message, sizeof message) == 1, "the script runs");
     if (message[0] != '\0')
         diag("%s", message);
     is_int(m.blocks, 0, "and leaves no block");
     const int64_t calls = m.calls;
-    inject(false, want, calls);
-    inject(true, want, calls);
-    memory again = {0};
+    inject(text, false, want, calls, stride);
+    inject(text, true, want, calls, stride);
+    memory again = {.script = text};
     double result = 0;
     ok(attempt(&again, &result, message, sizeof message) == 1 && fabs(result - want) < 1e-12 * fabs(want), "it still runs");
+}
+
+int main(void)
+{
+    plan(22);
+    test_script(script, 1);
+    test_script(plugins, tap_long() ? 1 : 3);
     return tap_done();
 }
