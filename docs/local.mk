@@ -3,6 +3,7 @@
 
 docs = \
 	docs/architecture.md \
+	docs/hosts.md \
 	docs/plugins.md \
 	docs/plugins-in-lua.md \
 	docs/guide/1-first-steps.md \
@@ -22,12 +23,14 @@ examples = \
 	examples/05-optimal-control.lua \
 	examples/06-parameter-sweep.lua
 
+host_examples = examples/hosts/mpc.c examples/hosts/script.c examples/hosts/small.py
+
 plugin_examples = \
 	examples/plugins/log-barrier.lua \
 	examples/plugins/spg.c \
 	examples/plugins/spg.lua
 
-EXTRA_DIST += $(docs) $(plugin_examples) examples/plugins/conjugate-gradients.cc $(examples) $(examples:.lua=.expected) examples/03-logistic-regression.csv
+EXTRA_DIST += $(docs) $(host_examples) $(plugin_examples) examples/plugins/conjugate-gradients.cc $(examples) $(examples:.lua=.expected) examples/03-logistic-regression.csv
 
 # What each line of the command's log has.
 dist_pkgdata_DATA = docs/log.schema.json

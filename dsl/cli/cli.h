@@ -207,7 +207,6 @@ edit_result edit_read(edit *e, const char *prompt, const char **line); /* borrow
 void edit_close(edit *e);
 
 /* sandbox.c */
-void sandbox_push(struct lua_State *L);  /* the script's environment; what it must not have is gone from the others */
 void sandbox_watch(struct lua_State *L); /* memory, time and interruption end the script, and no pcall keeps it */
 
 /* confine.c */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* cmd_run.c - `perigee run SCRIPT [ARGS]`: a script with its words, from its first line to its exit status. */
+#include "../c/sandbox.h"
 #include "cli.h"
 #include "../c/host.h"
 

@@ -76,6 +76,54 @@ ended 0 "and runs"
 is "$(cat out)" "optimal descent 1.0000 -2.0000" "with that plugin" || say "$(cat err)"
 try ./host lbfgs
 is "$(cat out)" "optimal lbfgs 1.0000 -2.0000" "and with one of the engine's" || say "$(cat err)"
+
+# ---- the examples for hosts, by the installed headers and pkg-config alone
+
+warnings="-std=c11 -Wall -Wextra -Wpedantic -Wconversion -Werror"
+eval "$compiler $warnings $("$pkg_config" --cflags perigee) -o mpc '$source/examples/hosts/mpc.c' $("$pkg_config" --libs perigee) -lm" 2>err
+pass $? "the control loop is built" || say "$(cat err)"
+try ./mpc
+ended 0 "and brings the pendulum up"
+has out "requests of memory after the first plan: 0" "without a request of memory after the first plan"
+
+eval "$compiler $warnings $("$pkg_config" --cflags perigee-lua) -o script '$source/examples/hosts/script.c'" \
+    "$("$pkg_config" --libs perigee-lua)" 2>err
+pass $? "the host of scripts is built" || say "$(cat err)"
+if [ -z "$sanitizers" ]; then # they need more address space than the host gives
+    echo 'local m = perigee.test_functions.rosenbrock and perigee.model "m" local x = m:var("x", 2) m:minimize(perigee.sum((x - 1)^2)) return m:solve()' >good.lua
+    echo 'while true do pcall(function() while true do end end) end' >endless.lua
+    echo 'return string.find(("a"):rep(100000), (".-"):rep(30) .. "b")' >stuck.lua
+    echo 'return io.open("/etc/passwd")' >curious.lua
+    try ./script good.lua
+    ended 0 "it solves what a script asks"
+    has out '^result \{"status":"optimal"' "and has the result"
+    try ./script endless.lua
+    ended 1 "an endless script"
+    has out '^error endless.lua:1: time limit reached' "ends in time"
+    try ./script stuck.lua
+    has out '^error the script (did not end in time|.s process died)' "one that no hook ends is killed"
+    try ./script curious.lua
+    has out '^error curious.lua:1: ' "and one that reads files finds none"
+fi
+
+printf '#include <perigee/perigee.h>\n#include <perigee/plugin.h>\nint main() { return peri_version()[0] == 0; }\n' >host.cc
+eval "${CXX:-c++} $sanitizers -std=c++11 -Wall -Wextra -Wpedantic -Werror $("$pkg_config" --cflags perigee) -o host_cxx host.cc" \
+    "$("$pkg_config" --libs perigee)" 2>err && ./host_cxx
+pass $? "a C++ host is built and runs" || say "$(cat err)"
+eval "$compiler -std=c11 $("$pkg_config" --cflags perigee) -o static '$source/tests/install/host.c' '$root/lib/libperigee.a'" \
+    "$("$pkg_config" --libs-only-l --static perigee | sed 's/-lperigee//g')" 2>err
+pass $? "a host with the engine inside is built" || say "$(cat err)"
+PERIGEE_PLUGIN_PATH="$(variable plugindir)" try ./static lbfgs
+is "$(cat out)" "optimal lbfgs 1.0000 -2.0000" "and runs" || say "$(cat err)"
+
+if [ -n "$sanitizers" ] || ! command -v python3 >/dev/null 2>&1 || ! python3 -c 'import ctypes' 2>/dev/null; then
+    pass 0 "Python # SKIP there is none, or it cannot load what the sanitizers built"
+else
+    LIBPERIGEE="$root/lib/libperigee.so.0" try python3 "$source/examples/hosts/small.py"
+    is "$(cat out)" "volume 4.0000 of 2.0000 x 2.0000 x 1.0000" "Python through ctypes" || say "$(cat err)"
+    [ "$(wc -l <"$source/examples/hosts/small.py")" -le 40 ]
+    pass $? "in 40 lines"
+fi
 unset LD_LIBRARY_PATH
 
 # ---- plain Lua
