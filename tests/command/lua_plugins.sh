@@ -47,6 +47,12 @@ try "$perigee" show log-barrier --json
 ended 0 "show --json"
 has out '"kind": ?"reformulation"' "as data"
 
+for example in spg log-barrier; do
+    try env PERIGEE_PLUGIN_PATH="$build/plugins" "$perigee" check-plugin "$source/examples/plugins/$example.lua"
+    ended 0 "$example.lua keeps the contract of plugins"
+    has out "all [0-9]{3,} checks passed" "in all that is asked"
+done
+
 cat >twins.lua <<'END'
 local peri = require "perigee"
 for _, n in ipairs { 2, 9, 300 } do
