@@ -211,8 +211,10 @@ static peri_status find_factor(eval_compiler *c, const eval_matrix *m, eval_arra
 {
     eval_program *p = c->program;
     eval_place place = c->place[m->source];
-    place.offset += place.base == BASE_FIXED ? 0 : m->first;
-    place.fixed += place.base == BASE_FIXED ? m->first : 0;
+    if (place.base == BASE_FIXED)
+        place.fixed += m->first;
+    else
+        place.offset += m->first;
     for (int64_t k = 0; k < p->n_factors; k++)
         if (same_place(&p->factors[k].place, &place) && p->factors[k].n == out->rows) {
             out->factor = &p->factors[k];
