@@ -45,13 +45,13 @@ is "$(completed 'perigee solve --solver trust')" "trust-ncg" "its name"
 is "$(completed 'perigee solve --solver=trust')" "trust-ncg" "also behind ="
 is "$(completed 'perigee solvers --kind lin')" "linear_solver" "kinds"
 is "$(completed 'perigee help rep')" "repl report" "pages"
-is "$(completed 'perigee solve model.lua -s lbfgs -o mem')" "memory=" "options of the chosen solver"
-is "$(completed 'perigee solve model.lua -s ipm -o mem')" "" "not of another"
+is "$(completed 'perigee solve model.lua -s lbfgs -o mem')" "memory= memory_limit=" "options of the chosen solver"
+is "$(completed 'perigee solve model.lua -s ipm -o mem')" "memory_limit=" "not of another"
 is "$(completed 'perigee solve model.lua -s ipm -o barrier=m')" "monotone" "choices"
 is "$(completed 'perigee solve model.lua -s ipm -o scaling=')" "false true" "switches"
 is "$(completed 'perigee solve model.lua -o linear_solver=mum')" "mumps" "linear solvers"
 is "$(completed 'perigee solve model.lua -o tol')" "tol= tolerance=" "options of the engine"
-is "$(completed 'perigee solve "model.lua" -s "augmented-lagrangian > lbfgs" -o memo')" "memory=" "options of a plan's links"
+is "$(completed 'perigee solve "model.lua" -s "augmented-lagrangian > lbfgs" -o memo')" "memory= memory_limit=" "options of a plan's links"
 
 # what is proposed is what there is
 "$perigee" complete line 'perigee ' | cut -f 1 | grep -v '^:' | LC_ALL=C sort >proposed
