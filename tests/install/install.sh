@@ -96,7 +96,7 @@ if [ -z "$sanitizers" ]; then # they need more address space than the host gives
     echo 'return io.open("/etc/passwd")' >curious.lua
     try ./script good.lua
     ended 0 "it solves what a script asks"
-    has out '^result \{"status":"optimal"' "and has the result"
+    has out '^result .*"status":"optimal"' "and has the result"
     try ./script endless.lua
     ended 1 "an endless script"
     has out '^error endless.lua:1: time limit reached' "ends in time"
