@@ -181,7 +181,7 @@ static void inject(fixture *f, const char *what, subject_fn subject, bool stream
 {
     for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) {
         int64_t tried = 0, unsaid = 0, wordless = 0, bad = 0, disturbed = 0;
-        char message[400], example[400] = "";
+        char message[400], example[440] = "";
         if (streams && faults[i].error == EINTR)
             continue; /* the C library itself takes it as an error; the command's handlers restart calls */
         for (int64_t k = 1; k < 1000; k++) {
