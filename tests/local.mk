@@ -55,6 +55,7 @@ unit_tests = \
 	tests/unit/property.t \
 	tests/unit/reform_points.t \
 	tests/unit/run_again.t \
+	tests/unit/run_silent.t \
 	tests/unit/run_certify.t \
 	tests/unit/run_inner.t \
 	tests/unit/run_isolate.t \

@@ -148,7 +148,7 @@ static bool is_definite(peri_status status, const peri_inertia *inertia, int64_t
 /* A factorisation of H + delta I that is positive definite; delta 0 where H is. */
 static peri_status factorise(state *s, peri_run *run)
 {
-    const double size = fmax(place_values(s), DBL_MIN);
+    const double largest = place_values(s), size = largest > 0 ? largest : 1; /* of a linear function it is zero */
     double added = 0;
     s->delta = 0;
     for (;;) {
@@ -161,7 +161,7 @@ static peri_status factorise(state *s, peri_run *run)
         if (s->delta > 0)
             s->delta *= s->last_delta > 0 ? GROW : GROW_FIRST;
         else
-            s->delta = s->last_delta > 0 ? fmax(SHRINK * s->last_delta, 1e-20 * size) : s->opt.regularization * size;
+            s->delta = fmax(s->last_delta > 0 ? fmax(SHRINK * s->last_delta, 1e-20 * size) : s->opt.regularization * size, DBL_MIN);
         if (!(s->delta < DELTA_MOST) || peri_should_stop(run))
             return PERI_E_NUMERIC;
         add_to_diagonal(s, s->delta - added);

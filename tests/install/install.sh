@@ -101,7 +101,7 @@ if [ -z "$sanitizers" ]; then # they need more address space than the host gives
     ended 1 "an endless script"
     has out '^error endless.lua:1: time limit reached' "ends in time"
     try ./script stuck.lua
-    has out '^error the script (did not end in time|.s process died)' "one that no hook ends is killed"
+    has out '^error the script( did not end in time|.s process died)' "one that no hook ends is killed"
     try ./script curious.lua
     has out '^error curious.lua:1: ' "and one that reads files finds none"
 fi
