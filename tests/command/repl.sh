@@ -41,7 +41,7 @@ mkfifo keys
 begin() # - a session on a terminal; what it writes goes to the file typed
 {
     : >typed
-    TERM=xterm LC_ALL=C.UTF-8 XDG_STATE_HOME="$work/state" timeout -k 1 40 script -qfec "$perigee repl" typed <keys >/dev/null 2>&1 &
+    TERM=xterm LC_ALL=C.UTF-8 XDG_STATE_HOME="$work/state" timeout -k 1 40 script -qfec "'$perigee' repl" typed <keys >/dev/null 2>&1 &
     process=$!
     exec 7>keys
     shown '> '

@@ -113,7 +113,7 @@ is "$status" 130 "a second INT ends the process"
 set +m
 words="solve long.lua --solver lbfgs -o tolerance=0 -o iterations=1000000000 --time-limit 700ms"
 if command -v script >/dev/null 2>&1 && [ -e /dev/pts/ptmx ]; then # the command, and pseudo-terminals for it
-    TERM=xterm NO_COLOR='' script -qec "$perigee $words" /dev/null >typed </dev/null
+    TERM=xterm NO_COLOR='' script -qec "'$perigee' $words" /dev/null >typed </dev/null
     tr '\r' '\n' <typed >lines
     grep -Eq 'long: iteration [0-9]+ .*objective' lines
     pass $? "a terminal gets a progress line"
@@ -125,10 +125,10 @@ if command -v script >/dev/null 2>&1 && [ -e /dev/pts/ptmx ]; then # the command
     # After the last progress line comes its erasure, a line of blanks.
     last=$(grep -n 'long: iteration' lines | tail -n 1 | cut -d: -f1)
     is "$(sed -n "$((last + 1))p" lines | tr -d ' ')" "" "and erased at the end"
-    TERM=xterm NO_COLOR=1 script -qec "$perigee $words" /dev/null >typed </dev/null
+    TERM=xterm NO_COLOR=1 script -qec "'$perigee' $words" /dev/null >typed </dev/null
     ! grep -q $'\033' typed
     pass $? "NO_COLOR: no colour"
-    script -qec "$perigee --quiet $words" /dev/null >typed </dev/null
+    script -qec "'$perigee' --quiet $words" /dev/null >typed </dev/null
     ! grep -q 'iteration [0-9]' typed
     pass $? "--quiet: no progress"
 
@@ -138,10 +138,10 @@ if command -v script >/dev/null 2>&1 && [ -e /dev/pts/ptmx ]; then # the command
         TERM=xterm NO_COLOR=1 timeout 60 script -qec "$1" /dev/null >typed </dev/null
         tr '\r' '\n' <typed >lines
     }
-    shown_lines "stty cols 120; $perigee $words"
+    shown_lines "stty cols 120; '$perigee' $words"
     grep -Eq 'long: iteration [0-9]+  objective .*feas .*opt .*rate [0-9.]+  [0-9.]+s *$' lines
     pass $? "a wide terminal gets residuals, rate and time" || say "$(cat lines)"
-    shown_lines "stty cols 34; $perigee $words"
+    shown_lines "stty cols 34; '$perigee' $words"
     grep -Eq '^objective [0-9.e+]+  [0-9.]+s *$|^long: iteration [0-9]+ +objective' lines
     pass $? "a narrow one what matters most" || say "$(cat lines)"
     [ "$(grep -E '^long:|^objective [0-9]' lines | awk '{ if (length($0) > most) most = length($0) } END { print most + 0 }')" -le 33 ]
@@ -162,7 +162,7 @@ m:minimize(sum)
 m:solve("lbfgs", { iterations = 1, callback = function() local t = os.clock() while os.clock() < t + 1.5 do end end })
 print "done"
 END
-    shown_lines "stty cols 100; $perigee run slow.lua"
+    shown_lines "stty cols 100; '$perigee' run slow.lua"
     grep -Eq '^building  [0-9]+ expressions  [0-9.]+s *$' lines
     pass $? "a model that takes its time: how far it is" || say "$(cat lines)"
     grep -Eq '^slow:  (preparing|grouping|derivatives|compiling)  [0-9.]+s *$|^slow: iteration 0 ' lines
@@ -178,7 +178,7 @@ m:minimize(peri.map(n - 1, function(i) return (1 - x[i])^2 + 100 * (x[i + 1] - x
 m:subject_to(x:sum():eq(n / 2))
 return m
 END
-    shown_lines "stty cols 140; $perigee solve inside.lua --solver 'penalty > lbfgs' -o tolerance=0 -o lbfgs.tolerance=0 --time-limit 2s"
+    shown_lines "stty cols 140; '$perigee' solve inside.lua --solver 'penalty > lbfgs' -o tolerance=0 -o lbfgs.tolerance=0 --time-limit 2s"
     grep -Eq '^outer: iteration [0-9]+ .*lbfgs: [0-9]+, ' lines
     pass $? "of a plan, the inner solve" || say "$(cat lines)"
 fi

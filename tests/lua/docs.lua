@@ -39,7 +39,7 @@ local function run(script, name)
   return table.concat(printed, "\n"), not fine and failure or nil
 end
 
-local listing <close> = assert(io.popen(("ls %s/README.md %s/docs/plugins-in-lua.md %s/docs/guide/*.md"):format(source, source, source)))
+local listing <close> = assert(io.popen(("ls '%s'/README.md '%s'/docs/plugins-in-lua.md '%s'/docs/guide/*.md"):format(source, source, source)))
 local blocks = 0
 for path in listing:lines() do
   local name = path:sub(#source + 2)

@@ -19,12 +19,12 @@ t.has(expected.difference("a", "a\nb"), "line 2", "nothing may be missing")
 t.has(expected.difference("100 of 7", "100 of 8"), "line 1", "whole numbers are exact")
 t.is(expected.difference("kkt 3e-09 (1)", "kkt ... (1)"), nil, "... is any number")
 
-local listing <close> = assert(io.popen(("ls %s/examples/[0-9]*.lua"):format(source)))
+local listing <close> = assert(io.popen(("ls '%s'/examples/[0-9]*.lua"):format(source)))
 local count = 0
 for path in listing:lines() do
   count = count + 1
   local name = path:match "([^/]+)%.lua$"
-  local output <close> = assert(io.popen(("%s/perigee run %s 2>&1"):format(build, path)))
+  local output <close> = assert(io.popen(("'%s/perigee' run '%s' 2>&1"):format(build, path)))
   local difference = expected.difference(output:read "a", read(path:gsub("%.lua$", ".expected")))
   t.is(difference, nil, name)
 end
