@@ -34,6 +34,8 @@ static const word traits[] = {
     {"objective", PERI_BIT(PERI_TRAIT_OBJECTIVE)},
     {"prox", PERI_BIT(PERI_TRAIT_PROX)},
     {"compact", PERI_BIT(PERI_TRAIT_COMPACT)},
+    {"levels", PERI_BIT(PERI_TRAIT_LEVELS)},
+    {"multilevel", PERI_BIT(PERI_TRAIT_MULTILEVEL)},
     {NULL, 0},
 };
 static const word gifts[] = {{"duals", PERI_GIVES_DUALS}, {NULL, 0}};

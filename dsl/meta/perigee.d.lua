@@ -1282,7 +1282,7 @@ function array:inner(y) end
 ---@alias perigee.trait
 ---| "bounds" | "integer" | "constraints" | "equalities" | "nonlinear_constraints" | "linear_objective" | "quadratic_objective"
 ---| "nonlinear_objective" | "convex" | "least_squares" | "nonsmooth" | "blackbox" | "gradient" | "hessian" | "sparse_hessian"
----| "objective" | "prox" | "compact"
+---| "objective" | "prox" | "compact" | "levels" | "multilevel"
 ---@alias perigee.why "converged"|"stalled"|"infeasible"|"unbounded"|"limit"|"failed"
 ---@alias perigee.vector perigee.array|number[]
 ---@alias perigee.needs "definite"|"quasidefinite"|"indefinite"|"general"|"least_squares"

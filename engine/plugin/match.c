@@ -29,6 +29,8 @@ const char *trait_words(peri_trait trait)
         [PERI_TRAIT_OBJECTIVE] = "an objective",
         [PERI_TRAIT_PROX] = "a smooth function with norms and sets whose proximal operators are known",
         [PERI_TRAIT_COMPACT] = "bounded simple sets (finite bounds, simplices, balls) around every variable and no norm in the objective",
+        [PERI_TRAIT_LEVELS] = "lower models",
+        [PERI_TRAIT_MULTILEVEL] = "more than one lower model",
     };
     return words[trait];
 }

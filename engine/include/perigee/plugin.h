@@ -63,6 +63,9 @@ typedef enum {
     PERI_TRAIT_OBJECTIVE,     /* there is an objective (a feasibility problem has none) */
     PERI_TRAIT_PROX, /* objective and constraints are a smooth function, norms and sets with known operators (ABI 1.1) */
     PERI_TRAIT_COMPACT, /* the same without norms, every variable in a bounded set: linear functions have minima (ABI 1.1) */
+    PERI_TRAIT_LEVELS, /* there are lower models: some variables are to be optimal for them. Only plugins that need this trait are given such
+                          a problem (ABI 1.1) */
+    PERI_TRAIT_MULTILEVEL, /* more than one lower model: nested, or several beside each other (ABI 1.1) */
     PERI_TRAIT_COUNT
 } peri_trait;
 
@@ -311,6 +314,20 @@ typedef struct {
                                                        to be solved by `solve` only */
 } peri_inner_table;
 
+/* ---- levels ---------------------------------------------------------------------------------------------------------- */
+
+/* One level of a problem with lower models (ABI 1.1). Level 0 is the problem itself, 1, 2, ... its lower models in order of their making. */
+typedef struct {
+    const char *name;
+    int32_t parent;   /* the level it lies in; -1 for level 0 */
+    int32_t convex;   /* proven: convex in its own variables, the others held (1), or not (0) */
+    int64_t n, m;     /* variables and constraint rows that are this level's own */
+    const int64_t *variable; /* [n], their places among the run's variables, ascending */
+    const int64_t *row;      /* [m], their places among the run's constraint rows, ascending */
+} peri_level;
+
+typedef struct peri_projection peri_projection; /* onto the feasible set of a run's problem */
+
 /* ---- the host table -------------------------------------------------------------------------------------------------- */
 
 typedef struct peri_host {
@@ -373,6 +390,12 @@ typedef struct peri_host {
     peri_status (*prox_apply)(peri_run *run, double t, const double *v, double *x, double *h);
     peri_status (*prox_linear)(peri_run *run, const double *g, double *x);
     peri_status (*transfer)(peri_run *run, const char *name, void *data, size_t bytes);
+    peri_status (*levels)(peri_run *run, int64_t *count, const peri_level **levels);
+    peri_status (*level_view)(peri_run *run, int64_t level, peri_run **out);
+    peri_status (*level_solve)(peri_run *run, int64_t level, const double *x, const peri_inner_request *request,
+                               const peri_inner_result **result);
+    peri_status (*projection_open)(peri_run *run, peri_projection **out);
+    peri_status (*projection_apply)(peri_projection *set, const double *v, double *x);
     /* later ones append below this line */
 } peri_host;
 
@@ -853,6 +876,53 @@ PERI_CHECKED PERI_INLINE peri_status peri_eval_c_batch(peri_run *run, int64_t po
     return status;
 }
 
+/*
+ * Problems with lower models (ABI 1.1), where PERI_TRAIT_LEVELS is set:
+ *   minimize F(x)  subject to  level 0's rows and all bounds,  and for each lower level k, its own variables x_k minimize f_k(x) subject to
+ *   its own rows and their bounds, all other variables but those of the levels inside it held.
+ * Of several minima of a lower level the one that is best above is meant (the optimistic form). The run itself has all variables and the
+ * rows of all levels; its objective is F: what is missing in it is the lower levels' optimality, which the certificate looks at.
+ *   peri_levels       count, at least 1, and levels [count]; borrowed for the run
+ *   peri_level_view   a run that evaluates one level: n is the whole problem's, its objective that level's (of the minimization), its
+ *                     rows that level's own, in their order, the bounds those of all variables. peri_n, peri_m, peri_bounds, traits, peri_eval_...,
+ *                     patterns, linear systems and projections work on it; it has no loop. Second derivatives across levels are
+ *                     products: peri_eval_hv with a v that is 0 but at one level's variables. In init; borrowed for the run.
+ *   peri_level_solve  solves level k by a plan of the engine's choice or request->plan, the variables of other levels held at x [n of the run];
+ *                     levels inside it too, by theirs. request->x, y, z and the result's are of that level's own variables [levels[k].n]
+ *                     and rows. As peri_inner_solve; start, where the request has none: the level's part of x.
+ */
+PERI_CHECKED PERI_INLINE peri_status peri_levels(peri_run *run, int64_t *count, const peri_level **levels)
+{
+    return PERI_HOST_HAS(levels) ? peri_host_table->levels(run, count, levels) : PERI_E_UNSUPPORTED;
+}
+
+PERI_CHECKED PERI_INLINE peri_status peri_level_view(peri_run *run, int64_t level, peri_run **out)
+{
+    return PERI_HOST_HAS(level_view) ? peri_host_table->level_view(run, level, out) : PERI_E_UNSUPPORTED;
+}
+
+PERI_CHECKED PERI_INLINE peri_status peri_level_solve(peri_run *run, int64_t level, const double *x, const peri_inner_request *request,
+                                                      const peri_inner_result **result)
+{
+    return PERI_HOST_HAS(level_solve) ? peri_host_table->level_solve(run, level, x, request, result) : PERI_E_UNSUPPORTED;
+}
+
+/*
+ * Projection onto the feasible set of a run's or view's problem: its bounds and constraint rows (ABI 1.1). Where the rows are linear equations and
+ * no bound is met, by one sparse factorisation made in open; for polyhedra by a quadratic program that starts where the last one ended; for
+ * other sets by a general method, to 1e-9 where they are convex (where they are not: a local nearest point). In init; closed by the engine.
+ *   apply  x [n] = argmin_u |u - v|^2 over the set; x may be v.   err PERI_E_NUMERIC: the set is empty, or the method failed, with the reason
+ */
+PERI_CHECKED PERI_INLINE peri_status peri_projection_open(peri_run *run, peri_projection **out)
+{
+    return PERI_HOST_HAS(projection_open) ? peri_host_table->projection_open(run, out) : PERI_E_UNSUPPORTED;
+}
+
+PERI_CHECKED PERI_INLINE peri_status peri_projection_apply(peri_projection *set, const double *v, double *x)
+{
+    return peri_host_table->projection_apply(set, v, x);
+}
+
 /* ---- inner problems: what a reformulation calls ------------------------------------------------------------------------ */
 
 /* peri_inner_new - an empty problem, to be solved by the rest of the plan; freed by the engine at the end of the run. In init. */
@@ -873,8 +943,8 @@ PERI_CHECKED PERI_INLINE peri_status peri_inner_variables(peri_inner *inner, per
 
 /*
  * peri_inner_problem - the run's problem as expressions at x, an n x 1 expression in its variables' place
- *   in   level  0: the problem; 1, 2, ...: its lower levels, of which x has the variables too
- *   out  f  the objective of the minimization, 0 where there is none;  c  m x 1, PERI_NO_X where m = 0; either may be NULL
+ *   in   level  0: the problem; 1, 2, ...: its lower levels (peri_levels); x has the variables of all levels
+ *   out  f  the objective of the minimization, 0 where there is none;  c  that level's own rows, m x 1, PERI_NO_X where m = 0; either may be NULL
  *   err  PERI_E_ARGUMENT: no such level
  */
 PERI_CHECKED PERI_INLINE peri_status peri_inner_problem(peri_inner *inner, int64_t level, peri_x x, peri_x *f, peri_x *c)
