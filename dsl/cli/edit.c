@@ -49,6 +49,8 @@ struct edit {
     void *ud;
     const char *prompt; /* borrowed from the last call */
     bool interrupted;
+    bool begun; /* the first byte of the line has been asked for */
+    int ahead;  /* bytes left of those that the terminal had by then: typed while it was not in the editor's mode */
     char *path; /* of the history; NULL: there is none */
     char *buffer, *before;
     size_t room;
@@ -186,6 +188,28 @@ static int wait_for_byte(void)
     return signals_interrupted() ? -1 : ready;
 }
 
+/*
+ * One byte. Control-D that is typed while a chunk runs ends a line for the terminal, which keeps it as a NUL when the editor then asks
+ * for single bytes; it is put back, so that a session can be left ahead.
+ */
+static ssize_t get_byte(edit *e, unsigned char *byte)
+{
+    enum { CONTROL_D = 4 };
+    if (!e->begun && ioctl(STDIN_FILENO, FIONREAD, &e->ahead) != 0)
+        e->ahead = 0;
+    e->begun = true;
+    if (wait_for_byte() < 0) {
+        e->interrupted = true;
+        return -1;
+    }
+    const ssize_t got = read(STDIN_FILENO, byte, 1);
+    if (got > 0 && e->ahead > 0) {
+        e->ahead--;
+        *byte = *byte == '\0' ? CONTROL_D : *byte;
+    }
+    return got;
+}
+
 /* One character in UTF-8, which is what the terminal sends; a byte that is none stands for itself. */
 static int get_character(EditLine *el, wchar_t *out)
 {
@@ -193,11 +217,7 @@ static int get_character(EditLine *el, wchar_t *out)
     unsigned char bytes[4];
     int n = 0, want = 1;
     while (n < want) {
-        if (wait_for_byte() < 0) {
-            e->interrupted = true;
-            return -1;
-        }
-        const ssize_t got = read(STDIN_FILENO, &bytes[n], 1);
+        const ssize_t got = get_byte(e, &bytes[n]);
         if (got <= 0)
             return (int)got;
         if (n++ == 0)
@@ -324,6 +344,7 @@ static edit_result read_edited(edit *e, const char **line)
 {
     int n = 0;
     e->interrupted = false;
+    e->begun = false;
     const locale_t before = enter_locale(e);
     const char *text = e->api.gets(e->el, &n);
     leave_locale(before);

@@ -41,25 +41,52 @@ mkfifo keys
 begin() # - a session on a terminal; what it writes goes to the file typed
 {
     : >typed
-    TERM=xterm LC_ALL=C.UTF-8 XDG_STATE_HOME="$work/state" timeout -k 1 40 script -qfec "'$perigee' repl" typed <keys >/dev/null 2>&1 &
+    seen=0
+    TERM=xterm LC_ALL=C.UTF-8 XDG_STATE_HOME="$work/state" timeout -k 1 300 script -qfec "'$perigee' repl" typed <keys >/dev/null 2>&1 &
     process=$!
     exec 7>keys
-    shown '> '
+    prompted
 }
 
-shown() # TEXT - waits until the terminal has it behind what was seen before
+# until_it COMMAND... - waits for it, as long as the session lives
+until_it()
 {
-    for ((k = 0; k < 250; k++)); do
-        grep -qF -e "$1" <(tail -c "+$((seen + 1))" typed) && return 0
+    while ! "$@"; do
+        kill -0 "$process" 2>/dev/null || return 1
         sleep 0.02
     done
-    return 1
 }
 
-press() # KEYS - and from here on `shown` looks
+new() # TEXT - the terminal has it behind what was there at the last `press`
+{
+    grep -qF -e "$1" <(tail -c "+$((seen + 1))" typed)
+}
+
+at_prompt() # - a prompt is the last thing that came: keys go to the editor
+{
+    [ "$(wc -c <typed)" -gt "$seen" ] && [[ $(tail -c 8 typed) =~ $'\n'\>+' '$ ]]
+}
+
+shown() # TEXT
+{
+    until_it new "$1"
+}
+
+prompted()
+{
+    until_it at_prompt
+}
+
+press() # KEYS - and from here on `shown` and `prompted` look
 {
     seen=$(wc -c <typed)
     printf '%b' "$1" >&7
+}
+
+enter() # LINE - and waits until what it says is done
+{
+    press "$1\n"
+    prompted
 }
 
 leave()
@@ -69,70 +96,72 @@ leave()
     wait "$process"
 }
 
-seen=0
 begin
 grep -q "peri is there" typed
 pass $? "a terminal gets a banner"
 press 'peri.logsum\t\n'
-shown 'function:'
+shown 'function:' && prompted
 pass $? "Tab completes a name that is the only one"
-press 'm = peri.model "a"; x = m:var("x", 2)\n'
-shown '> '
-press 'm:mini\t(x[1]^2 + x[2]^2)\n'
-shown $'\r\n> '
-press 's = m:solve("trust\t", { ite\t = 50 })\n'
-shown $'\r\n> '
+enter 'm = peri.model "a"; x = m:var("x", 2)'
+enter 'm:mini\t(x[1]^2 + x[2]^2)'
+enter 's = m:solve("trust\t", { ite\t = 50 })'
 press 's.sta\t, s.solver\n'
-shown $'optimal\ttrust-ncg'
+shown $'optimal\ttrust-ncg' && prompted
 pass $? "methods, solvers, options and fields too" || say "$(cat typed)"
-press 'sol = s\n'
-shown '> '
+enter 'sol = s'
 press 'sol:\t\t'
 shown 'reduced_cost'
 pass $? "a second Tab shows the names" || say "$(cat typed)"
 press '\x03'
-shown '> '
+prompted
 press 'if true then\n'
-shown '>> '
+shown '>> ' && prompted
 pass $? "another prompt within a chunk"
 press '\x03'
-shown '> '
+prompted
 press '"after" .. 1\n'
-shown 'after1'
+shown 'after1' && prompted
 pass $? "Control-C drops the chunk"
 press '("\xc3\xa4"):byte(1, -1)\n'
-shown $'195\t164'
+shown $'195\t164' && prompted
 pass $? "characters beyond ASCII arrive"
-press 'while true do end\n'
-sleep 0.3
+press 'print "on" while true do end\n'
+shown $'\non'
 press '\x03'
-shown 'interrupted'
+shown 'interrupted' && prompted
 pass $? "Control-C ends a loop"
-press 'n = 2000; q = peri.model "long"; y = q:var("y", n, { start = -1 })\n'
-shown '> '
-press 'q:minimize(peri.map(n - 1, function(i) return (1 - y[i])^2 + 100 * (y[i + 1] - y[i]^2)^2 end):sum())\n'
-shown '> '
+enter 'n = 2000; q = peri.model "long"; y = q:var("y", n, { start = -1 })'
+enter 'q:minimize(peri.map(n - 1, function(i) return (1 - y[i])^2 + 100 * (y[i + 1] - y[i]^2)^2 end):sum())'
 press 's = q:solve("lbfgs", { tolerance = 0, iterations = 1000000000 }) print(s.status, "end")\n'
 shown 'long: iteration'
 pass $? "a solve shows its progress"
 press '\x03'
-shown 'interrupted' && shown 'end'
+shown 'interrupted' && shown 'end' && prompted
 pass $? "Control-C ends it with the best point so far" || say "$(tail -c 500 typed)"
-press 's = q:solve("lbfgs", { iterations = 3 })\n'
-shown '> '
+enter 's = q:solve("lbfgs", { iterations = 3 })'
 press 's.iterations * 1000 + 7\n'
-shown 3007
+shown 3007 && prompted
 pass $? "and the next solve runs" || say "$(tail -c 500 typed)"
 leave
-pass $? "Control-D ends the session with exit status 0"
+pass $? "Control-D ends the session with exit status 0" || say "$(tail -c 500 typed)"
 
-seen=0
 begin
 press '\x1b[A\n'
-shown 's.iterations'
+shown 's.iterations' && prompted
 pass $? "the arrow brings back the last line of the session before" || say "$(cat typed)"
 leave
 is "$(grep -c '' state/perigee/history | tr -d ' ')" "$(grep -vc '^$' state/perigee/history)" "a line of the history for each that was typed"
 is "$(stat -c %a state/perigee/history)" 600 "which is the person's alone"
+
+begin
+press 'print "busy" while not io.open "go" do end\n'
+shown $'\nbusy'
+press '\x0412345 * 2\n'
+shown 12345 # the keys are there
+: >go
+exec 7>&-
+wait "$process"
+pass $? "Control-D typed while a chunk runs ends the session after it"
+has_not typed 24690 "and nothing that follows is run"
 
 done_testing
