@@ -9,20 +9,18 @@
 static const char *const PRECONDITIONERS[] = {"none", "diagonal", NULL};
 
 typedef struct {
-    double residual;
-    int64_t products, restart;
-    int32_t preconditioner;
+    krylov_options krylov;
+    int64_t restart;
 } options;
 
 static const peri_option OPTION_LIST[] = {
-    PERI_REAL("residual", options, residual, 1e-10, 0, 1, "1", "length of the residual, relative to the right-hand side, that counts as solved"),
-    PERI_INT("products", options, products, 0, 0, 1e15, "1", "most products of a solution; 0: ten times the unknowns, at least 100"),
+    PERI_REAL("residual", options, krylov.residual, 1e-10, 0, 1, "1", "length of the residual, relative to the right-hand side, that counts as solved"),
+    PERI_INT("products", options, krylov.products, 0, 0, 1e15, "1", "most products of a solution; 0: ten times the unknowns, at least 100"),
     PERI_INT("restart", options, restart, 60, 1, 10000, "1", "vectors kept; more need memory and fewer iterations"),
-    PERI_ENUM("preconditioner", options, preconditioner, KRYLOV_DIAGONAL, PRECONDITIONERS, "for matrices; operators bring their own"),
+    PERI_ENUM("preconditioner", options, krylov.preconditioner, KRYLOV_DIAGONAL, PRECONDITIONERS, "for matrices; operators bring their own"),
 };
 
 typedef struct {
-    options opt;
     krylov_system a;
     int64_t most;                     /* restart, at most n */
     double *x, *r, *z, *v;            /* [n], [n], [n], [(most + 1) n] */
@@ -30,10 +28,10 @@ typedef struct {
     bool transposed;
 } state;
 
-static peri_status allocate(state *s, peri_run *run)
+static peri_status allocate(state *s, peri_run *run, const options *opt)
 {
     const int64_t n = s->a.n;
-    s->most = s->opt.restart < n ? s->opt.restart : n;
+    s->most = opt->restart < n ? opt->restart : n;
     TRY(peri_alloc(run, n, &s->x));
     TRY(peri_alloc(run, n, &s->r));
     TRY(peri_alloc(run, n, &s->z));
@@ -41,18 +39,13 @@ static peri_status allocate(state *s, peri_run *run)
     TRY(peri_alloc(run, (s->most + 1) * s->most, &s->h));
     TRY(peri_alloc(run, s->most, &s->cosine));
     TRY(peri_alloc(run, s->most, &s->sine));
-    TRY(peri_alloc(run, s->most + 1, &s->g));
-    s->a.preconditioner = s->opt.preconditioner;
-    if (s->opt.products == 0)
-        s->opt.products = n < 10 ? 100 : 10 * n;
-    return PERI_OK;
+    return peri_alloc(run, s->most + 1, &s->g);
 }
 
 static peri_status open_matrix(state *s, peri_run *run, const void *opt, const peri_pattern *pattern, bool whole)
 {
-    s->opt = *(const options *)opt;
-    TRY(krylov_open(&s->a, run, pattern, whole));
-    return allocate(s, run);
+    TRY(krylov_open(&s->a, run, opt, pattern, whole));
+    return allocate(s, run, opt);
 }
 
 static peri_status analyse(void *self, peri_run *run, const void *opt, const peri_pattern *pattern)
@@ -69,18 +62,8 @@ static peri_status analyse_general(void *self, peri_run *run, const void *opt, c
 static peri_status attach(void *self, peri_run *run, const void *opt, const peri_operator *op)
 {
     state *s = self;
-    s->opt = *(const options *)opt;
-    krylov_attach(&s->a, op);
-    return allocate(s, run);
-}
-
-static peri_status factor(void *self, peri_run *run, const double *val, peri_inertia *inertia)
-{
-    state *s = self;
-    (void)run;
-    krylov_values(&s->a, val);
-    *inertia = (peri_inertia){-1, -1, -1};
-    return PERI_OK;
+    krylov_attach(&s->a, opt, op);
+    return allocate(s, run, opt);
 }
 
 /* The next vector, orthogonal to the first k + 1 by two passes of Gram-Schmidt; its column of h. */
@@ -150,7 +133,7 @@ static peri_status cycle(state *s, peri_run *run, double length, double target)
     s->g[0] = length;
     for (int64_t j = 0; j < n; j++)
         s->v[j] = s->r[j] / length;
-    while (k < s->most && length > target && s->a.iterations < s->opt.products) {
+    while (k < s->most && length > target && s->a.iterations < s->a.opt.products) {
         if (krylov_stopped(run, s->a.iterations))
             return PERI_E_CANCELLED;
         TRY(extend(s, k));
@@ -166,15 +149,11 @@ static peri_status cycle(state *s, peri_run *run, double length, double target)
 static peri_status solve_with(state *s, peri_run *run, double *b, bool transposed)
 {
     const int64_t n = s->a.n;
-    const double size = sqrt(krylov_dot(n, b, b)), target = s->opt.residual * size;
+    const double size = sqrt(krylov_dot(n, b, b)), target = s->a.opt.residual * size;
     double length = size, before = INFINITY;
-    if (!s->a.has_values)
-        return krylov_no_values(run);
+    TRY(krylov_begin(&s->a, run, b, s->x, s->r));
     s->transposed = transposed;
-    s->a.iterations = 0;
-    memset(s->x, 0, (size_t)n * sizeof *s->x);
-    memcpy(s->r, b, (size_t)n * sizeof *b);
-    while (length > target && length < before * (1 - 1e-6) && s->a.iterations < s->opt.products) {
+    while (length > target && length < before * (1 - 1e-6) && s->a.iterations < s->a.opt.products) {
         before = length;
         TRY(cycle(s, run, length, 0.9 * target));
         TRY(krylov_multiply(&s->a, transposed, s->x, s->z));
@@ -198,11 +177,6 @@ static peri_status solve_transposed(void *self, peri_run *run, double *b)
     return solve_with(self, run, b, true);
 }
 
-static int64_t iterations(const void *self)
-{
-    return ((const state *)self)->a.iterations;
-}
-
 static const char PAGE[] =
     "Generalised minimum residuals for square systems without symmetry, of a matrix or of an operator known by its products. Keeps \"restart\"\n"
     "vectors; when they are full it starts again from the point reached. Preconditioned from the right, so that the residual it stops by is\n"
@@ -210,11 +184,11 @@ static const char PAGE[] =
 
 static const peri_linear_solver_ops OPS = {.analyse = analyse,
                                            .analyse_general = analyse_general,
-                                           .factor = factor,
+                                           .factor = krylov_factor,
                                            .solve = solve,
                                            .solve_transposed = solve_transposed,
                                            .attach = attach,
-                                           .iterations = iterations};
+                                           .iterations = krylov_iterations};
 
 static const peri_plugin GMRES = {
     PERI_LINEAR_SOLVER(state, options, OPTION_LIST),

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * krylov.h - what the iterative solvers share: a matrix with values or an operator, its product, its preconditioner, and the test that ends an
- * iteration. Invariant: a matrix is either a lower triangle with its diagonal (symmetric) or whole; an operator has neither.
+ * krylov.h - what the iterative solvers share: a matrix with values or an operator, its product, its preconditioner, how a solution begins
+ * and the tests that end it. Invariants: a matrix is either a lower triangle with its diagonal (symmetric) or whole, an operator has neither;
+ * a method's options begin with krylov_options, its state with a krylov_system.
  */
 #ifndef PERI_PLUGIN_KRYLOV_H
 #define PERI_PLUGIN_KRYLOV_H
@@ -14,29 +15,51 @@
 enum { KRYLOV_NONE, KRYLOV_DIAGONAL, KRYLOV_SSOR };
 
 typedef struct {
+    double residual;
+    int64_t products;
+    int32_t preconditioner;
+} krylov_options;
+
+typedef struct {
+    krylov_options opt; /* products: the number that is meant by 0 */
     int64_t n;
     peri_pattern pattern;
     double *val, *scale; /* [nnz], [n] the diagonal; NULL for an operator */
     peri_operator op;    /* apply NULL: a matrix */
     bool whole, has_values;
-    int32_t preconditioner;
     int64_t iterations; /* of the last solution */
 } krylov_system;
 
-PERI_MAYBE_UNUSED static peri_status krylov_open(krylov_system *s, peri_run *run, const peri_pattern *pattern, bool whole)
+PERI_MAYBE_UNUSED static void krylov_set(krylov_system *s, const void *opt, int64_t n)
 {
-    s->n = pattern->cols;
+    s->opt = *(const krylov_options *)opt;
+    s->n = n;
+    if (s->opt.products == 0)
+        s->opt.products = n < 10 ? 100 : 10 * n;
+}
+
+PERI_MAYBE_UNUSED static peri_status krylov_open(krylov_system *s, peri_run *run, const void *opt, const peri_pattern *pattern, bool whole)
+{
+    krylov_set(s, opt, pattern->cols);
     s->pattern = *pattern;
     s->whole = whole;
     TRY(peri_alloc(run, pattern->nnz, &s->val));
     return peri_alloc(run, s->n, &s->scale);
 }
 
-PERI_MAYBE_UNUSED static void krylov_attach(krylov_system *s, const peri_operator *op)
+PERI_MAYBE_UNUSED static void krylov_attach(krylov_system *s, const void *opt, const peri_operator *op)
 {
-    s->n = op->n;
+    krylov_set(s, opt, op->n);
     s->op = *op;
     s->has_values = true;
+}
+
+/* The method's vectors, of n each. */
+PERI_MAYBE_UNUSED static peri_status krylov_vectors(const krylov_system *s, peri_run *run, size_t count, double **const vectors[])
+{
+    for (size_t k = 0; k < count; k++)
+        TRY(peri_alloc(run, s->n, vectors[k]));
+    return PERI_OK;
 }
 
 PERI_MAYBE_UNUSED static void krylov_values(krylov_system *s, const double *val)
@@ -50,6 +73,20 @@ PERI_MAYBE_UNUSED static void krylov_values(krylov_system *s, const double *val)
                 s->scale[j] = val[k];
     }
     s->has_values = true;
+}
+
+/* `factor` of methods that cannot tell the inertia */
+PERI_MAYBE_UNUSED static peri_status krylov_factor(void *self, peri_run *run, const double *val, peri_inertia *inertia)
+{
+    (void)run;
+    krylov_values(self, val);
+    *inertia = (peri_inertia){-1, -1, -1};
+    return PERI_OK;
+}
+
+PERI_MAYBE_UNUSED static int64_t krylov_iterations(const void *self)
+{
+    return ((const krylov_system *)self)->iterations;
 }
 
 /* av = A v, or A'v */
@@ -98,12 +135,12 @@ PERI_MAYBE_UNUSED static peri_status krylov_precondition(const krylov_system *s,
 {
     if (s->op.apply != NULL && s->op.precondition != NULL)
         return s->op.precondition(s->op.ud, r, z);
-    if (s->scale != NULL && s->preconditioner == KRYLOV_SSOR && !s->whole) {
+    if (s->scale != NULL && s->opt.preconditioner == KRYLOV_SSOR && !s->whole) {
         krylov_ssor(s, r, z);
         return PERI_OK;
     }
     for (int64_t i = 0; i < s->n; i++) {
-        const double d = s->scale != NULL && s->preconditioner != KRYLOV_NONE ? s->scale[i] : 1;
+        const double d = s->scale != NULL && s->opt.preconditioner != KRYLOV_NONE ? s->scale[i] : 1;
         z[i] = d == 0 ? r[i] : r[i] / (definite ? fabs(d) : d);
     }
     return PERI_OK;
@@ -129,9 +166,15 @@ PERI_MAYBE_UNUSED static bool krylov_stopped(peri_run *run, int64_t iteration)
     return iteration % 32 == 31 && PERI_HOST_HAS(should_stop) && peri_should_stop(run);
 }
 
-PERI_MAYBE_UNUSED static peri_status krylov_no_values(peri_run *run)
+/* A solution begins: x = 0, r = b. */
+PERI_MAYBE_UNUSED static peri_status krylov_begin(krylov_system *s, peri_run *run, const double *b, double *x, double *r)
 {
-    return peri_fail(run, PERI_E_STATE, "solution asked for without a matrix");
+    if (!s->has_values)
+        return peri_fail(run, PERI_E_STATE, "solution asked for without a matrix");
+    s->iterations = 0;
+    memset(x, 0, (size_t)s->n * sizeof *x);
+    memcpy(r, b, (size_t)s->n * sizeof *r);
+    return PERI_OK;
 }
 
 PERI_MAYBE_UNUSED static peri_status krylov_too_slow(const krylov_system *s, peri_run *run, double residual, double size)

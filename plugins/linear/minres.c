@@ -8,21 +8,14 @@
 
 static const char *const PRECONDITIONERS[] = {"none", "diagonal", NULL};
 
-typedef struct {
-    double residual;
-    int64_t products;
-    int32_t preconditioner;
-} options;
-
 static const peri_option OPTION_LIST[] = {
-    PERI_REAL("residual", options, residual, 1e-10, 0, 1, "1", "length of the residual, relative to the right-hand side, that counts as solved"),
-    PERI_INT("products", options, products, 0, 0, 1e15, "1", "most products of a solution; 0: ten times the unknowns, at least 100"),
-    PERI_ENUM("preconditioner", options, preconditioner, KRYLOV_DIAGONAL, PRECONDITIONERS,
+    PERI_REAL("residual", krylov_options, residual, 1e-10, 0, 1, "1", "length of the residual, relative to the right-hand side, that counts as solved"),
+    PERI_INT("products", krylov_options, products, 0, 0, 1e15, "1", "most products of a solution; 0: ten times the unknowns, at least 100"),
+    PERI_ENUM("preconditioner", krylov_options, preconditioner, KRYLOV_DIAGONAL, PRECONDITIONERS,
               "for matrices, the magnitudes of the diagonal; operators bring their own"),
 };
 
 typedef struct {
-    options opt;
     krylov_system a;
     double *x, *r, *r1, *r2, *y, *v, *w, *w1, *w2; /* [n]: of the last three Lanczos steps */
 } state;
@@ -30,37 +23,21 @@ typedef struct {
 static peri_status allocate(state *s, peri_run *run)
 {
     double **const vectors[] = {&s->x, &s->r, &s->r1, &s->r2, &s->y, &s->v, &s->w, &s->w1, &s->w2};
-    for (size_t k = 0; k < PERI_COUNT(vectors); k++)
-        TRY(peri_alloc(run, s->a.n, vectors[k]));
-    s->a.preconditioner = s->opt.preconditioner;
-    if (s->opt.products == 0)
-        s->opt.products = s->a.n < 10 ? 100 : 10 * s->a.n;
-    return PERI_OK;
+    return krylov_vectors(&s->a, run, PERI_COUNT(vectors), vectors);
 }
 
 static peri_status analyse(void *self, peri_run *run, const void *opt, const peri_pattern *pattern)
 {
     state *s = self;
-    s->opt = *(const options *)opt;
-    TRY(krylov_open(&s->a, run, pattern, false));
+    TRY(krylov_open(&s->a, run, opt, pattern, false));
     return allocate(s, run);
 }
 
 static peri_status attach(void *self, peri_run *run, const void *opt, const peri_operator *op)
 {
     state *s = self;
-    s->opt = *(const options *)opt;
-    krylov_attach(&s->a, op);
+    krylov_attach(&s->a, opt, op);
     return allocate(s, run);
-}
-
-static peri_status factor(void *self, peri_run *run, const double *val, peri_inertia *inertia)
-{
-    state *s = self;
-    (void)run;
-    krylov_values(&s->a, val);
-    *inertia = (peri_inertia){-1, -1, -1};
-    return PERI_OK;
 }
 
 /* r := b - A x; ret its length */
@@ -87,7 +64,7 @@ static peri_status sweep(state *s, peri_run *run, double reduction)
     memcpy(s->r2, s->r, bytes);
     memset(s->w, 0, bytes);
     memset(s->w2, 0, bytes);
-    for (int64_t k = 0; phi > reduction * sqrt(first) && s->a.iterations < s->opt.products; k++, s->a.iterations++) {
+    for (int64_t k = 0; phi > reduction * sqrt(first) && s->a.iterations < s->a.opt.products; k++, s->a.iterations++) {
         if (krylov_stopped(run, k))
             return PERI_E_CANCELLED;
         for (int64_t i = 0; i < n; i++)
@@ -139,25 +116,16 @@ static peri_status solve(void *self, peri_run *run, double *b)
     const int64_t n = s->a.n;
     const double size = sqrt(krylov_dot(n, b, b));
     double length = size, before = INFINITY;
-    if (!s->a.has_values)
-        return krylov_no_values(run);
-    memset(s->x, 0, (size_t)n * sizeof *s->x);
-    memcpy(s->r, b, (size_t)n * sizeof *b);
-    s->a.iterations = 0;
-    while (length > s->opt.residual * size && length < 0.9 * before && s->a.iterations < s->opt.products) {
+    TRY(krylov_begin(&s->a, run, b, s->x, s->r));
+    while (length > s->a.opt.residual * size && length < 0.9 * before && s->a.iterations < s->a.opt.products) {
         before = length;
-        TRY(sweep(s, run, 0.5 * s->opt.residual * size / length));
+        TRY(sweep(s, run, 0.5 * s->a.opt.residual * size / length));
         TRY(true_residual(s, b, &length));
     }
-    if (!(length <= s->opt.residual * size))
+    if (!(length <= s->a.opt.residual * size))
         return krylov_too_slow(&s->a, run, length, size);
     memcpy(b, s->x, (size_t)n * sizeof *b);
     return PERI_OK;
-}
-
-static int64_t iterations(const void *self)
-{
-    return ((const state *)self)->a.iterations;
 }
 
 static const char PAGE[] =
@@ -165,10 +133,10 @@ static const char PAGE[] =
     "vectors and a product an iteration. The preconditioner must be positive definite. It cannot tell the inertia.";
 
 static const peri_linear_solver_ops OPS = {
-    .analyse = analyse, .factor = factor, .solve = solve, .attach = attach, .iterations = iterations};
+    .analyse = analyse, .factor = krylov_factor, .solve = solve, .attach = attach, .iterations = krylov_iterations};
 
 static const peri_plugin MINRES = {
-    PERI_LINEAR_SOLVER(state, options, OPTION_LIST),
+    PERI_LINEAR_SOLVER(state, krylov_options, OPTION_LIST),
     .ops = &OPS,
     .name = "minres",
     .family = "linear",
