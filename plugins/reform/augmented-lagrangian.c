@@ -87,10 +87,8 @@ static peri_status send_weights(state *s)
 
 static peri_status build(state *s, peri_run *run)
 {
-    peri_x x, f, c, sum;
-    TRY(peri_inner_new(run, "augmented lagrangian", &s->inner));
-    TRY(peri_inner_variables(s->inner, &x));
-    TRY(peri_inner_problem(s->inner, 0, x, &f, &c));
+    peri_x f, c, sum;
+    TRY(rows_inner(run, "augmented lagrangian", &s->inner, &f, &c));
     if (s->rows.m > 0) {
         set_weights(s);
         TRY(peri_inner_param(s->inner, "weight", s->rows.m, 1, s->w, &s->weight));
@@ -107,14 +105,12 @@ static peri_status build(state *s, peri_run *run)
  */
 static peri_status first_penalty(state *s, peri_run *run)
 {
-    double f, size = 0, sum = 0;
+    double f, size, sum = 0;
     s->penalty = s->opt.penalty;
     if (s->penalty > 0)
         return PERI_OK;
     if (peri_has_trait(run, PERI_TRAIT_GRADIENT)) {
-        TRY(peri_eval_fg(run, s->x, &f, s->g));
-        for (int64_t j = 0; j < s->rows.n; j++)
-            size = fmax(size, fabs(s->g[j]));
+        TRY(rows_gradient_size(&s->rows, run, s->x, s->g, &size));
         s->penalty = fmin(10 * fmax(1, size), 1e6);
         return PERI_OK;
     }
@@ -204,9 +200,7 @@ static peri_status tighten(state *s, peri_run *run, const peri_inner_result *r, 
         s->penalty *= s->opt.growth * s->opt.growth;
         return send_weights(s);
     }
-    peri_row row = peri_empty_row();
-    TRY(peri_accept(run, r->x, NULL, NULL, &row, next));
-    return peri_finish(run, PERI_WHY_UNBOUNDED, next);
+    return rows_unbounded(run, r->x, next);
 }
 
 /* A stationary point of the violation is not the end of a problem that is not convex: once more from the start, held to the rows
@@ -251,12 +245,10 @@ static peri_status step(void *self, peri_run *run, peri_step *next)
     const peri_inner_result *r;
     rows_residuals e;
     peri_row row = peri_empty_row();
-    TRY(peri_inner_solve(s->inner, &request, &r));
+    TRY(rows_solve(&s->rows, run, s->inner, &request, s->x, s->c, &r));
     if (r->why == PERI_WHY_UNBOUNDED)
         return tighten(s, run, r, next);
     s->solves++;
-    memcpy(s->x, r->x, (size_t)s->rows.n * sizeof *s->x);
-    TRY(peri_eval_c(run, s->x, s->c));
     row.regularization = s->penalty;
     row.tag = update_penalty(s, update_multipliers(s), r->why == PERI_WHY_CONVERGED || r->why == PERI_WHY_STALLED);
     TRY(rows_residual(&s->rows, run, s->x, s->c, s->y, r->z, s->g, s->jy, &e));

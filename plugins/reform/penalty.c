@@ -70,10 +70,8 @@ static void set_weights(state *s)
 static peri_status build(state *s, peri_run *run)
 {
     static const rows_measure measures[] = {[QUADRATIC] = ROWS_SQUARE, [L1] = ROWS_SIZE, [SMOOTHED] = ROWS_ROUNDED};
-    peri_x x, f, c, sum;
-    TRY(peri_inner_new(run, "penalty", &s->inner));
-    TRY(peri_inner_variables(s->inner, &x));
-    TRY(peri_inner_problem(s->inner, 0, x, &f, &c));
+    peri_x f, c, sum;
+    TRY(rows_inner(run, "penalty", &s->inner, &f, &c));
     s->width = PERI_NO_X;
     if (s->rows.m > 0) {
         set_weights(s);
@@ -89,16 +87,13 @@ static peri_status build(state *s, peri_run *run)
 /* Rows whose gradients have size 1 have multipliers of the size of the objective's gradient. */
 static peri_status first_penalty(state *s, peri_run *run)
 {
-    double f, size = 1;
+    double size = 1;
     s->penalty = s->opt.penalty;
     if (s->penalty > 0)
         return PERI_OK;
-    if (peri_has_trait(run, PERI_TRAIT_GRADIENT)) {
-        TRY(peri_eval_fg(run, s->x, &f, s->g));
-        for (int64_t j = 0; j < s->rows.n; j++)
-            size = fmax(size, fabs(s->g[j]));
-    }
-    s->penalty = fmin(10 * size, 1e6);
+    if (peri_has_trait(run, PERI_TRAIT_GRADIENT))
+        TRY(rows_gradient_size(&s->rows, run, s->x, s->g, &size));
+    s->penalty = fmin(10 * fmax(1, size), 1e6);
     return PERI_OK;
 }
 
@@ -177,9 +172,7 @@ static peri_status tighten(state *s, peri_run *run, const peri_inner_result *r, 
         set_weights(s);
         return peri_inner_set_param(s->inner, s->weight, s->w);
     }
-    peri_row row = peri_empty_row();
-    TRY(peri_accept(run, r->x, NULL, NULL, &row, next));
-    return peri_finish(run, PERI_WHY_UNBOUNDED, next);
+    return rows_unbounded(run, r->x, next);
 }
 
 /* Rounding spoils the multipliers before the point: they are the violation, itself a difference, times the penalty. The best pair ends the
@@ -220,12 +213,10 @@ static peri_status step(void *self, peri_run *run, peri_step *next)
     const peri_inner_result *r;
     rows_residuals e;
     peri_row row = peri_empty_row();
-    TRY(peri_inner_solve(s->inner, &request, &r));
+    TRY(rows_solve(&s->rows, run, s->inner, &request, s->x, s->c, &r));
     if (r->why == PERI_WHY_UNBOUNDED)
         return tighten(s, run, r, next);
     s->solves++;
-    memcpy(s->x, r->x, (size_t)s->rows.n * sizeof *s->x);
-    TRY(peri_eval_c(run, s->x, s->c));
     set_multipliers(s);
     TRY(rows_residual(&s->rows, run, s->x, s->c, s->y, r->z, s->g, s->jy, &e));
     row.objective = e.f;

@@ -101,12 +101,56 @@ peri_status rows_sum(rows_of *r, peri_inner *inner, peri_x c, peri_x shift, peri
     return PERI_OK;
 }
 
+/* ---- inner problems
+ * ---------------------------------------------------------------------------------------------------------------- */
+
+peri_status rows_inner(peri_run *run, const char *name, peri_inner **inner, peri_x *f, peri_x *c)
+{
+    peri_x x;
+    TRY(peri_inner_new(run, name, inner));
+    TRY(peri_inner_variables(*inner, &x));
+    return peri_inner_problem(*inner, 0, x, f, c);
+}
+
+peri_status rows_solve(const rows_of *r, peri_run *run, peri_inner *inner, const peri_inner_request *request, double *x, double *c,
+                       const peri_inner_result **result)
+{
+    TRY(peri_inner_solve(inner, request, result));
+    if ((*result)->why == PERI_WHY_UNBOUNDED)
+        return PERI_OK;
+    memcpy(x, (*result)->x, (size_t)r->n * sizeof *x);
+    return peri_eval_c(run, x, c);
+}
+
+peri_status rows_unbounded(peri_run *run, const double *x, peri_step *next)
+{
+    const peri_row row = peri_empty_row();
+    TRY(peri_accept(run, x, NULL, NULL, &row, next));
+    return peri_finish(run, PERI_WHY_UNBOUNDED, next);
+}
+
 /* ---- numbers
  * ---------------------------------------------------------------------------------------------------------------- */
 
 double rows_move(const rows_of *r, int64_t i, double t)
 {
     return fmin(fmax(t, r->cl[i]), r->cu[i]);
+}
+
+static double largest(int64_t n, const double *v)
+{
+    double most = 0;
+    for (int64_t k = 0; k < n; k++)
+        most = fmax(most, fabs(v[k]));
+    return most;
+}
+
+peri_status rows_gradient_size(const rows_of *r, peri_run *run, const double *x, double *g, double *size)
+{
+    double f;
+    TRY(peri_eval_fg(run, x, &f, g));
+    *size = largest(r->n, g);
+    return PERI_OK;
 }
 
 peri_status rows_scale(const rows_of *r, peri_run *run, const double *x, double *scale)
@@ -125,14 +169,6 @@ peri_status rows_scale(const rows_of *r, peri_run *run, const double *x, double 
     for (int64_t i = 0; i < r->m; i++)
         scale[i] = 1 / scale[i];
     return PERI_OK;
-}
-
-static double largest(int64_t n, const double *v)
-{
-    double most = 0;
-    for (int64_t k = 0; k < n; k++)
-        most = fmax(most, fabs(v[k]));
-    return most;
 }
 
 static double sum_of_sizes(int64_t n, const double *v)

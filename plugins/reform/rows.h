@@ -29,10 +29,20 @@ typedef enum { ROWS_SQUARE, ROWS_SIZE, ROWS_ROUNDED } rows_measure;
 peri_status rows_sum(rows_of *r, peri_inner *inner, peri_x c, peri_x shift, peri_x weight, rows_measure measure, peri_x smoothing,
                      peri_x *out);
 
+/* A new inner problem over the run's variables, with its objective and rows. */
+peri_status rows_inner(peri_run *run, const char *name, peri_inner **inner, peri_x *f, peri_x *c);
+/* Solves it; unless it is unbounded, x [n] and c [m] become its solution and c there. */
+peri_status rows_solve(const rows_of *r, peri_run *run, peri_inner *inner, const peri_inner_request *request, double *x, double *c,
+                       const peri_inner_result **result);
+/* The end where no penalty holds the inner objective: at its point x. */
+peri_status rows_unbounded(peri_run *run, const double *x, peri_step *next);
+
 /* An objective below minus this, where no solver finds an end, has run away. */
 #define ROWS_FAR 1e10
 
 double rows_move(const rows_of *r, int64_t i, double t); /* t moved into row i's interval */
+/* The largest entry of the objective's gradient at x; g [n] scratch */
+peri_status rows_gradient_size(const rows_of *r, peri_run *run, const double *x, double *g, double *size);
 /* scale [m]: 1 / max(1, largest entry of the row's gradient) at x; 1 where there are no derivatives */
 peri_status rows_scale(const rows_of *r, peri_run *run, const double *x, double *scale);
 
