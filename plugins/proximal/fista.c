@@ -23,9 +23,10 @@ static const peri_option OPTION_LIST[] = {
 
 typedef struct {
     options opt;
-    int64_t n, idle;
+    int64_t n;
     double *x, *before, *y, *g, *trial, *work;
-    double F, f_y, lipschitz, momentum, residual, best; /* momentum: t of the paper */
+    double F, f_y, lipschitz, momentum, residual; /* momentum: t of the paper */
+    prox_progress progress;
 } state;
 
 static peri_status tell(state *s, peri_run *run, char tag, peri_step *next)
@@ -72,7 +73,7 @@ static peri_status init(void *self, peri_run *run, const void *opt)
     TRY(peri_prox_apply(run, 1e-12, s->x, s->x, &h));
     memcpy(s->y, s->x, (size_t)s->n * sizeof *s->x);
     TRY(peri_prox_smooth(run, s->y, &s->f_y, s->g));
-    s->F = s->best = s->f_y + h;
+    s->F = s->progress.best = s->f_y + h;
     s->momentum = 1;
     s->lipschitz = s->opt.lipschitz;
     TRY(prox_residual(run, s->n, s->x, s->g, s->work, &s->residual));
@@ -172,13 +173,7 @@ static peri_status step(void *self, peri_run *run, peri_step *next)
         return peri_should_stop(run) ? PERI_OK : peri_finish(run, PERI_WHY_STALLED, next);
     TRY(advance(s, run, value, &tag));
     TRY(tell(s, run, tag, next));
-    if (s->residual <= tolerance)
-        return peri_finish(run, PERI_WHY_CONVERGED, next);
-    if (s->F < -1e100)
-        return peri_finish(run, PERI_WHY_UNBOUNDED, next);
-    s->idle = s->F < s->best - 1e-15 * fabs(s->best) ? 0 : s->idle + 1;
-    s->best = fmin(s->best, s->F);
-    return s->idle < 500 ? PERI_OK : peri_finish(run, PERI_WHY_STALLED, next);
+    return prox_end(&s->progress, run, s->residual <= tolerance, s->F, 500, next);
 }
 
 static const char PAGE[] =
@@ -198,13 +193,12 @@ static peri_status transfer(void *self, peri_run *run)
     PERI_TRANSFER_REALS(run, s, y, s->n);
     PERI_TRANSFER_REALS(run, s, g, s->n);
     PERI_TRANSFER_REALS(run, s, trial, s->n);
-    PERI_TRANSFER(run, s, idle);
     PERI_TRANSFER(run, s, F);
     PERI_TRANSFER(run, s, f_y);
     PERI_TRANSFER(run, s, lipschitz);
     PERI_TRANSFER(run, s, momentum);
     PERI_TRANSFER(run, s, residual);
-    PERI_TRANSFER(run, s, best);
+    PERI_TRANSFER(run, s, progress);
     return PERI_OK;
 }
 

@@ -25,8 +25,8 @@ typedef struct {
     double *x, *g, *x_trial, *g_trial, *vertex, *direction, *work;
     double *kept, *weight; /* [vertices * n], [vertices] */
     bool tracked;          /* x is the combination of kept vertices */
-    double f, f_trial, gap, lipschitz, residual, best;
-    int64_t idle;
+    double f, f_trial, gap, lipschitz, residual;
+    prox_progress progress;
 } state;
 
 static peri_status tell(state *s, peri_run *run, double step, char tag, peri_step *next)
@@ -75,7 +75,7 @@ static peri_status init(void *self, peri_run *run, const void *opt)
         s->weight[0] = 1;
         s->count = 1;
     }
-    s->best = s->f;
+    s->progress.best = s->f;
     s->lipschitz = 1;
     TRY(look(s, run));
     return tell(s, run, NAN, 0, &next);
@@ -205,11 +205,7 @@ static peri_status step(void *self, peri_run *run, peri_step *next)
     reweigh(s, a, away);
     TRY(look(s, run));
     TRY(tell(s, run, a, away < 0 ? 0 : s->count < before ? 'd' : 'a', next));
-    if (is_done(s, run))
-        return peri_finish(run, PERI_WHY_CONVERGED, next);
-    s->idle = s->f < s->best - 1e-15 * fabs(s->best) ? 0 : s->idle + 1;
-    s->best = fmin(s->best, s->f);
-    return s->idle < 200 ? PERI_OK : peri_finish(run, PERI_WHY_STALLED, next);
+    return prox_end(&s->progress, run, is_done(s, run), s->f, 200, next);
 }
 
 static const char PAGE[] =

@@ -25,11 +25,10 @@ typedef struct {
     double *x, *g, *x_trial, *g_trial, *d, *work;
     double last[MEMORY_MOST];
     double f, h, f_trial, h_trial, t, residual; /* h: the norms' part of f */
-    int64_t idle;
-    double best;
+    prox_progress progress;
 } state;
 
-static const double STEP_LEAST = 1e-30, STEP_MOST = 1e30, RUNAWAY = -1e100;
+static const double STEP_LEAST = 1e-30, STEP_MOST = 1e30;
 
 static peri_status tell(state *s, peri_run *run, double step, peri_step *next)
 {
@@ -54,7 +53,7 @@ static peri_status init(void *self, peri_run *run, const void *opt)
     TRY(peri_prox_apply(run, 1e-12, s->x, s->x, &s->h)); /* into the sets */
     TRY(peri_prox_smooth(run, s->x, &s->f, s->g));
     s->f += s->h;
-    s->last[0] = s->best = s->f;
+    s->last[0] = s->progress.best = s->f;
     TRY(prox_residual(run, s->n, s->x, s->g, s->work, &s->residual));
     s->t = 1 / fmax(1, prox_largest(s->n, s->g));
     return tell(s, run, NAN, &next);
@@ -168,13 +167,7 @@ static peri_status step(void *self, peri_run *run, peri_step *next)
     if (!(length > 0))
         return peri_should_stop(run) ? PERI_OK : peri_finish(run, PERI_WHY_STALLED, next);
     TRY(tell(s, run, length, next));
-    if (s->residual <= tolerance)
-        return peri_finish(run, PERI_WHY_CONVERGED, next);
-    if (s->f < RUNAWAY)
-        return peri_finish(run, PERI_WHY_UNBOUNDED, next);
-    s->idle = s->f < s->best - 1e-15 * fabs(s->best) ? 0 : s->idle + 1;
-    s->best = fmin(s->best, s->f);
-    return s->idle < 500 ? PERI_OK : peri_finish(run, PERI_WHY_STALLED, next);
+    return prox_end(&s->progress, run, s->residual <= tolerance, s->f, 500, next);
 }
 
 static const char PAGE[] =
@@ -205,8 +198,7 @@ static peri_status transfer(void *self, peri_run *run)
     PERI_TRANSFER(run, s, h_trial);
     PERI_TRANSFER(run, s, t);
     PERI_TRANSFER(run, s, residual);
-    PERI_TRANSFER(run, s, idle);
-    PERI_TRANSFER(run, s, best);
+    PERI_TRANSFER(run, s, progress);
     return PERI_OK;
 }
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* proximal.h - what the methods of this folder share: sums over vectors, and the residual that the engine's certificate uses for kinks. */
+/*
+ * proximal.h - what the methods of this folder share: sums over vectors, the residual that the engine's certificate uses for kinks, and when a
+ * sequence of steps ends.
+ */
 #ifndef PERI_PLUGIN_PROXIMAL_H
 #define PERI_PLUGIN_PROXIMAL_H
 
@@ -43,6 +46,25 @@ PERI_MAYBE_UNUSED static peri_status prox_residual(peri_run *run, int64_t n, con
     for (int64_t i = 0; i < n; i++)
         *out = fmax(*out, fabs(x[i] - work[i]));
     return PERI_OK;
+}
+
+typedef struct {
+    double best;  /* the least value */
+    int64_t idle; /* steps since it fell by more than rounding */
+} prox_progress;
+
+#define PROX_RUNAWAY (-1e100)
+
+/* After a step to `value`: does the run end? It does where it has converged, where the value runs away, or after `most` idle steps. */
+PERI_MAYBE_UNUSED static peri_status prox_end(prox_progress *p, peri_run *run, bool converged, double value, int64_t most, peri_step *next)
+{
+    if (converged)
+        return peri_finish(run, PERI_WHY_CONVERGED, next);
+    if (value < PROX_RUNAWAY)
+        return peri_finish(run, PERI_WHY_UNBOUNDED, next);
+    p->idle = value < p->best - 1e-15 * fabs(p->best) ? 0 : p->idle + 1;
+    p->best = fmin(p->best, value);
+    return p->idle < most ? PERI_OK : peri_finish(run, PERI_WHY_STALLED, next);
 }
 
 #define PROX_NEEDS (PERI_NEEDS_GRADIENT | PERI_BIT(PERI_TRAIT_PROX))
