@@ -27,7 +27,7 @@ AM_TESTS_ENVIRONMENT = \
 	CC CXX LUA PKG_CONFIG;
 
 check_LIBRARIES += tests/libtap.a
-tests_libtap_a_SOURCES = tests/tap/tap.c tests/tap/tap.h
+tests_libtap_a_SOURCES = tests/tap/tap.c tests/tap/tap.h tests/tap/crash.h
 
 unit_tests = \
 	tests/unit/base_fail.t \
@@ -139,6 +139,8 @@ CXX_WARNINGS = -std=c++11 -Wall -Wextra -Wpedantic -Werror -fPIC
 
 tests/bad/%.so: tests/bad/%.c tests/bad/bad.h engine/include/perigee/plugin.h
 	$(AM_V_CCLD)$(MKDIR_P) tests/bad && $(CC) $(test_plugin_flags) $(AM_CFLAGS) $(CFLAGS) $(AM_LDFLAGS) $(LDFLAGS) -shared -o $@ $<
+
+tests/bad/dies.so: tests/tap/crash.h
 
 # A library as users have them, for foreign functions.
 tests/foreign/samples.so: tests/foreign/samples.c

@@ -212,11 +212,17 @@ static void describe_end(const checker *c, bool in_time, int status, char *text,
         snprintf(text, size, "ended the process (exit status %d) at: %s", WEXITSTATUS(status), place);
 }
 
+static void print_lines(const lines *l)
+{
+    if (l->n > 0)
+        fwrite(l->at, 1, l->n, stdout);
+}
+
 static void print_part(checker *c, const char *name, const char *end, const lines *l)
 {
     const report_page *p = c->page;
     if (c->ask.tap) {
-        fwrite(l->at, 1, l->n, stdout);
+        print_lines(l);
         if (end[0] != '\0')
             printf("not ok %lld - %s: %s\n", (long long)++c->page->number, name, end);
         return;
@@ -227,7 +233,7 @@ static void print_part(checker *c, const char *name, const char *end, const line
         printf("  %-38s FAILED, %lld of %lld checks\n", name, (long long)p->failed, (long long)p->checks);
     else
         printf("  %-38s ok, checks: %lld\n", name, (long long)p->checks);
-    fwrite(l->at, 1, l->n, stdout);
+    print_lines(l);
 }
 
 static bool run(checker *c, const char *name, const job *j)
