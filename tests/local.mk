@@ -265,8 +265,13 @@ EXTRA_DIST += tests/fault/problems.lua
 
 # ---- fuzzing targets: with their committed inputs as tests; with libFuzzer by tools/fuzz, in a build of its own
 
-fuzz_tests = tests/fuzz/expressions.t tests/fuzz/index.t tests/fuzz/readers.t tests/fuzz/settings.t tests/fuzz/tokens.t
+fuzz_tests = tests/fuzz/checkpoints.t tests/fuzz/expressions.t tests/fuzz/index.t tests/fuzz/readers.t \
+	tests/fuzz/scripts.t tests/fuzz/settings.t tests/fuzz/tokens.t tests/fuzz/warm.t
 fuzz_replay = tests/fuzz/replay.c tests/fuzz/fuzz.h
+tests_fuzz_checkpoints_t_SOURCES = tests/fuzz/checkpoints.c $(fuzz_replay) tests/unit/text_model.h
+tests_fuzz_checkpoints_SOURCES = tests/fuzz/checkpoints.c tests/fuzz/fuzz.h tests/unit/text_model.h
+tests_fuzz_checkpoints_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+tests_fuzz_checkpoints_CPPFLAGS = $(AM_CPPFLAGS)
 tests_fuzz_expressions_t_SOURCES = tests/fuzz/expressions.c $(fuzz_replay)
 tests_fuzz_expressions_SOURCES = tests/fuzz/expressions.c tests/fuzz/fuzz.h
 tests_fuzz_expressions_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
@@ -282,6 +287,13 @@ tests_fuzz_readers_t_CPPFLAGS = $(AM_CPPFLAGS) $(LUA_CFLAGS)
 tests_fuzz_readers_t_LDADD = dsl/libdsl.a $(LDADD) $(LUA_LIBS) $(FFI_LIBS)
 tests_fuzz_readers_CPPFLAGS = $(AM_CPPFLAGS) $(LUA_CFLAGS)
 tests_fuzz_readers_LDADD = dsl/libdsl.a $(LDADD) $(LUA_LIBS) $(FFI_LIBS)
+tests_fuzz_scripts_t_SOURCES = tests/fuzz/scripts.c $(fuzz_replay)
+tests_fuzz_scripts_SOURCES = tests/fuzz/scripts.c tests/fuzz/fuzz.h
+tests_fuzz_scripts_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+tests_fuzz_scripts_t_CPPFLAGS = $(AM_CPPFLAGS) $(LUA_CFLAGS)
+tests_fuzz_scripts_t_LDADD = dsl/libdsl.a $(LDADD) $(LUA_LIBS) $(FFI_LIBS)
+tests_fuzz_scripts_CPPFLAGS = $(AM_CPPFLAGS) $(LUA_CFLAGS)
+tests_fuzz_scripts_LDADD = dsl/libdsl.a $(LDADD) $(LUA_LIBS) $(FFI_LIBS)
 tests_fuzz_settings_t_SOURCES = tests/fuzz/settings.c $(fuzz_replay) tests/unit/text_model.h
 tests_fuzz_settings_SOURCES = tests/fuzz/settings.c tests/fuzz/fuzz.h tests/unit/text_model.h
 tests_fuzz_settings_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
@@ -290,7 +302,13 @@ tests_fuzz_tokens_t_SOURCES = tests/fuzz/tokens.c $(fuzz_replay)
 tests_fuzz_tokens_SOURCES = tests/fuzz/tokens.c tests/fuzz/fuzz.h
 tests_fuzz_tokens_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 tests_fuzz_tokens_CPPFLAGS = $(AM_CPPFLAGS)
-EXTRA_PROGRAMS += tests/fuzz/expressions tests/fuzz/index tests/fuzz/readers tests/fuzz/settings tests/fuzz/tokens
+tests_fuzz_warm_t_SOURCES = tests/fuzz/warm.c $(fuzz_replay) tests/unit/text_model.h
+tests_fuzz_warm_SOURCES = tests/fuzz/warm.c tests/fuzz/fuzz.h tests/unit/text_model.h
+tests_fuzz_warm_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+tests_fuzz_warm_CPPFLAGS = $(AM_CPPFLAGS)
+EXTRA_PROGRAMS += tests/fuzz/checkpoints tests/fuzz/expressions tests/fuzz/index tests/fuzz/readers \
+	tests/fuzz/scripts tests/fuzz/settings tests/fuzz/tokens tests/fuzz/warm
+EXTRA_DIST += tests/fuzz/calls.lua
 check_PROGRAMS += $(fuzz_tests)
 TESTS += $(fuzz_tests)
 dist-hook: # a folder of many small files
@@ -300,8 +318,7 @@ dist-hook: # a folder of many small files
 
 valgrind_tests = tests/unit/base_mem.t tests/unit/expr_build.t tests/unit/io_json.t tests/unit/io_token.t tests/unit/model_classify.t \
 	tests/unit/plugin_option.t tests/unit/plugin_registry.t tests/unit/run_certify.t tests/unit/run_inner.t tests/unit/run_outcome.t \
-	tests/unit/run_solve.t tests/fault/io.t tests/fuzz/expressions.t tests/fuzz/index.t tests/fuzz/readers.t tests/fuzz/settings.t \
-	tests/fuzz/tokens.t
+	tests/unit/run_solve.t tests/fault/io.t $(fuzz_tests)
 VALGRIND = valgrind
 check-valgrind: $(valgrind_tests)
 	$(AM_V_at)$(AM_TESTS_ENVIRONMENT) for t in $(valgrind_tests); do echo "$$t"; \

@@ -40,8 +40,12 @@ void user_line(lua_State *L, char *text, size_t size)
         text[0] = '\0';
 }
 
-static noreturn void raise_text(lua_State *L, const char *where, const char *text)
+/* A message is one line, whatever texts of the script it quotes. */
+static noreturn void raise_text(lua_State *L, const char *where, char *text)
 {
+    for (char *c = text; *c != '\0'; c++)
+        if ((unsigned char)*c < 0x20)
+            *c = ' ';
     lua_pushfstring(L, "%s%s%s", where, where[0] != '\0' ? " " : "", text);
     for (;;)
         lua_error(L); /* does not return */

@@ -21,7 +21,7 @@ static const peri_inner_table *table(void)
 static int l_inner(lua_State *L)
 {
     dsl_run *r = check_run(L, 1);
-    const char *name = luaL_optstring(L, 2, "inner");
+    const char *name = optional_text(L, 2, "inner: the name", "inner");
     if (r->owner != r)
         dsl_raise(L, "inner: a view of an inner problem only evaluates");
     dsl_model_ud *m = box_new(L, TYPE_MODEL, sizeof *m, UV_VIEW);

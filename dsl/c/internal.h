@@ -231,6 +231,7 @@ JUMPS int push_lifted(lua_State *L, dsl_model_ud *model, int at, peri_expr node,
                       int64_t cols, bool row);
 JUMPS void check_status(lua_State *L, peri_status status); /* raises the engine's message unless PERI_OK */
 JUMPS int64_t check_integer(lua_State *L, int i, const char *what);
+JUMPS const char *optional_text(lua_State *L, int i, const char *what, const char *absent);
 
 /* ---- lift.c: operations on values with one row an instance ------------------------------------------------------- */
 

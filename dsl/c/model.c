@@ -330,7 +330,7 @@ static peri_status make_explanation(void *ud, char **text)
 static int l_explain(lua_State *L)
 {
     dsl_model_ud *m = check_model(L, 1);
-    explanation e = {m->obj, luaL_optstring(L, 2, NULL)};
+    explanation e = {m->obj, optional_text(L, 2, "explain: the plan", NULL)};
     push_text(L, peri_model_context(m->obj), make_explanation, &e);
     return 1;
 }

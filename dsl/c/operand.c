@@ -93,6 +93,17 @@ int64_t check_integer(lua_State *L, int i, const char *what)
     dsl_raise(L, "%s must be an integer, not %s", what, text);
 }
 
+const char *optional_text(lua_State *L, int i, const char *what, const char *absent)
+{
+    char text[200];
+    if (lua_isnoneornil(L, i))
+        return absent;
+    if (lua_type(L, i) == LUA_TSTRING)
+        return lua_tostring(L, i);
+    describe(L, i, text, sizeof text);
+    dsl_raise(L, "%s must be a string, not %s", what, text);
+}
+
 /* ---- which model, which frame ------------------------------------------------------------------------------------ */
 
 dsl_model_ud *common_model(lua_State *L, int n, const operand *a)

@@ -30,7 +30,7 @@ static int l_bmm(lua_State *L)
     dsl_model_ud *model;
     int at;
     lua_settop(L, 3);
-    const lua_Integer count = luaL_checkinteger(L, 3);
+    const int64_t count = check_integer(L, 3, "bmm: the number of products");
     peri_model *m = two_nodes(L, "bmm", a, node, &model, &at);
     check_status(L, peri_expr_bmm(m, node[0], node[1], count, &out));
     return push_node(L, model, at, out, FORM_LIST);
@@ -70,7 +70,11 @@ static peri_conv2d read_convolution(lua_State *L, const operand *a)
     int64_t channels[2] = {1, 1};
     if (lua_isnil(L, 3))
         lua_newtable(L), lua_replace(L, 3);
-    luaL_checktype(L, 3, LUA_TTABLE);
+    if (!lua_istable(L, 3)) {
+        char text[200];
+        describe(L, 3, text, sizeof text);
+        dsl_raise(L, "conv2d: options must be a table, not %s", text);
+    }
     check_options(L, 3, "conv2d", names);
     read_pair(L, "size", 1, c.size);
     read_pair(L, "kernel", 1, c.kernel);

@@ -162,7 +162,7 @@ static int l_hessian(lua_State *L)
         describe(L, 3, text, sizeof text);
         dsl_raise(L, "hessian: sigma must be a number, not %s", text);
     }
-    const double sigma = luaL_optnumber(L, 3, 1);
+    const double sigma = lua_isnil(L, 3) ? 1 : lua_tonumber(L, 3);
     const double *w = run_vector(L, 4, r->m, "hessian: w");
     const matrix *q = push_matrix(L, r, "hessian", true, host()->hess_pattern);
     dsl_array *out = matrix_output(L, 5, lua_gettop(L), q, "hessian: H");
@@ -399,7 +399,11 @@ static int l_values(lua_State *L)
         describe(L, 2, text, sizeof text);
         dsl_raise(L, "values: a matrix of the pattern that the system was opened with is needed, not %s", text);
     }
-    const double shift = luaL_optnumber(L, 3, 0);
+    if (!lua_isnil(L, 3) && lua_type(L, 3) != LUA_TNUMBER) {
+        describe(L, 3, text, sizeof text);
+        dsl_raise(L, "values: the shift must be a number, not %s", text);
+    }
+    const double shift = lua_isnil(L, 3) ? 0 : lua_tonumber(L, 3);
     for (int64_t k = 0; k < f->n_values; k++)
         f->values[k] = f->from[k] >= 0 ? a->data[f->from[k]] : 0;
     for (int64_t j = 0; f->symmetric && j < f->cols; j++)

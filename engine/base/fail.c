@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * fail.c - the error record. It lives inside the context, has a fixed size and allocates nothing, so it can report that memory is
- * out. Messages that are too long are cut at its end.
+ * out. Messages that are too long are cut at its end. Invariant: a message is one line, whatever names and texts it quotes.
  */
 #define _POSIX_C_SOURCE 200809L
 #include "base/fail.h"
@@ -16,6 +16,13 @@ fail_record *fail_of(peri_context *ctx)
     return &ctx->error;
 }
 
+static void join_lines(char *text)
+{
+    for (; *text != '\0'; text++)
+        if ((unsigned char)*text < 0x20)
+            *text = ' ';
+}
+
 peri_status fail_set(peri_context *ctx, peri_status code, const char *function, const char *file, int line,
                      const char *format, ...)
 {
@@ -27,6 +34,7 @@ peri_status fail_set(peri_context *ctx, peri_status code, const char *function, 
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
+    join_lines(text);
     memcpy(r->text, text, sizeof text);
     r->code = code;
     r->function = function;
@@ -45,6 +53,7 @@ peri_status fail_prefix(peri_context *ctx, const char *format, ...)
     va_end(args);
     if (n < 0 || (size_t)n + 3 > sizeof text)
         return r->code;
+    join_lines(text);
     const size_t left = sizeof text - (size_t)n - 3, length = strnlen(r->text, sizeof r->text - 1);
     memcpy(text + n, ": ", 2);
     memcpy(text + n + 2, r->text, length < left ? length : left);

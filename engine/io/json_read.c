@@ -171,12 +171,32 @@ static bool word(reader *r, const char *text)
     return true;
 }
 
+/* Behind one or more digits; NULL: there is none. */
+static const char *digits(const char *p)
+{
+    const char *at = p;
+    while (*at >= '0' && *at <= '9')
+        at++;
+    return at > p ? at : NULL;
+}
+
+/* Where a number ends by the grammar, which is stricter than num_parse: no leading zeros, digits before and behind a point. NULL: it is none */
+static const char *number_end(const char *p)
+{
+    p += *p == '-';
+    const char *end = *p == '0' ? p + 1 : digits(p);
+    if (end != NULL && *end == '.')
+        end = digits(end + 1);
+    if (end != NULL && (*end == 'e' || *end == 'E'))
+        end = digits(end + 1 + (end[1] == '+' || end[1] == '-'));
+    return end;
+}
+
 static peri_status read_plain(reader *r, json_value *v)
 {
     const char *end;
     if (*r->at == '-' || (*r->at >= '0' && *r->at <= '9')) {
-        const bool digit = *r->at != '-' || (r->at[1] >= '0' && r->at[1] <= '9');
-        if (!digit || !num_parse(r->at, &end, &v->number) || end > r->end)
+        if (!num_parse(r->at, &end, &v->number) || end != number_end(r->at))
             return wrong(r, "a number");
         v->type = JSON_NUMBER;
         r->at = end;

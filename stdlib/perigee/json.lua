@@ -38,11 +38,11 @@ local function read_escaped(s, at)
 end
 
 local function read_text(s, at)
-  local stop = s.text:find('[%c"\\]', at + 1)
+  local stop = s.text:find('[\0-\31"\\]', at + 1)
   if stop and s.text:byte(stop) == 34 then return s.text:sub(at + 1, stop - 1), stop + 1 end
   local parts, from = {}, at + 1
   while true do
-    stop = s.text:find('[%c"\\]', from)
+    stop = s.text:find('[\0-\31"\\]', from)
     if not stop then fail(s, at, "a text without an end") end
     parts[#parts + 1] = s.text:sub(from, stop - 1)
     local c = s.text:sub(stop, stop)
