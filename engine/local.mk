@@ -183,6 +183,10 @@ engine_sources = \
 	engine/run/outcome.c \
 	engine/run/phase_one.c \
 	engine/run/phase_one.h \
+	engine/run/project.c \
+	engine/run/project.h \
+	engine/run/project_polyhedron.c \
+	engine/run/project_system.c \
 	engine/run/report.c \
 	engine/run/result.c \
 	engine/run/run.c \

@@ -60,6 +60,7 @@ unit_tests = \
 	tests/unit/run_inner.t \
 	tests/unit/run_isolate.t \
 	tests/unit/run_outcome.t \
+	tests/unit/run_project.t \
 	tests/unit/run_solve.t \
 	tests/unit/threads_contexts.t \
 	tests/unit/threads_solve.t \
@@ -73,6 +74,7 @@ tests_unit_model_classify_t_SOURCES = tests/unit/model_classify.c tests/unit/tex
 tests_unit_oracle_nlp_t_SOURCES = tests/unit/oracle_nlp.c tests/unit/text_model.h
 tests_unit_run_certify_t_SOURCES = tests/unit/run_certify.c tests/unit/text_model.h
 tests_unit_run_inner_t_SOURCES = tests/unit/run_inner.c tests/unit/text_model.h
+tests_unit_run_project_t_SOURCES = tests/unit/run_project.c tests/unit/text_model.h
 tests_unit_run_solve_t_SOURCES = tests/unit/run_solve.c tests/unit/text_model.h
 tests_unit_diff_roll_t_SOURCES = tests/unit/diff_roll.c tests/unit/random_graph.c tests/unit/random_graph.h
 tests_unit_diff_batch_t_SOURCES = tests/unit/diff_batch.c tests/unit/random_graph.c tests/unit/random_graph.h \

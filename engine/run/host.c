@@ -11,6 +11,7 @@
 #include "run/inner.h"
 #include "oracle/prox.h"
 #include "run/internal.h"
+#include "run/project.h"
 #include <math.h>
 #include <string.h>
 
@@ -310,6 +311,8 @@ const peri_host *host_table(void)
         .prox_apply = host_prox_apply,
         .prox_linear = host_prox_linear,
         .transfer = checkpoint_transfer,
+        .projection_open = projection_open,
+        .projection_apply = projection_apply,
     };
     return &table;
 }

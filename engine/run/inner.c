@@ -84,6 +84,9 @@ static void close_view(peri_inner *inner)
     if (inner->view == NULL)
         return;
     factor_close_all(inner->view);
+    inner_close_all(inner->view); /* of projections */
+    inner_add_count(&inner->run->inner_count, &inner->view->inner_count);
+    inner_add_times(&inner->run->inner_times, &inner->view->inner_times);
     arena memory = inner->view->memory; /* the view itself lies in it */
     inner->view = NULL;
     arena_release(&memory);
