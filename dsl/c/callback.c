@@ -155,6 +155,19 @@ void callback_keep(lua_State *L, int model, int object)
     lua_pop(L, 1);
 }
 
+lua_State *callback_bind(lua_State *L, int f)
+{
+    lua_pushvalue(L, f);
+    lua_setiuservalue(L, -2, UV_PARENT);
+    lua_getiuservalue(L, lua_upvalueindex(1), UV_CALLEES);
+    lua_pushvalue(L, -2);
+    lua_rawsetp(L, -2, lua_touserdata(L, -3));
+    lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
+    lua_State *const thread = lua_tothread(L, -1);
+    lua_pop(L, 2);
+    return thread;
+}
+
 static int blackbox_value(void *ud, int64_t n, const double *x, double *f)
 {
     blackbox *b = ud;
@@ -173,15 +186,7 @@ static blackbox *new_blackbox(lua_State *L, int model, int f)
 {
     blackbox *b = box_new(L, TYPE_BLACKBOX, sizeof *b, 1);
     b->state = state_of(L);
-    lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
-    b->main = lua_tothread(L, -1);
-    lua_pop(L, 1);
-    lua_pushvalue(L, f);
-    lua_setiuservalue(L, -2, UV_PARENT);
-    lua_getiuservalue(L, lua_upvalueindex(1), UV_CALLEES);
-    lua_pushvalue(L, -2);
-    lua_rawsetp(L, -2, b);
-    lua_pop(L, 1);
+    b->main = callback_bind(L, f);
     callback_keep(L, model, lua_gettop(L));
     lua_pop(L, 1);
     return b;

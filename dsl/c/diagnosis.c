@@ -6,24 +6,6 @@
 #include "internal.h"
 #include <math.h>
 
-static void put_number(lua_State *L, const char *key, double v)
-{
-    lua_pushnumber(L, v);
-    lua_setfield(L, -2, key);
-}
-
-static void put_text(lua_State *L, const char *key, const char *v)
-{
-    lua_pushstring(L, v);
-    lua_setfield(L, -2, key);
-}
-
-static void put_flag(lua_State *L, const char *key, bool v)
-{
-    lua_pushboolean(L, v);
-    lua_setfield(L, -2, key);
-}
-
 /* { ["x[1]"] = 2, ... } */
 static void put_named(lua_State *L, const char *key, const peri_named_list *list)
 {
@@ -123,8 +105,7 @@ static void put_steps(lua_State *L, const peri_diagnosis *d)
     for (int64_t k = 0; k < d->n_steps; k++) {
         lua_createtable(L, 0, 4);
         put_text(L, "what", d->steps[k].what);
-        lua_pushinteger(L, d->steps[k].iterations);
-        lua_setfield(L, -2, "iterations");
+        put_integer(L, "iterations", d->steps[k].iterations);
         put_number(L, "value", d->steps[k].value);
         put_text(L, "text", d->steps[k].text);
         lua_rawseti(L, -2, k + 1);

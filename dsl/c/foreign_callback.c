@@ -134,25 +134,10 @@ static void open_closure(lua_State *L, callback *c, const foreign_signature *s)
 {
     c->state = state_of(L);
     c->signature = s;
-    lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
-    c->main = lua_tothread(L, -1);
-    lua_pop(L, 1);
     c->closure = ffi_closure_alloc(sizeof *c->closure, &c->code);
     if (c->closure == NULL ||
         ffi_prep_closure_loc(c->closure, (ffi_cif *)(uintptr_t)&s->cif, called, c, c->code) != FFI_OK)
         dsl_raise(L, "callback: this system does not permit functions made at run time");
-}
-
-/* The function at f is the object's; the list of callees finds it. */
-static void keep_function(lua_State *L, int f)
-{
-    callback *c = lua_touserdata(L, -1);
-    lua_pushvalue(L, f);
-    lua_setiuservalue(L, -2, UV_PARENT);
-    lua_getiuservalue(L, lua_upvalueindex(1), UV_CALLEES);
-    lua_pushvalue(L, -2);
-    lua_rawsetp(L, -2, c);
-    lua_pop(L, 1);
 }
 
 void *foreign_callback(lua_State *L, int owner, const foreign_signature *s, int f)
@@ -161,7 +146,7 @@ void *foreign_callback(lua_State *L, int owner, const foreign_signature *s, int 
     lua_pushvalue(L, owner);
     lua_setiuservalue(L, -2, 2);
     open_closure(L, c, s);
-    keep_function(L, f);
+    c->main = callback_bind(L, f);
     return c->code;
 }
 
@@ -223,9 +208,9 @@ int l_callback(lua_State *L)
     if (expression) {
         make_expression_function(L, &c->own.main);
         lua_insert(L, -2);
-        keep_function(L, lua_gettop(L) - 1);
+        c->main = callback_bind(L, lua_gettop(L) - 1);
     } else {
-        keep_function(L, 2);
+        c->main = callback_bind(L, 2);
     }
     return 1;
 }

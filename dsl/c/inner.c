@@ -166,15 +166,6 @@ static double option_number(lua_State *L, const char *key, double absent)
     return value;
 }
 
-static const double *option_vector(lua_State *L, const char *key, int64_t n)
-{
-    char what[60];
-    if (lua_getfield(L, 2, key) == LUA_TNIL)
-        return NULL;
-    snprintf(what, sizeof what, "solve: %s", key);
-    return run_vector(L, lua_gettop(L), n, what);
-}
-
 /* The request that the table at 2 makes; its vectors stay on the stack. */
 static void read_request(lua_State *L, const dsl_model_ud *m, peri_inner_request *q)
 {
@@ -186,9 +177,9 @@ static void read_request(lua_State *L, const dsl_model_ud *m, peri_inner_request
         dsl_raise(L, "solve: the options of an inner problem are a table; the rest of the plan solves it");
     check_options(L, 2, "solve", keys);
     check_status(L, peri_model_get_info(m->obj, &info));
-    q->x = option_vector(L, "x", info.variables);
-    q->y = option_vector(L, "y", info.constraints);
-    q->z = option_vector(L, "z", info.variables);
+    q->x = run_field(L, "solve", "x", info.variables);
+    q->y = run_field(L, "solve", "y", info.constraints);
+    q->z = run_field(L, "solve", "z", info.variables);
     q->tolerance = option_number(L, "tolerance", 0);
     q->iterations = (int64_t)option_number(L, "iterations", 0);
     if (lua_getfield(L, 2, "plan") == LUA_TSTRING)

@@ -169,6 +169,12 @@ JUMPS void *temporary(lua_State *L, size_t count, size_t size); /* a zeroed bloc
 JUMPS void push_text(lua_State *L, peri_context *ctx, peri_status (*make)(void *ud, char **text), void *ud);
 int text_gc(lua_State *L);
 JUMPS void collector_hint(lua_State *L, dsl_state *s);
+/* Fields of the table on the top. */
+JUMPS void put_number(lua_State *L, const char *key, double v);
+JUMPS void put_integer(lua_State *L, const char *key, int64_t v);
+JUMPS void put_text(lua_State *L, const char *key, const char *v);
+JUMPS void put_flag(lua_State *L, const char *key, bool v);
+JUMPS void put_all(lua_State *L); /* those of the table on the top, which is popped, into the one below */
 JUMPS dsl_state *state_push(lua_State *L, bool *fresh); /* from the registry, made if need be */
 
 /* ---- fault.c: errors with the user's line ------------------------------------------------------------------------ */
@@ -206,11 +212,13 @@ typedef struct {
 
 JUMPS bool read_operand(lua_State *L, int i, operand *a); /* false: no operand. A table is replaced by an array at i */
 JUMPS void check_operand(lua_State *L, int i, const char *what, operand *a);
+JUMPS int check_operands(lua_State *L, int n, const char *what, operand *a); /* at 1 .. n; where the last expression is, 0: none */
 JUMPS dsl_model_ud *common_model(lua_State *L, int n, const operand *a); /* NULL: numbers and arrays only */
 JUMPS dsl_frame *common_frame(lua_State *L, int n, const operand *a);    /* NULL: all plain */
 JUMPS dsl_frame *frame_of(lua_State *L, uint32_t id);
 JUMPS peri_model *model_or_scratch(lua_State *L, dsl_model_ud *model);
 JUMPS peri_expr node_of(lua_State *L, peri_model *m, const operand *a);
+JUMPS peri_expr *nodes_of(lua_State *L, peri_model *m, int n, const operand *a); /* a block on the stack */
 JUMPS int apply(lua_State *L, peri_op op, int n, operand *a); /* pushes the result */
 bool can_go_along(peri_op op);                                  /* has a form along one dimension */
 JUMPS int apply_along(lua_State *L, peri_op op, int dim, operand *a);
@@ -297,6 +305,8 @@ bool callback_call(dsl_state *s, lua_State *main, lua_CFunction f, void *ud);
 int callback_protect(lua_State *L, lua_CFunction f, void *ud);
 void callback_keep_error(lua_State *L, dsl_state *s); /* pops the error object; the first one is kept for call_finish */
 void callback_fail(dsl_state *s, lua_CFunction f, void *ud); /* f raises; kept */
+/* The function at index f becomes that of the object on the top, which the list of callees finds by its address; the main thread. */
+JUMPS lua_State *callback_bind(lua_State *L, int f);
 JUMPS void callback_keep(lua_State *L, int model, int object); /* the model keeps the object at that index */
 JUMPS void push_diagnosis(lua_State *L, dsl_solution *sol); /* a table, or nil; diagnosis.c */
 dsl_warm *to_warm(lua_State *L, int i); /* NULL: not a warm start */

@@ -82,6 +82,16 @@ void check_operand(lua_State *L, int i, const char *what, operand *a)
     dsl_raise(L, "%s: %s is not a number, an array or an expression", what, text);
 }
 
+int check_operands(lua_State *L, int n, const char *what, operand *a)
+{
+    int last = 0;
+    for (int k = 0; k < n; k++) {
+        check_operand(L, k + 1, what, &a[k]);
+        last = a[k].kind == OPERAND_EXPR ? k + 1 : last;
+    }
+    return last;
+}
+
 int64_t check_integer(lua_State *L, int i, const char *what)
 {
     int fits;
@@ -183,6 +193,14 @@ peri_expr node_of(lua_State *L, peri_model *m, const operand *a)
         s->scratch_load += image.nnz < 0 ? image.rows * image.cols : image.nnz + image.rows;
         check_status(L, peri_expr_const(m, &image, &node));
     }
+    return node;
+}
+
+peri_expr *nodes_of(lua_State *L, peri_model *m, int n, const operand *a)
+{
+    peri_expr *node = temporary(L, (size_t)n, sizeof *node);
+    for (int k = 0; k < n; k++)
+        node[k] = node_of(L, m, &a[k]);
     return node;
 }
 

@@ -65,6 +65,8 @@ JUMPS noreturn void run_raise(lua_State *L, dsl_run *r, peri_status status); /* 
 JUMPS bool run_leave(lua_State *L, dsl_run *r, dsl_call *call, peri_status status);
 /* [n] numbers at index i, an array or a table, which an array then replaces; NULL where n = 0 */
 JUMPS const double *run_vector(lua_State *L, int i, int64_t n, const char *what);
+/* Field `key` of the table at 2 as such, left on the stack, in a call of the method `what`; NULL: not given */
+JUMPS const double *run_field(lua_State *L, const char *what, const char *key, int64_t n);
 /* A dense array to be written to, rows x cols: the one at index i, or a new one; pushed. NULL, with nil pushed, where it would be empty. */
 JUMPS double *run_output(lua_State *L, int i, int64_t rows, int64_t cols, const char *what);
 JUMPS void run_push_copy(lua_State *L, const double *v, int64_t n); /* as an array; nil where n = 0 */

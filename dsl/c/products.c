@@ -12,12 +12,11 @@ static void refuse_lifted(lua_State *L, int n, const operand *a, const char *wha
 /* Two operands at 1 and 2 as nodes of one model; *at: where the expression is */
 static peri_model *two_nodes(lua_State *L, const char *what, operand *a, peri_expr *node, dsl_model_ud **model, int *at)
 {
-    check_operand(L, 1, what, &a[0]);
-    check_operand(L, 2, what, &a[1]);
+    const int last = check_operands(L, 2, what, a);
     refuse_lifted(L, 2, a, what);
     *model = common_model(L, 2, a);
     peri_model *m = model_or_scratch(L, *model);
-    *at = a[1].kind == OPERAND_EXPR ? 2 : 1;
+    *at = last > 0 ? last : 1;
     for (int k = 0; k < 2; k++)
         node[k] = node_of(L, m, &a[k]);
     return m;
@@ -114,22 +113,16 @@ static int l_conv2d(lua_State *L)
 static int l_hstack(lua_State *L)
 {
     const int n = lua_gettop(L);
-    int at = 0;
     if (n < 1)
         dsl_raise(L, "hstack: nothing to stack");
     luaL_checkstack(L, 20, "hstack: too many arguments");
     operand *a = temporary(L, (size_t)n, sizeof *a);
-    for (int k = 0; k < n; k++) {
-        check_operand(L, k + 1, "hstack", &a[k]);
-        at = a[k].kind == OPERAND_EXPR ? k + 1 : at;
-    }
+    const int at = check_operands(L, n, "hstack", a);
     refuse_lifted(L, n, a, "hstack");
     dsl_model_ud *model = common_model(L, n, a);
     peri_model *m = model_or_scratch(L, model);
-    peri_expr *node = temporary(L, (size_t)n, sizeof *node), out;
-    for (int k = 0; k < n; k++)
-        node[k] = node_of(L, m, &a[k]);
-    check_status(L, peri_expr_hstack(m, n, node, &out));
+    peri_expr out;
+    check_status(L, peri_expr_hstack(m, n, nodes_of(L, m, n, a), &out));
     return push_node(L, model, at, out, FORM_LIST);
 }
 

@@ -91,6 +91,15 @@ const double *run_vector(lua_State *L, int i, int64_t n, const char *what)
     dsl_raise(L, "%s must be an array of %lld number%s, not %s", what, (long long)n, n == 1 ? "" : "s", text);
 }
 
+const double *run_field(lua_State *L, const char *what, const char *key, int64_t n)
+{
+    char text[60];
+    if (lua_getfield(L, 2, key) == LUA_TNIL)
+        return NULL;
+    snprintf(text, sizeof text, "%s: %s", what, key);
+    return run_vector(L, lua_gettop(L), n, text);
+}
+
 double *run_output(lua_State *L, int i, int64_t rows, int64_t cols, const char *what)
 {
     char text[200];
@@ -124,29 +133,16 @@ static void set_array(lua_State *L, const char *key, const double *v, int64_t n)
     lua_setfield(L, -2, key);
 }
 
-static void set_number(lua_State *L, const char *key, double value)
-{
-    lua_pushnumber(L, value);
-    lua_setfield(L, -2, key);
-}
-
-static void set_integer(lua_State *L, const char *key, int64_t value)
-{
-    lua_pushinteger(L, value);
-    lua_setfield(L, -2, key);
-}
-
 static void add_limits(lua_State *L, const peri_limits *l)
 {
-    set_number(L, "tolerance", l->tolerance);
+    put_number(L, "tolerance", l->tolerance);
     lua_createtable(L, 0, 8);
-    set_number(L, "tolerance", l->tolerance);
-    set_number(L, "time", l->time_limit);
-    set_integer(L, "iterations", l->iterations);
-    set_integer(L, "evaluations", l->evaluations);
-    set_integer(L, "seed", (int64_t)l->seed);
-    lua_pushboolean(L, l->warm_start);
-    lua_setfield(L, -2, "warm_start");
+    put_number(L, "tolerance", l->tolerance);
+    put_number(L, "time", l->time_limit);
+    put_integer(L, "iterations", l->iterations);
+    put_integer(L, "evaluations", l->evaluations);
+    put_integer(L, "seed", (int64_t)l->seed);
+    put_flag(L, "warm_start", l->warm_start);
     lua_setfield(L, -2, "limits");
 }
 
@@ -163,8 +159,8 @@ static void push_fields(lua_State *L, const dsl_run *r)
     lua_pop(L, 1);
     lua_createtable(L, 0, 12);
     h->bounds(r->run, &xl, &xu, &cl, &cu);
-    set_integer(L, "n", r->n);
-    set_integer(L, "m", r->m);
+    put_integer(L, "n", r->n);
+    put_integer(L, "m", r->m);
     set_array(L, "xl", xl, r->n);
     set_array(L, "xu", xu, r->n);
     set_array(L, "cl", cl, r->m);
@@ -264,16 +260,6 @@ static int l_start_duals(lua_State *L)
 
 /* ---- iterations ---------------------------------------------------------------------------------------------------- */
 
-/* Field `key` of the table at 2 as a vector of n numbers, left on the stack; NULL: not given. */
-static const double *field_vector(lua_State *L, const char *key, int64_t n)
-{
-    char what[60];
-    if (lua_getfield(L, 2, key) == LUA_TNIL)
-        return NULL;
-    snprintf(what, sizeof what, "accept: %s", key);
-    return run_vector(L, lua_gettop(L), n, what);
-}
-
 static void read_row(lua_State *L, peri_row *row)
 {
     const struct {
@@ -317,7 +303,7 @@ static int l_accept(lua_State *L)
         dsl_raise(L, "accept: a table is needed, as in run:accept { x = x, objective = f }");
     check_options(L, 2, "accept", keys);
     read_row(L, &row);
-    const double *x = field_vector(L, "x", r->n), *y = field_vector(L, "y", r->m), *z = field_vector(L, "z", r->n);
+    const double *x = run_field(L, "accept", "x", r->n), *y = run_field(L, "accept", "y", r->m), *z = run_field(L, "accept", "z", r->n);
     if (x == NULL && r->n > 0)
         dsl_raise(L, "accept: x is missing, the new point");
     const peri_status status = peri_host_functions()->accept(r->run, x, y, z, &row, r->next);

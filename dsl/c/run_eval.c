@@ -33,40 +33,51 @@ static int l_f(lua_State *L)
     return 1;
 }
 
-/* run:fg(x, g): f and the gradient */
-static int l_fg(lua_State *L)
+typedef peri_status (*map_fn)(peri_run *, const double *x, double *out);
+typedef peri_status (*value_fn)(peri_run *, const double *x, double *f, double *g);
+
+/* Of the vector at 2, m numbers to the output at 3; `x` and `out`: what they are called in messages. */
+static int give_map(lua_State *L, dsl_run *r, map_fn map, int64_t m, const char *x, const char *out)
+{
+    lua_settop(L, 3);
+    const double *from = run_vector(L, 2, r->n, x);
+    double *to = run_output(L, 3, m, 1, out);
+    if (to != NULL)
+        EVALUATE(r, map(r->run, from, to));
+    return 1;
+}
+
+/* A value and its gradient, or the gradient alone. */
+static int give_value(lua_State *L, value_fn value, bool alone, const char *x, const char *out)
 {
     double f;
     dsl_run *r = check_run(L, 1);
     lua_settop(L, 3);
-    const double *x = run_vector(L, 2, r->n, "fg: x");
-    double *g = run_output(L, 3, r->n, 1, "fg: g");
-    EVALUATE(r, host()->eval_fg(r->run, x, &f, g));
+    const double *from = run_vector(L, 2, r->n, x);
+    double *g = run_output(L, 3, r->n, 1, out);
+    EVALUATE(r, value(r->run, from, &f, g));
+    if (alone)
+        return 1;
     lua_pushnumber(L, f);
     lua_insert(L, -2);
     return 2;
 }
 
+/* run:fg(x, g): f and the gradient */
+static int l_fg(lua_State *L)
+{
+    return give_value(L, host()->eval_fg, false, "fg: x", "fg: g");
+}
+
 static int l_gradient(lua_State *L)
 {
-    double f;
-    dsl_run *r = check_run(L, 1);
-    lua_settop(L, 3);
-    const double *x = run_vector(L, 2, r->n, "gradient: x");
-    double *g = run_output(L, 3, r->n, 1, "gradient: g");
-    EVALUATE(r, host()->eval_fg(r->run, x, &f, g));
-    return 1;
+    return give_value(L, host()->eval_fg, true, "gradient: x", "gradient: g");
 }
 
 static int l_constraints(lua_State *L)
 {
     dsl_run *r = check_run(L, 1);
-    lua_settop(L, 3);
-    const double *x = run_vector(L, 2, r->n, "constraints: x");
-    double *c = run_output(L, 3, r->m, 1, "constraints: c");
-    if (c != NULL)
-        EVALUATE(r, host()->eval_c(r->run, x, c));
-    return 1;
+    return give_map(L, r, host()->eval_c, r->m, "constraints: x", "constraints: c");
 }
 
 /* ---- products ------------------------------------------------------------------------------------------------------ */
@@ -136,26 +147,13 @@ static int l_residual_count(lua_State *L)
 static int l_residuals(lua_State *L)
 {
     dsl_run *r = check_run(L, 1);
-    lua_settop(L, 3);
-    const double *x = run_vector(L, 2, r->n, "residuals: x");
-    double *out = run_output(L, 3, count_residuals(L, r), 1, "residuals: r");
-    if (out != NULL)
-        EVALUATE(r, host()->eval_residuals(r->run, x, out));
-    return 1;
+    return give_map(L, r, host()->eval_residuals, count_residuals(L, r), "residuals: x", "residuals: r");
 }
 
 /* run:smooth(x, g): the smooth part's value and gradient */
 static int l_smooth(lua_State *L)
 {
-    double f;
-    dsl_run *r = check_run(L, 1);
-    lua_settop(L, 3);
-    const double *x = run_vector(L, 2, r->n, "smooth: x");
-    double *g = run_output(L, 3, r->n, 1, "smooth: g");
-    EVALUATE(r, host()->prox_smooth(r->run, x, &f, g));
-    lua_pushnumber(L, f);
-    lua_insert(L, -2);
-    return 2;
+    return give_value(L, host()->prox_smooth, false, "smooth: x", "smooth: g");
 }
 
 /* run:prox(t, v, x): argmin of h(u) + |u - v|^2 / (2 t), and the norms' value there */
@@ -177,11 +175,7 @@ static int l_prox(lua_State *L)
 static int l_prox_linear(lua_State *L)
 {
     dsl_run *r = check_run(L, 1);
-    lua_settop(L, 3);
-    const double *g = run_vector(L, 2, r->n, "prox_linear: g");
-    double *x = run_output(L, 3, r->n, 1, "prox_linear: x");
-    EVALUATE(r, host()->prox_linear(r->run, g, x));
-    return 1;
+    return give_map(L, r, host()->prox_linear, r->n, "prox_linear: g", "prox_linear: x");
 }
 
 /* ---- many points --------------------------------------------------------------------------------------------------- */

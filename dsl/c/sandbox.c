@@ -5,8 +5,8 @@
  * to one that was taken out of the first, and no code of the script runs while a hook does, so that a hook can end it.
  */
 #include "sandbox.h"
+#include "internal.h"
 
-#include <lauxlib.h>
 #include <lualib.h>
 #include <stdbool.h>
 #include <string.h>
@@ -153,13 +153,7 @@ static void copy_library(lua_State *L, const char *name)
 {
     lua_newtable(L);
     lua_getglobal(L, name);
-    lua_pushnil(L);
-    while (lua_next(L, -2)) {
-        lua_pushvalue(L, -2);
-        lua_insert(L, -2);
-        lua_rawset(L, -5);
-    }
-    lua_pop(L, 1);
+    put_all(L);
     lua_setfield(L, -2, name);
 }
 

@@ -51,24 +51,18 @@ static int stack_lifted(lua_State *L, int n, const operand *a, dsl_model_ud *mod
 static int l_stack(lua_State *L)
 {
     const int n = spread_list(L);
-    int at = 0;
     if (n < 1)
         dsl_raise(L, "stack: nothing to stack");
     luaL_checkstack(L, 20, "stack: too many arguments");
     operand *a = temporary(L, (size_t)n, sizeof *a);
-    for (int k = 0; k < n; k++) {
-        check_operand(L, k + 1, "stack", &a[k]);
-        at = a[k].kind == OPERAND_EXPR ? k + 1 : at;
-    }
+    const int at = check_operands(L, n, "stack", a);
     dsl_model_ud *model = common_model(L, n, a);
     const dsl_frame *frame = common_frame(L, n, a);
     if (frame != NULL)
         return stack_lifted(L, n, a, model, at, frame);
     peri_model *m = model_or_scratch(L, model);
-    peri_expr *node = temporary(L, (size_t)n, sizeof *node), out;
-    for (int k = 0; k < n; k++)
-        node[k] = node_of(L, m, &a[k]);
-    check_status(L, peri_expr_stack(m, n, node, &out));
+    peri_expr out;
+    check_status(L, peri_expr_stack(m, n, nodes_of(L, m, n, a), &out));
     return push_node(L, model, at, out, FORM_LIST);
 }
 

@@ -197,18 +197,6 @@ static int l_save(lua_State *L)
 
 /* ---- fields ------------------------------------------------------------------------------------------------------ */
 
-static void put_number(lua_State *L, const char *name, double value)
-{
-    lua_pushnumber(L, value);
-    lua_setfield(L, -2, name);
-}
-
-static void put_integer(lua_State *L, const char *name, int64_t value)
-{
-    lua_pushinteger(L, value);
-    lua_setfield(L, -2, name);
-}
-
 static void push_status(lua_State *L, dsl_solution *sol)
 {
     peri_solution *s = sol->obj;
@@ -398,13 +386,7 @@ static noreturn void raise_no_field(lua_State *L)
 {
     solution_names(L);
     lua_pushvalue(L, lua_upvalueindex(2));
-    lua_pushnil(L);
-    while (lua_next(L, -2)) {
-        lua_pushvalue(L, -2);
-        lua_insert(L, -2);
-        lua_rawset(L, -5);
-    }
-    lua_pop(L, 1);
+    put_all(L);
     raise_unknown(L, -1, "a solution", lua_tostring(L, 2));
 }
 
