@@ -27,7 +27,7 @@ AM_TESTS_ENVIRONMENT = \
 	CC CXX LUA PKG_CONFIG;
 
 check_LIBRARIES += tests/libtap.a
-tests_libtap_a_SOURCES = tests/tap/tap.c tests/tap/tap.h tests/tap/crash.h
+tests_libtap_a_SOURCES = tests/tap/checks.c tests/tap/tap.c tests/tap/tap.h tests/tap/crash.h
 
 unit_tests = \
 	tests/unit/base_fail.t \
@@ -76,6 +76,11 @@ tests_unit_run_certify_t_SOURCES = tests/unit/run_certify.c tests/unit/text_mode
 tests_unit_run_inner_t_SOURCES = tests/unit/run_inner.c tests/unit/text_model.h
 tests_unit_run_project_t_SOURCES = tests/unit/run_project.c tests/unit/text_model.h
 tests_unit_run_solve_t_SOURCES = tests/unit/run_solve.c tests/unit/text_model.h
+eval_graph = tests/unit/eval_graph.c tests/unit/eval_graph.h
+tests_unit_eval_bands_t_SOURCES = tests/unit/eval_bands.c $(eval_graph)
+tests_unit_eval_ops_t_SOURCES = tests/unit/eval_ops.c $(eval_graph)
+tests_unit_eval_program_t_SOURCES = tests/unit/eval_program.c $(eval_graph)
+tests_unit_eval_threads_t_SOURCES = tests/unit/eval_threads.c $(eval_graph)
 tests_unit_diff_roll_t_SOURCES = tests/unit/diff_roll.c tests/unit/random_graph.c tests/unit/random_graph.h
 tests_unit_diff_batch_t_SOURCES = tests/unit/diff_batch.c tests/unit/random_graph.c tests/unit/random_graph.h \
 	tests/unit/text_model.h
@@ -115,7 +120,7 @@ endif
 
 # The binding in a Lua state of the test's own.
 unit_tests += tests/unit/dsl_faults.t
-tests_unit_dsl_faults_t_SOURCES = tests/unit/dsl_faults.c
+tests_unit_dsl_faults_t_SOURCES = tests/unit/dsl_faults.c tests/fault/memory.c tests/fault/memory.h
 tests_unit_dsl_faults_t_CPPFLAGS = $(AM_CPPFLAGS) $(LUA_CFLAGS)
 tests_unit_dsl_faults_t_LDADD = dsl/libdsl.a $(LDADD) $(LUA_LIBS) $(FFI_LIBS)
 
@@ -248,7 +253,7 @@ CLEANFILES += $(thread_tests:%=%.out)
 # ---- something fails at every place in turn: the scripts of problems.lua
 
 fault_tests = tests/fault/evaluate.t tests/fault/io.t tests/fault/oom.t
-fault_harness = tests/fault/harness.c tests/fault/harness.h
+fault_harness = tests/fault/harness.c tests/fault/harness.h tests/fault/memory.c tests/fault/memory.h
 fault_cppflags = $(AM_CPPFLAGS) $(LUA_CFLAGS)
 fault_ldadd = dsl/libdsl.a $(LDADD) $(LUA_LIBS) $(FFI_LIBS)
 tests_fault_evaluate_t_SOURCES = tests/fault/evaluate.c $(fault_harness)

@@ -14,7 +14,7 @@ checkerdir = $(libexecdir)/perigee
 checker_PROGRAMS = perigee-check-plugin
 perigee_check_plugin_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/dsl/c $(LUA_CFLAGS)
 perigee_check_plugin_SOURCES = tools/check-plugin/main.c tools/check-plugin/in_lua.c tools/check-plugin/in_lua.h \
-	tools/check-plugin/report.c tools/check-plugin/report.h $(contract_sources)
+	tools/check-plugin/report.c tools/check-plugin/report.h tests/tap/checks.c $(contract_sources)
 perigee_check_plugin_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=peri_host_functions
 perigee_check_plugin_LDADD = $(dsl_library) libperigee.a $(LUA_COMMAND_LIBS) $(FFI_LIBS) $(engine_libs)
 

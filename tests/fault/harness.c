@@ -2,7 +2,6 @@
 #include "harness.h"
 
 #include <lauxlib.h>
-#include <lualib.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,42 +11,18 @@ const char *const problem_names[] = {"lp",      "qp",      "nlp",        "least_
                                      "search",  "foreign", "chain",      "penalty",       "multistart", "batch",
                                      "again",   "maps",    "matrices",   "undecided",     NULL};
 
-static void *allocate(void *ud, void *ptr, size_t old_size, size_t new_size)
-{
-    memory *m = ud;
-    if (new_size == 0) {
-        m->blocks -= ptr != NULL;
-        free(ptr);
-        return NULL;
-    }
-    m->calls++;
-    if (m->countdown > 0 && m->calls >= m->countdown && (m->persistent || m->calls == m->countdown) &&
-        (ptr == NULL || new_size > old_size)) { /* Lua relies on shrinking */
-        m->failed = true;
-        return NULL;
-    }
-    void *out = realloc(ptr, new_size);
-    m->blocks += ptr == NULL && out != NULL;
-    return out;
-}
-
 /* Under lua_pcall. 1: the host's record (light) */
 static int open_all(lua_State *L)
 {
-    lua_pushvalue(L, 1);
-    lua_setfield(L, LUA_REGISTRYINDEX, DSL_HOST_KEY);
-    luaL_openlibs(L);
-    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
-    lua_pushcfunction(L, luaopen_perigee);
-    lua_setfield(L, -2, "perigee");
+    memory_open_libraries(L);
     return 0;
 }
 
 void world_open(world *w)
 {
-    const peri_config config = {.alloc = allocate, .alloc_ud = &w->mem};
+    const peri_config config = {.alloc = memory_allocate, .alloc_ud = &w->mem};
     w->host = (dsl_host){.ctx = peri_context_new(&config)};
-    w->L = w->host.ctx != NULL ? lua_newstate(allocate, &w->mem) : NULL;
+    w->L = w->host.ctx != NULL ? lua_newstate(memory_allocate, &w->mem) : NULL;
     if (w->L == NULL)
         return;
     lua_pushcfunction(w->L, open_all);

@@ -3,15 +3,7 @@
 #ifndef PERI_TESTS_FAULT_HARNESS_H
 #define PERI_TESTS_FAULT_HARNESS_H
 
-#include "../../dsl/c/host.h"
-#include <stdbool.h>
-
-/* Memory of engine and Lua together; the countdown is of both. */
-typedef struct {
-    int64_t countdown; /* 0: none fails */
-    int64_t blocks, calls;
-    bool persistent, failed;
-} memory;
+#include "memory.h"
 
 typedef struct {
     memory mem;

@@ -6,6 +6,7 @@
 #ifndef PERI_TAP_H
 #define PERI_TAP_H
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -27,6 +28,7 @@ bool all_close(int64_t n, const double *got, const double *want, double rtol, do
 void skip(int64_t tests, const char *reason, ...) __attribute__((format(printf, 2, 3)));
 void diag(const char *format, ...) __attribute__((format(printf, 1, 2)));
 bool tap_long(void); /* PERI_TEST_LONG=1: tests that take more than some seconds are wanted */
+void tap_report(bool passed, const char *name, va_list args); /* a check's line; what the checks are made of */
 int tap_done(void);  /* the exit status: 0 when all planned tests ran and passed */
 
 #endif

@@ -3,10 +3,9 @@
  * dsl_faults.c - the k-th allocation fails, of Lua and of the engine counted together, for every k until a whole script runs through: each run
  * ends in an error or in the right result, never in a crash, and leaves no block behind once the state is closed.
  */
-#include "../../dsl/c/host.h"
+#include "fault/memory.h"
 #include "tap/tap.h"
 #include <lauxlib.h>
-#include <lualib.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -72,42 +71,10 @@ static const char plugins[] =
     "local sol = m:solve(pass .. ' > walk', { ['walk.rule'] = 'a' })\n"
     "return sol[x][1] + 10 * sol[x][2]\n";
 
-typedef struct {
-    int64_t countdown; /* 0: none fails */
-    int64_t blocks, calls;
-    bool persistent, failed;
-    const char *script;
-} memory;
-
-static void *allocate(void *ud, void *ptr, size_t old_size, size_t new_size)
-{
-    memory *m = ud;
-    (void)old_size;
-    if (new_size == 0) {
-        m->blocks -= ptr != NULL;
-        free(ptr);
-        return NULL;
-    }
-    m->calls++;
-    if (m->countdown > 0 && m->calls >= m->countdown && (m->persistent || m->calls == m->countdown) &&
-        (ptr == NULL || new_size > old_size)) { /* Lua relies on shrinking */
-        m->failed = true;
-        return NULL;
-    }
-    void *out = realloc(ptr, new_size);
-    m->blocks += ptr == NULL && out != NULL;
-    return out;
-}
-
 /* Under lua_pcall. 1: the context's record (light), 2: the script (light) */
 static int run_script(lua_State *L)
 {
-    lua_pushvalue(L, 1);
-    lua_setfield(L, LUA_REGISTRYINDEX, DSL_HOST_KEY);
-    luaL_openlibs(L);
-    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
-    lua_pushcfunction(L, luaopen_perigee);
-    lua_setfield(L, -2, "perigee");
+    memory_open_libraries(L);
     if (luaL_loadstring(L, lua_touserdata(L, 2)) != LUA_OK)
         return lua_error(L);
     lua_call(L, 0, 1);
@@ -115,21 +82,21 @@ static int run_script(lua_State *L)
 }
 
 /* ret  1: the right result, 0: an error, -1: a wrong result */
-static int attempt(memory *m, double *result, char *message, size_t size)
+static int attempt(memory *m, const char *text, double *result, char *message, size_t size)
 {
     int outcome = 0;
-    const peri_config config = {.alloc = allocate, .alloc_ud = m};
+    const peri_config config = {.alloc = memory_allocate, .alloc_ud = m};
     peri_context *ctx = peri_context_new(&config);
-    lua_State *L = ctx != NULL ? lua_newstate(allocate, m) : NULL;
+    lua_State *L = ctx != NULL ? lua_newstate(memory_allocate, m) : NULL;
     dsl_host host = {.ctx = ctx};
     message[0] = '\0';
     if (L != NULL) {
         lua_pushcfunction(L, run_script);
         lua_pushlightuserdata(L, &host);
-        lua_pushlightuserdata(L, (void *)(uintptr_t)m->script);
+        lua_pushlightuserdata(L, (void *)(uintptr_t)text);
         if (lua_pcall(L, 2, 1, 0) != LUA_OK) {
-            const char *text = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "(no text)";
-            strncpy(message, text, size - 1);
+            const char *error = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "(no text)";
+            strncpy(message, error, size - 1);
             message[size - 1] = '\0';
         } else {
             *result = lua_tonumber(L, -1);
@@ -148,9 +115,9 @@ static void inject(const char *text, bool persistent, double want, int64_t calls
     int64_t failures = 0, leaks = 0, wrong = 0, other = 0;
     char message[400], first[400] = "";
     for (int64_t k = 1; k <= calls; k += stride) {
-        memory m = {.countdown = k, .persistent = persistent, .script = text};
+        memory m = {.countdown = k, .persistent = persistent};
         double result = 0;
-        const int outcome = attempt(&m, &result, message, sizeof message);
+        const int outcome = attempt(&m, text, &result, message, sizeof message);
         failures += m.failed;
         leaks += m.blocks != 0;
         wrong += outcome == 1 && fabs(result - want) > 1e-9 * fabs(want);
@@ -166,19 +133,19 @@ static void inject(const char *text, bool persistent, double want, int64_t calls
 
 static void test_script(const char *text, int64_t stride)
 {
-    memory m = {.script = text};
+    memory m = {0};
     double want = 0;
     char message[400];
-    ok(attempt(&m, &want, message, sizeof message) == 1, "the script runs");
+    ok(attempt(&m, text, &want, message, sizeof message) == 1, "the script runs");
     if (message[0] != '\0')
         diag("%s", message);
     is_int(m.blocks, 0, "and leaves no block");
     const int64_t calls = m.calls;
     inject(text, false, want, calls, stride);
     inject(text, true, want, calls, stride);
-    memory again = {.script = text};
+    memory again = {0};
     double result = 0;
-    ok(attempt(&again, &result, message, sizeof message) == 1 && fabs(result - want) < 1e-12 * fabs(want), "it still runs");
+    ok(attempt(&again, text, &result, message, sizeof message) == 1 && fabs(result - want) < 1e-12 * fabs(want), "it still runs");
 }
 
 int main(void)

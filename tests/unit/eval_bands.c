@@ -7,19 +7,12 @@
 #include "base/context.h"
 #include "eval/program.h"
 #include "tap/tap.h"
+#include "unit/eval_graph.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { MOST = 5, LONGEST = 1200 };
-
-static void check(peri_status status)
-{
-    if (status == PERI_OK)
-        return;
-    diag("status %d", (int)status);
-    exit(1);
-}
 
 typedef struct {
     const char *name;
@@ -50,21 +43,14 @@ typedef struct {
     int64_t size;
 } fixture;
 
-static expr_id two(fixture *f, peri_op op, expr_id a, expr_id b)
-{
-    expr_id e;
-    check(expr_binary(f->g, op, a, b, &e));
-    return e;
-}
-
 static expr_id value(fixture *f, int64_t n, int32_t k, bool scalar)
 {
     expr_id a, b;
     check(expr_gather_affine(f->g, f->x, scalar ? 1 : n, 1, k, 1, &a));
     check(expr_gather_affine(f->g, f->x, scalar ? 1 : n, 1, k + 1, 1, &b));
-    a = two(f, PERI_OP_MUL, a, b);
+    a = two(f->g, PERI_OP_MUL, a, b);
     check(expr_unary(f->g, PERI_OP_EXP, a, &b));
-    a = two(f, PERI_OP_ADD, b, a);
+    a = two(f->g, PERI_OP_ADD, b, a);
     check(expr_broadcast(f->g, a, n, 1, &a));
     return a;
 }
@@ -186,7 +172,7 @@ static void half_power(int twice, const double *in)
     special[6] = 1e-200;
     special[7] = 1e200;
     check(expr_number(f.g, 0.5 * twice, &exponent));
-    f.root = two(&f, PERI_OP_POW, f.x, exponent);
+    f.root = two(f.g, PERI_OP_POW, f.x, exponent);
     compare_root(&f, special, 4e-15, "half power", twice);
     release(&f);
 }
@@ -197,7 +183,7 @@ static void divided(double by, const double *in)
     expr_id number, part;
     check(expr_number(f.g, by, &number));
     check(expr_gather_affine(f.g, f.x, LONGEST, 1, 3, 1, &part));
-    f.root = two(&f, PERI_OP_DIV, two(&f, PERI_OP_MUL, part, part), number);
+    f.root = two(f.g, PERI_OP_DIV, two(f.g, PERI_OP_MUL, part, part), number);
     compare_root(&f, in, 4e-16, "divided by a number", (int)by);
     release(&f);
 }
@@ -208,7 +194,7 @@ static void every_other(int64_t n, int64_t first, const double *in)
     expr_id a, b;
     check(expr_gather_affine(f.g, f.x, n, 1, first, 2, &a));
     check(expr_gather_affine(f.g, f.x, n, 1, first + 1, 1, &b));
-    f.root = two(&f, PERI_OP_MUL, a, b);
+    f.root = two(f.g, PERI_OP_MUL, a, b);
     compare_root(&f, in, 0, "every other entry", (int)n);
     release(&f);
 }
@@ -222,7 +208,7 @@ static void runs(int64_t n, int32_t length, const double *in)
     const int32_t *const lists[1] = {list};
     expr_id part;
     check(expr_gather_affine(f.g, f.x, n, 1, 0, 1, &part));
-    part = two(&f, PERI_OP_MUL, part, part);
+    part = two(f.g, PERI_OP_MUL, part, part);
     check(expr_scatter_sum(f.g, 13, 1, 1, &part, lists, &f.root));
     compare_root(&f, in, 1e-14, "runs of equal indices", (int)n);
     free(list);

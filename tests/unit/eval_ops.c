@@ -6,6 +6,7 @@
 #include "base/context.h"
 #include "eval/program.h"
 #include "tap/tap.h"
+#include "unit/eval_graph.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,20 +15,6 @@ static const int64_t sizes[] = {1, 2, 7, 8, 9, 63, 64, 65, 1000, 4097};
 enum { N_SIZES = sizeof sizes / sizeof sizes[0], MOST_OUTPUTS = 16 };
 
 static uint64_t seed = 20211;
-
-static double uniform(double lo, double hi)
-{
-    seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-    return lo + (hi - lo) * (double)(seed >> 11) * 0x1p-53;
-}
-
-static void check(peri_status status)
-{
-    if (status == PERI_OK)
-        return;
-    diag("status %d", (int)status);
-    exit(1);
-}
 
 typedef struct {
     peri_context *ctx;
@@ -52,9 +39,9 @@ static void fixture_init(fixture *f, int64_t n, double lo, double hi)
     f->in = calloc((size_t)(2 * n), sizeof *f->in);
     f->param = calloc((size_t)n, sizeof *f->param);
     for (int64_t k = 0; k < 2 * n; k++)
-        f->in[k] = uniform(lo, hi);
+        f->in[k] = uniform(&seed, lo, hi);
     for (int64_t k = 0; k < n; k++)
-        f->param[k] = uniform(lo, hi);
+        f->param[k] = uniform(&seed, lo, hi);
     check(expr_new_param(f->g, "p", n, 1, f->param, &f->p));
 }
 
@@ -71,41 +58,13 @@ static void want(fixture *f, expr_id e)
     f->out[f->n_out++] = e;
 }
 
-static expr_id unary(fixture *f, peri_op op, expr_id a)
-{
-    expr_id e;
-    check(expr_unary(f->g, op, a, &e));
-    return e;
-}
-
-static expr_id binary(fixture *f, peri_op op, expr_id a, expr_id b)
-{
-    expr_id e;
-    check(expr_binary(f->g, op, a, b, &e));
-    return e;
-}
-
-static expr_id number(fixture *f, double v)
-{
-    expr_id e;
-    check(expr_number(f->g, v, &e));
-    return e;
-}
-
-static expr_id affine(fixture *f, expr_id a, int64_t n, int64_t first, int64_t stride)
-{
-    expr_id e;
-    check(expr_gather_affine(f->g, a, n, 1, first, stride, &e));
-    return e;
-}
-
 static expr_id indexed(fixture *f, expr_id a, int64_t n)
 {
     expr_id e;
     int32_t *index = calloc((size_t)n, sizeof *index);
     const int64_t size = expr_size(f->g, a);
     for (int64_t k = 0; k < n; k++)
-        index[k] = (int32_t)uniform(0, (double)size);
+        index[k] = (int32_t)uniform(&seed, 0, (double)size);
     check(expr_gather_list(f->g, a, n, 1, n, index, &e));
     free(index);
     return e;
@@ -192,7 +151,7 @@ static bool test_unaries(int64_t n)
     for (int k = 0; k < N_UNARIES; k++) {
         fixture f;
         fixture_init(&f, n, unaries[k].lo, unaries[k].hi);
-        want(&f, unary(&f, unaries[k].op, f.x));
+        want(&f, one(f.g, unaries[k].op, f.x));
         if (!same_as_interpreter(&f, 1e-15)) {
             diag("%s", peri_op_name(unaries[k].op));
             good = false;
@@ -208,13 +167,13 @@ static bool test_binaries(int64_t n)
     for (int k = 0; k < N_BINARIES; k++) {
         fixture f;
         fixture_init(&f, n, 0.2, 3);
-        const expr_id a = affine(&f, f.x, n, 0, 1), b = affine(&f, f.x, n, n, 1), s = affine(&f, f.x, 1, n, 1);
-        want(&f, binary(&f, binaries[k], a, b));
-        want(&f, binary(&f, binaries[k], a, s));
-        want(&f, binary(&f, binaries[k], s, b));
-        want(&f, binary(&f, binaries[k], number(&f, 1.7), b));
-        want(&f, binary(&f, binaries[k], b, number(&f, 2.3)));
-        want(&f, binary(&f, binaries[k], b, f.p));
+        const expr_id a = affine(f.g, f.x, n, 0, 1), b = affine(f.g, f.x, n, n, 1), s = affine(f.g, f.x, 1, n, 1);
+        want(&f, two(f.g, binaries[k], a, b));
+        want(&f, two(f.g, binaries[k], a, s));
+        want(&f, two(f.g, binaries[k], s, b));
+        want(&f, two(f.g, binaries[k], number(f.g, 1.7), b));
+        want(&f, two(f.g, binaries[k], b, number(f.g, 2.3)));
+        want(&f, two(f.g, binaries[k], b, f.p));
         if (!same_as_interpreter(&f, 1e-15)) {
             diag("%s", peri_op_name(binaries[k]));
             good = false;
@@ -230,7 +189,7 @@ static bool test_powers(int64_t n)
     fixture_init(&f, n, -2, 2);
     static const double exponents[] = {3, 4, 5, -2, -3, 7, 16, 17, -5, 1.5, -0.5};
     for (int k = 0; k < 11; k++)
-        want(&f, binary(&f, PERI_OP_POW, k < 9 ? f.x : unary(&f, PERI_OP_ABS, f.x), number(&f, exponents[k])));
+        want(&f, two(f.g, PERI_OP_POW, k < 9 ? f.x : one(f.g, PERI_OP_ABS, f.x), number(f.g, exponents[k])));
     const bool good = same_as_interpreter(&f, 4e-15);
     fixture_release(&f);
     return good;
@@ -241,7 +200,7 @@ static bool test_fma(int64_t n)
 {
     fixture f;
     fixture_init(&f, n, -2, 2);
-    const expr_id a = affine(&f, f.x, n, 0, 1), b = affine(&f, f.x, n, n, 1), s = affine(&f, f.x, 1, 0, 1);
+    const expr_id a = affine(f.g, f.x, n, 0, 1), b = affine(f.g, f.x, n, n, 1), s = affine(f.g, f.x, 1, 0, 1);
     const expr_id args[4][3] = {{a, b, f.p}, {a, s, b}, {a, b, s}, {a, a, b}};
     for (int k = 0; k < 4; k++) {
         expr_id e;
@@ -264,7 +223,7 @@ static bool test_where(int64_t n)
 {
     fixture f;
     fixture_init(&f, n, -2, 2);
-    const expr_id a = affine(&f, f.x, n, 0, 1), b = affine(&f, f.x, n, n, 1), s = affine(&f, f.x, 1, 0, 1);
+    const expr_id a = affine(f.g, f.x, n, 0, 1), b = affine(f.g, f.x, n, n, 1), s = affine(f.g, f.x, 1, 0, 1);
     const expr_id args[4][3] = {{a, b, f.p}, {a, s, b}, {a, b, s}, {s, a, b}};
     for (int k = 0; k < 4; k++) {
         expr_id e;
@@ -285,8 +244,8 @@ static bool test_special(int64_t n)
         fixture_init(&f, n, -1, 1);
         for (int64_t i = 0; i < 2 * n; i++)
             f.in[i] = special[(i < n ? i : i / 12 + i) % 12];
-        const expr_id a = affine(&f, f.x, n, 0, 1), b = affine(&f, f.x, n, n, 1);
-        want(&f, k < N_UNARIES ? unary(&f, unaries[k].op, a) : binary(&f, binaries[k - N_UNARIES], a, b));
+        const expr_id a = affine(f.g, f.x, n, 0, 1), b = affine(f.g, f.x, n, n, 1);
+        want(&f, k < N_UNARIES ? one(f.g, unaries[k].op, a) : two(f.g, binaries[k - N_UNARIES], a, b));
         if (!same_as_interpreter(&f, 1e-15)) {
             diag("%s", peri_op_name(k < N_UNARIES ? unaries[k].op : binaries[k - N_UNARIES]));
             good = false;
@@ -302,17 +261,17 @@ static bool test_gathers(int64_t n)
 {
     fixture f;
     fixture_init(&f, n, -2, 2);
-    const expr_id a = affine(&f, f.x, n, 0, 2), b = affine(&f, f.x, n, 2 * n - 1, -1), c = indexed(&f, f.x, n), d = indexed(&f, f.p, n);
-    const expr_id t = binary(&f, PERI_OP_MUL, a, b), u = unary(&f, PERI_OP_SIN, t);
+    const expr_id a = affine(f.g, f.x, n, 0, 2), b = affine(f.g, f.x, n, 2 * n - 1, -1), c = indexed(&f, f.x, n), d = indexed(&f, f.p, n);
+    const expr_id t = two(f.g, PERI_OP_MUL, a, b), u = one(f.g, PERI_OP_SIN, t);
     want(&f, a);
     want(&f, b);
     want(&f, c);
-    want(&f, binary(&f, PERI_OP_ADD, t, c));
+    want(&f, two(f.g, PERI_OP_ADD, t, c));
     want(&f, indexed(&f, u, n));                                   /* of a computed array */
-    want(&f, binary(&f, PERI_OP_SUB, indexed(&f, u, n), d));
-    want(&f, binary(&f, PERI_OP_MUL, affine(&f, u, n, n - 1, -1), u));
-    want(&f, affine(&f, u, n, n / 2, 0));
-    want(&f, binary(&f, PERI_OP_MUL, affine(&f, u, 1, n / 2, 1), c));
+    want(&f, two(f.g, PERI_OP_SUB, indexed(&f, u, n), d));
+    want(&f, two(f.g, PERI_OP_MUL, affine(f.g, u, n, n - 1, -1), u));
+    want(&f, affine(f.g, u, n, n / 2, 0));
+    want(&f, two(f.g, PERI_OP_MUL, affine(f.g, u, 1, n / 2, 1), c));
     want(&f, u);
     want(&f, u);
     want(&f, f.x);
@@ -325,18 +284,18 @@ static bool test_reductions(int64_t n)
 {
     fixture f;
     fixture_init(&f, n, -2, 2);
-    const expr_id a = affine(&f, f.x, n, 0, 1), b = affine(&f, f.x, n, n, 1), s = affine(&f, f.x, 1, 0, 1);
-    const expr_id sum = unary(&f, PERI_OP_SUM, binary(&f, PERI_OP_MUL, a, b));
+    const expr_id a = affine(f.g, f.x, n, 0, 1), b = affine(f.g, f.x, n, n, 1), s = affine(f.g, f.x, 1, 0, 1);
+    const expr_id sum = one(f.g, PERI_OP_SUM, two(f.g, PERI_OP_MUL, a, b));
     want(&f, sum);
-    want(&f, unary(&f, PERI_OP_SUM, f.x));
-    want(&f, unary(&f, PERI_OP_MAX, f.x));
-    want(&f, unary(&f, PERI_OP_MIN, unary(&f, PERI_OP_SQUARE, binary(&f, PERI_OP_SUB, a, s))));
-    want(&f, unary(&f, PERI_OP_SUM, unary(&f, PERI_OP_SQUARE, binary(&f, PERI_OP_SUB, a, s))));
-    want(&f, unary(&f, PERI_OP_SUM, binary(&f, PERI_OP_SUB, binary(&f, PERI_OP_MUL, a, f.p), b)));
-    want(&f, unary(&f, PERI_OP_SUM, binary(&f, PERI_OP_SUB, b, binary(&f, PERI_OP_ADD, a, f.p))));
-    want(&f, unary(&f, PERI_OP_SUM, unary(&f, PERI_OP_EXP, indexed(&f, f.x, n))));
-    want(&f, binary(&f, PERI_OP_MUL, binary(&f, PERI_OP_SUB, a, sum), unary(&f, PERI_OP_EXP, b))); /* after a reduction */
-    want(&f, binary(&f, PERI_OP_ADD, unary(&f, PERI_OP_SQRT, unary(&f, PERI_OP_ABS, sum)), s));
+    want(&f, one(f.g, PERI_OP_SUM, f.x));
+    want(&f, one(f.g, PERI_OP_MAX, f.x));
+    want(&f, one(f.g, PERI_OP_MIN, one(f.g, PERI_OP_SQUARE, two(f.g, PERI_OP_SUB, a, s))));
+    want(&f, one(f.g, PERI_OP_SUM, one(f.g, PERI_OP_SQUARE, two(f.g, PERI_OP_SUB, a, s))));
+    want(&f, one(f.g, PERI_OP_SUM, two(f.g, PERI_OP_SUB, two(f.g, PERI_OP_MUL, a, f.p), b)));
+    want(&f, one(f.g, PERI_OP_SUM, two(f.g, PERI_OP_SUB, b, two(f.g, PERI_OP_ADD, a, f.p))));
+    want(&f, one(f.g, PERI_OP_SUM, one(f.g, PERI_OP_EXP, indexed(&f, f.x, n))));
+    want(&f, two(f.g, PERI_OP_MUL, two(f.g, PERI_OP_SUB, a, sum), one(f.g, PERI_OP_EXP, b))); /* after a reduction */
+    want(&f, two(f.g, PERI_OP_ADD, one(f.g, PERI_OP_SQRT, one(f.g, PERI_OP_ABS, sum)), s));
     const bool good = same_as_interpreter(&f, 1e-13);
     fixture_release(&f);
     return good;
@@ -352,7 +311,7 @@ static void scatter(fixture *f, int64_t size, int64_t n_args, const expr_id *arg
         for (int64_t i = 0; i < n; i++)
             lists[k][i] = (int32_t)(kind == 0   ? i + k                           /* overlapping ranges */
                                     : kind == 1 ? n_args * i + k                  /* interleaved */
-                                    : kind == 2 ? (int64_t)uniform(0, (double)size) /* anywhere, with repetitions */
+                                    : kind == 2 ? (int64_t)uniform(&seed, 0, (double)size) /* anywhere, with repetitions */
                                     : kind == 3 ? size - 1 - i - k                /* backwards */
                                                 : (i * 2 + k * n) % size);
     }
@@ -368,10 +327,10 @@ static bool test_scatters(int64_t n)
     for (int kind = 0; kind < 5; kind++) {
         fixture f;
         fixture_init(&f, n, -2, 2);
-        const expr_id a = affine(&f, f.x, n, 0, 1), b = affine(&f, f.x, n, n, 1);
-        const expr_id t = binary(&f, PERI_OP_MUL, a, b), sum = unary(&f, PERI_OP_SUM, t);
-        const expr_id u = binary(&f, PERI_OP_MUL, b, binary(&f, PERI_OP_SUB, f.p, a)), v = indexed(&f, unary(&f, PERI_OP_COS, t), n);
-        const expr_id late = binary(&f, PERI_OP_MUL, a, sum), parts[4] = {t, u, v, late}, same[2] = {a, a};
+        const expr_id a = affine(f.g, f.x, n, 0, 1), b = affine(f.g, f.x, n, n, 1);
+        const expr_id t = two(f.g, PERI_OP_MUL, a, b), sum = one(f.g, PERI_OP_SUM, t);
+        const expr_id u = two(f.g, PERI_OP_MUL, b, two(f.g, PERI_OP_SUB, f.p, a)), v = indexed(&f, one(f.g, PERI_OP_COS, t), n);
+        const expr_id late = two(f.g, PERI_OP_MUL, a, sum), parts[4] = {t, u, v, late}, same[2] = {a, a};
         expr_id spread;
         check(expr_broadcast(f.g, sum, n, 1, &spread));
         const expr_id others[3] = {spread, f.p, v};
@@ -381,8 +340,8 @@ static bool test_scatters(int64_t n)
         scatter(&f, 4 * n + 3, 2, same, kind);
         scatter(&f, 4 * n + 3, 3, others, kind);
         want(&f, u);
-        want(&f, unary(&f, PERI_OP_SUM, unary(&f, PERI_OP_SQUARE, f.out[2]))); /* read again */
-        want(&f, binary(&f, PERI_OP_ADD, f.out[2], f.out[1]));
+        want(&f, one(f.g, PERI_OP_SUM, one(f.g, PERI_OP_SQUARE, f.out[2]))); /* read again */
+        want(&f, two(f.g, PERI_OP_ADD, f.out[2], f.out[1]));
         if (!same_as_interpreter(&f, 1e-13)) {
             diag("scatter of kind %d", kind);
             good = false;
@@ -396,16 +355,16 @@ static bool test_stacks(int64_t n)
 {
     fixture f;
     fixture_init(&f, n, -2, 2);
-    const expr_id a = affine(&f, f.x, n, 0, 1), b = unary(&f, PERI_OP_EXP, affine(&f, f.x, n, n, 1)), sum = unary(&f, PERI_OP_SUM, b);
-    const expr_id two = binary(&f, PERI_OP_MUL, sum, number(&f, 2));
-    const expr_id parts[7] = {a, b, sum, b, two, number(&f, 3.25), indexed(&f, f.x, n)};
+    const expr_id a = affine(f.g, f.x, n, 0, 1), b = one(f.g, PERI_OP_EXP, affine(f.g, f.x, n, n, 1)), sum = one(f.g, PERI_OP_SUM, b);
+    const expr_id twice = two(f.g, PERI_OP_MUL, sum, number(f.g, 2));
+    const expr_id parts[7] = {a, b, sum, b, twice, number(f.g, 3.25), indexed(&f, f.x, n)};
     expr_id e, again;
     check(expr_stack(f.g, 7, parts, &e));
     want(&f, e);
     want(&f, b);
-    check(expr_stack(f.g, 2, (expr_id[2]){e, two}, &again));
+    check(expr_stack(f.g, 2, (expr_id[2]){e, twice}, &again));
     want(&f, again);
-    want(&f, unary(&f, PERI_OP_SUM, unary(&f, PERI_OP_SIN, again)));
+    want(&f, one(f.g, PERI_OP_SUM, one(f.g, PERI_OP_SIN, again)));
     want(&f, indexed(&f, again, n));
     const bool good = same_as_interpreter(&f, 1e-13);
     fixture_release(&f);
@@ -417,7 +376,7 @@ static bool test_finite(int64_t n)
     bool good = true;
     double *v = calloc((size_t)n, sizeof *v);
     for (int64_t k = 0; k < n; k++)
-        v[k] = k % 3 == 0 ? 1.7e308 : uniform(-1, 1);
+        v[k] = k % 3 == 0 ? 1.7e308 : uniform(&seed, -1, 1);
     good = good && eval_is_finite(n, v) && eval_is_finite(0, v);
     for (int64_t k = 0; k < n; k += 1 + n / 50) {
         const double old = v[k];
@@ -433,7 +392,7 @@ static bool test_finite(int64_t n)
 
 static expr_id pick(const expr_id *pool, int n)
 {
-    return pool[(int)uniform(0, n)];
+    return pool[(int)uniform(&seed, 0, n)];
 }
 
 static bool test_random(int64_t n, int rounds)
@@ -446,23 +405,23 @@ static bool test_random(int64_t n, int rounds)
         expr_id pool[64];
         int size = 4;
         fixture_init(&f, n, -1, 1);
-        pool[0] = affine(&f, f.x, n, 0, 1);
-        pool[1] = affine(&f, f.x, n, n, 1);
+        pool[0] = affine(f.g, f.x, n, 0, 1);
+        pool[1] = affine(f.g, f.x, n, n, 1);
         pool[2] = f.p;
-        pool[3] = affine(&f, f.x, 1, n, 1);
+        pool[3] = affine(f.g, f.x, 1, n, 1);
         while (size < 60) {
-            const double what = uniform(0, 10);
+            const double what = uniform(&seed, 0, 10);
             expr_id e = pick(pool, size);
             if (what < 6)
-                e = binary(&f, arithmetic[(int)uniform(0, 5)], e, pick(pool, size));
+                e = two(f.g, arithmetic[(int)uniform(&seed, 0, 5)], e, pick(pool, size));
             else if (what < 8.5)
-                e = unary(&f, smooth[(int)uniform(0, 7)], e);
+                e = one(f.g, smooth[(int)uniform(&seed, 0, 7)], e);
             else if (what < 9)
-                e = binary(&f, PERI_OP_MUL, unary(&f, PERI_OP_SUM, e), number(&f, 1.3 / (double)n));
+                e = two(f.g, PERI_OP_MUL, one(f.g, PERI_OP_SUM, e), number(f.g, 1.3 / (double)n));
             else if (what < 9.6)
                 e = expr_size(f.g, e) == n ? indexed(&f, e, n) : e;
             else
-                e = unary(&f, PERI_OP_TANH, e); /* keeps products small */
+                e = one(f.g, PERI_OP_TANH, e); /* keeps products small */
             pool[size++] = e;
         }
         for (int k = 0; k < 8; k++)

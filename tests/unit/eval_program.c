@@ -8,25 +8,12 @@
 #include "eval/program.h"
 #include "expr/bilinear.h"
 #include "tap/tap.h"
+#include "unit/eval_graph.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 static uint64_t seed = 77003;
-
-static double uniform(double lo, double hi)
-{
-    seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-    return lo + (hi - lo) * (double)(seed >> 11) * 0x1p-53;
-}
-
-static void check(peri_status status)
-{
-    if (status == PERI_OK)
-        return;
-    diag("status %d", (int)status);
-    exit(1);
-}
 
 typedef struct {
     peri_context *ctx;
@@ -42,7 +29,7 @@ static void fixture_init(fixture *f, int64_t n)
     check(expr_new_var(f->g, "x", n, 1, &f->x));
     f->in = calloc((size_t)n, sizeof *f->in);
     for (int64_t k = 0; k < n; k++)
-        f->in[k] = uniform(-1, 1);
+        f->in[k] = uniform(&seed, -1, 1);
 }
 
 static void fixture_release(fixture *f)
@@ -56,20 +43,6 @@ static expr_id part(fixture *f, int64_t rows, int64_t cols, int64_t first)
 {
     expr_id e;
     check(expr_gather_affine(f->g, f->x, rows, cols, first, 1, &e));
-    return e;
-}
-
-static expr_id one(fixture *f, peri_op op, expr_id a)
-{
-    expr_id e;
-    check(expr_unary(f->g, op, a, &e));
-    return e;
-}
-
-static expr_id two(fixture *f, peri_op op, expr_id a, expr_id b)
-{
-    expr_id e;
-    check(expr_binary(f->g, op, a, b, &e));
     return e;
 }
 
@@ -101,17 +74,17 @@ static void test_products(int64_t n)
     fixture f;
     fixture_init(&f, 4 * n * n);
     const expr_id a = part(&f, n, n + 1, 0), b = part(&f, n + 1, n, n * (n + 1)), v = part(&f, n + 1, 1, 3);
-    const expr_id t = one(&f, PERI_OP_TRANSPOSE, a), u = one(&f, PERI_OP_TRANSPOSE, b);
-    against_interpreter(&f, two(&f, PERI_OP_MATMUL, a, b), 1e-13, "product", n);
-    against_interpreter(&f, two(&f, PERI_OP_MATMUL, a, t), 1e-13, "product with the own transpose", n);
-    against_interpreter(&f, two(&f, PERI_OP_MATMUL, u, t), 1e-13, "product of transposes", n);
-    against_interpreter(&f, two(&f, PERI_OP_MATMUL, t, a), 1e-13, "transpose first", n);
-    against_interpreter(&f, two(&f, PERI_OP_MATMUL, a, v), 1e-13, "matrix and vector", n);
-    const expr_id computed = one(&f, PERI_OP_SIN, b);
-    against_interpreter(&f, two(&f, PERI_OP_MATMUL, one(&f, PERI_OP_TRANSPOSE, computed), one(&f, PERI_OP_TANH, t)), 1e-13,
+    const expr_id t = one(f.g, PERI_OP_TRANSPOSE, a), u = one(f.g, PERI_OP_TRANSPOSE, b);
+    against_interpreter(&f, two(f.g, PERI_OP_MATMUL, a, b), 1e-13, "product", n);
+    against_interpreter(&f, two(f.g, PERI_OP_MATMUL, a, t), 1e-13, "product with the own transpose", n);
+    against_interpreter(&f, two(f.g, PERI_OP_MATMUL, u, t), 1e-13, "product of transposes", n);
+    against_interpreter(&f, two(f.g, PERI_OP_MATMUL, t, a), 1e-13, "transpose first", n);
+    against_interpreter(&f, two(f.g, PERI_OP_MATMUL, a, v), 1e-13, "matrix and vector", n);
+    const expr_id computed = one(f.g, PERI_OP_SIN, b);
+    against_interpreter(&f, two(f.g, PERI_OP_MATMUL, one(f.g, PERI_OP_TRANSPOSE, computed), one(f.g, PERI_OP_TANH, t)), 1e-13,
                         "product of computed matrices", n);
-    const expr_id chained = two(&f, PERI_OP_MATMUL, two(&f, PERI_OP_MATMUL, a, computed), two(&f, PERI_OP_MATMUL, a, b));
-    against_interpreter(&f, one(&f, PERI_OP_SUM, one(&f, PERI_OP_COS, chained)), 1e-11, "sum over a chain of products", n);
+    const expr_id chained = two(f.g, PERI_OP_MATMUL, two(f.g, PERI_OP_MATMUL, a, computed), two(f.g, PERI_OP_MATMUL, a, b));
+    against_interpreter(&f, one(f.g, PERI_OP_SUM, one(f.g, PERI_OP_COS, chained)), 1e-11, "sum over a chain of products", n);
     fixture_release(&f);
 }
 
@@ -140,7 +113,7 @@ static void test_views(int64_t n)
     for (int i = 0; i < 6; i++)
         for (int j = 0; j < 6; j++)
             if (expr_at(f.g, left[i])->rows > 1 || expr_at(f.g, right[j])->cols > 1)
-                against_interpreter(&f, two(&f, PERI_OP_MATMUL, left[i], right[j]), 1e-13, "product of parts of matrices", 10 * i + j);
+                against_interpreter(&f, two(f.g, PERI_OP_MATMUL, left[i], right[j]), 1e-13, "product of parts of matrices", 10 * i + j);
     fixture_release(&f);
 }
 
@@ -149,8 +122,8 @@ static void test_direct(int64_t n)
 {
     fixture f;
     fixture_init(&f, 3 * n * n);
-    const expr_id p = two(&f, PERI_OP_MATMUL, part(&f, n, n, 0), part(&f, n, n, n * n)), q = two(&f, PERI_OP_MATMUL, p, part(&f, n, n, 3));
-    const expr_id v = one(&f, PERI_OP_SIN, part(&f, n, 1, 0)), w = one(&f, PERI_OP_COS, part(&f, n, 1, 1));
+    const expr_id p = two(f.g, PERI_OP_MATMUL, part(&f, n, n, 0), part(&f, n, n, n * n)), q = two(f.g, PERI_OP_MATMUL, p, part(&f, n, n, 3));
+    const expr_id v = one(f.g, PERI_OP_SIN, part(&f, n, 1, 0)), w = one(f.g, PERI_OP_COS, part(&f, n, 1, 1));
     int32_t *lists[4];
     for (int k = 0; k < 4; k++)
         lists[k] = calloc((size_t)(n * n), sizeof **lists);
@@ -168,7 +141,7 @@ static void test_direct(int64_t n)
     against_interpreter(&f, e, 1e-12, "products alone into a scatter", n);
     check(expr_scatter_sum(f.g, 3 * n * n + 20, 1, 4, hit, (const int32_t *const *)lists, &e));
     against_interpreter(&f, e, 1e-12, "products into a scatter, one met by others", n);
-    against_interpreter(&f, two(&f, PERI_OP_ADD, one(&f, PERI_OP_SUM, p), one(&f, PERI_OP_SUM, e)), 1e-12, "and read by others", n);
+    against_interpreter(&f, two(f.g, PERI_OP_ADD, one(f.g, PERI_OP_SUM, p), one(f.g, PERI_OP_SUM, e)), 1e-12, "and read by others", n);
     for (int k = 0; k < 4; k++)
         free(lists[k]);
     fixture_release(&f);
@@ -184,20 +157,20 @@ static void test_solve(int64_t n)
     for (int64_t k = 0; k < n; k++)
         identity[k * n + k] = (double)n;
     check(expr_dense(f.g, n, n, identity, &eye));
-    const expr_id a = two(&f, PERI_OP_ADD, part(&f, n, n, 0), eye), at = one(&f, PERI_OP_TRANSPOSE, a);
+    const expr_id a = two(f.g, PERI_OP_ADD, part(&f, n, n, 0), eye), at = one(f.g, PERI_OP_TRANSPOSE, a);
     const expr_id b = part(&f, n, 3, n * n), v = part(&f, n, 1, n * n + 1);
-    const expr_id all[] = {two(&f, PERI_OP_SOLVE, a, b), two(&f, PERI_OP_SOLVE, at, b), two(&f, PERI_OP_SOLVE, a, v), two(&f, PERI_OP_SOLVE, at, v),
-                           one(&f, PERI_OP_INV, a), one(&f, PERI_OP_LOGDET, a)};
-    expr_id sum = one(&f, PERI_OP_SUM, all[0]);
+    const expr_id all[] = {two(f.g, PERI_OP_SOLVE, a, b), two(f.g, PERI_OP_SOLVE, at, b), two(f.g, PERI_OP_SOLVE, a, v), two(f.g, PERI_OP_SOLVE, at, v),
+                           one(f.g, PERI_OP_INV, a), one(f.g, PERI_OP_LOGDET, a)};
+    expr_id sum = one(f.g, PERI_OP_SUM, all[0]);
     check(expr_number(f.g, 7, &seven));
     for (int k = 0; k < 6; k++) {
         against_interpreter(&f, all[k], 1e-11, "system of equations", 10 * n + k);
-        sum = two(&f, PERI_OP_ADD, two(&f, PERI_OP_MUL, sum, seven), one(&f, PERI_OP_SUM, all[k]));
+        sum = two(f.g, PERI_OP_ADD, two(f.g, PERI_OP_MUL, sum, seven), one(f.g, PERI_OP_SUM, all[k]));
     }
     against_interpreter(&f, sum, 1e-11, "systems that share their factors", n);
-    const expr_id direct = two(&f, PERI_OP_SOLVE, one(&f, PERI_OP_TRANSPOSE, part(&f, n, n, 0)), v);
+    const expr_id direct = two(f.g, PERI_OP_SOLVE, one(f.g, PERI_OP_TRANSPOSE, part(&f, n, n, 0)), v);
     against_interpreter(&f, direct, 1e-8, "system with the transpose of variables", n);
-    const expr_id singular = two(&f, PERI_OP_SOLVE, two(&f, PERI_OP_SUB, a, two(&f, PERI_OP_MUL, a, one(&f, PERI_OP_EXP, two(&f, PERI_OP_SUB, v, v)))), v);
+    const expr_id singular = two(f.g, PERI_OP_SOLVE, two(f.g, PERI_OP_SUB, a, two(f.g, PERI_OP_MUL, a, one(f.g, PERI_OP_EXP, two(f.g, PERI_OP_SUB, v, v)))), v);
     against_interpreter(&f, singular, 1e-11, "singular system", n);
     free(identity);
     fixture_release(&f);
@@ -213,7 +186,7 @@ static void test_batches(int64_t n)
         const expr_id a = spec.flip_a ? part(&f, count * (n + 2), n, 1) : part(&f, count * n, n + 2, 1);
         const expr_id b = spec.flip_b ? part(&f, count * (n + 1), n + 2, 7) : part(&f, count * (n + 2), n + 1, 7);
         expr_id e;
-        check(expr_bmm(f.g, a, one(&f, PERI_OP_SIN, b), &spec, &e));
+        check(expr_bmm(f.g, a, one(f.g, PERI_OP_SIN, b), &spec, &e));
         against_interpreter(&f, e, 1e-13, "products at once", 10 * n + flips);
     }
     fixture_release(&f);
@@ -249,16 +222,16 @@ static void test_sparse(int64_t n)
     double *data = calloc((size_t)(2 * n), sizeof *data);
     for (int64_t i = 0; i < n; i++) {
         for (int64_t k = 0; k < i % 3; k++, nnz++) {
-            col[nnz] = (int64_t)uniform(0, (double)n);
-            data[nnz] = uniform(-2, 2);
+            col[nnz] = (int64_t)uniform(&seed, 0, (double)n);
+            data[nnz] = uniform(&seed, -2, 2);
         }
         start[i + 1] = nnz;
     }
     expr_id s;
     check(expr_sparse(f.g, n, n, nnz, start, col, data, &s));
-    against_interpreter(&f, two(&f, PERI_OP_MATMUL, s, part(&f, n, 1, 1)), 1e-14, "sparse matrix and vector", n);
-    against_interpreter(&f, two(&f, PERI_OP_MATMUL, s, one(&f, PERI_OP_EXP, part(&f, n, 3, 0))), 1e-14, "sparse and dense matrix", n);
-    against_interpreter(&f, two(&f, PERI_OP_MATMUL, part(&f, 3, n, 0), s), 1e-14, "dense and sparse matrix", n);
+    against_interpreter(&f, two(f.g, PERI_OP_MATMUL, s, part(&f, n, 1, 1)), 1e-14, "sparse matrix and vector", n);
+    against_interpreter(&f, two(f.g, PERI_OP_MATMUL, s, one(f.g, PERI_OP_EXP, part(&f, n, 3, 0))), 1e-14, "sparse and dense matrix", n);
+    against_interpreter(&f, two(f.g, PERI_OP_MATMUL, part(&f, 3, n, 0), s), 1e-14, "dense and sparse matrix", n);
     free(start);
     free(col);
     free(data);
@@ -275,18 +248,18 @@ static void test_square(int64_t n)
         eye[k * n + k] = 2.0 + (double)n / 3;
     check(expr_dense(f.g, n, n, eye, &identity));
     free(eye);
-    const expr_id a = part(&f, n, n, 0), regular = two(&f, PERI_OP_ADD, a, identity);
-    const expr_id flipped = one(&f, PERI_OP_NEG, part(&f, n, n, 0));
-    against_interpreter(&f, one(&f, PERI_OP_INV, regular), 1e-11, "inverse", n);
-    against_interpreter(&f, one(&f, PERI_OP_LOGDET, regular), 1e-12, "log-determinant", n);
-    against_interpreter(&f, one(&f, PERI_OP_LOGDET, a), 1e-9, "log-determinant of any sign", n);
-    against_interpreter(&f, one(&f, PERI_OP_LOGDET, flipped), 1e-9, "log-determinant of the other sign", n);
-    against_interpreter(&f, one(&f, PERI_OP_EXPM, a), 1e-12, "exponential", n);
+    const expr_id a = part(&f, n, n, 0), regular = two(f.g, PERI_OP_ADD, a, identity);
+    const expr_id flipped = one(f.g, PERI_OP_NEG, part(&f, n, n, 0));
+    against_interpreter(&f, one(f.g, PERI_OP_INV, regular), 1e-11, "inverse", n);
+    against_interpreter(&f, one(f.g, PERI_OP_LOGDET, regular), 1e-12, "log-determinant", n);
+    against_interpreter(&f, one(f.g, PERI_OP_LOGDET, a), 1e-9, "log-determinant of any sign", n);
+    against_interpreter(&f, one(f.g, PERI_OP_LOGDET, flipped), 1e-9, "log-determinant of the other sign", n);
+    against_interpreter(&f, one(f.g, PERI_OP_EXPM, a), 1e-12, "exponential", n);
     expr_id factor;
     check(expr_number(f.g, 7.0 / sqrt((double)n), &factor));
-    against_interpreter(&f, one(&f, PERI_OP_EXPM, two(&f, PERI_OP_MUL, a, factor)), 1e-11, "exponential by squaring", n);
-    const expr_id outer = two(&f, PERI_OP_MATMUL, part(&f, n, 1, 0), part(&f, 1, n, 0)); /* rank 1 */
-    against_interpreter(&f, two(&f, PERI_OP_MUL, one(&f, PERI_OP_INV, two(&f, PERI_OP_SUB, outer, outer)), outer), 1e-12,
+    against_interpreter(&f, one(f.g, PERI_OP_EXPM, two(f.g, PERI_OP_MUL, a, factor)), 1e-11, "exponential by squaring", n);
+    const expr_id outer = two(f.g, PERI_OP_MATMUL, part(&f, n, 1, 0), part(&f, 1, n, 0)); /* rank 1 */
+    against_interpreter(&f, two(f.g, PERI_OP_MUL, one(f.g, PERI_OP_INV, two(f.g, PERI_OP_SUB, outer, outer)), outer), 1e-12,
                         "inverse of a singular matrix", n);
     fixture_release(&f);
 }
@@ -295,12 +268,12 @@ static void test_running_sums(int64_t n)
 {
     fixture f;
     fixture_init(&f, 3 * n);
-    against_interpreter(&f, one(&f, PERI_OP_CUMSUM, part(&f, n, 1, 2)), 1e-13, "running sum", n);
-    against_interpreter(&f, one(&f, PERI_OP_CUMSUM, one(&f, PERI_OP_SIN, part(&f, n, 3, 0))), 1e-13, "running sums of columns", n);
+    against_interpreter(&f, one(f.g, PERI_OP_CUMSUM, part(&f, n, 1, 2)), 1e-13, "running sum", n);
+    against_interpreter(&f, one(f.g, PERI_OP_CUMSUM, one(f.g, PERI_OP_SIN, part(&f, n, 3, 0))), 1e-13, "running sums of columns", n);
     expr_id marked;
     check(expr_mark(f.g, part(&f, n, 1, 0), "inner", &marked));
-    const expr_id stopped = one(&f, PERI_OP_STOP, two(&f, PERI_OP_MUL, marked, part(&f, n, 1, n)));
-    against_interpreter(&f, two(&f, PERI_OP_ADD, stopped, marked), 1e-15, "marks and stops", n);
+    const expr_id stopped = one(f.g, PERI_OP_STOP, two(f.g, PERI_OP_MUL, marked, part(&f, n, 1, n)));
+    against_interpreter(&f, two(f.g, PERI_OP_ADD, stopped, marked), 1e-15, "marks and stops", n);
     fixture_release(&f);
 }
 
@@ -323,7 +296,7 @@ static expr_id incidence(fixture *f, int64_t rows, int64_t cols, int kind)
         start[i + 1] = nnz;
     }
     for (int64_t k = 0; k < nnz; k++)
-        data[k] = uniform(-2, 2);
+        data[k] = uniform(&seed, -2, 2);
     check(expr_sparse(f->g, rows, cols, nnz, start, col, data, &s));
     free(start);
     free(col);
@@ -337,7 +310,7 @@ static void test_incidence(int64_t rows, int64_t cols, int kind)
     diff_sparse jac;
     expr_id rolled, x;
     fixture_init(&f, cols);
-    const expr_id e = two(&f, PERI_OP_MATMUL, incidence(&f, rows, cols, kind), one(&f, PERI_OP_SIN, f.x));
+    const expr_id e = two(f.g, PERI_OP_MATMUL, incidence(&f, rows, cols, kind), one(f.g, PERI_OP_SIN, f.x));
     expr_graph *to = expr_graph_new(f.ctx);
     double *want = calloc((size_t)rows, sizeof *want), *got = calloc((size_t)rows, sizeof *got);
     double *entries = calloc((size_t)(rows + cols), sizeof *entries), *product = calloc((size_t)rows, sizeof *product);
@@ -379,13 +352,13 @@ static void test_constant_scatter(int64_t n, bool also_variable)
     int32_t *even = calloc((size_t)n, sizeof *even), *third = calloc((size_t)n, sizeof *third);
     expr_id constant, same, e;
     for (int64_t k = 0; k < n; k++) {
-        data[k] = uniform(-1, 1);
+        data[k] = uniform(&seed, -1, 1);
         even[k] = (int32_t)(2 * k);
         third[k] = (int32_t)(3 * k % (2 * n));
     }
     check(expr_dense(f.g, n, 1, data, &constant));
     check(expr_full(f.g, n, 1, 2.5, &same));
-    const expr_id args[4] = {constant, one(&f, PERI_OP_EXP, f.x), same, one(&f, PERI_OP_SIN, f.x)};
+    const expr_id args[4] = {constant, one(f.g, PERI_OP_EXP, f.x), same, one(f.g, PERI_OP_SIN, f.x)};
     const int32_t *const lists[4] = {even, third, third, even};
     const expr_id fixed[2] = {constant, same};
     const int32_t *const fixed_lists[2] = {even, third};
@@ -421,11 +394,11 @@ static void test_calls(void)
     const peri_function fn = {.name = "squares", .ud = &code, .value = sum_of_squares, .gradient = twice};
     expr_id call, gradient;
     fixture_init(&f, 50);
-    const expr_id inner = one(&f, PERI_OP_EXP, part(&f, 20, 1, 7));
+    const expr_id inner = one(f.g, PERI_OP_EXP, part(&f, 20, 1, 7));
     check(expr_call(f.g, &fn, inner, &call));
     check(expr_callgrad(f.g, call, &gradient));
-    against_interpreter(&f, two(&f, PERI_OP_MUL, call, part(&f, 5, 1, 0)), 1e-14, "foreign value", 20);
-    against_interpreter(&f, two(&f, PERI_OP_MUL, gradient, inner), 1e-14, "foreign gradient", 20);
+    against_interpreter(&f, two(f.g, PERI_OP_MUL, call, part(&f, 5, 1, 0)), 1e-14, "foreign value", 20);
+    against_interpreter(&f, two(f.g, PERI_OP_MUL, gradient, inner), 1e-14, "foreign gradient", 20);
     const eval_output outputs[2] = {{call, 0, 0}, {gradient, 0, 1}};
     const double *const inputs[EXPR_IN_COUNT] = {[EXPR_IN_X] = f.in};
     double got[21], *slots[1] = {got};
@@ -450,7 +423,7 @@ static void test_outputs(void)
 {
     fixture f;
     fixture_init(&f, 100);
-    const expr_id a = part(&f, 40, 1, 0), e = one(&f, PERI_OP_EXP, a), s = one(&f, PERI_OP_SUM, e);
+    const expr_id a = part(&f, 40, 1, 0), e = one(f.g, PERI_OP_EXP, a), s = one(f.g, PERI_OP_SUM, e);
     const eval_output outputs[6] = {{e, 1, 5}, {s, 0, 2}, {e, 1, 45}, {a, 1, 85}, {s, 0, 0}, {f.x, 2, 0}};
     double scalar[3] = {-7, -7, -7}, vector[126], copy[100], *slots[3] = {scalar, vector, copy}, sum = 0;
     const double *const inputs[EXPR_IN_COUNT] = {[EXPR_IN_X] = f.in};
@@ -488,15 +461,15 @@ static void test_memory(bool persistent)
 {
     fixture f;
     fixture_init(&f, 900);
-    const expr_id a = part(&f, 30, 30, 0), b = one(&f, PERI_OP_EXP, a), inverse = one(&f, PERI_OP_INV, b);
-    const expr_id mixed = two(&f, PERI_OP_MATMUL, inverse, one(&f, PERI_OP_TRANSPOSE, b));
+    const expr_id a = part(&f, 30, 30, 0), b = one(f.g, PERI_OP_EXP, a), inverse = one(f.g, PERI_OP_INV, b);
+    const expr_id mixed = two(f.g, PERI_OP_MATMUL, inverse, one(f.g, PERI_OP_TRANSPOSE, b));
     int32_t index[900];
     for (int32_t k = 0; k < 900; k++)
         index[k] = (k * 7) % 450;
     expr_id spread, sum;
     const int32_t *const lists[1] = {index};
     check(expr_scatter_sum(f.g, 450, 1, 1, &mixed, lists, &spread));
-    sum = one(&f, PERI_OP_SUM, two(&f, PERI_OP_MUL, spread, spread));
+    sum = one(f.g, PERI_OP_SUM, two(f.g, PERI_OP_MUL, spread, spread));
     const eval_output outputs[2] = {{sum, 0, 0}, {spread, 1, 0}};
     size_t before, after, peak;
     int64_t blocks_before, blocks_after, failures = 0;

@@ -9,19 +9,12 @@
 #include "eval/plan.h"
 #include "eval/program.h"
 #include "tap/tap.h"
+#include "unit/eval_graph.h"
 #include <math.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-
-static void check(peri_status status)
-{
-    if (status == PERI_OK)
-        return;
-    diag("status %d", (int)status);
-    exit(1);
-}
 
 /* ---- the pool ---------------------------------------------------------------------------------------------------------- */
 
@@ -86,15 +79,9 @@ typedef struct {
     double *in;
 } fixture;
 
-static double uniform(fixture *f, double lo, double hi)
-{
-    f->seed = f->seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-    return lo + (hi - lo) * (double)(f->seed >> 11) * 0x1p-53;
-}
-
 static int64_t below(fixture *f, int64_t n)
 {
-    return (int64_t)uniform(f, 0, (double)n);
+    return (int64_t)uniform(&f->seed, 0, (double)n);
 }
 
 static void fixture_init(fixture *f, int32_t threads, const char *simd, uint64_t seed, int64_t n)
@@ -106,7 +93,7 @@ static void fixture_init(fixture *f, int32_t threads, const char *simd, uint64_t
     check(expr_new_var(f->g, "x", 2 * n, 1, &f->x));
     f->in = calloc((size_t)(2 * n), sizeof *f->in);
     for (int64_t k = 0; k < 2 * n; k++)
-        f->in[k] = uniform(f, -1, 1);
+        f->in[k] = uniform(&f->seed, -1, 1);
 }
 
 static void fixture_release(fixture *f)
@@ -114,34 +101,6 @@ static void fixture_release(fixture *f)
     free(f->in);
     expr_graph_free(f->g);
     peri_context_free(f->ctx);
-}
-
-static expr_id one(fixture *f, peri_op op, expr_id a)
-{
-    expr_id e;
-    check(expr_unary(f->g, op, a, &e));
-    return e;
-}
-
-static expr_id two(fixture *f, peri_op op, expr_id a, expr_id b)
-{
-    expr_id e;
-    check(expr_binary(f->g, op, a, b, &e));
-    return e;
-}
-
-static expr_id number(fixture *f, double v)
-{
-    expr_id e;
-    check(expr_number(f->g, v, &e));
-    return e;
-}
-
-static expr_id affine(fixture *f, expr_id a, int64_t n, int64_t first, int64_t stride)
-{
-    expr_id e;
-    check(expr_gather_affine(f->g, a, n, 1, first, stride, &e));
-    return e;
 }
 
 enum { NEAR, FAR, FEW, SHIFTED, STRIDED, ROWS, COLUMNS, GRID, FIRST, SECOND, LISTS };
@@ -197,18 +156,18 @@ static expr_id scattered(fixture *f, const expr_id *pool, int64_t n_pool)
     for (int64_t k = 0; k < n; k++) {
         lists[k] = calloc((size_t)f->n, sizeof *lists[k]);
         fill_list(f, alike ? like : (int)below(f, LISTS), f->n, size, lists[k]);
-        args[k] = alike ? two(f, PERI_OP_MUL, one(f, PERI_OP_SIN, base), number(f, 0.3 + (double)k)) : pool[below(f, n_pool)];
+        args[k] = alike ? two(f->g, PERI_OP_MUL, one(f->g, PERI_OP_SIN, base), number(f->g, 0.3 + (double)k)) : pool[below(f, n_pool)];
     }
     check(expr_scatter_sum(f->g, size, 1, n, args, (const int32_t *const *)lists, &e));
     for (int64_t k = 0; k < n; k++)
         free(lists[k]);
-    return affine(f, one(f, PERI_OP_TANH, e), f->n, below(f, 4), 1 + below(f, 2));
+    return affine(f->g, one(f->g, PERI_OP_TANH, e), f->n, below(f, 4), 1 + below(f, 2));
 }
 
 /* The columns of a banded matrix, where neighbours of three scatters lie side by side; of that, n. */
 static expr_id banded(fixture *f, expr_id a)
 {
-    const expr_id args[3] = {one(f, PERI_OP_SIN, a), one(f, PERI_OP_COS, a), two(f, PERI_OP_MUL, a, number(f, 0.3))};
+    const expr_id args[3] = {one(f->g, PERI_OP_SIN, a), one(f->g, PERI_OP_COS, a), two(f->g, PERI_OP_MUL, a, number(f->g, 0.3))};
     const int32_t *lists[3];
     int32_t *list = calloc((size_t)(3 * f->n), sizeof *list);
     expr_id e;
@@ -219,7 +178,7 @@ static expr_id banded(fixture *f, expr_id a)
         lists[j] = list + j * f->n;
     check(expr_scatter_sum(f->g, 2 * f->n + 1, 1, 3, args, lists, &e));
     free(list);
-    return affine(f, one(f, PERI_OP_TANH, e), f->n, below(f, 2), 2);
+    return affine(f->g, one(f->g, PERI_OP_TANH, e), f->n, below(f, 2), 2);
 }
 
 /* A total of all entries of a: by sum, or by largest or smallest, small enough to go on with. */
@@ -227,8 +186,8 @@ static expr_id reduced(fixture *f, expr_id a)
 {
     const int64_t kind = below(f, 3);
     if (kind > 0)
-        return one(f, kind == 1 ? PERI_OP_MAX : PERI_OP_MIN, a);
-    return two(f, PERI_OP_MUL, one(f, PERI_OP_SUM, a), number(f, 1.7 / (double)f->n));
+        return one(f->g, kind == 1 ? PERI_OP_MAX : PERI_OP_MIN, a);
+    return two(f->g, PERI_OP_MUL, one(f->g, PERI_OP_SUM, a), number(f->g, 1.7 / (double)f->n));
 }
 
 enum { POOL = 40, OUTPUTS = 6 };
@@ -237,29 +196,29 @@ static void random_outputs(fixture *f, eval_output *outputs, int64_t *size)
 {
     static const peri_op unary[] = {PERI_OP_SIN, PERI_OP_COS, PERI_OP_TANH, PERI_OP_SQUARE, PERI_OP_NEG, PERI_OP_ATAN, PERI_OP_EXP};
     static const peri_op binary[] = {PERI_OP_ADD, PERI_OP_SUB, PERI_OP_MUL, PERI_OP_MUL, PERI_OP_ATAN2, PERI_OP_MAX2};
-    expr_id pool[POOL] = {affine(f, f->x, f->n, 0, 1), affine(f, f->x, f->n, f->n, 1), affine(f, f->x, f->n, 1, 2)}, all;
+    expr_id pool[POOL] = {affine(f->g, f->x, f->n, 0, 1), affine(f->g, f->x, f->n, f->n, 1), affine(f->g, f->x, f->n, 1, 2)}, all;
     int64_t n = 3;
     pool[n++] = banded(f, pool[0]);
     while (n < POOL) {
-        const double what = uniform(f, 0, 10);
+        const double what = uniform(&f->seed, 0, 10);
         expr_id e = pool[below(f, n)];
         if (what < 4)
-            e = two(f, binary[below(f, 6)], e, pool[below(f, n)]);
+            e = two(f->g, binary[below(f, 6)], e, pool[below(f, n)]);
         else if (what < 6.5)
-            e = one(f, PERI_OP_TANH, one(f, unary[below(f, 7)], e));
+            e = one(f->g, PERI_OP_TANH, one(f->g, unary[below(f, 7)], e));
         else if (what < 7.5)
             e = gathered(f, e);
         else if (what < 9)
             e = scattered(f, pool, n);
         else
-            e = two(f, PERI_OP_ADD, e, reduced(f, e));
+            e = two(f->g, PERI_OP_ADD, e, reduced(f, e));
         pool[n++] = e;
     }
     check(expr_stack(f->g, 3, pool + n - 3, &all));
     outputs[0] = (eval_output){all, 0, 0};
     size[0] = expr_size(f->g, all);
     for (int32_t k = 1; k < OUTPUTS; k++) {
-        const expr_id e = k % 2 == 0 ? pool[n - 3 * k] : one(f, PERI_OP_SUM, one(f, PERI_OP_SIN, pool[n - 2 * k]));
+        const expr_id e = k % 2 == 0 ? pool[n - 3 * k] : one(f->g, PERI_OP_SUM, one(f->g, PERI_OP_SIN, pool[n - 2 * k]));
         outputs[k] = (eval_output){e, k, 0};
         size[k] = expr_size(f->g, e);
     }

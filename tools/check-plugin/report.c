@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * report.c - the checks of tests/tap/tap.h for a process of its own: the contract is written once and speaks TAP in the project's
+ * report.c - the printing of the checks of tests/tap/tap.h for a process of its own: the contract is written once and speaks TAP in the project's
  * tests, and this way to authors. Invariant: a line is written whole before the next thing is tried.
  */
 #include "report.h"
@@ -8,11 +8,7 @@
 #include "tap/tap.h"
 
 #include <inttypes.h>
-#include <math.h>
-#include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 static struct {
@@ -64,7 +60,7 @@ void report_line(const char *format, ...)
     va_end(args);
 }
 
-static void report(bool passed, const char *name, va_list args)
+void tap_report(bool passed, const char *name, va_list args)
 {
     char prefix[48];
     to.page->checks++;
@@ -78,62 +74,12 @@ static void report(bool passed, const char *name, va_list args)
     }
 }
 
-#define REPORT(passed)                                                                                                 \
-    do {                                                                                                               \
-        va_list args_;                                                                                                 \
-        va_start(args_, name);                                                                                         \
-        report((passed), name, args_);                                                                                 \
-        va_end(args_);                                                                                                 \
-    } while (0)
-
 void diag(const char *format, ...)
 {
     va_list args;
     va_start(args, format);
     put_line(to.tap ? "# " : "      ", format, args);
     va_end(args);
-}
-
-bool ok(bool passed, const char *name, ...)
-{
-    REPORT(passed);
-    return passed;
-}
-
-bool is_int(int64_t got, int64_t want, const char *name, ...)
-{
-    REPORT(got == want);
-    if (got != want)
-        diag("got %" PRId64 ", want %" PRId64, got, want);
-    return got == want;
-}
-
-bool is_text(const char *got, const char *want, const char *name, ...)
-{
-    const bool passed = got == want || (got != NULL && want != NULL && strcmp(got, want) == 0);
-    REPORT(passed);
-    if (!passed)
-        diag("got  \"%s\"\nwant \"%s\"", got != NULL ? got : "(null)", want != NULL ? want : "(null)");
-    return passed;
-}
-
-bool has_text(const char *got, const char *part, const char *name, ...)
-{
-    const bool passed = got != NULL && strstr(got, part) != NULL;
-    REPORT(passed);
-    if (!passed)
-        diag("got  \"%s\"\nwant \"...%s...\"", got != NULL ? got : "(null)", part);
-    return passed;
-}
-
-bool is_close(double got, double want, double rtol, double atol, const char *name, ...)
-{
-    const bool same = (isnan(got) && isnan(want)) || (isinf(got) && isinf(want) && (got > 0) == (want > 0));
-    const bool passed = same || fabs(got - want) <= atol + rtol * fabs(want);
-    REPORT(passed);
-    if (!passed)
-        diag("got %.17g, want %.17g, difference %.3g, allowed %.3g", got, want, got - want, atol + rtol * fabs(want));
-    return passed;
 }
 
 void skip(int64_t tests, const char *reason, ...)
