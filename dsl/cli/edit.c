@@ -30,6 +30,7 @@ typedef struct {
     void (*end)(EditLine *);
     const char *(*gets)(EditLine *, int *);
     int (*set)(EditLine *, int, ...);
+    int (*wset)(EditLine *, int, ...);
     int (*get)(EditLine *, int, ...);
     int (*source)(EditLine *, const char *);
     const LineInfo *(*line)(EditLine *);
@@ -151,8 +152,8 @@ static bool load(libedit *api)
     void *l = dlopen("libedit.so.2", RTLD_NOW | RTLD_LOCAL);
     api->library = l;
     return l != NULL && find(l, "el_init", &api->init) && find(l, "el_end", &api->end) && find(l, "el_gets", &api->gets) &&
-           find(l, "el_set", &api->set) && find(l, "el_get", &api->get) && find(l, "el_source", &api->source) &&
-           find(l, "el_line", &api->line) && find(l, "el_insertstr", &api->insert) &&
+           find(l, "el_set", &api->set) && find(l, "el_wset", &api->wset) && find(l, "el_get", &api->get) &&
+           find(l, "el_source", &api->source) && find(l, "el_line", &api->line) && find(l, "el_insertstr", &api->insert) &&
            find(l, "history_init", &api->history_init) && find(l, "history_end", &api->history_end) &&
            find(l, "history", &api->history);
 }
@@ -237,7 +238,7 @@ static int width(void)
 }
 
 /* Tab: what all proposals have in common is inserted; where there is nothing to insert, they are shown. */
-static unsigned char on_tab(EditLine *el, int key)
+static unsigned char on_tab(EditLine *el, wint_t key)
 {
     edit *e = client(el);
     const LineInfo *line = e->api.line(el);
@@ -293,7 +294,7 @@ static void start_editing(edit *e)
     e->api.history(e->history, &event, H_SETSIZE, MOST_LINES);
     e->api.history(e->history, &event, H_SETUNIQUE, 1);
     e->api.set(e->el, EL_HIST, e->api.history, e->history);
-    e->api.set(e->el, EL_ADDFN, "perigee-complete", "complete a name", on_tab);
+    e->api.wset(e->el, EL_ADDFN, L"perigee-complete", L"complete a name", on_tab); /* el_set would copy the texts and never free them */
     e->api.set(e->el, EL_BIND, "^I", "perigee-complete", NULL);
     e->api.set(e->el, EL_BIND, "^R", "em-inc-search-prev", NULL);
     e->api.source(e->el, NULL); /* the person's own ~/.editrc */
