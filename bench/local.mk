@@ -2,7 +2,7 @@
 # bench/local.mk - bench/run compiles what it needs itself; here are the benchmarks of the engine's inner parts, built by
 # `make bench-programs` only.
 
-bench_programs = bench/eval_rosenbrock bench/eval_batch bench/threads
+bench_programs = bench/eval_rosenbrock bench/eval_batch bench/resolve bench/threads
 EXTRA_PROGRAMS += $(bench_programs)
 if HAVE_MPFR
 if HAVE_MVEC
@@ -14,6 +14,9 @@ endif
 endif
 bench_eval_rosenbrock_LDADD = bench/eval_loops.o libperigee.a $(engine_libs)
 bench_threads_LDADD = libperigee.a $(engine_libs)
+bench_resolve_SOURCES = bench/resolve.c tests/unit/text_model.h
+bench_resolve_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests
+bench_resolve_LDADD = libperigee.a $(engine_libs)
 bench_eval_batch_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests
 bench_eval_batch_LDADD = libperigee.a $(engine_libs)
 EXTRA_DIST += bench/README.md bench/building bench/building.lua bench/once.c bench/vmath.c bench/vmath.md bench/along.c bench/compare.c bench/compare.h bench/eval_loops.c bench/eval_loops.h bench/families \

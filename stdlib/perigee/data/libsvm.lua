@@ -7,6 +7,8 @@ local usage = require "perigee.usage"
 
 local libsvm = {}
 
+local LARGEST = 2147483647 -- columns that a matrix may have
+
 --- A finite number or nil.
 local function finite(word)
   local value = usage.number(word)
@@ -33,6 +35,7 @@ local function read_sample(path, number, line, out)
     if column <= last then
       usage.malformed(path, number, "index %d after %d: indices start at 1 and ascend", column, last)
     end
+    if column > LARGEST then usage.malformed(path, number, "index %d is larger than %d", column, LARGEST) end
     last = column
     if value ~= 0 then
       k = k + 1
