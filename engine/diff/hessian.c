@@ -144,37 +144,110 @@ static peri_status veil(builder *b, stage *s, expr_id *veiled, bool *any)
     return *any ? expr_substitute(g, s->outs.n, s->outs.at, s->leaves.n, s->leaves.at, veiled, s->outs.at) : PERI_OK;
 }
 
-static peri_status unveil(builder *b, const stage *s, const expr_id *veiled, diff_found_list *found)
+/* at [n]: where the nodes are, that are rewritten */
+static peri_status unveil(builder *b, const stage *s, const expr_id *veiled, int64_t n, expr_id *const *at)
 {
     expr_graph *g = b->coo.g;
-    expr_id *node = mem_array(g->m, (size_t)found->n, sizeof *node);
+    expr_id *node = mem_array(g->m, (size_t)n, sizeof *node);
     if (node == NULL)
         return FAIL_NOMEM(g->ctx);
-    for (int64_t k = 0; k < found->n; k++)
-        node[k] = found->at[k].adjoint;
-    const peri_status status = expr_substitute(g, found->n, node, s->leaves.n, veiled, s->leaves.at, node);
-    for (int64_t k = 0; k < found->n && status == PERI_OK; k++)
-        found->at[k].adjoint = node[k];
+    for (int64_t k = 0; k < n; k++)
+        node[k] = *at[k];
+    const peri_status status = expr_substitute(g, n, node, s->leaves.n, veiled, s->leaves.at, node);
+    for (int64_t k = 0; k < n && status == PERI_OK; k++)
+        *at[k] = node[k];
     mem_array_free(g->m, node);
     return status;
 }
 
-/* Second partial derivatives of the stage: from a leaf's gradient, those with respect to it and to the leaves after it. */
-static peri_status second_partials(builder *b, stage *s, const expr_id *veiled, bool any, const diff_found *gradient, diff_found_list *second)
+/* What is derived of a stage: first derivatives by its leaves, second ones by pairs of them. */
+typedef struct {
+    diff_found_list gradient;
+    diff_pair_list second;
+} derived;
+
+static void derived_release(builder *b, derived *d)
+{
+    vec_free(b->coo.g->m, &d->gradient);
+    vec_free(b->coo.g->m, &d->second);
+}
+
+/* Where all nodes of d are. */
+static expr_id **nodes_of(builder *b, derived *d, int64_t *n)
+{
+    expr_id **at = mem_array(b->coo.g->m, (size_t)(d->gradient.n + d->second.n), sizeof *at);
+    *n = 0;
+    for (int64_t k = 0; k < d->gradient.n && at != NULL; k++)
+        at[(*n)++] = &d->gradient.at[k].adjoint;
+    for (int64_t k = 0; k < d->second.n && at != NULL; k++)
+        at[(*n)++] = &d->second.at[k].weight;
+    return at;
+}
+
+/* From each leaf's gradient, those with respect to it and to the leaves after it. */
+static peri_status by_leaves(builder *b, stage *s, derived *d)
 {
     expr_graph *g = b->coo.g;
+    diff_found_list found = {0};
     expr_id one;
-    TRY(expr_number(g, 1, &one));
-    TRY(diff_adjoint_local(g, 1, &gradient->adjoint, &one, &s->number, gradient->leaf, second));
-    if (any)
-        TRY(unveil(b, s, veiled, second));
-    for (int64_t k = 0; k < second->n; k++) {
-        const expr_id w = second->at[k].adjoint;
-        const pair p = {w, s->leaves.at[gradient->leaf], s->leaves.at[second->at[k].leaf], s->size, NULL, NULL};
-        if (!diff_is_zero(g, w) && !vec_push(g->m, &b->pairs, p))
-            return FAIL_NOMEM(g->ctx);
+    peri_status status = expr_number(g, 1, &one);
+    if (status == PERI_OK)
+        status = diff_adjoint_local(g, s->outs.n, s->outs.at, s->seeds.at, &s->number, 0, &d->gradient);
+    for (int64_t k = 0; k < d->gradient.n && status == PERI_OK; k++) {
+        const diff_found *of = &d->gradient.at[k];
+        status = diff_adjoint_local(g, 1, &of->adjoint, &one, &s->number, of->leaf, &found);
+        for (int64_t j = 0; j < found.n && status == PERI_OK; j++) {
+            const diff_pair item = {of->leaf, found.at[j].leaf, found.at[j].adjoint};
+            if (!diff_is_zero(g, item.weight) && !vec_push(g->m, &d->second, item))
+                status = FAIL_NOMEM(g->ctx);
+        }
     }
-    return PERI_OK;
+    vec_free(g->m, &found);
+    return status;
+}
+
+static peri_status count_operations(builder *b, stage *s, derived *d, int64_t *count)
+{
+    int64_t n;
+    expr_id **at = nodes_of(b, d, &n), *node = mem_array(b->coo.g->m, (size_t)n, sizeof *node);
+    *count = -1;
+    if (at != NULL && node != NULL) {
+        for (int64_t k = 0; k < n; k++)
+            node[k] = *at[k];
+        *count = diff_operations(b->coo.g, n, node, &s->number);
+    }
+    mem_array_free(b->coo.g->m, at);
+    mem_array_free(b->coo.g->m, node);
+    return *count >= 0 ? PERI_OK : FAIL_NOMEM(b->coo.g->ctx);
+}
+
+enum { MANY = 16 }; /* instances: enough to derive a stage twice and keep what takes fewer operations */
+
+/*
+ * Two ways that agree: pairs are pushed through one sweep, which shares what they have in common; or leaf by leaf, which has fewer sums where few
+ * operations couple many leaves, and works for all operations.
+ */
+static peri_status derive(builder *b, stage *s, derived *d)
+{
+    derived other = {0};
+    int64_t count = 0, count_other = 0;
+    bool pushed;
+    peri_status status = diff_second_local(b->coo.g, s->outs.n, s->outs.at, s->seeds.at, &s->number, &d->gradient, &d->second, &pushed);
+    if (status == PERI_OK && !pushed)
+        return by_leaves(b, s, d);
+    if (status == PERI_OK && s->size >= MANY)
+        status = by_leaves(b, s, &other);
+    if (status == PERI_OK && s->size >= MANY)
+        status = count_operations(b, s, d, &count);
+    if (status == PERI_OK && s->size >= MANY)
+        status = count_operations(b, s, &other, &count_other);
+    if (status == PERI_OK && count_other < count) {
+        const derived swap = *d;
+        *d = other;
+        other = swap;
+    }
+    derived_release(b, &other);
+    return status;
 }
 
 static peri_status pass_down(builder *b, stage *s, const diff_found_list *gradient)
@@ -188,24 +261,39 @@ static peri_status pass_down(builder *b, stage *s, const diff_found_list *gradie
     return PERI_OK;
 }
 
+static peri_status note_pairs(builder *b, const stage *s, const derived *d)
+{
+    expr_graph *g = b->coo.g;
+    for (int64_t k = 0; k < d->second.n; k++) {
+        const diff_pair *of = &d->second.at[k];
+        const pair p = {of->weight, s->leaves.at[of->a], s->leaves.at[of->b], s->size, NULL, NULL};
+        if (!diff_is_zero(g, p.w) && !vec_push(g->m, &b->pairs, p))
+            return FAIL_NOMEM(g->ctx);
+    }
+    return PERI_OK;
+}
+
 static peri_status differentiate_stage(builder *b, stage *s)
 {
     expr_graph *g = b->coo.g;
-    expr_id *veiled = mem_array(g->m, (size_t)s->leaves.n, sizeof *veiled);
-    diff_found_list gradient = {0}, second = {0};
+    expr_id *veiled = mem_array(g->m, (size_t)s->leaves.n, sizeof *veiled), **nodes = NULL;
+    int64_t n;
+    derived d = {0};
     bool any = false;
     peri_status status = veiled != NULL ? veil(b, s, veiled, &any) : FAIL_NOMEM(g->ctx);
     if (status == PERI_OK)
-        status = diff_adjoint_local(g, s->outs.n, s->outs.at, s->seeds.at, &s->number, 0, &gradient);
-    for (int64_t k = 0; k < gradient.n && status == PERI_OK; k++)
-        status = second_partials(b, s, veiled, any, &gradient.at[k], &second);
-    if (status == PERI_OK && any)
-        status = unveil(b, s, veiled, &gradient);
+        status = derive(b, s, &d);
+    if (status == PERI_OK && any) {
+        nodes = nodes_of(b, &d, &n);
+        status = nodes != NULL ? unveil(b, s, veiled, n, nodes) : FAIL_NOMEM(g->ctx);
+    }
     if (status == PERI_OK)
-        status = pass_down(b, s, &gradient);
+        status = note_pairs(b, s, &d);
+    if (status == PERI_OK)
+        status = pass_down(b, s, &d.gradient);
     mem_array_free(g->m, veiled);
-    vec_free(g->m, &gradient);
-    vec_free(g->m, &second);
+    mem_array_free(g->m, nodes);
+    derived_release(b, &d);
     return status;
 }
 

@@ -7,6 +7,10 @@
 
 /* partial.c: seed * d e / d argument k, for elementwise e; the size of e, or a scalar where it is the same for all entries */
 peri_status diff_partial(expr_graph *g, expr_id e, int k, expr_id seed, expr_id *out);
+/* seed * d2 e / d argument i d argument j, i <= j; -1: zero. Only where there is a rule. */
+peri_status diff_second_partial(expr_graph *g, expr_id e, int i, int j, expr_id seed, expr_id *out);
+bool diff_has_second_partial(const expr_graph *g, expr_id e);
+peri_status diff_twice(expr_graph *g, expr_id seed, expr_id *out); /* 2 seed */
 /* a + b, of two adjoints of a node that partials are still taken of; what branches that are not taken contribute stays harmless */
 peri_status diff_plus(expr_graph *g, expr_id a, expr_id b, expr_id *out);
 
@@ -54,6 +58,20 @@ typedef struct {
 typedef VEC(diff_found) diff_found_list;
 peri_status diff_adjoint_local(expr_graph *g, int64_t n_roots, const expr_id *roots, const expr_id *seeds, const hash_map *leaves,
                                int64_t least, diff_found_list *found);
+/*
+ * The same with second derivatives, where all operations have rules for them; else *done is false and nothing found.
+ *   out  gradient  as `found` above
+ *   out  second    by pairs of leaves a <= b, ascending: the entry of the matrix of second derivatives at (a, b), which is that at (b, a)
+ */
+typedef struct {
+    int64_t a, b;
+    expr_id weight;
+} diff_pair;
+typedef VEC(diff_pair) diff_pair_list;
+peri_status diff_second_local(expr_graph *g, int64_t n_roots, const expr_id *roots, const expr_id *seeds, const hash_map *leaves,
+                              diff_found_list *gradient, diff_pair_list *second, bool *done);
+/* How many operations some nodes take from the leaves on, signs not counted; -1: memory is out. */
+int64_t diff_operations(expr_graph *g, int64_t n, const expr_id *roots, const hash_map *leaves);
 bool diff_is_zero(const expr_graph *g, expr_id e);
 peri_status diff_unsupported(expr_graph *g, expr_id e, const char *what);
 /* Gradient of a scalar node (MAX, MIN, LOGDET, CALL) with respect to its argument, shaped as the argument, times seed. */

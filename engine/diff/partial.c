@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * partial.c - first derivatives of the elementwise operations: seed times d e / d argument, as a node. The one table of rules that adjoints, tangents
- * and sparse derivatives share.
+ * partial.c - derivatives of the elementwise operations: seed times d e / d argument, and second partial derivatives, as nodes. The one table of rules that
+ * adjoints, tangents and sparse derivatives share.
  */
 #include "diff/internal.h"
 
@@ -278,5 +278,144 @@ peri_status diff_partial(expr_graph *g, expr_id e, int k, expr_id seed, expr_id 
     if (expr_at(g, e)->op == PERI_OP_WHERE || !is_choice(g, seed, &c))
         return partial(g, e, k, seed, out);
     TRY(partial(g, e, k, c.inner, out));
+    return chosen(g, c.test, *out, c.positive, out);
+}
+
+/* ---- second partial derivatives -------------------------------------------------------------------------------------------- */
+
+static bool is_constant(const expr_graph *g, expr_id e, double *value)
+{
+    return expr_size(g, e) == 1 && expr_constant_value(g, e, value);
+}
+
+bool diff_has_second_partial(const expr_graph *g, expr_id e)
+{
+    double exponent;
+    const expr_node *node = expr_at(g, e);
+    return node->op != PERI_OP_ATAN2 && (node->op != PERI_OP_POW || is_constant(g, node->arg[1], &exponent));
+}
+
+static peri_status second_power(expr_graph *g, const expr_node *node, expr_id seed, expr_id *out)
+{
+    double exponent = 0;
+    expr_id less;
+    if (!is_constant(g, node->arg[1], &exponent))
+        return diff_unsupported(g, node->arg[0], "second derivative");
+    TRY(expr_number(g, exponent - 2, &less));
+    TRY(expr_binary(g, PERI_OP_POW, node->arg[0], less, &less));
+    TRY(scaled(g, less, exponent * (exponent - 1), &less));
+    return times(g, seed, less, out);
+}
+
+/* First derivatives f' that are a factor of the second: of `first` = seed f', or of an entry of it that is chosen. */
+static peri_status second_unary(expr_graph *g, expr_id e, expr_id x, expr_id first, expr_id *out)
+{
+    expr_id t, one;
+    switch (expr_at(g, e)->op) {
+    case PERI_OP_EXP:
+    case PERI_OP_EXPM1: /* f'' = f' */
+        *out = first;
+        return PERI_OK;
+    case PERI_OP_RECIP: /* -2 e f' */
+    case PERI_OP_TANH:
+        TRY(scaled(g, first, -2, out));
+        return times(g, *out, e, out);
+    case PERI_OP_TAN: /* 2 e f' */
+        TRY(scaled(g, first, 2, out));
+        return times(g, *out, e, out);
+    case PERI_OP_SQRT: /* -f' / (2 x) */
+        TRY(scaled(g, first, -0.5, out));
+        return over(g, *out, x, out);
+    case PERI_OP_LOG: /* -f' / x */
+        TRY(over(g, first, x, out));
+        return expr_unary(g, PERI_OP_NEG, *out, out);
+    case PERI_OP_LOG1P:
+        TRY(expr_number(g, 1, &one));
+        TRY(expr_binary(g, PERI_OP_ADD, x, one, &t));
+        TRY(over(g, first, t, out));
+        return expr_unary(g, PERI_OP_NEG, *out, out);
+    case PERI_OP_ASIN: /* x f' / (1 - x^2) */
+    case PERI_OP_ACOS:
+    case PERI_OP_ATAN: { /* -2 x f' / (1 + x^2) */
+        const bool is_atan = expr_at(g, e)->op == PERI_OP_ATAN;
+        TRY(one_plus_square(g, x, !is_atan, &t));
+        TRY(scaled(g, first, is_atan ? -2 : 1, out));
+        TRY(times(g, *out, x, out));
+        return over(g, *out, t, out);
+    }
+    case PERI_OP_SIGMOID: /* (1 - 2 e) f' */
+        TRY(expr_number(g, 1, &one));
+        TRY(scaled(g, e, 2, &t));
+        TRY(expr_binary(g, PERI_OP_SUB, one, t, &t));
+        return times(g, first, t, out);
+    default:
+        *out = -1;
+        return PERI_OK;
+    }
+}
+
+static peri_status second_partial(expr_graph *g, expr_id e, int i, int j, expr_id seed, expr_id *out)
+{
+    const expr_node node = *expr_at(g, e);
+    expr_id first;
+    choice c;
+    *out = -1;
+    switch (node.op) {
+    case PERI_OP_NEG:
+    case PERI_OP_ADD:
+    case PERI_OP_SUB:
+    case PERI_OP_ABS:
+    case PERI_OP_SIGN:
+    case PERI_OP_STEP:
+    case PERI_OP_RELU:
+    case PERI_OP_MIN2:
+    case PERI_OP_MAX2:
+    case PERI_OP_WHERE: return PERI_OK;
+    case PERI_OP_MUL:
+    case PERI_OP_FMA:
+        if (i == 0 && j == 1)
+            *out = seed;
+        return PERI_OK;
+    case PERI_OP_DIV: /* -1/b^2, 2 e/b^2 */
+        if (j == 0)
+            return PERI_OK;
+        TRY(partial(g, e, i, seed, out)); /* over b, or by -e/b */
+        TRY(over(g, *out, node.arg[1], out));
+        return scaled(g, *out, i == 0 ? -1 : -2, out);
+    case PERI_OP_SQUARE: return scaled(g, seed, 2, out);
+    case PERI_OP_SIN:
+    case PERI_OP_COS:
+        TRY(times(g, seed, e, out));
+        return expr_unary(g, PERI_OP_NEG, *out, out);
+    case PERI_OP_SINH:
+    case PERI_OP_COSH: return times(g, seed, e, out);
+    case PERI_OP_SOFTPLUS: /* the derivative of sigmoid */
+        TRY(expr_unary(g, PERI_OP_SIGMOID, node.arg[0], &first));
+        return partial(g, first, 0, seed, out);
+    case PERI_OP_POW: return second_power(g, &node, seed, out);
+    default: break;
+    }
+    TRY(partial(g, e, 0, seed, &first));
+    if (!is_choice(g, first, &c))
+        return second_unary(g, e, node.arg[0], first, out);
+    TRY(second_unary(g, e, node.arg[0], c.inner, out)); /* the root of a sum of squares */
+    return *out >= 0 ? chosen(g, c.test, *out, c.positive, out) : PERI_OK;
+}
+
+peri_status diff_second_partial(expr_graph *g, expr_id e, int i, int j, expr_id seed, expr_id *out)
+{
+    choice c;
+    if (!is_choice(g, seed, &c))
+        return second_partial(g, e, i, j, seed, out);
+    TRY(second_partial(g, e, i, j, c.inner, out));
+    return *out >= 0 ? chosen(g, c.test, *out, c.positive, out) : PERI_OK;
+}
+
+peri_status diff_twice(expr_graph *g, expr_id seed, expr_id *out)
+{
+    choice c;
+    if (!is_choice(g, seed, &c))
+        return scaled(g, seed, 2, out);
+    TRY(scaled(g, c.inner, 2, out));
     return chosen(g, c.test, *out, c.positive, out);
 }
