@@ -290,6 +290,62 @@ static void test_scalar_choice(peri_model *m, peri_expr x)
     ok(good && fabs(got + 3 * exp(at[3]) * cos(inner)) < 1e-14, "a choice that reaches a scalar through three entries counts three times");
 }
 
+/* Entry (i, j) of the Hessian of f, by adjoints of adjoints. */
+static double twice_derived(peri_model *m, peri_expr f, peri_expr x, const double *at, int i, int j)
+{
+    peri_expr gradient, entry, second;
+    double row[3] = {NAN, NAN, NAN};
+    const bool good = peri_expr_gradient(m, f, x, &gradient) == PERI_OK && expr_gather_affine(m->g, gradient, 1, 1, i, 1, &entry) == PERI_OK &&
+                      peri_expr_gradient(m, entry, x, &second) == PERI_OK && peri_expr_value(m, second, 1, &x, &at, row) == PERI_OK;
+    return good ? row[j] : NAN;
+}
+
+static double worst_entry(peri_model *m, peri_expr f, peri_expr x, const double *at)
+{
+    diff_sparse h;
+    double value[6] = {0}, *out = value, worst = 0;
+    const double *const inputs[EXPR_IN_COUNT] = {[EXPR_IN_X] = at};
+    if (diff_hessian(m->g, f, 0, 3, 100, &h) != PERI_OK)
+        return INFINITY;
+    if (h.nnz > 0 && expr_interpret(m->g, 1, &h.values, inputs, &out) != PERI_OK)
+        worst = INFINITY;
+    for (int j = 0; j < 3; j++)
+        for (int i = j; i < 3; i++) {
+            double got = 0;
+            for (int64_t k = h.start[j]; k < h.start[j + 1]; k++)
+                got = h.index[k] == i ? value[k] : got;
+            const double want = twice_derived(m, f, x, at, i, j), error = fabs(got - want) / fmax(1, fabs(want));
+            worst = error <= worst ? worst : error; /* a NaN counts */
+        }
+    diff_sparse_free(m->g, &h);
+    return worst;
+}
+
+/* Each operation between others: op(u v, u + w) w + op(u w, v), and the same behind a square and a choice. */
+static void test_second_rules(peri_model *m, peri_expr x)
+{
+    static const double at[3] = {0.4, 0.7, 0.9};
+    peri_expr u[3] = {0}, limit = PERI_NO_EXPR;
+    double worst = peri_expr_number(m, 0.1, &limit) == PERI_OK ? 0 : INFINITY;
+    for (int k = 0; k < 3; k++)
+        worst = expr_gather_affine(m->g, x, 1, 1, k, 1, &u[k]) == PERI_OK ? worst : INFINITY;
+    for (int op = PERI_OP_NEG; op <= PERI_OP_MAX2; op++) {
+        const bool binary = op >= PERI_OP_ADD && op <= PERI_OP_MAX2;
+        if (!expr_is_elementwise(op) || op == PERI_OP_WHERE)
+            continue;
+        const peri_expr a = op2(m, PERI_OP_MUL, u[0], u[1]), b = op2(m, PERI_OP_ADD, u[0], u[2]), c = op2(m, PERI_OP_MUL, u[0], u[2]);
+        const peri_expr first = op2(m, (peri_op)op, a, binary ? b : PERI_NO_EXPR), second = op2(m, (peri_op)op, c, binary ? u[1] : PERI_NO_EXPR);
+        const peri_expr f = op2(m, PERI_OP_ADD, op2(m, PERI_OP_MUL, first, u[2]), second);
+        const double plain = worst_entry(m, f, x, at);
+        const double chosen = worst_entry(m, op2(m, PERI_OP_MAX2, op1(m, PERI_OP_SQUARE, op1(m, PERI_OP_SIN, f)), limit), x, at);
+        if (!(plain < 1e-13 && chosen < 1e-13))
+            diag("%s: %.1e, chosen %.1e", peri_op_name((peri_op)op), plain, chosen);
+        worst = plain <= worst ? worst : plain;
+        worst = chosen <= worst ? worst : chosen;
+    }
+    ok(worst < 1e-13, "second derivatives of each operation, pushed, against adjoints of adjoints: %.1e", worst);
+}
+
 static void test_found(peri_context *ctx)
 {
     peri_model *m = peri_model_new(ctx, "found");
@@ -297,6 +353,7 @@ static void test_found(peri_context *ctx)
     ok(peri_model_var(m, "x", 3, 1, &x) == PERI_OK, "a model");
     test_empty_sparse(m, x);
     test_two_cosines(m, x);
+    test_second_rules(m, x);
     test_scalar_choice(m, x);
     peri_model_free(m);
 }
