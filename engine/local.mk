@@ -97,6 +97,7 @@ engine_sources = \
 	engine/model/describe.c \
 	engine/model/internal.h \
 	engine/model/interval.c \
+	engine/model/levels.c \
 	engine/model/interval.h \
 	engine/model/model.c \
 	engine/model/model.h \
@@ -130,6 +131,7 @@ engine_sources = \
 	engine/oracle/evaluate.c \
 	engine/oracle/guard.c \
 	engine/oracle/info.c \
+	engine/oracle/levels.c \
 	engine/oracle/nlp.c \
 	engine/oracle/nlp.h \
 	engine/oracle/prox.c \
@@ -179,6 +181,8 @@ engine_sources = \
 	engine/run/internal.h \
 	engine/run/isolate.c \
 	engine/run/isolate.h \
+	engine/run/levels.c \
+	engine/run/levels.h \
 	engine/run/limits.c \
 	engine/run/outcome.c \
 	engine/run/phase_one.c \

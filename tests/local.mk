@@ -59,6 +59,7 @@ unit_tests = \
 	tests/unit/run_certify.t \
 	tests/unit/run_inner.t \
 	tests/unit/run_isolate.t \
+	tests/unit/run_levels.t \
 	tests/unit/run_outcome.t \
 	tests/unit/run_project.t \
 	tests/unit/run_solve.t \
@@ -75,6 +76,7 @@ tests_unit_oracle_nlp_t_SOURCES = tests/unit/oracle_nlp.c tests/unit/text_model.
 tests_unit_run_certify_t_SOURCES = tests/unit/run_certify.c tests/unit/text_model.h
 tests_unit_run_inner_t_SOURCES = tests/unit/run_inner.c tests/unit/text_model.h
 tests_unit_run_project_t_SOURCES = tests/unit/run_project.c tests/unit/text_model.h
+tests_unit_run_levels_t_SOURCES = tests/unit/run_levels.c tests/unit/text_model.h
 tests_unit_run_solve_t_SOURCES = tests/unit/run_solve.c tests/unit/text_model.h
 eval_graph = tests/unit/eval_graph.c tests/unit/eval_graph.h
 tests_unit_eval_bands_t_SOURCES = tests/unit/eval_bands.c $(eval_graph)
@@ -324,8 +326,8 @@ dist-hook: # a folder of many small files
 # ---- a core subset under valgrind: make check-valgrind. It has no AVX-512, so the kernels for smaller processors run.
 
 valgrind_tests = tests/unit/base_mem.t tests/unit/expr_build.t tests/unit/io_json.t tests/unit/io_token.t tests/unit/model_classify.t \
-	tests/unit/plugin_option.t tests/unit/plugin_registry.t tests/unit/run_certify.t tests/unit/run_inner.t tests/unit/run_outcome.t \
-	tests/unit/run_solve.t tests/fault/io.t $(fuzz_tests)
+	tests/unit/plugin_option.t tests/unit/plugin_registry.t tests/unit/run_certify.t tests/unit/run_inner.t tests/unit/run_levels.t \
+	tests/unit/run_outcome.t tests/unit/run_solve.t tests/fault/io.t $(fuzz_tests)
 VALGRIND = valgrind
 check-valgrind: $(valgrind_tests)
 	$(AM_V_at)$(AM_TESTS_ENVIRONMENT) for t in $(valgrind_tests); do echo "$$t"; \

@@ -89,9 +89,9 @@ dsl_model_ud *check_model(lua_State *L, int i)
         dsl_raise(L, "%s is not a model; methods are called as m:method(...)", text);
     }
     dsl_model_ud *m = lua_touserdata(L, i);
-    if (m->obj == NULL)
-        dsl_raise(L, "model \"%s\" is closed", m->name);
-    if (m->busy > 0)
+    if (m->obj == NULL || m->root->obj == NULL)
+        dsl_raise(L, "model \"%s\" is closed", m->obj == NULL ? m->name : m->root->name);
+    if (m->root->busy > 0)
         dsl_raise(L, "model \"%s\" is being evaluated: a callback cannot work on it", m->name);
     return m;
 }

@@ -363,7 +363,7 @@ static void add_constraint(lua_State *L, const adding *to, int i)
     const dsl_model_ud *model = common_model(L, n, a);
     if (model == NULL)
         raise_at(L, c->where, "subject_to: a comparison of numbers alone is not a constraint");
-    if (model != to->m)
+    if (model != to->m->root)
         raise_at(L, c->where, "subject_to: a constraint on model \"%s\" was given to model \"%s\"", model->name,
                  to->m->name);
     to->part->block2 = -1;
@@ -379,7 +379,7 @@ static dsl_model_ud *constrained_model(lua_State *L)
 {
     const dsl_state *s = state_of(L);
     const dsl_model_ud *m = type_of(L, s, 1) == TYPE_MODEL ? lua_touserdata(L, 1) : NULL;
-    if (m == NULL || m->obj == NULL || m->busy > 0 || s->frame != NULL)
+    if (m == NULL || m->obj == NULL || m->root->obj == NULL || m->root->busy > 0 || s->frame != NULL)
         pending_clear(L);
     if (s->frame != NULL)
         dsl_raise(L, "subject_to cannot be called inside the function of a peri.map; constrain the whole map instead");
@@ -406,7 +406,7 @@ int subject_to(lua_State *L)
     if (g.n == 0)
         dsl_raise(L, "subject_to: no constraint was given");
     dsl_handle *h = box_new(L, TYPE_HANDLE, sizeof *h + (size_t)g.n * sizeof h->part[0], 1);
-    lua_pushvalue(L, 1);
+    push_root(L, 1);
     lua_setiuservalue(L, -2, UV_PARENT);
     const int top = lua_gettop(L);
     for (int64_t k = 0; k < g.n; k++) {

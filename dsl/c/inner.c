@@ -26,6 +26,7 @@ static int l_inner(lua_State *L)
         dsl_raise(L, "inner: a view of an inner problem only evaluates");
     dsl_model_ud *m = box_new(L, TYPE_MODEL, sizeof *m, UV_VIEW);
     m->state = state_of(L);
+    m->root = m;
     snprintf(m->name, sizeof m->name, "%s", name);
     lua_getiuservalue(L, 1, RUN_CACHE); /* as long as the run's box, which lists it */
     lua_pushvalue(L, -2);

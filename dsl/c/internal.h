@@ -24,7 +24,7 @@ typedef enum {
     TYPE_ARRAY,      /* user value 1: the array that it is a view of, or nil */
     TYPE_INDEX,      /* an array with one row an instance of a peri.map, while that is traced */
     TYPE_ITEM,       /* one Lua table an instance of a peri.map; user value 1: the list of them */
-    TYPE_MODEL,      /* user value 2: list of its black boxes */
+    TYPE_MODEL,      /* user value 1: of a lower model, the one that all expressions belong to; 2: list of its black boxes */
     TYPE_CONSTRAINT, /* user values 1 .. 3: operands */
     TYPE_HANDLE,     /* user value 1: its model */
     TYPE_SOLUTION,   /* user value 1: its model; 2: fields made so far */
@@ -60,6 +60,7 @@ enum {
 
 typedef struct dsl_model_ud {
     peri_model *obj; /* NULL: closed, or not yet made */
+    struct dsl_model_ud *root; /* the outermost model, which owns expressions and is solved: itself, but for lower models */
     struct dsl_state *state;
     int busy;      /* the engine is at work on it, so callbacks may not touch it */
     char name[48]; /* for messages once it is closed; cut */
@@ -234,6 +235,7 @@ JUMPS bool index_ramp(lua_State *L, const operand *a);
 /* Pushes node: an expression of model, or where model is NULL its value. `at`: index of an expression of the model, or
  * of it. */
 enum { FORM_ROW = 1, FORM_LIST = 2, FORM_SCALAR = 0 };
+void push_root(lua_State *L, int at); /* the userdata of the outermost model that the model or expression at `at` belongs to */
 JUMPS int push_node(lua_State *L, dsl_model_ud *model, int at, peri_expr node, unsigned form);
 JUMPS int push_lifted(lua_State *L, dsl_model_ud *model, int at, peri_expr node, uint32_t frame, int64_t rows,
                       int64_t cols, bool row);

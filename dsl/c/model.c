@@ -29,6 +29,7 @@ static int l_model(lua_State *L)
     collector_hint(L, s);
     dsl_model_ud *m = box_new(L, TYPE_MODEL, sizeof *m, 2);
     m->state = s;
+    m->root = m;
     snprintf(m->name, sizeof m->name, "%s", name);
     m->obj = peri_model_new(s->ctx, name);
     if (m->obj == NULL)
@@ -36,7 +37,30 @@ static int l_model(lua_State *L)
     return 1;
 }
 
-/* __gc, __close and close(): safe to call twice */
+/* up:lower(name): a model inside a model. Its box keeps the outermost model's, which owns it. */
+static int l_lower(lua_State *L)
+{
+    dsl_model_ud *up = check_model(L, 1);
+    char text[200];
+    refuse_in_map(L, "m:lower");
+    if (type_of(L, state_of(L), 2) == TYPE_MODEL) {
+        describe(L, 2, text, sizeof text);
+        dsl_raise(L, "lower: a name is needed, not %s: a lower model is made by the model that it lies in, and lies in no other", text);
+    }
+    const char *name = check_name(L, 2, "lower model");
+    dsl_model_ud *m = box_new(L, TYPE_MODEL, sizeof *m, 2);
+    m->state = up->state;
+    m->root = up->root;
+    snprintf(m->name, sizeof m->name, "%s", name);
+    push_root(L, 1);
+    lua_setiuservalue(L, -2, UV_PARENT);
+    m->obj = peri_model_lower(up->obj, name);
+    if (m->obj == NULL)
+        raise_engine(L, up->state);
+    return 1;
+}
+
+/* __gc, __close and close(): safe to call twice. A lower model lives on in the outermost one. */
 static int l_close(lua_State *L)
 {
     dsl_model_ud *m = lua_touserdata(L, 1);
@@ -46,7 +70,8 @@ static int l_close(lua_State *L)
     if (m->inner != NULL)
         return 0; /* the run's */
     m->obj = NULL;
-    peri_model_free(obj);
+    if (m->root == m) /* else it may be gone already */
+        peri_model_free(obj);
     return 0;
 }
 
@@ -65,7 +90,20 @@ static int l_close_method(lua_State *L)
 static int l_tostring(lua_State *L)
 {
     const dsl_model_ud *m = lua_touserdata(L, 1);
-    lua_pushfstring(L, "model \"%s\"%s", m->name, m->obj == NULL ? " (closed)" : "");
+    const int top = lua_gettop(L);
+    if (m->obj == NULL || m->root->obj == NULL) {
+        lua_pushfstring(L, "model \"%s\" (closed)", m->name);
+        return 1;
+    }
+    lua_pushfstring(L, "model \"%s\"", m->name);
+    if (m->root != m)
+        lua_pushfstring(L, " inside \"%s\"", peri_model_name(peri_model_upper(m->obj)));
+    for (int64_t k = 0; m->root == m && peri_model_lower_at(m->obj, k) != NULL; k++) {
+        const peri_model *lower = peri_model_lower_at(m->obj, k);
+        luaL_checkstack(L, 4, "model");
+        lua_pushfstring(L, "%s\"%s\" inside \"%s\"", k == 0 ? ": " : ", ", peri_model_name(lower), peri_model_name(peri_model_upper(lower)));
+    }
+    lua_concat(L, lua_gettop(L) - top);
     return 1;
 }
 
@@ -240,7 +278,7 @@ static int l_var(lua_State *L)
     }
     check_status(L, peri_model_var(m->obj, name, rows, cols, &x));
     set_options(L, m->obj, x, &o);
-    return push_node(L, m, 1, x, shaped ? FORM_LIST : FORM_SCALAR);
+    return push_node(L, m->root, 1, x, shaped ? FORM_LIST : FORM_SCALAR);
 }
 
 /* ---- parameters -------------------------------------------------------------------------------------------------- */
@@ -257,7 +295,7 @@ static int l_param(lua_State *L)
     snprintf(what, sizeof what, "parameter \"%.100s\": its value", name);
     const double *value = read_numbers(L, 3, what, &rows, &cols);
     check_status(L, peri_model_param(m->obj, name, rows, cols, rows * cols, value, &p));
-    return push_node(L, m, 1, p, lua_type(L, 3) == LUA_TNUMBER ? FORM_SCALAR : FORM_LIST);
+    return push_node(L, m->root, 1, p, lua_type(L, 3) == LUA_TNUMBER ? FORM_SCALAR : FORM_LIST);
 }
 
 /* p:set(v) */
@@ -294,7 +332,7 @@ static int objective(lua_State *L, const char *what, peri_status (*set)(peri_mod
     if (lua_istable(L, 2))
         dsl_raise(L, "%s: several objectives are not offered yet; give one scalar expression", what);
     check_operand(L, 2, what, &f);
-    if (f.kind == OPERAND_EXPR && f.model != m) {
+    if (f.kind == OPERAND_EXPR && f.model != m->root) {
         describe(L, 2, text, sizeof text);
         dsl_raise(L, "%s: %s belongs to model \"%s\", not to model \"%s\"", what, text, f.model->name, m->name);
     }
@@ -341,6 +379,7 @@ const luaL_Reg model_methods[] = {{"var", l_var},
                                   {"param", l_param},
                                   {"minimize", l_minimize},
                                   {"maximize", l_maximize},
+                                  {"lower", l_lower},
                                   {"explain", l_explain},
                                   {"close", l_close_method},
                                   {"subject_to", subject_to},

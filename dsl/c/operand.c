@@ -206,10 +206,10 @@ peri_expr *nodes_of(lua_State *L, peri_model *m, int n, const operand *a)
 
 /* ---- results ----------------------------------------------------------------------------------------------------- */
 
-/* Pushes the model's userdata, the value at `at` being it or one of its expressions. */
-static void push_model_of(lua_State *L, int at)
+void push_root(lua_State *L, int at)
 {
-    if (type_of(L, state_of(L), at) == TYPE_MODEL)
+    const dsl_model_ud *m = type_of(L, state_of(L), at) == TYPE_MODEL ? lua_touserdata(L, at) : NULL;
+    if (m != NULL && m->root == m)
         lua_pushvalue(L, at);
     else
         lua_getiuservalue(L, at, UV_PARENT);
@@ -229,7 +229,7 @@ static dsl_expr *new_expr(lua_State *L, dsl_model_ud *model)
 
 static dsl_expr *push_expr(lua_State *L, dsl_model_ud *model, int at)
 {
-    push_model_of(L, at);
+    push_root(L, at);
     return new_expr(L, model);
 }
 

@@ -124,6 +124,8 @@ static int l_solve(lua_State *L)
     settings given = {0};
     dsl_call call;
     dsl_model_ud *m = check_model(L, 1);
+    if (m->root != m)
+        dsl_raise(L, "solve: model \"%s\" lies inside model \"%s\" and is solved with it: call solve of that one", m->name, m->root->name);
     if (s->frame != NULL)
         dsl_raise(L, "m:solve cannot be called inside the function of a peri.map");
     pending_check(L);

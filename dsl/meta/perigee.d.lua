@@ -1146,6 +1146,12 @@ function model:var(name, shape, opts) end
 ---@return perigee.expr
 function model:param(name, value) end
 
+---A model inside this one: its variables are to be optimal for its own objective and constraints, whatever values the variables around it
+---have. It has `var`, `param`, `minimize`, `maximize`, `subject_to` and `lower`; it is solved with the outermost model.
+---@param name string
+---@return perigee.model
+function model:lower(name) end
+
 ---@param e perigee.value
 function model:minimize(e) end
 

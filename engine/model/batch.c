@@ -99,7 +99,7 @@ static peri_status run(setting *s, expr_id e, int64_t points, double *out)
 peri_status peri_expr_value_batch(peri_model *m, peri_expr e, int64_t points, int64_t n, const peri_expr *vars,
                                   const double *const *values, double *out)
 {
-    setting s = {.m = m, .n = n, .vars = vars, .values = values, .varying = 1u << EXPR_IN_X};
+    setting s = {.m = m->root, .n = n, .vars = vars, .values = values, .varying = 1u << EXPR_IN_X};
     TRY(model_check_expr(m, "values", e));
     if (points < 0)
         return FAIL(m->ctx, PERI_E_ARGUMENT, "values: %lld points", (long long)points);

@@ -8,6 +8,7 @@
 #include "model/internal.h"
 #include "model/quadratic.h"
 #include <stdio.h>
+#include <string.h>
 
 /* Single rows whose quadratic form is factorised at the most: each needs a Hessian of its own. */
 enum { QUADRATIC_ROWS = 32 };
@@ -16,6 +17,11 @@ typedef struct {
     peri_model *m;
     model_class *out;
     curvature_table table;
+    const model_levels *levels; /* NULL: there are no lower models */
+    int32_t level;          /* classified alone; -1: all that takes part */
+    const peri_model *owner; /* of the objective */
+    unsigned char *held;    /* [entries of the class X] of other levels; NULL: none */
+    int64_t n, m_rows;      /* variables and rows that are looked at */
     curvature objective;    /* of the minimization */
     int64_t quadratic_rows; /* of degree two */
     bool rows_convex;       /* the constraints' set is proven convex */
@@ -32,6 +38,25 @@ static bool has(const classifier *c, peri_trait trait)
     return (c->out->traits & PERI_BIT(trait)) != 0;
 }
 
+/* ---- which part of the model
+ * ------------------------------------------------------------------------------------------------------- */
+
+static bool takes(const classifier *c, int32_t level)
+{
+    const int32_t of = c->levels != NULL ? c->levels->level[level] : 0;
+    return c->level < 0 ? of != MODEL_LEVEL_NONE : of == c->level;
+}
+
+static bool takes_block(const classifier *c, int64_t i)
+{
+    return takes(c, c->m->cons.at[i].level);
+}
+
+static int64_t count_lower(const classifier *c)
+{
+    return c->levels != NULL && c->level < 0 ? c->levels->n - 1 : 0;
+}
+
 /* ---- variables and sides
  * ------------------------------------------------------------------------------------------------------- */
 
@@ -39,20 +64,29 @@ static void look_at_variables(classifier *c)
 {
     const peri_model *m = c->m;
     bool bounds = false;
-    for (int64_t j = 0; j < m->n; j++) {
-        bounds = bounds || isfinite(m->lower.at[j]) || isfinite(m->upper.at[j]);
-        c->out->fixed += m->lower.at[j] >= m->upper.at[j];
+    for (int64_t i = 0; i < m->vars.n; i++) {
+        const model_var *v = &m->vars.at[i];
+        if (!takes(c, v->level))
+            continue;
+        for (int64_t j = v->offset - m->vars.at[0].offset, end = j + v->size; j < end; j++) {
+            bounds = bounds || isfinite(m->lower.at[j]) || isfinite(m->upper.at[j]);
+            c->out->fixed += m->lower.at[j] >= m->upper.at[j];
+        }
+        c->n += v->size;
+        c->out->integers += v->integer ? v->size : 0;
     }
-    for (int64_t i = 0; i < m->vars.n; i++)
-        c->out->integers += m->vars.at[i].integer ? m->vars.at[i].size : 0;
-    for (int64_t i = 0; i < m->cons.n; i++)
-        for (int64_t k = 0; k < m->cons.at[i].size; k++)
+    for (int64_t i = 0; i < m->cons.n; i++) {
+        c->m_rows += takes_block(c, i) ? m->cons.at[i].size : 0;
+        for (int64_t k = 0; takes_block(c, i) && k < m->cons.at[i].size; k++)
             c->out->equalities += m->cons.at[i].lower[k] >= m->cons.at[i].upper[k];
+    }
     set(c, PERI_TRAIT_BOUNDS, bounds);
     set(c, PERI_TRAIT_INTEGER, c->out->integers > 0);
-    set(c, PERI_TRAIT_CONSTRAINTS, m->m > 0);
+    set(c, PERI_TRAIT_CONSTRAINTS, c->m_rows > 0);
     set(c, PERI_TRAIT_EQUALITIES, c->out->equalities > 0);
-    set(c, PERI_TRAIT_OBJECTIVE, m->objective != PERI_NO_EXPR);
+    set(c, PERI_TRAIT_OBJECTIVE, c->owner->objective != PERI_NO_EXPR);
+    set(c, PERI_TRAIT_LEVELS, count_lower(c) > 0);
+    set(c, PERI_TRAIT_MULTILEVEL, count_lower(c) > 1);
 }
 
 /* ---- constraints
@@ -65,15 +99,15 @@ static peri_status row_is_convex(classifier *c, const model_constraint *block, i
     *convex = (!below || (row.marks & CURV_CONCAVE)) && (!above || (row.marks & CURV_CONVEX));
     if (*convex || row.degree != 2 || (below && above) || c->quadratic_rows > QUADRATIC_ROWS)
         return PERI_OK;
-    return quadratic_is_convex(c->m, block->body, k, above ? 1 : -1, convex);
+    return quadratic_is_convex(c->m, block->body, k, above ? 1 : -1, &(quadratic_part){c->level, c->held}, convex);
 }
 
-static peri_status look_at_block(classifier *c, const model_constraint *block)
+static peri_status look_at_block(classifier *c, const model_constraint *block, int64_t first)
 {
     const bool linear = curvature_at(&c->table, block->body).degree <= 1;
     for (int64_t k = 0; k < block->size; k++) {
         const curvature row = linear ? curvature_at(&c->table, block->body) : curvature_of_entry(&c->table, block->body, k);
-        c->out->linear_row[block->row + k] = row.degree <= 1;
+        c->out->linear_row[first + k] = row.degree <= 1;
         c->out->linear_rows += row.degree <= 1;
         if (row.degree <= 1)
             continue;
@@ -86,10 +120,15 @@ static peri_status look_at_block(classifier *c, const model_constraint *block)
 
 static peri_status look_at_constraints(classifier *c)
 {
+    int64_t row = 0;
     c->rows_convex = true;
-    for (int64_t i = 0; i < c->m->cons.n; i++)
-        TRY(look_at_block(c, &c->m->cons.at[i]));
-    set(c, PERI_TRAIT_NONLINEAR_CONSTRAINTS, c->out->linear_rows < c->m->m);
+    for (int64_t i = 0; i < c->m->cons.n; i++) {
+        if (!takes_block(c, i))
+            continue;
+        TRY(look_at_block(c, &c->m->cons.at[i], row));
+        row += c->m->cons.at[i].size;
+    }
+    set(c, PERI_TRAIT_NONLINEAR_CONSTRAINTS, c->out->linear_rows < c->m_rows);
     return PERI_OK;
 }
 
@@ -98,7 +137,7 @@ static peri_status look_at_constraints(classifier *c)
 
 static peri_status look_at_objective(classifier *c)
 {
-    const peri_model *m = c->m;
+    const peri_model *m = c->owner;
     bool convex = true;
     if (m->objective == PERI_NO_EXPR) {
         set(c, PERI_TRAIT_LINEAR_OBJECTIVE, true);
@@ -113,8 +152,8 @@ static peri_status look_at_objective(classifier *c)
         set(c, PERI_TRAIT_LEAST_SQUARES, c->objective.degree > 0 && (c->objective.marks & CURV_SQUARES));
     }
     if (!convex && c->rows_convex && c->objective.degree == 2)
-        TRY(quadratic_is_convex(c->m, m->objective, 0, m->maximize ? -1 : 1, &convex));
-    set(c, PERI_TRAIT_CONVEX, convex && c->rows_convex && c->out->integers == 0);
+        TRY(quadratic_is_convex(c->m, m->objective, 0, m->maximize ? -1 : 1, &(quadratic_part){c->level, c->held}, &convex));
+    set(c, PERI_TRAIT_CONVEX, convex && c->rows_convex && c->out->integers == 0 && count_lower(c) == 0);
     return PERI_OK;
 }
 
@@ -131,13 +170,15 @@ static bool reads_variables(const classifier *c, expr_id e)
     return false;
 }
 
-/* owner 1: the objective; 2 + i: constraint block i */
+/* owner 1: the objective; 2 + i: constraint block i; after those a lower level's objective */
 static void describe(const classifier *c, const char *what, int32_t owner, char *text, size_t size)
 {
     if (text[0] != '\0')
         return;
     if (owner == 1)
         snprintf(text, size, "%s in the objective", what);
+    else if (owner >= c->m->cons.n + 2)
+        snprintf(text, size, "%s in the objective of \"%.60s\"", what, c->levels->model[owner - c->m->cons.n - 1]->name);
     else
         snprintf(text, size, "%s in constraint \"%s\"", what, c->m->cons.at[owner - 2].name);
 }
@@ -189,17 +230,20 @@ static peri_status look_at_operations(classifier *c)
     set(c, PERI_TRAIT_GRADIENT, !c->table.has_special);
     set(c, PERI_TRAIT_HESSIAN, !c->table.has_special);
     set(c, PERI_TRAIT_SPARSE_HESSIAN, !c->table.has_special);
-    set(c, PERI_TRAIT_PROX, !c->table.has_special);
-    set(c, PERI_TRAIT_COMPACT, !c->table.has_special);
+    set(c, PERI_TRAIT_PROX, !c->table.has_special && count_lower(c) == 0);
+    set(c, PERI_TRAIT_COMPACT, !c->table.has_special && count_lower(c) == 0);
     if (!c->table.has_special)
         return PERI_OK;
     int32_t *owner = mem_array(g->m, (size_t)top + 1, sizeof *owner);
     if (owner == NULL)
         return FAIL_NOMEM(m->ctx);
+    for (int64_t k = count_lower(c); k > 0; k--)
+        owner[c->levels->model[k]->objective] = (int32_t)(m->cons.n + 1 + k);
     for (int64_t i = m->cons.n; i-- > 0;)
-        owner[m->cons.at[i].body] = (int32_t)i + 2;
-    if (m->objective != PERI_NO_EXPR)
-        owner[m->objective] = 1;
+        if (takes_block(c, i))
+            owner[m->cons.at[i].body] = (int32_t)i + 2;
+    if (c->owner->objective != PERI_NO_EXPR)
+        owner[c->owner->objective] = 1;
     for (expr_id e = top; e >= 0; e--) {
         const expr_id *args;
         if (owner[e] == 0 || expr_at(g, e)->op == PERI_OP_STOP)
@@ -217,8 +261,8 @@ static peri_status look_at_operations(classifier *c)
     set(c, PERI_TRAIT_GRADIENT, gradient);
     set(c, PERI_TRAIT_HESSIAN, gradient && !calls);
     set(c, PERI_TRAIT_SPARSE_HESSIAN, gradient && !calls);
-    set(c, PERI_TRAIT_PROX, gradient); /* as far as is seen here: the view finds out */
-    set(c, PERI_TRAIT_COMPACT, gradient);
+    set(c, PERI_TRAIT_PROX, gradient && count_lower(c) == 0); /* as far as is seen here: the view finds out */
+    set(c, PERI_TRAIT_COMPACT, gradient && count_lower(c) == 0);
     return PERI_OK;
 }
 
@@ -258,8 +302,8 @@ enum {
 static int kind_of(const classifier *c)
 {
     const bool convex = has(c, PERI_TRAIT_CONVEX), linear_rows = !has(c, PERI_TRAIT_NONLINEAR_CONSTRAINTS);
-    const bool quadratic_rows = c->out->linear_rows + c->quadratic_rows == c->m->m;
-    const bool squares = has(c, PERI_TRAIT_LEAST_SQUARES) && c->m->m == 0;
+    const bool quadratic_rows = c->out->linear_rows + c->quadratic_rows == c->m_rows;
+    const bool squares = has(c, PERI_TRAIT_LEAST_SQUARES) && c->m_rows == 0;
     if (has(c, PERI_TRAIT_BLACKBOX))
         return NAME_BLACKBOX;
     if (has(c, PERI_TRAIT_NONSMOOTH))
@@ -284,8 +328,12 @@ static const char *class_name(const classifier *c)
         {NAMES_WITH("mixed-integer "), NAMES_WITH("mixed-integer unconstrained "),
          NAMES_WITH("mixed-integer bound-constrained ")},
         {NAMES_WITH("integer "), NAMES_WITH("integer unconstrained "), NAMES_WITH("integer bound-constrained ")}};
-    const int integer = c->out->integers == 0 ? 0 : c->out->integers < c->m->n ? 1 : 2;
-    const int region = c->m->m > 0 ? 0 : has(c, PERI_TRAIT_BOUNDS) ? 2 : 1;
+    static const char *const with_levels[2][2] = {{"two-level program", "multilevel program"},
+                                                  {"mixed-integer two-level program", "mixed-integer multilevel program"}};
+    if (has(c, PERI_TRAIT_LEVELS))
+        return with_levels[c->out->integers > 0][has(c, PERI_TRAIT_MULTILEVEL)];
+    const int integer = c->out->integers == 0 ? 0 : c->out->integers < c->n ? 1 : 2;
+    const int region = c->m_rows > 0 ? 0 : has(c, PERI_TRAIT_BOUNDS) ? 2 : 1;
     return names[integer][region][kind_of(c)];
 }
 
@@ -297,33 +345,60 @@ static peri_status init_table(classifier *c)
 {
     const peri_model *m = c->m;
     int64_t n = 0;
-    expr_id *roots = mem_array(m->g->m, (size_t)m->cons.n + 1, sizeof *roots);
+    expr_id *roots = mem_array(m->g->m, (size_t)(m->cons.n + 1 + count_lower(c)), sizeof *roots);
     if (roots == NULL)
         return FAIL_NOMEM(m->ctx);
     for (int64_t i = 0; i < m->cons.n; i++)
-        roots[n++] = m->cons.at[i].body;
-    if (m->objective != PERI_NO_EXPR)
-        roots[n++] = m->objective;
-    const peri_status status = curvature_init(&c->table, m, n, roots);
+        if (takes_block(c, i))
+            roots[n++] = m->cons.at[i].body;
+    if (c->owner->objective != PERI_NO_EXPR)
+        roots[n++] = c->owner->objective;
+    for (int64_t k = 1; k <= count_lower(c); k++)
+        roots[n++] = c->levels->model[k]->objective;
+    const peri_status status = curvature_init(&c->table, m, c->held, n, roots);
     mem_array_free(m->g->m, roots);
+    return status;
+}
+
+static peri_status classify(classifier *c, unsigned char *linear_row)
+{
+    *c->out = (model_class){.linear_row = linear_row};
+    TRY(init_table(c));
+    look_at_variables(c);
+    peri_status status = look_at_constraints(c);
+    if (status == PERI_OK)
+        status = look_at_objective(c);
+    if (status == PERI_OK)
+        status = look_at_operations(c);
+    if (status == PERI_OK)
+        c->out->class_name = class_name(c);
+    curvature_release(&c->table);
     return status;
 }
 
 peri_status model_classify(peri_model *m, unsigned char *linear_row, model_class *out)
 {
-    classifier c = {.m = m, .out = out};
-    *out = (model_class){.linear_row = linear_row};
-    peri_status status = init_table(&c);
-    if (status == PERI_OK) {
-        look_at_variables(&c);
-        status = look_at_constraints(&c);
-        if (status == PERI_OK)
-            status = look_at_objective(&c);
-        if (status == PERI_OK)
-            status = look_at_operations(&c);
-        if (status == PERI_OK)
-            out->class_name = class_name(&c);
-        curvature_release(&c.table);
-    }
+    model_levels levels;
+    classifier c = {.m = m, .out = out, .level = -1, .owner = m};
+    if (m->nested.n == 0)
+        return classify(&c, linear_row);
+    TRY(model_levels_of(m, &levels));
+    c.levels = &levels;
+    const peri_status status = classify(&c, linear_row);
+    model_levels_free(m, &levels);
+    return status;
+}
+
+peri_status model_classify_level(peri_model *m, const model_levels *levels, int32_t k, unsigned char *linear_row, model_class *out)
+{
+    classifier c = {.m = m, .out = out, .levels = levels, .level = k, .owner = levels->model[k]};
+    c.held = mem_array(m->g->m, (size_t)m->g->n_x, 1);
+    if (c.held == NULL)
+        return FAIL_NOMEM(m->ctx);
+    for (int64_t i = 0; i < m->vars.n; i++)
+        if (levels->level[m->vars.at[i].level] != k)
+            memset(c.held + m->vars.at[i].offset, 1, (size_t)m->vars.at[i].size);
+    const peri_status status = classify(&c, linear_row);
+    mem_array_free(m->g->m, c.held);
     return status;
 }

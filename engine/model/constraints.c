@@ -18,10 +18,12 @@ static peri_status set_objective(peri_model *m, peri_expr f, bool maximize)
         model_describe(m, f, text, sizeof text);
         return FAIL(m->ctx, PERI_E_SHAPE, "objective: %s is not a scalar", text);
     }
+    TRY(model_check_level(m, NULL, f));
     TRY(expr_reshape(m->g, f, 1, 1, &f));
     m->objective = f;
     m->maximize = maximize;
-    m->structure++;
+    m->root->structure++;
+    m->root->data++; /* it may have become a level */
     return PERI_OK;
 }
 
@@ -135,12 +137,15 @@ peri_status peri_model_constrain(peri_model *m, const char *name, peri_expr e, i
     char own[32];
     *handle = -1;
     if (name == NULL || name[0] == '\0') {
-        snprintf(own, sizeof own, "c%lld", (long long)m->cons.n + 1);
+        snprintf(own, sizeof own, "c%lld", (long long)m->root->cons.n + 1);
         name = own;
     }
     TRY(model_check_expr(m, "constraint", e));
+    TRY(model_check_level(m, name, e));
+    const int32_t level = m->level;
+    m = m->root;
     TRY(expr_reshape(m->g, e, expr_at(m->g, e)->rows, expr_at(m->g, e)->cols, &e)); /* a sparse constant becomes dense */
-    model_constraint c = {.body = e, .row = m->m, .size = expr_size(m->g, e)};
+    model_constraint c = {.body = e, .row = m->m, .size = expr_size(m->g, e), .level = level};
     if (n != 1 && n != c.size)
         return FAIL(m->ctx, PERI_E_SHAPE, "constraint \"%s\": %lld sides for %lld row%s", name, (long long)n,
                     (long long)c.size, c.size == 1 ? "" : "s");

@@ -149,7 +149,8 @@ static curvature input(const curvature_table *t, const peri_model *m, expr_id e)
     interval r = range_of_input(m, node, 0);
     for (int64_t k = 1; k < telling(t, m, node, expr_size(m->g, e)); k++)
         r = interval_join(r, range_of_input(m, node, k));
-    const uint8_t degree = node->class_ == EXPR_IN_PARAM ? 0 : node->class_ == EXPR_IN_X ? 1 : CURV_NONLINEAR;
+    const bool held = node->class_ == EXPR_IN_X && t->held != NULL && t->held[node->ref];
+    const uint8_t degree = node->class_ == EXPR_IN_PARAM || held ? 0 : node->class_ == EXPR_IN_X ? 1 : CURV_NONLINEAR;
     return finished((curvature){r, degree, 0});
 }
 
@@ -461,10 +462,11 @@ static bool sweep(curvature_table *t, const peri_model *m)
     return true;
 }
 
-peri_status curvature_init(curvature_table *t, const peri_model *m, int64_t n_roots, const expr_id *roots)
+peri_status curvature_init(curvature_table *t, const peri_model *m, const unsigned char *held, int64_t n_roots, const expr_id *roots)
 {
     memset(t, 0, sizeof *t);
     t->g = m->g;
+    t->held = held;
     t->top = -1;
     t->cursor.stack = -1;
     for (int64_t k = 0; k < n_roots; k++)

@@ -28,6 +28,7 @@ typedef struct {
 
 typedef struct {
     const expr_graph *g;
+    const unsigned char *held; /* [entries of the class X] variables that count as data of unknown value; NULL: none do */
     expr_id top;
     bool same_bounds;      /* of all variables */
     bool has_special;      /* an operation that is not smooth, or a function of the host's */
@@ -39,8 +40,8 @@ typedef struct {
     struct { expr_id stack; int32_t part; int64_t begin; } cursor; /* where the last entry of a STACK was found */
 } curvature_table;
 
-/* All nodes below the roots; x ranges from the model's bounds. */
-peri_status curvature_init(curvature_table *t, const peri_model *m, int64_t n_roots, const expr_id *roots);
+/* All nodes below the roots; x ranges from the model's bounds. Entries of one variable are all held or none is; held NULL: none. */
+peri_status curvature_init(curvature_table *t, const peri_model *m, const unsigned char *held, int64_t n_roots, const expr_id *roots);
 void curvature_release(curvature_table *t);
 curvature curvature_at(const curvature_table *t, expr_id e);
 /* Entry k of node e: follows stacks, gathers, signs and constant shifts, so that rows of a mixed block are told apart.

@@ -172,6 +172,7 @@ peri_status peri_expr_value(peri_model *m, peri_expr e, int64_t n, const peri_ex
                             double *out)
 {
     expr_graph *g = m->g;
+    m = m->root;
     TRY(model_check_expr(m, "value", e));
     TRY(expr_reshape(g, e, expr_at(g, e)->rows, expr_at(g, e)->cols, &e)); /* a sparse constant becomes dense */
     double *x = mem_array(g->m, (size_t)g->n_x, sizeof *x), *param = mem_array(g->m, (size_t)g->n_param, sizeof *param);

@@ -59,6 +59,11 @@ static void free_contents(peri_model *m)
     vec_free(a, &m->lower);
     vec_free(a, &m->upper);
     vec_free(a, &m->start);
+    for (int64_t i = 0; i < m->nested.n; i++) {
+        mem_array_free(a, m->nested.at[i]->name);
+        mem_free(a, m->nested.at[i], sizeof *m->nested.at[i]);
+    }
+    vec_free(a, &m->nested);
     hash_release(&m->names);
     hash_release(&m->con_names);
     mem_array_free(a, m->name);
@@ -66,7 +71,7 @@ static void free_contents(peri_model *m)
 
 void model_release(peri_model *m)
 {
-    if (m == NULL || --m->references > 0)
+    if (m == NULL || m->root != m || --m->references > 0) /* a lower model lives as long as its root */
         return;
     peri_context *ctx = m->ctx;
     batch_free(m->values.batch);
@@ -124,6 +129,7 @@ bool model_name_taken(const peri_model *m, const char *name)
 peri_expr peri_model_find(const peri_model *m, const char *name)
 {
     int64_t at;
+    m = m->root;
     if (!hash_get(&m->names, hash_bytes(name, strlen(name)), &at))
         return PERI_NO_EXPR;
     if (strcmp(name_at(m, at), name) == 0)
@@ -139,35 +145,49 @@ peri_expr peri_model_find(const peri_model *m, const char *name)
 
 peri_constraint peri_model_find_constraint(const peri_model *m, const char *name)
 {
+    m = m->root;
     for (int64_t i = 0; i < m->cons.n; i++)
         if (strcmp(m->cons.at[i].name, name) == 0)
             return (peri_constraint)i;
     return -1;
 }
 
-static const model_var *find_in(const expr_graph *g, const model_var *list, int64_t n, int class_, expr_id x)
+/* The last that begins at or before the entry: offsets ascend. */
+static const model_var *find_at(const model_var *list, int64_t n, int64_t offset)
 {
-    if (x < 0 || x >= g->nodes.n || expr_at(g, x)->op != PERI_OP_INPUT || expr_at(g, x)->class_ != class_ || n == 0)
-        return NULL;
     int64_t lo = 0, hi = n - 1;
-    while (lo < hi) { /* the last that begins at or before it: offsets ascend */
+    while (lo < hi) {
         const int64_t mid = (lo + hi + 1) / 2;
-        if (list[mid].offset <= expr_at(g, x)->ref)
+        if (list[mid].offset <= offset)
             lo = mid;
         else
             hi = mid - 1;
     }
-    return list[lo].node == x ? &list[lo] : NULL;
+    return &list[lo];
+}
+
+static const model_var *find_in(const expr_graph *g, const model_var *list, int64_t n, int class_, expr_id x)
+{
+    if (x < 0 || x >= g->nodes.n || expr_at(g, x)->op != PERI_OP_INPUT || expr_at(g, x)->class_ != class_ || n == 0)
+        return NULL;
+    const model_var *v = find_at(list, n, expr_at(g, x)->ref);
+    return v->node == x ? v : NULL;
+}
+
+const model_var *model_var_at(const peri_model *m, int64_t offset)
+{
+    const model_var *v = m->vars.n > 0 ? find_at(m->vars.at, m->vars.n, offset) : NULL;
+    return v != NULL && offset >= v->offset && offset < v->offset + v->size ? v : NULL;
 }
 
 const model_var *model_find_var(const peri_model *m, expr_id x)
 {
-    return find_in(m->g, m->vars.at, m->vars.n, EXPR_IN_X, x);
+    return find_in(m->g, m->root->vars.at, m->root->vars.n, EXPR_IN_X, x);
 }
 
 const model_var *model_find_param(const peri_model *m, expr_id p)
 {
-    return find_in(m->g, m->params.at, m->params.n, EXPR_IN_PARAM, p);
+    return find_in(m->g, m->root->params.at, m->root->params.n, EXPR_IN_PARAM, p);
 }
 
 void model_entry_name(const peri_model *m, const model_var *v, int64_t k, char *text, size_t size)
@@ -205,9 +225,11 @@ void model_row_name(const peri_model *m, int64_t i, char *text, size_t size)
 peri_status model_validate(peri_model *m)
 {
     char name[128];
+    if (m->root != m)
+        return FAIL(m->ctx, PERI_E_STATE, "lower model \"%s\" is no problem of its own: its upper model \"%s\" is", m->name, m->root->name);
     if (m->vars.n == 0)
         return FAIL(m->ctx, PERI_E_STATE, "model \"%s\" has no variables", m->name);
-    if (m->objective == PERI_NO_EXPR && m->cons.n == 0)
+    if (m->objective == PERI_NO_EXPR && m->cons.n == 0 && model_count_levels(m) == 1)
         return FAIL(m->ctx, PERI_E_STATE, "model \"%s\" has neither an objective nor constraints", m->name);
     for (int64_t j = 0; j < m->n; j++)
         if (!(m->lower.at[j] <= m->upper.at[j])) {

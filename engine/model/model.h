@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * model.h - what a problem is: variables, parameters, constraint blocks, one objective; and its classification. Knows no solver.
- * A lower model (two levels) will share its root's graph: `root` is where the graph hangs.
+ * A lower model shares its root's graph and lists: it has a name, an objective and a place (levels.c); variables and constraints
+ * that are made through it lie in the root's lists, in order of creation over all levels, with its number.
  */
 #ifndef PERI_MODEL_MODEL_H
 #define PERI_MODEL_MODEL_H
@@ -14,6 +15,7 @@ typedef struct {
     expr_id body;
     int64_t row, size;     /* first row among the constraints, number of rows */
     double *lower, *upper; /* [size] */
+    int32_t level;         /* of the model it was made through */
 } model_constraint;
 
 typedef struct {
@@ -21,13 +23,18 @@ typedef struct {
     expr_id node;
     int64_t offset, size;  /* in the class X */
     bool integer;
+    int32_t level; /* of the model it was made through */
 } model_var;
 
 struct nlp; /* oracle/nlp.h: the view, compiled lazily, kept between solves, dropped when the model changes */
 
 struct peri_model {
     peri_context *ctx;
-    peri_model *root; /* itself for a root */
+    peri_model *root; /* itself for a root; a lower model has, besides this, ctx, g, name, level, parent, objective, maximize, nothing */
+    int32_t level;    /* 0: a root; k: its root's nested[k - 1] */
+    int32_t parent;   /* the level that a lower model lies in */
+    bool inside;      /* model_solve_inside was called: no level of the root's problem */
+    VEC(peri_model *) nested; /* of a root, in order of making; own */
     expr_graph *g;
     char *name;
     int64_t references; /* the owner's and each solution's */
@@ -53,12 +60,39 @@ void model_release(peri_model *m);
 /* PERI_E_STATE with a clear line: crossed bounds (variable or constraint, entry), neither objective nor constraints, no variables. */
 peri_status model_validate(peri_model *m);
 const model_var *model_find_var(const peri_model *m, expr_id x); /* NULL: not a variable of this model */
+const model_var *model_var_at(const peri_model *m, int64_t offset); /* that has this entry of the class X; NULL: none */
 const model_var *model_find_param(const peri_model *m, expr_id p);
 /* "x[3]" for entry k of a variable or parameter, counted from 1 */
 void model_entry_name(const peri_model *m, const model_var *v, int64_t k, char *text, size_t size);
 int64_t model_block_of_row(const peri_model *m, int64_t i); /* the constraint that row i belongs to */
 /* "balance[3]" or "balance" when the block has one row, for row i of the constraints, counted from 1 */
 void model_row_name(const peri_model *m, int64_t i, char *text, size_t size);
+
+/*
+ * levels.c: the levels of a problem. Lower models with an objective are levels, numbered 1, 2, ... in order of making; what was made through one
+ * without belongs to the level around it.
+ */
+enum { MODEL_LEVEL_NONE = -1 }; /* of variables and constraints of a model that is solved inside */
+typedef struct {
+    int32_t n;           /* levels, the root's 0 included: at least 1 */
+    int32_t *level;      /* [lower models + 1] the level that a model's variables and constraints belong to */
+    peri_model **model;  /* [n] */
+    int32_t *parent;     /* [n] levels; -1 of level 0 */
+} model_levels;
+/* model_levels_of - of a root;  own model_levels_free;  err PERI_E_NOMEM */
+peri_status model_levels_of(peri_model *m, model_levels *out);
+void model_levels_free(peri_model *m, model_levels *levels);
+int32_t model_count_levels(const peri_model *m); /* as n; needs no memory */
+/* model_level_within - whether level k lies inside level `outer`, or is it */
+bool model_level_within(const model_levels *levels, int32_t k, int32_t outer);
+/* PERI_E_ARGUMENT: e, the constraint `name` or (NULL) the objective, reads variables of a model that is neither m, nor around it, nor inside
+ * it; or an objective none of its own */
+peri_status model_check_level(peri_model *m, const char *name, expr_id e);
+/*
+ * model_solve_inside - its solution was made an expression: the lower model is no level of its root's problem any more, neither are those inside
+ * it, and their variables and constraints no longer take part.  err PERI_E_ARGUMENT: no lower model
+ */
+peri_status model_solve_inside(peri_model *lower);
 
 /* classify.c: curvature by composition rules (disciplined convex programming: Grant, Boyd, Ye 2006) and by the quadratic's matrix */
 typedef struct {
@@ -70,5 +104,10 @@ typedef struct {
 } model_class;
 /* linear_row [m] is filled, and is out->linear_row then */
 peri_status model_classify(peri_model *m, unsigned char *linear_row, model_class *out);
+/*
+ * model_classify_level - one level alone, in its own variables; those of others are held at unknown values within their bounds
+ *   linear_row  [rows of that level]
+ */
+peri_status model_classify_level(peri_model *m, const model_levels *levels, int32_t k, unsigned char *linear_row, model_class *out);
 
 #endif

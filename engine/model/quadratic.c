@@ -18,7 +18,9 @@ enum { ENTRIES_LIMIT = 1 << 20, DENSE_LIMIT = 300, FORMS = 64, KEPT_ENTRIES = 1 
 typedef struct {
     expr_id e;
     int64_t k;
+    int32_t part;        /* the variables' choice */
     bool constant;       /* no parameter is in the Hessian: the answers below hold for good */
+    bool varies;         /* a variable is in it: nothing is known */
     bool known[2], convex[2]; /* with sign -1, 1 */
     expr_graph *g;       /* holds h; NULL: not kept */
     diff_sparse h;
@@ -201,7 +203,16 @@ static peri_status factorise_parts(peri_model *m, const matrix *a, arena *memory
     return PERI_OK;
 }
 
-static peri_status prove(peri_model *m, expr_graph *g, const diff_sparse *h, double sign, bool *convex)
+/* Entries of rows and columns that are held count for none. */
+static void leave_out(const diff_sparse *h, const unsigned char *held, double *val)
+{
+    for (int64_t j = 0; held != NULL && j < h->cols; j++)
+        for (int64_t k = h->start[j]; k < h->start[j + 1]; k++)
+            if (held[j] || held[h->index[k]])
+                val[k] = 0;
+}
+
+static peri_status prove(peri_model *m, expr_graph *g, const diff_sparse *h, double sign, const unsigned char *held, bool *convex)
 {
     arena memory;
     arena_init(&memory, g->m);
@@ -213,6 +224,8 @@ static peri_status prove(peri_model *m, expr_graph *g, const diff_sparse *h, dou
     const bool ok = val != NULL && slack != NULL && a.part != NULL && a.place != NULL;
     peri_status status = ok ? hessian_values(m, g, h, val) : FAIL_NOMEM(m->ctx);
     bool finite = true;
+    if (status == PERI_OK)
+        leave_out(h, held, val);
     for (int64_t k = 0; k < h->nnz && status == PERI_OK; k++)
         finite = finite && isfinite(val[k]);
     *convex = false;
@@ -253,7 +266,7 @@ void quadratic_forget(peri_model *m)
     m->forms = NULL;
 }
 
-static peri_status find_form(peri_model *m, expr_id e, int64_t k, form **out)
+static peri_status find_form(peri_model *m, expr_id e, int64_t k, int32_t part, form **out)
 {
     if (m->forms == NULL)
         m->forms = mem_alloc(&m->ctx->mem, sizeof *m->forms);
@@ -261,18 +274,18 @@ static peri_status find_form(peri_model *m, expr_id e, int64_t k, form **out)
     if (all == NULL)
         return FAIL_NOMEM(m->ctx);
     for (int64_t i = 0; i < all->n; i++)
-        if (all->list[i].e == e && all->list[i].k == k) {
+        if (all->list[i].e == e && all->list[i].k == k && all->list[i].part == part) {
             *out = &all->list[i];
             return PERI_OK;
         }
     if (all->n == FORMS)
         drop_all(all);
     *out = &all->list[all->n++];
-    **out = (form){.e = e, .k = k};
+    **out = (form){.e = e, .k = k, .part = part};
     return PERI_OK;
 }
 
-static peri_status reads_parameters(const expr_graph *g, expr_id e, bool *yes)
+static peri_status reads_class(const expr_graph *g, expr_id e, int class_, bool *yes)
 {
     unsigned char *reach = mem_array(g->m, (size_t)e + 1, 1);
     if (reach == NULL)
@@ -280,7 +293,7 @@ static peri_status reads_parameters(const expr_graph *g, expr_id e, bool *yes)
     expr_reach(g, 1, &e, reach);
     *yes = false;
     for (expr_id i = 0; i <= e && !*yes; i++)
-        *yes = reach[i] && expr_code(g, i) != PERI_OP_CONST && expr_at(g, i)->op == PERI_OP_INPUT && expr_at(g, i)->class_ == EXPR_IN_PARAM;
+        *yes = reach[i] && expr_code(g, i) != PERI_OP_CONST && expr_at(g, i)->op == PERI_OP_INPUT && expr_at(g, i)->class_ == class_;
     mem_array_free(g->m, reach);
     return PERI_OK;
 }
@@ -300,24 +313,26 @@ static peri_status derive_form(peri_model *m, form *f)
     }
     f->g = g;
     if (f->h.nnz > 0)
-        status = reads_parameters(g, f->h.values, &varies);
+        status = reads_class(g, f->h.values, EXPR_IN_PARAM, &varies);
+    if (f->h.nnz > 0 && status == PERI_OK)
+        status = reads_class(g, f->h.values, EXPR_IN_X, &f->varies);
     f->constant = status == PERI_OK && !varies;
     return status;
 }
 
-peri_status quadratic_is_convex(peri_model *m, expr_id e, int64_t k, double sign, bool *convex)
+peri_status quadratic_is_convex(peri_model *m, expr_id e, int64_t k, double sign, const quadratic_part *part, bool *convex)
 {
     form *f = NULL;
     *convex = false;
-    TRY(find_form(m, e, k, &f));
+    TRY(find_form(m, e, k, part->number, &f));
     const int way = sign > 0;
     if (f->constant && f->known[way]) {
         *convex = f->convex[way];
         return PERI_OK;
     }
     peri_status status = f->g == NULL ? derive_form(m, f) : PERI_OK;
-    if (status == PERI_OK)
-        status = prove(m, f->g, &f->h, sign, convex);
+    if (status == PERI_OK && !f->varies)
+        status = prove(m, f->g, &f->h, sign, part->held, convex);
     if (status == PERI_E_UNSUPPORTED)
         status = PERI_OK;
     f->known[way] = status == PERI_OK;

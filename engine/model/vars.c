@@ -8,12 +8,13 @@
 #include <stdio.h>
 #include <string.h>
 
+/* m: the model that it is made through; names are unique over all levels. */
 static peri_status check_new_name(peri_model *m, const char *what, const char *name)
 {
     if (name == NULL || name[0] == '\0')
         return FAIL(m->ctx, PERI_E_NAME, "model \"%s\": a %s needs a name", m->name, what);
-    if (model_name_taken(m, name))
-        return FAIL(m->ctx, PERI_E_NAME, "%s \"%s\" is already in model \"%s\"", what, name, m->name);
+    if (model_name_taken(m->root, name))
+        return FAIL(m->ctx, PERI_E_NAME, "%s \"%s\" is already in model \"%s\"", what, name, m->root->name);
     return PERI_OK;
 }
 
@@ -36,7 +37,8 @@ peri_status peri_model_var(peri_model *m, const char *name, int64_t rows, int64_
     *out = PERI_NO_EXPR;
     TRY(check_new_name(m, "variable", name));
     TRY(model_check_shape(m, "variable", name, rows, cols));
-    model_var v = {.node = -1, .offset = m->g->n_x, .size = rows * cols};
+    model_var v = {.node = -1, .offset = m->g->n_x, .size = rows * cols, .level = m->level};
+    m = m->root;
     if (!reserve_var(m, v.size) || !put_name(m, name, m->vars.n) || (v.name = mem_string(m->g->m, name)) == NULL)
         return FAIL_NOMEM(m->ctx);
     const peri_status status = expr_new_var(m->g, name, rows, cols, &v.node);
@@ -74,6 +76,7 @@ static peri_status check_nan(peri_model *m, const model_var *v, const char *what
 static peri_status find_var(peri_model *m, peri_expr x, const char *what, const model_var **v)
 {
     char text[128];
+    m = m->root;
     *v = model_find_var(m, x);
     if (*v != NULL)
         return PERI_OK;
@@ -108,34 +111,35 @@ static peri_status set_values(peri_model *m, peri_expr x, const char *what, int 
             return FAIL(m->ctx, PERI_E_ARGUMENT, "%s: %s is %s", name, what,
                         refused == 0 ? "infinite" : refused > 0 ? "+infinity" : "-infinity");
         }
-    assign(entries_of(m, all, v), v->size, n, value);
+    assign(entries_of(m->root, all, v), v->size, n, value);
     return PERI_OK;
 }
 
 /* Crossed bounds are found by model_validate: a pair is often moved one side after the other. */
 peri_status peri_model_set_lower(peri_model *m, peri_expr x, int64_t n, const double *value)
 {
-    TRY(set_values(m, x, "lower bound", 1, n, value, m->lower.at));
-    m->data++;
+    TRY(set_values(m, x, "lower bound", 1, n, value, m->root->lower.at));
+    m->root->data++;
     return PERI_OK;
 }
 
 peri_status peri_model_set_upper(peri_model *m, peri_expr x, int64_t n, const double *value)
 {
-    TRY(set_values(m, x, "upper bound", -1, n, value, m->upper.at));
-    m->data++;
+    TRY(set_values(m, x, "upper bound", -1, n, value, m->root->upper.at));
+    m->root->data++;
     return PERI_OK;
 }
 
 peri_status peri_model_set_start(peri_model *m, peri_expr x, int64_t n, const double *value)
 {
-    return set_values(m, x, "start value", 0, n, value, m->start.at);
+    return set_values(m, x, "start value", 0, n, value, m->root->start.at);
 }
 
 peri_status peri_model_set_integer(peri_model *m, peri_expr x)
 {
     const model_var *v;
     TRY(find_var(m, x, "integrality", &v));
+    m = m->root;
     m->vars.at[v - m->vars.at].integer = true;
     m->data++;
     return PERI_OK;
@@ -167,7 +171,8 @@ peri_status peri_model_param(peri_model *m, const char *name, int64_t rows, int6
     TRY(model_check_count(m, name, "values", n, rows * cols));
     TRY(check_param_data(m, name, cols, n, value));
     mem *a = m->g->m;
-    model_var p = {.node = -1, .offset = m->g->n_param, .size = rows * cols};
+    model_var p = {.node = -1, .offset = m->g->n_param, .size = rows * cols, .level = m->level};
+    m = m->root;
     double *all = mem_array(a, (size_t)p.size, sizeof *all);
     peri_status status = PERI_OK;
     if (all == NULL || !vec_reserve(a, &m->params, m->params.n + 1) || !put_name(m, name, -1 - m->params.n) ||
@@ -200,7 +205,7 @@ peri_status peri_model_set_param(peri_model *m, peri_expr p, int64_t n, const do
     TRY(model_check_count(m, v->name, "values", n, v->size));
     TRY(check_param_data(m, v->name, expr_at(m->g, p)->cols, n, value));
     assign(m->g->param_value.at + v->offset, v->size, n, value);
-    m->data++;
+    m->root->data++;
     return PERI_OK;
 }
 

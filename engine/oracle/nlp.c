@@ -98,6 +98,7 @@ void nlp_free(nlp *p)
     mem *a = &p->ctx->mem;
     if (p->kept != NULL)
         p->kept_free(p->kept);
+    nlp_levels_free(p);
     nlp_prox_free(p->prox);
     for (int k = 0; k < NLP_PROGRAMS; k++)
         if (p->program[k] != NULL)

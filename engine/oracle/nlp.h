@@ -46,6 +46,7 @@ typedef struct nlp {
     eval_program *program[NLP_PROGRAMS]; /* NULL until first used */
     struct batch *batch[NLP_BATCHES];    /* the same */
     struct nlp_prox *prox;               /* prox.h; NULL until asked for */
+    struct nlp_levels *levels;           /* levels.c; NULL: not asked for yet */
     struct run_kept *kept;               /* run/again.c: the plan of the last solve; freed through kept_free */
     void (*kept_free)(struct run_kept *kept);
     peri_evaluations count;
@@ -53,6 +54,26 @@ typedef struct nlp {
     nlp_watched watched[NLP_PROGRAMS];   /* of the array that a program makes */
     struct nlp_pace { double seconds; int32_t untimed; } pace[NLP_PROGRAMS]; /* the call timed last; how many follow it without */
 } nlp;
+
+/* One level, and all of them (levels.c). */
+typedef struct {
+    peri_level info;         /* as plugins see it */
+    int64_t *variable, *row; /* its lists; own */
+    model_class class_;      /* of the level alone, in its own variables; linear_row own */
+    expr_id f, c;            /* of the minimization; its rows [info.m], PERI_NO_EXPR where there are none. Until asked for: none */
+} nlp_level;
+typedef struct nlp_levels {
+    model_levels of;  /* the model's */
+    nlp_level *at;    /* [of.n] */
+    peri_level *info; /* [of.n] as in `at`, for plugins */
+    int64_t *count;   /* scratch */
+    uint64_t data;    /* of the view when they were classified */
+} nlp_levels;
+/* nlp_get_levels - of a model without lower ones: one level. Borrowed */
+peri_status nlp_get_levels(nlp *p, const nlp_levels **levels);
+/* nlp_level_problem - one level's objective and own rows in the view's graph, over the variables of all levels; err PERI_E_ARGUMENT: no such level */
+peri_status nlp_level_problem(nlp *p, int64_t level, expr_id *f, expr_id *c);
+void nlp_levels_free(nlp *p);
 
 /* nlp_of - the model's view, made or made anew when the structure changed; bounds and classification refreshed.
  * Borrowed. PERI_E_STATE: what model_validate finds, or a structure that changed while a run holds the view. */

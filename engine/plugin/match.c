@@ -66,8 +66,9 @@ static uint64_t without_repeats(uint64_t set)
 
 bool match_traits(uint64_t traits, uint64_t needs, uint64_t refuses, char *why, size_t size)
 {
-    const uint64_t known = PERI_BIT(PERI_TRAIT_COUNT) - 1;
-    const uint64_t missing = needs & ~traits & known, present = traits & refuses & known;
+    const uint64_t known = PERI_BIT(PERI_TRAIT_COUNT) - 1, levels = PERI_BIT(PERI_TRAIT_LEVELS);
+    const bool ignores = (traits & ~needs & levels) != 0; /* a method that does not ask for lower models would solve another problem */
+    const uint64_t missing = ignores ? 0 : needs & ~traits & known, present = ignores ? levels : traits & refuses & known;
     if (size > 0)
         why[0] = '\0';
     if (missing == 0 && present == 0)

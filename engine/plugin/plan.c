@@ -63,6 +63,36 @@ static int64_t rank_of(const plan_chain *chain)
     return rank;
 }
 
+/* ---- problems with lower models
+ * ---------------------------------------------------------------------------------------------------- */
+
+static bool takes_levels(const registry_entry *e)
+{
+    return (e->kind == PERI_KIND_SOLVER || e->kind == PERI_KIND_REFORMULATION) && (e->needs & PERI_BIT(PERI_TRAIT_LEVELS)) != 0;
+}
+
+/* "; methods that take them: lv-hba, kkt > ..." */
+static void list_methods(registry *r, char *out, size_t size)
+{
+    size_t at = 0;
+    for (int64_t i = 0; i < registry_count(r) && at < size; i++) {
+        const registry_entry *e = registry_at(r, i);
+        if (takes_levels(e))
+            at += (size_t)snprintf(out + at, size - at, "%s%s%s", at > 0 ? ", " : "; methods that take them: ", e->name,
+                                   e->kind == PERI_KIND_REFORMULATION ? " > ..." : "");
+    }
+    if (at == 0)
+        snprintf(out, size, "; no installed method takes them");
+}
+
+/* Behind "refuses lower models". */
+static void add_methods(registry *r, uint64_t traits, const registry_entry *e, char *why, size_t size)
+{
+    const size_t at = strlen(why);
+    if ((traits & PERI_BIT(PERI_TRAIT_LEVELS)) != 0 && !takes_levels(e))
+        list_methods(r, why + at, size - at);
+}
+
 /* ---- the engine's choice: a solver alone
  * ---------------------------------------------------------------------------------------------------- */
 
@@ -99,6 +129,8 @@ static peri_status weigh(search *s, registry_entry *e)
 {
     char line[600], why[512];
     const bool candidate = s->chosen.n == 0 && (e->flags & PERI_FLAG_AUTOMATIC) != 0;
+    if ((s->traits & PERI_BIT(PERI_TRAIT_LEVELS)) != 0 && !takes_levels(e))
+        return PERI_OK; /* all others alike; not worth a line each */
     bool good = match_traits(s->traits, e->needs, e->refuses, why, sizeof why);
     if (s->exact) /* those behind the choice are judged by what is known without work */
         TRY(try_fit(s->p, e, candidate, &good, why, sizeof why));
@@ -187,7 +219,8 @@ static peri_status extend(search *s, plan_chain *chain, uint64_t traits, int64_t
         bool good = match_traits(traits, e->needs, e->refuses, why, sizeof why);
         if (good && chain->n == 0 && s->exact)
             TRY(try_fit(s->p, e, true, &good, why, sizeof why));
-        if (!good && chain->n == 0 && length == 2 && s->chosen.n == 0)
+        const bool is_told = takes_levels(e) || (s->traits & PERI_BIT(PERI_TRAIT_LEVELS)) == 0;
+        if (!good && chain->n == 0 && length == 2 && s->chosen.n == 0 && is_told)
             add_reason(&s->lines, e->name, why);
         plan_chain longer = *chain;
         longer.link[longer.n++] = e;
@@ -198,8 +231,23 @@ static peri_status extend(search *s, plan_chain *chain, uint64_t traits, int64_t
     return PERI_OK;
 }
 
+/* Reformulations of problems with lower models that are there for the asking. */
+static void tell_named(search *s)
+{
+    for (int64_t i = 0; i < registry_count(s->r); i++) {
+        const registry_entry *e = registry_at(s->r, i);
+        char text[96], why[512];
+        if (e->kind != PERI_KIND_REFORMULATION || (e->flags & PERI_FLAG_AUTOMATIC) != 0 || !takes_levels(e))
+            continue;
+        snprintf(text, sizeof text, "%.80s > ...", e->name);
+        const bool good = match_traits(s->traits, e->needs, e->refuses, why, sizeof why);
+        add_reason(&s->lines, text, good ? "fits, used only when named" : why);
+    }
+}
+
 static peri_status weigh_chains(search *s)
 {
+    s->refused = PERI_BIT(PERI_TRAIT_LEVELS) | PERI_BIT(PERI_TRAIT_MULTILEVEL); /* by all that do not ask for them */
     for (int64_t i = 0; i < registry_count(s->r); i++) {
         const registry_entry *e = registry_at(s->r, i);
         const bool counts = (e->kind == PERI_KIND_SOLVER || e->kind == PERI_KIND_REFORMULATION) && (e->flags & PERI_FLAG_AUTOMATIC);
@@ -210,6 +258,8 @@ static peri_status weigh_chains(search *s)
     if (s->exact) /* what the search for a solver alone has found out about the Hessian is known by now */
         TRY(nlp_traits(s->p, 0, &known));
     s->traits &= known;
+    if ((s->traits & PERI_BIT(PERI_TRAIT_LEVELS)) != 0)
+        tell_named(s);
     for (int64_t length = 2; length <= SEARCHED; length++) {
         plan_chain none = {0}, best = {0};
         TRY(extend(s, &none, s->traits, length, &best));
@@ -234,6 +284,10 @@ static peri_status fail_nothing_fits(const search *s)
     size_t at = 0;
     if (s->candidates == 0)
         return FAIL(p->ctx, PERI_E_UNSUPPORTED, "no solver is installed");
+    if ((s->traits & PERI_BIT(PERI_TRAIT_LEVELS)) != 0 && s->lines.n == 0) {
+        list_methods(s->r, text, sizeof text);
+        return FAIL(p->ctx, PERI_E_UNSUPPORTED, "model \"%s\" has lower models%s", p->model->name, text);
+    }
     for (const char *line = s->lines.at; line != NULL && *line != '\0' && at < sizeof text;
          line = strchr(line, '\n') + 1) {
         const int n = (int)strcspn(line, "\n");
@@ -279,6 +333,8 @@ static peri_status choose_automatic(nlp *p, registry *r, text_buffer *reasons, p
     }
     if (status == PERI_OK && s.lines.failed)
         status = FAIL_NOMEM(p->ctx);
+    if (status == PERI_OK && reasons != NULL && (s.traits & PERI_BIT(PERI_TRAIT_LEVELS)) != 0)
+        text_add(reasons, "solvers that do not ask for lower models: refuse this one\n");
     if (status == PERI_OK && reasons != NULL)
         text_put(reasons, s.lines.at != NULL ? s.lines.at : "", s.lines.n);
     if (status == PERI_OK && (s.chosen.n == 0 || before->n + s.chosen.n > PLAN_LONGEST))
@@ -344,7 +400,7 @@ static peri_status read_plan(peri_context *ctx, registry *r, const char *plan, p
 }
 
 /* The first link against the problem, the others against what the links before them make, as far as that is certain. */
-static peri_status check_named(nlp *p, const plan_chain *chain, text_buffer *reasons)
+static peri_status check_named(nlp *p, registry *r, const plan_chain *chain, text_buffer *reasons)
 {
     char why[512], line[600];
     uint64_t traits = 0;
@@ -354,6 +410,8 @@ static peri_status check_named(nlp *p, const plan_chain *chain, text_buffer *rea
         bool good = match_traits(traits, e->needs, e->refuses, why, sizeof why);
         if (k == 0)
             TRY(try_fit(p, e, true, &good, why, sizeof why));
+        if (!good)
+            add_methods(r, traits, e, why, sizeof why);
         snprintf(line, sizeof line, "%s%s", k > 0 && !good ? "behind the links before it: " : "", why);
         add_reason(reasons, e->name, good ? "named, fits" : line);
         if (!good)
@@ -367,7 +425,7 @@ static peri_status choose_named(nlp *p, registry *r, const char *plan, text_buff
 {
     plan_chain chain = {0};
     TRY(read_plan(p->ctx, r, plan, &chain));
-    TRY(check_named(p, &chain, reasons));
+    TRY(check_named(p, r, &chain, reasons));
     if (chain.link[chain.n - 1]->kind == PERI_KIND_REFORMULATION)
         TRY(choose_automatic(p, r, reasons, &chain));
     *chosen = chain;

@@ -25,6 +25,23 @@ static void put_sizes(text_buffer *t, const peri_model_info *i)
     text_add(t, "\n");
 }
 
+/* One line a level: the class in its own variables, the others held. */
+static peri_status put_levels(text_buffer *t, nlp *p)
+{
+    const nlp_levels *all;
+    if ((p->class_.traits & PERI_BIT(PERI_TRAIT_LEVELS)) == 0)
+        return PERI_OK;
+    TRY(nlp_get_levels(p, &all));
+    text_add(t, "levels        %d; of several minima below, the best above is meant (optimistic form)\n", (int)all->of.n);
+    for (int32_t k = 0; k < all->of.n; k++) {
+        const peri_level *l = &all->info[k];
+        text_add(t, "  %d %s%s%s%s: %s, %lld variables, %lld constraints, %s\n", (int)k, l->name, k > 0 ? " (inside " : "",
+                 k > 0 ? all->info[l->parent].name : "", k > 0 ? ")" : "", all->at[k].class_.class_name, (long long)l->n, (long long)l->m,
+                 l->convex ? "convex in its own variables" : "not proven convex in its own variables");
+    }
+    return PERI_OK;
+}
+
 static void put_reasons(text_buffer *t, const nlp *p)
 {
     if (p->class_.why_nonsmooth[0] != '\0')
@@ -121,6 +138,7 @@ static peri_status explain(text_buffer *t, peri_model *m, const char *plan)
     TRY(nlp_of(m, &p));
     text_add(t, "model         %s: %s\n", m->name, info.class_name);
     put_sizes(t, &info);
+    TRY(put_levels(t, p));
     put_reasons(t, p);
     TRY(put_templates(t, p));
     TRY(put_programs(t, p));

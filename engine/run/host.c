@@ -8,7 +8,7 @@
 #include "run/checkpoint.h"
 #include "run/factor.h"
 #include "run/guards.h"
-#include "run/inner.h"
+#include "run/levels.h"
 #include "oracle/prox.h"
 #include "run/internal.h"
 #include "run/project.h"
@@ -313,6 +313,9 @@ const peri_host *host_table(void)
         .transfer = checkpoint_transfer,
         .projection_open = projection_open,
         .projection_apply = projection_apply,
+        .levels = levels_get,
+        .level_view = levels_view,
+        .level_solve = levels_solve,
     };
     return &table;
 }

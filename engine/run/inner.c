@@ -102,6 +102,7 @@ static void forget_plan(peri_inner *inner)
 
 void inner_close_all(peri_run *run)
 {
+    run->level = NULL; /* what it points to goes */
     while (run->inners != NULL) {
         peri_inner *inner = run->inners;
         run->inners = inner->next;
@@ -164,8 +165,8 @@ static peri_status inner_view(peri_inner *inner, peri_run **out)
 /* ---- solving
  * ---------------------------------------------------------------------------------------------------------------- */
 
-/* The request as this host knows it: fields that the plugin's header did not have are zero. */
-static peri_inner_request read_request(const peri_inner_request *given)
+/* Fields that the plugin's header did not have are zero. */
+peri_inner_request inner_read_request(const peri_inner_request *given)
 {
     peri_inner_request q = {.size = (uint32_t)sizeof q};
     if (given != NULL)
@@ -261,7 +262,7 @@ static void tell(peri_inner *inner)
 static peri_status inner_solve(peri_inner *inner, const peri_inner_request *given, const peri_inner_result **result)
 {
     peri_run *run = inner->run;
-    const peri_inner_request r = read_request(given);
+    const peri_inner_request r = inner_read_request(given);
     const peri_solve_args args = {.n_settings = run->args->n_settings, .settings = run->args->settings};
     peri_solution *s, *last = inner->last;
     nlp *p;

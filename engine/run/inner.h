@@ -27,6 +27,10 @@ void inner_close_all(peri_run *run);
 void inner_add_count(peri_evaluations *to, const peri_evaluations *more);
 void inner_add_times(peri_times *to, const peri_times *more); /* but for method and total */
 
+peri_inner_request inner_read_request(const peri_inner_request *given); /* as this host knows it; NULL: all of its defaults */
+/* inner->outer_params is there afterwards, where the run's problem has parameters */
+peri_status inner_need_parameters(peri_inner *inner);
+
 /* inner_expr.c: the table's slots for variables, functions and expressions */
 peri_status inner_variables(peri_inner *inner, peri_x *x);
 peri_status inner_problem(peri_inner *inner, int64_t level, peri_x x, peri_x *f, peri_x *c);

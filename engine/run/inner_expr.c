@@ -125,7 +125,7 @@ peri_status inner_set_start(peri_inner *inner, peri_x x, const double *start)
  * ---------------------------------------------------------------------------------------------------------------- */
 
 /* All parameters of the run's problem as one column, with their present values. */
-static peri_status need_parameters(peri_inner *inner)
+peri_status inner_need_parameters(peri_inner *inner)
 {
     const expr_graph *g = inner->run->model->g;
     if (inner->outer_params != PERI_NO_EXPR || g->n_param == 0)
@@ -137,17 +137,18 @@ peri_status inner_problem(peri_inner *inner, int64_t level, peri_x x, peri_x *f,
 {
     peri_run *run = inner->run;
     nlp *p = run->p;
-    const bool has_c = p->m > 0 && c != NULL;
     expr_id roots[2] = {p->f, p->c}, out[2] = {PERI_NO_EXPR, PERI_NO_EXPR};
+    const bool has_levels = (p->class_.traits & PERI_BIT(PERI_TRAIT_LEVELS)) != 0;
     expr_id input[EXPR_IN_COUNT];
     int64_t rows, cols;
-    if (level != 0)
-        return FAIL(run->ctx, PERI_E_ARGUMENT, "%s: the problem has no level %lld", run->plugin->name, (long long)level);
+    if (level != 0 || has_levels)
+        TRY(nlp_level_problem(p, level, &roots[0], &roots[1]));
+    const bool has_c = roots[1] != PERI_NO_EXPR && c != NULL;
     peri_expr_shape(inner->model, x, &rows, &cols);
     if (rows != p->n || cols != 1)
         return FAIL(run->ctx, PERI_E_SHAPE, "%s: %lld x %lld cannot take the place of %lld variables", run->plugin->name,
                     (long long)rows, (long long)cols, (long long)p->n);
-    TRY(need_parameters(inner));
+    TRY(inner_need_parameters(inner));
     for (int k = 0; k < EXPR_IN_COUNT; k++)
         input[k] = PERI_NO_EXPR;
     input[EXPR_IN_X] = x;

@@ -62,6 +62,7 @@ struct peri_run {
     arena memory;                /* peri_alloc's, and all else that dies with the run */
     void *state, *options;       /* of the solver */
     struct peri_inner *inners;   /* list head, inner.c's */
+    struct run_level *level;     /* [levels] levels.c's; NULL: nothing is made yet */
     int64_t inner_iterations;    /* of inner solves, since the last event */
     peri_evaluations inner_count; /* evaluations and seconds of all inner problems */
     peri_times inner_times;

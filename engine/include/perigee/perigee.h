@@ -223,6 +223,17 @@ PERI_MUST_CHECK PERI_API peri_status peri_expr_value_batch(peri_model *m, peri_e
 
 PERI_API peri_model *peri_model_new(peri_context *ctx, const char *name); /* NULL: out of memory */
 PERI_API void peri_model_free(peri_model *m);
+/*
+ * peri_model_lower - a model inside a model: its variables are to be optimal for its own objective and constraints, whatever values the variables
+ * around it have. It shares the upper model's expressions, which may use variables of all levels; variables, constraints and the objective that
+ * are made through it are its own. Several may lie beside each other or inside each other; names are unique over all of them. Without an objective
+ * it is no level: what was made through it belongs to the model around it.
+ *   ret  borrowed: it lives as long as the outermost model, which alone can be solved, explained and checked. NULL: peri_error says why
+ */
+PERI_API peri_model *peri_model_lower(peri_model *upper, const char *name);
+PERI_API peri_model *peri_model_upper(const peri_model *m); /* the model it lies in; NULL: in none */
+/* number k = 0, 1, ... of the models inside the outermost one of m, in order of making; NULL: there are no more */
+PERI_API peri_model *peri_model_lower_at(const peri_model *m, int64_t k);
 PERI_API peri_context *peri_model_context(const peri_model *m);
 PERI_API const char *peri_model_name(const peri_model *m);
 

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * levels.c - models inside models: their making, which of them are levels of the problem, and what each may read. Invariant: a lower model is
+ * listed by its root behind the one that it lies in, so that nesting has no circle; its objective and constraints read variables of its own, of
+ * models around it and of models inside it, never of one beside it.
+ */
+#include "model/internal.h"
+#include "model/quadratic.h"
+#include <stdio.h>
+#include <string.h>
+
+/* ---- making
+ * ---------------------------------------------------------------------------------------------------------------- */
+
+static bool is_named(const peri_model *root, const char *name)
+{
+    for (int64_t i = 0; i < root->nested.n; i++)
+        if (strcmp(root->nested.at[i]->name, name) == 0)
+            return true;
+    return strcmp(root->name, name) == 0;
+}
+
+static peri_model *append(peri_model *parent, const char *name)
+{
+    peri_model *root = parent->root;
+    mem *a = &root->ctx->mem;
+    peri_model *m = mem_alloc(a, sizeof *m);
+    if (m == NULL)
+        return NULL;
+    *m = (peri_model){.ctx = root->ctx, .root = root, .g = root->g, .parent = parent->level, .inside = parent->inside, .objective = PERI_NO_EXPR};
+    m->name = mem_string(a, name);
+    if (m->name == NULL || !vec_push(a, &root->nested, m)) {
+        mem_array_free(a, m->name);
+        mem_free(a, m, sizeof *m);
+        return NULL;
+    }
+    m->level = (int32_t)root->nested.n;
+    return m;
+}
+
+peri_model *peri_model_lower(peri_model *parent, const char *name)
+{
+    peri_model *root = parent->root;
+    if (name == NULL || name[0] == '\0') {
+        (void)FAIL(root->ctx, PERI_E_NAME, "model \"%s\": a lower model needs a name", parent->name);
+        return NULL;
+    }
+    if (is_named(root, name)) {
+        (void)FAIL(root->ctx, PERI_E_NAME, "model \"%s\" has a model \"%s\" already: names of models inside each other must differ", root->name,
+                   name);
+        return NULL;
+    }
+    peri_model *m = append(parent, name);
+    if (m == NULL)
+        (void)FAIL_NOMEM(root->ctx);
+    return m;
+}
+
+peri_model *peri_model_upper(const peri_model *m)
+{
+    return m->root == m ? NULL : m->parent == 0 ? m->root : m->root->nested.at[m->parent - 1];
+}
+
+peri_model *peri_model_lower_at(const peri_model *m, int64_t k)
+{
+    return k >= 0 && k < m->root->nested.n ? m->root->nested.at[k] : NULL;
+}
+
+peri_status model_solve_inside(peri_model *lower)
+{
+    peri_model *root = lower->root;
+    if (lower == root)
+        return FAIL(root->ctx, PERI_E_ARGUMENT, "model \"%s\" lies inside no other", root->name);
+    lower->inside = true;
+    for (int64_t i = 0; i < root->nested.n; i++) /* ascending: parents come first */
+        if (root->nested.at[i]->parent > 0 && root->nested.at[root->nested.at[i]->parent - 1]->inside)
+            root->nested.at[i]->inside = true;
+    quadratic_forget(root);
+    root->structure++;
+    root->data++;
+    return PERI_OK;
+}
+
+/* ---- which are levels
+ * ---------------------------------------------------------------------------------------------------------------- */
+
+static bool is_level(const peri_model *lower)
+{
+    return !lower->inside && lower->objective != PERI_NO_EXPR;
+}
+
+int32_t model_count_levels(const peri_model *m)
+{
+    int32_t n = 1;
+    for (int64_t i = 0; i < m->nested.n; i++)
+        n += is_level(m->nested.at[i]);
+    return n;
+}
+
+static void number(const peri_model *m, model_levels *out)
+{
+    int32_t n = 1;
+    out->level[0] = 0;
+    out->model[0] = (peri_model *)(uintptr_t)m;
+    out->parent[0] = -1;
+    for (int64_t i = 0; i < m->nested.n; i++) {
+        peri_model *lower = m->nested.at[i];
+        const int32_t around = out->level[lower->parent];
+        out->level[i + 1] = lower->inside ? MODEL_LEVEL_NONE : around;
+        if (!is_level(lower))
+            continue;
+        out->model[n] = lower;
+        out->parent[n] = around;
+        out->level[i + 1] = n++;
+    }
+}
+
+peri_status model_levels_of(peri_model *m, model_levels *out)
+{
+    mem *a = &m->ctx->mem;
+    out->n = model_count_levels(m);
+    out->level = mem_array(a, (size_t)m->nested.n + 1, sizeof *out->level);
+    out->model = mem_array(a, (size_t)out->n, sizeof *out->model);
+    out->parent = mem_array(a, (size_t)out->n, sizeof *out->parent);
+    if (out->level == NULL || out->model == NULL || out->parent == NULL) {
+        model_levels_free(m, out);
+        return FAIL_NOMEM(m->ctx);
+    }
+    number(m, out);
+    return PERI_OK;
+}
+
+void model_levels_free(peri_model *m, model_levels *levels)
+{
+    mem *a = &m->ctx->mem;
+    mem_array_free(a, levels->level);
+    mem_array_free(a, levels->model);
+    mem_array_free(a, levels->parent);
+    *levels = (model_levels){0};
+}
+
+bool model_level_within(const model_levels *levels, int32_t k, int32_t outer)
+{
+    while (k >= 0 && k != outer)
+        k = levels->parent[k];
+    return k == outer;
+}
+
+/* ---- what a level may read
+ * ---------------------------------------------------------------------------------------------------------------- */
+
+/* Whether the model of number `k` lies inside that of number `outer`, or is it. */
+static bool lies_within(const peri_model *root, int32_t k, int32_t outer)
+{
+    while (k != outer && k > 0)
+        k = root->nested.at[k - 1]->parent;
+    return k == outer;
+}
+
+static const peri_model *numbered(const peri_model *root, int32_t k)
+{
+    return k == 0 ? root : root->nested.at[k - 1];
+}
+
+typedef struct {
+    peri_model *m;    /* the one that reads */
+    const char *name; /* of the constraint; NULL: its objective */
+    bool has_own;     /* a variable of its own or of a model inside it was seen */
+} reading;
+
+static peri_status look_at_input(reading *r, const expr_node *node)
+{
+    const peri_model *root = r->m->root;
+    if (node->op != PERI_OP_INPUT || node->class_ != EXPR_IN_X)
+        return PERI_OK;
+    const model_var *v = model_var_at(root, node->ref);
+    if (v == NULL)
+        return PERI_OK;
+    const bool below = lies_within(root, v->level, r->m->level);
+    r->has_own = r->has_own || below;
+    if (below || lies_within(root, r->m->level, v->level))
+        return PERI_OK;
+    return FAIL(root->ctx, PERI_E_ARGUMENT, "%s%s%sof lower model \"%s\": it uses %s, a variable of model \"%s\", which lies beside it; a model "
+                "may use variables of its own, of models around it and of models inside it", r->name != NULL ? "constraint \"" : "objective ",
+                r->name != NULL ? r->name : "", r->name != NULL ? "\" " : "", r->m->name, v->name, numbered(root, v->level)->name);
+}
+
+/* From e down, each node once: the marks are of the nodes up to e, so that a large model's many small expressions are walked by a stack. */
+static peri_status walk(reading *r, expr_id e)
+{
+    const expr_graph *g = r->m->g;
+    mem *a = g->m;
+    VEC(expr_id) open = {0};
+    hash_map seen;
+    hash_init(&seen, a);
+    peri_status status = vec_push(a, &open, e) ? PERI_OK : FAIL_NOMEM(g->ctx);
+    while (open.n > 0 && status == PERI_OK) {
+        const expr_id node = open.at[--open.n];
+        const expr_id *args;
+        status = look_at_input(r, expr_at(g, node));
+        const int32_t n = status == PERI_OK ? expr_args(g, node, &args) : 0;
+        for (int32_t k = 0; k < n && status == PERI_OK; k++) {
+            int64_t before;
+            const expr_id arg = args[k];
+            if (hash_get(&seen, (uint64_t)arg, &before))
+                continue;
+            if (!hash_put(&seen, (uint64_t)arg, 1) || !vec_push(a, &open, arg))
+                status = FAIL_NOMEM(g->ctx);
+        }
+    }
+    hash_release(&seen);
+    vec_free(a, &open);
+    return status;
+}
+
+peri_status model_check_level(peri_model *m, const char *name, expr_id e)
+{
+    reading r = {.m = m, .name = name};
+    char text[160];
+    if (m->root == m) /* all variables are its own or inside it */
+        return PERI_OK;
+    TRY(walk(&r, e));
+    if (r.has_own || name != NULL)
+        return PERI_OK;
+    model_describe(m, e, text, sizeof text);
+    return FAIL(m->ctx, PERI_E_ARGUMENT, "objective of lower model \"%s\": %s has none of its variables, so that there is nothing to choose; "
+                "variables of this level are made by its own var", m->name, text);
+}
