@@ -5,6 +5,7 @@ dsl_library = dsl/libdsl.a
 noinst_LIBRARIES += dsl/libdsl.a
 dsl_libdsl_a_CPPFLAGS = -I$(top_srcdir)/engine/include $(LUA_CFLAGS) $(FFI_CFLAGS) -DPERI_LUA_DIR='"$(luadir)"'
 dsl_libdsl_a_SOURCES = \
+	dsl/c/acyclic.c \
 	dsl/c/array.c \
 	dsl/c/array_inplace.c \
 	dsl/c/array_make.c \

@@ -87,6 +87,7 @@ engine_sources = \
 	engine/expr/substitute.c \
 	engine/expr/sugar.c \
 	engine/expr/transplant.c \
+	engine/model/acyclic.c \
 	engine/model/api.c \
 	engine/model/batch.c \
 	engine/model/classify.c \
@@ -126,6 +127,8 @@ engine_sources = \
 	engine/diff/tangent.c \
 	engine/diff/template.c \
 	engine/diff/template.h \
+	engine/oracle/acyclic.c \
+	engine/oracle/acyclic.h \
 	engine/oracle/batch.c \
 	engine/oracle/check.c \
 	engine/oracle/evaluate.c \

@@ -328,8 +328,8 @@ JUMPS void library_names(lua_State *L);   /* pushes a table with the modules' na
 
 /* Functions of each file, added to tables. */
 void solution_names(lua_State *L); /* pushes a table with the fields of a solution as keys */
-extern const luaL_Reg expr_metamethods[], expr_functions[], product_functions[], shape_functions[], derive_functions[], array_metamethods[],
-    array_methods[], array_makers[], index_metamethods[], item_metamethods[], table_metamethods[], model_makers[],
+extern const luaL_Reg acyclic_functions[], expr_metamethods[], expr_functions[], product_functions[], shape_functions[], derive_functions[],
+    array_metamethods[], array_methods[], array_makers[], index_metamethods[], item_metamethods[], table_metamethods[], model_makers[],
     model_metamethods[], model_methods[], param_methods[], solve_methods[], constraint_metamethods[],
     constraint_functions[], handle_metamethods[], solution_metamethods[], solution_methods[], map_functions[],
     random_functions[], debug_functions[], blackbox_functions[], foreign_functions[], foreign_metamethods[],

@@ -146,6 +146,7 @@ static void push_module(lua_State *L)
     add_operations(L, -1);
     add(L, expr_functions);
     add(L, product_functions);
+    add(L, acyclic_functions);
     add(L, shape_functions);
     add(L, derive_functions);
     add(L, constraint_functions);

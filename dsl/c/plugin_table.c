@@ -36,6 +36,7 @@ static const word traits[] = {
     {"compact", PERI_BIT(PERI_TRAIT_COMPACT)},
     {"levels", PERI_BIT(PERI_TRAIT_LEVELS)},
     {"multilevel", PERI_BIT(PERI_TRAIT_MULTILEVEL)},
+    {"acyclic", PERI_BIT(PERI_TRAIT_ACYCLIC)},
     {NULL, 0},
 };
 static const word gifts[] = {{"duals", PERI_GIVES_DUALS}, {NULL, 0}};

@@ -160,6 +160,24 @@ function expr:cosh() end
 ---@return perigee.array|number
 function array:cosh() end
 
+---@class perigee.acyclic_options
+---@field form? "exponential"|"log-determinant"|"polynomial" tr(exp A) - d (the default), d log s - log det(s I - A), tr((I + A/d)^d) - d
+---@field of? "square"|"abs" A is W o W, entry by entry (the default), or |W|
+---@field s? number of the log-determinant, 1 unless given
+
+--- The constraint that the graph with an edge i -> j wherever W[i][j] is not zero has no cycle. Solvers see the smooth equation h(W) = 0; `topo` and
+--- other methods for graphs see the graph.
+---@param W perigee.expr a square matrix
+---@param opts? perigee.acyclic_options
+---@return perigee.constraint
+function peri.acyclic(W, opts) end
+
+--- The function h >= 0 of peri.acyclic, which vanishes exactly where the graph of W has no cycle.
+---@param W perigee.expr|perigee.array
+---@param opts? perigee.acyclic_options
+---@return perigee.expr|number
+function peri.acyclicity(W, opts) end
+
 --- Nuclear norm: the sum of the singular values of a matrix. Non-smooth where one is zero; projected-gradient and fista know its operator.
 ---@param e perigee.expr|perigee.array
 ---@return perigee.expr
@@ -1288,7 +1306,7 @@ function array:inner(y) end
 ---@alias perigee.trait
 ---| "bounds" | "integer" | "constraints" | "equalities" | "nonlinear_constraints" | "linear_objective" | "quadratic_objective"
 ---| "nonlinear_objective" | "convex" | "least_squares" | "nonsmooth" | "blackbox" | "gradient" | "hessian" | "sparse_hessian"
----| "objective" | "prox" | "compact" | "levels" | "multilevel"
+---| "objective" | "prox" | "compact" | "levels" | "multilevel" | "acyclic"
 ---@alias perigee.why "converged"|"stalled"|"infeasible"|"unbounded"|"limit"|"failed"
 ---@alias perigee.vector perigee.array|number[]
 ---@alias perigee.needs "definite"|"quasidefinite"|"indefinite"|"general"|"least_squares"

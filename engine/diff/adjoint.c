@@ -322,6 +322,37 @@ peri_status diff_expm_direction(expr_graph *g, expr_id a, expr_id d, expr_id *ou
     return status;
 }
 
+/* The number t with adj = t I, as the adjoint of a trace is. */
+static bool is_scaled_identity(const expr_graph *g, expr_id adj, int64_t n, expr_id *t)
+{
+    const expr_node node = *expr_at(g, adj);
+    if (node.op != PERI_OP_SCATTER || node.many.n != 1)
+        return false;
+    const expr_id part = g->args.at[node.many.list];
+    const expr_list list = g->lists.at[g->args.at[node.many.list + 1]];
+    const expr_node spread = *expr_at(g, part);
+    bool diagonal = list.n == n;
+    for (int64_t k = 0; k < list.n && diagonal; k++)
+        diagonal = list.at[k] == k * (n + 1);
+    *t = spread.op == PERI_OP_GATHER ? spread.arg[0] : PERI_NO_EXPR;
+    return diagonal && *t != PERI_NO_EXPR && expr_size(g, *t) == 1;
+}
+
+/* tr(exp A) has the gradient exp(A)'; anything else takes the exponential of a matrix of twice the size. */
+static peri_status back_expm(diff_sweep *s, expr_id e, const expr_node *node, expr_id adj)
+{
+    expr_id t;
+    if (is_scaled_identity(s->g, adj, expr_at(s->g, e)->rows, &t)) {
+        expr_id power;
+        TRY(diff_transpose(s->g, e, &power));
+        TRY(expr_binary(s->g, PERI_OP_MUL, t, power, &adj));
+        return diff_sweep_add(s, node->arg[0], adj);
+    }
+    TRY(diff_transpose(s->g, node->arg[0], &t));
+    TRY(diff_expm_direction(s->g, t, adj, &adj));
+    return diff_sweep_add(s, node->arg[0], adj);
+}
+
 /* 1 where an entry is the largest of its row, shared evenly: a subgradient; shaped as the argument of the ROWMAX node e */
 peri_status diff_row_weights(expr_graph *g, expr_id e, expr_id *out)
 {
@@ -430,12 +461,8 @@ peri_status diff_sweep_back(diff_sweep *s, expr_id e, expr_id adj)
         return back_solve(s, e, &node, adj);
     case PERI_OP_INV:
         return back_inverse(s, e, &node, adj);
-    case PERI_OP_EXPM: {
-        expr_id t;
-        TRY(diff_transpose(s->g, node.arg[0], &t));
-        TRY(diff_expm_direction(s->g, t, adj, &adj));
-        return diff_sweep_add(s, node.arg[0], adj);
-    }
+    case PERI_OP_EXPM:
+        return back_expm(s, e, &node, adj);
     case PERI_OP_MAX:
     case PERI_OP_MIN:
     case PERI_OP_LOGDET:

@@ -470,22 +470,43 @@ static peri_status bilinear(coo_builder *b, expr_id e, const expr_node *node)
 
 /* ---- nonlinear nodes --------------------------------------------------------------------------------------------------------------------- */
 
-static peri_status scalar_node(coo_builder *b, expr_id e, const expr_node *node)
+/* The scalar e with the gradient `gradient` with respect to all of arg. */
+static peri_status scalar_of(coo_builder *b, expr_id e, expr_id arg, expr_id gradient)
 {
-    expr_graph *g = b->g;
-    const int64_t n = expr_size(g, node->arg[0]);
+    const int64_t n = expr_size(b->g, arg);
     linear_map map = {n, NULL, NULL, -1};
     int32_t *row, *source;
-    expr_id one;
     TRY(index_arrays(b, n, &row, &source));
     for (int64_t k = 0; k < n; k++)
         source[k] = (int32_t)k;
     map.row = row;
     map.source = source;
-    TRY(expr_number(g, 1, &one));
-    TRY(diff_scalar_gradient(g, e, one, &map.factor));
-    TRY(as_column(g, map.factor, &map.factor));
-    return map_linear(b, e, node->arg[0], &map);
+    TRY(as_column(b->g, gradient, &map.factor));
+    return map_linear(b, e, arg, &map);
+}
+
+static peri_status scalar_node(coo_builder *b, expr_id e, const expr_node *node)
+{
+    expr_id one, gradient;
+    TRY(expr_number(b->g, 1, &one));
+    TRY(diff_scalar_gradient(b->g, e, one, &gradient));
+    return scalar_of(b, e, node->arg[0], gradient);
+}
+
+/* A sum of entries of a function of whole matrices, tr(A A) or tr(exp A), say: its gradient is one dense array for each matrix below, whereas the
+ * entries' own derivatives would be as many as entries times variables, or are not known. */
+static bool is_dense_sum(const coo_builder *b, expr_id e)
+{
+    const expr_graph *g = b->g;
+    if (expr_at(g, e)->op != PERI_OP_SUM)
+        return false;
+    e = expr_at(g, e)->arg[0];
+    while (expr_at(g, e)->op == PERI_OP_GATHER || expr_at(g, e)->op == PERI_OP_MARK)
+        e = expr_at(g, e)->arg[0];
+    const expr_node node = *expr_at(g, e);
+    if (node.op == PERI_OP_MATMUL)
+        return b->depends[node.arg[0]] && b->depends[node.arg[1]];
+    return node.op == PERI_OP_EXPM || node.op == PERI_OP_INV || node.op == PERI_OP_SOLVE;
 }
 
 /* Row i of the result takes its weights times the rows of row i's entries. */
@@ -507,8 +528,8 @@ static peri_status row_max(coo_builder *b, expr_id e, const expr_node *node)
     return map_linear(b, e, node->arg[0], &map);
 }
 
-/* Where e stops being made entry by entry: the leaves, by number in their list. */
-static peri_status find_leaves(coo_builder *b, expr_id e, hash_map *leaves, expr_id_list *list)
+/* Where e stops being made entry by entry, or (by_entry false) of whole arrays: the leaves, by number in their list. */
+static peri_status find_leaves(coo_builder *b, expr_id e, bool by_entry, hash_map *leaves, expr_id_list *list)
 {
     expr_graph *g = b->g;
     expr_id_list todo = {0};
@@ -518,14 +539,16 @@ static peri_status find_leaves(coo_builder *b, expr_id e, hash_map *leaves, expr
     const int64_t size = expr_size(g, e);
     while (ok && todo.n > 0) {
         const expr_id top = todo.at[--todo.n];
-        const expr_node *node = expr_at(g, top);
+        const expr_id *args;
+        const int32_t n = expr_args(g, top, &args);
         int64_t mark;
-        for (int k = 0; k < 3 && ok; k++) {
-            const expr_id a = node->arg[k];
-            if (a < 0 || !b->depends[a] || hash_get(&seen, (uint64_t)a, &mark))
+        for (int32_t k = 0; k < n && ok; k++) {
+            const expr_id a = args[k];
+            if (!b->depends[a] || hash_get(&seen, (uint64_t)a, &mark))
                 continue;
             ok = hash_put(&seen, (uint64_t)a, 0);
-            if (expr_is_elementwise(expr_at(g, a)->op) && expr_size(g, a) == size)
+            const bool each = expr_is_elementwise(expr_at(g, a)->op);
+            if (by_entry ? each && expr_size(g, a) == size : !each && !coo_is_direct(g, a))
                 ok = ok && vec_push(g->m, &todo, a);
             else
                 ok = ok && hash_put(leaves, (uint64_t)a, list->n) && vec_push(g->m, list, a);
@@ -573,7 +596,7 @@ static peri_status elementwise(coo_builder *b, expr_id e)
     diff_found_list found = {0};
     expr_id one;
     hash_init(&leaves, g->m);
-    peri_status status = find_leaves(b, e, &leaves, &list);
+    peri_status status = find_leaves(b, e, true, &leaves, &list);
     if (status == PERI_OK)
         status = expr_number(g, 1, &one);
     if (status == PERI_OK)
@@ -583,6 +606,33 @@ static peri_status elementwise(coo_builder *b, expr_id e)
     hash_release(&leaves);
     vec_free(g->m, &list);
     vec_free(g->m, &found);
+    return status;
+}
+
+static peri_status dense_sum(coo_builder *b, expr_id e)
+{
+    expr_graph *g = b->g;
+    hash_map leaves;
+    expr_id_list list = {0};
+    expr_id one;
+    hash_init(&leaves, g->m);
+    peri_status status = find_leaves(b, e, false, &leaves, &list);
+    expr_id *gradient = mem_array(g->m, (size_t)list.n, sizeof *gradient);
+    if (status == PERI_OK && gradient == NULL)
+        status = FAIL_NOMEM(g->ctx);
+    if (status == PERI_OK)
+        status = expr_number(g, 1, &one);
+    if (status == PERI_OK)
+        status = diff_adjoint(g, 1, &e, &one, list.n, list.at, gradient);
+    for (int64_t k = 0; k < list.n && status == PERI_OK; k++) {
+        const struct coo *below;
+        status = coo_jacobian(b, list.at[k], &below);
+        if (status == PERI_OK)
+            status = scalar_of(b, e, list.at[k], gradient[k]);
+    }
+    mem_array_free(g->m, gradient);
+    hash_release(&leaves);
+    vec_free(g->m, &list);
     return status;
 }
 
@@ -603,7 +653,7 @@ static peri_status make(coo_builder *b, expr_id e)
     case PERI_OP_STACK:
         return listed(b, e, &node);
     case PERI_OP_SUM:
-        return relabel(b, e, node.arg[0], NULL, -1);
+        return is_dense_sum(b, e) ? dense_sum(b, e) : relabel(b, e, node.arg[0], NULL, -1);
     case PERI_OP_MARK:
         return relabel(b, e, node.arg[0], NULL, 0);
     case PERI_OP_CUMSUM:
@@ -635,7 +685,7 @@ static bool is_open(const expr_graph *g, expr_id e, const void *builder)
     return b->depends[e] && !b->jac[e].done && !coo_is_direct(g, e);
 }
 
-/* need[k] of part's node k, its last being e: 1 its Jacobian, 2 it is inside an elementwise chain and only passed through */
+/* need[k] of part's node k, its last being e: 1 its Jacobian, 2 it is inside an elementwise chain and only passed through; 0: for nobody here */
 static void find_needs(const coo_builder *b, const expr_part *part, unsigned char *need)
 {
     const expr_graph *g = b->g;
@@ -643,7 +693,8 @@ static void find_needs(const coo_builder *b, const expr_part *part, unsigned cha
     for (int64_t k = part->nodes.n; k-- > 0;) {
         const expr_id e = part->nodes.at[k];
         const expr_id *args;
-        const int32_t n = need[k] && is_open(g, e, b) ? expr_args(g, e, &args) : 0;
+        const bool below = need[k] && is_open(g, e, b) && !is_dense_sum(b, e); /* the leaves of those are asked for where they are used */
+        const int32_t n = below ? expr_args(g, e, &args) : 0;
         for (int32_t i = 0; i < n; i++) {
             const expr_id a = args[i];
             const bool inside = expr_is_elementwise(expr_at(g, e)->op) && expr_is_elementwise(expr_at(g, a)->op) &&

@@ -87,6 +87,9 @@ static void look_at_variables(classifier *c)
     set(c, PERI_TRAIT_OBJECTIVE, c->owner->objective != PERI_NO_EXPR);
     set(c, PERI_TRAIT_LEVELS, count_lower(c) > 0);
     set(c, PERI_TRAIT_MULTILEVEL, count_lower(c) > 1);
+    int64_t row;
+    const bool plain = c->owner == m && count_lower(c) == 0; /* as far as is seen here: the view finds out */
+    set(c, PERI_TRAIT_ACYCLIC, plain && model_acyclic_of(m, &row) != NULL);
 }
 
 /* ---- constraints

@@ -56,6 +56,7 @@ static void free_contents(peri_model *m)
     vec_free(a, &m->vars);
     vec_free(a, &m->params);
     vec_free(a, &m->cons);
+    vec_free(a, &m->acyclic);
     vec_free(a, &m->lower);
     vec_free(a, &m->upper);
     vec_free(a, &m->start);

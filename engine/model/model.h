@@ -26,6 +26,14 @@ typedef struct {
     int32_t level; /* of the model it was made through */
 } model_var;
 
+/* acyclic.c: h is a function of the weights w [d x d] that vanishes exactly where their graph has no cycle */
+typedef struct {
+    expr_id h, w;
+    int form; /* peri_acyclic_form */
+    bool absolute; /* of |w|; otherwise of w o w */
+    double s; /* of the log-determinant */
+} model_acyclic;
+
 struct nlp; /* oracle/nlp.h: the view, compiled lazily, kept between solves, dropped when the model changes */
 
 struct peri_model {
@@ -41,6 +49,7 @@ struct peri_model {
     VEC(model_var) vars;
     VEC(model_var) params;
     VEC(model_constraint) cons;
+    VEC(model_acyclic) acyclic; /* of a root: expressions that say how far a graph is from having no cycle */
     int64_t n, m; /* variables, constraint rows */
     VEC(double) lower, upper, start; /* [n] */
     expr_id objective; /* as the user wrote it; PERI_NO_EXPR: none */
@@ -93,6 +102,9 @@ peri_status model_check_level(peri_model *m, const char *name, expr_id e);
  * it, and their variables and constraints no longer take part.  err PERI_E_ARGUMENT: no lower model
  */
 peri_status model_solve_inside(peri_model *lower);
+
+/* The function of the constraint that a graph has no cycle, and its row; NULL: there is none, or more than one */
+const model_acyclic *model_acyclic_of(const peri_model *m, int64_t *row);
 
 /* classify.c: curvature by composition rules (disciplined convex programming: Grant, Boyd, Ye 2006) and by the quadratic's matrix */
 typedef struct {

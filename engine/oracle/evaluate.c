@@ -5,7 +5,7 @@
  * survive, and it leaves a message without a search for the cause, because solvers provoke it often.
  */
 #include "base/clock.h"
-#include "oracle/nlp.h"
+#include "oracle/acyclic.h"
 #include <string.h>
 
 static const char *const WHAT[NLP_PROGRAMS] = {
@@ -78,12 +78,25 @@ peri_status nlp_fg(nlp *p, const double *x, double *f, double *g)
     return nlp_guard_watched(p, NLP_FG, g);
 }
 
+/* No cycle: zero, which rounding hides where walks are many. */
+static peri_status settle_graph(nlp *p, const double *x, double *c)
+{
+    nlp_acyclic *graph = p->acyclic;
+    if (graph == NULL || (c[graph->block.row] >= 0 && c[graph->block.row] <= 0))
+        return PERI_OK;
+    const peri_status status = nlp_weights(graph, x, graph->w);
+    if (status == PERI_OK && nlp_weights_are_acyclic(graph, graph->w))
+        c[graph->block.row] = 0;
+    return status == PERI_E_DOMAIN ? PERI_OK : status; /* the row itself says so */
+}
+
 peri_status nlp_c(nlp *p, const double *x, double *c)
 {
     const nlp_point at = {.x = x};
     if (p->m == 0)
         return PERI_OK;
     TRY(nlp_run(p, NLP_C, &at, &c, &p->count.constraints, &p->seconds.constraints));
+    TRY(settle_graph(p, x, c));
     return nlp_guard_watched(p, NLP_C, c);
 }
 

@@ -5,6 +5,7 @@
  * alone, so that bounds, integrality and parameters change between solves without anything being compiled again.
  */
 #include "oracle/nlp.h"
+#include "oracle/acyclic.h"
 #include "oracle/prox.h"
 #include "base/clock.h"
 #include "diff/batch.h"
@@ -100,6 +101,7 @@ void nlp_free(nlp *p)
         p->kept_free(p->kept);
     nlp_levels_free(p);
     nlp_prox_free(p->prox);
+    nlp_acyclic_free(p->acyclic);
     for (int k = 0; k < NLP_PROGRAMS; k++)
         if (p->program[k] != NULL)
             eval_free(p->program[k]);
@@ -398,6 +400,14 @@ peri_status nlp_traits(nlp *p, uint64_t asked, uint64_t *traits)
             *traits &= ~composite;
         else if (!prox->compact)
             *traits &= ~PERI_BIT(PERI_TRAIT_COMPACT);
+    }
+    if (asked & PERI_BIT(PERI_TRAIT_ACYCLIC) & *traits) {
+        nlp_acyclic *acyclic;
+        const peri_status status = nlp_acyclic_of(p, &acyclic);
+        if (status != PERI_OK && status != PERI_E_UNSUPPORTED)
+            return status;
+        if (status != PERI_OK)
+            *traits &= ~PERI_BIT(PERI_TRAIT_ACYCLIC);
     }
     asked &= *traits;
     bool yes = true;

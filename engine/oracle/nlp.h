@@ -47,6 +47,7 @@ typedef struct nlp {
     struct batch *batch[NLP_BATCHES];    /* the same */
     struct nlp_prox *prox;               /* prox.h; NULL until asked for */
     struct nlp_levels *levels;           /* levels.c; NULL: not asked for yet */
+    struct nlp_acyclic *acyclic;         /* acyclic.h; NULL until asked for */
     struct run_kept *kept;               /* run/again.c: the plan of the last solve; freed through kept_free */
     void (*kept_free)(struct run_kept *kept);
     peri_evaluations count;

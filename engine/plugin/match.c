@@ -31,6 +31,7 @@ const char *trait_words(peri_trait trait)
         [PERI_TRAIT_COMPACT] = "bounded simple sets (finite bounds, simplices, balls) around every variable and no norm in the objective",
         [PERI_TRAIT_LEVELS] = "lower models",
         [PERI_TRAIT_MULTILEVEL] = "more than one lower model",
+        [PERI_TRAIT_ACYCLIC] = "one constraint peri.acyclic(W) on weights that have variables of their own",
     };
     return words[trait];
 }

@@ -18,7 +18,7 @@
 
 /* Traits that are optimistic until work was done for them. */
 static const uint64_t COSTLY =
-    PERI_BIT(PERI_TRAIT_SPARSE_HESSIAN) | PERI_BIT(PERI_TRAIT_PROX) | PERI_BIT(PERI_TRAIT_COMPACT);
+    PERI_BIT(PERI_TRAIT_SPARSE_HESSIAN) | PERI_BIT(PERI_TRAIT_PROX) | PERI_BIT(PERI_TRAIT_COMPACT) | PERI_BIT(PERI_TRAIT_ACYCLIC);
 
 /* Does it fit? First by what is known without work; with `exact` what has to be derived is, when all else fits. */
 static peri_status try_fit(nlp *p, const registry_entry *e, bool exact, bool *good, char *why, size_t size)

@@ -6,6 +6,7 @@
  *
  *     grad f(x) = J(x)' y + z,   y_i >= 0 where the lower side is active, y_i <= 0 where the upper is, the same for z
  */
+#include "oracle/acyclic.h"
 #include "oracle/prox.h"
 #include "run/internal.h"
 #include <float.h>
@@ -19,6 +20,8 @@ typedef struct {
     double f;
     peri_pattern pattern;
     bool values, derivatives; /* defined at the point */
+    nlp_acyclic *graph;       /* of a point whose graph has no cycle; else NULL */
+    unsigned char *closes;    /* [d d] then: edges that would close one */
 } state;
 
 /* ---- evaluation
@@ -29,6 +32,30 @@ static peri_status allowed(peri_status status, bool *defined)
 {
     *defined = *defined && status == PERI_OK;
     return status == PERI_E_DOMAIN || status == PERI_E_UNSUPPORTED ? PERI_OK : status;
+}
+
+/* Where the graph has no cycle its row and the row's gradient are zero, whatever rounding makes of them. */
+static peri_status look_at_graph(state *s, const double *x)
+{
+    nlp *p = s->p;
+    bool there = (p->class_.traits & PERI_BIT(PERI_TRAIT_ACYCLIC)) != 0 && s->derivatives;
+    nlp_acyclic *c = NULL;
+    if (there)
+        TRY(allowed(nlp_acyclic_of(p, &c), &there));
+    if (there)
+        TRY(allowed(nlp_weights(c, x, c->w), &there));
+    if (!there || !nlp_weights_are_acyclic(c, c->w))
+        return PERI_OK;
+    s->closes = arena_array(&s->memory, (size_t)(c->block.d * c->block.d), 1);
+    if (s->closes == NULL)
+        return FAIL_NOMEM(p->ctx);
+    nlp_acyclic_closures(c, c->w, s->closes);
+    s->graph = c;
+    s->c[c->block.row] = 0;
+    for (int64_t k = 0; k < s->pattern.nnz; k++)
+        if (s->pattern.index[k] == c->block.row)
+            s->jac[k] = 0;
+    return PERI_OK;
 }
 
 static peri_status evaluate(state *s, nlp *p, const double *x)
@@ -52,7 +79,8 @@ static peri_status evaluate(state *s, nlp *p, const double *x)
     s->jac = arena_array(&s->memory, (size_t)s->pattern.nnz, sizeof *s->jac);
     if (s->jac == NULL)
         return FAIL_NOMEM(p->ctx);
-    return allowed(nlp_jac(p, x, s->jac), &s->derivatives);
+    TRY(allowed(nlp_jac(p, x, s->jac), &s->derivatives));
+    return look_at_graph(s, x);
 }
 
 /* ---- integer variables: fixed in the eyes of the certificate
@@ -138,8 +166,44 @@ static void subtract_rows(state *s, const double *y)
             s->residual[j] -= s->jac[k] * y[a->index[k]];
 }
 
-static void dual_residuals(state *s, const double *x, const double *y, const double *z, const unsigned char *integer,
-                           peri_certificate *out)
+/*
+ * Weights that would close a cycle are held at zero, each by a multiplier mu of its own: z_k = r_k - mu a_k must have the sign that variable k's
+ * bounds allow, for all variables of the weight, where r is the gradient and a the weight's slope. That leaves an interval for mu, or half its
+ * negative length as residual. A weight that is not linear vanishes where its variables do and no nearer point has it zero (a norm). held [n]
+ */
+static peri_status hold_closing(state *s, const double *x, unsigned char *held, double *dual)
+{
+    const nlp *p = s->p;
+    const nlp_acyclic *c = s->graph;
+    const int64_t size = c->block.d * c->block.d;
+    double *low = arena_array(&s->memory, (size_t)size, sizeof *low), *high = arena_array(&s->memory, (size_t)size, sizeof *high);
+    if (low == NULL || high == NULL)
+        return FAIL_NOMEM(p->ctx);
+    for (int64_t e = 0; e < size; e++) {
+        low[e] = -INFINITY;
+        high[e] = INFINITY;
+    }
+    for (int64_t k = 0; k < p->n; k++) {
+        const int64_t e = c->entry[k];
+        if (e < 0 || !s->closes[e] || (!c->block.linear && fabs(x[k]) > 0))
+            continue;
+        held[k] = 1;
+        const double a = c->slope[k], mu = s->residual[k] / a;
+        if (!(fabs(a) > 0))
+            continue;
+        if (a > 0 ? x[k] < p->xu[k] : x[k] > p->xl[k]) /* z a >= 0 is asked */
+            high[e] = fmin(high[e], mu);
+        if (a > 0 ? x[k] > p->xl[k] : x[k] < p->xu[k])
+            low[e] = fmax(low[e], mu);
+    }
+    for (int64_t k = 0; k < p->n; k++)
+        if (held[k] && low[c->entry[k]] > high[c->entry[k]])
+            raise_to(dual, 0.5 * (low[c->entry[k]] - high[c->entry[k]]) * fabs(c->slope[k]));
+    return PERI_OK;
+}
+
+static peri_status dual_residuals(state *s, const double *x, const double *y, const double *z, const unsigned char *integer,
+                                  peri_certificate *out)
 {
     const nlp *p = s->p;
     double dual = 0, complementarity = 0;
@@ -147,9 +211,14 @@ static void dual_residuals(state *s, const double *x, const double *y, const dou
     const double scale = fmax(1, fmax(largest(p->n, s->residual), mean));
     if (!nlp_is_finite(p->m, y) || !nlp_is_finite(p->n, z))
         dual = complementarity = INFINITY;
+    unsigned char *held = arena_array(&s->memory, (size_t)p->n, 1);
+    if (held == NULL)
+        return FAIL_NOMEM(p->ctx);
     subtract_rows(s, y);
+    if (s->graph != NULL)
+        TRY(hold_closing(s, x, held, &dual));
     for (int64_t j = 0; j < p->n; j++) {
-        if (integer != NULL && integer[j])
+        if ((integer != NULL && integer[j]) || held[j])
             continue;
         raise_to(&dual, fabs(s->residual[j] - z[j]));
         price(z[j], x[j], p->xl[j], p->xu[j], &dual, &complementarity);
@@ -158,6 +227,7 @@ static void dual_residuals(state *s, const double *x, const double *y, const dou
         price(y[i], s->c[i], p->cl[i], p->cu[i], &dual, &complementarity);
     out->dual = isinf(dual) ? dual : dual / scale;
     out->complementarity = isinf(complementarity) ? complementarity : complementarity / scale;
+    return PERI_OK;
 }
 
 /* ---- kinks
@@ -211,7 +281,7 @@ static peri_status certify_given(state *s, const double *x, const double *y, con
     if (s->values)
         out->primal = primal_residual(s, x, integer);
     if (s->derivatives)
-        dual_residuals(s, x, y, z, integer, out);
+        TRY(dual_residuals(s, x, y, z, integer, out));
     if (s->values && is_composite(s, out->dual))
         TRY(composite_residual(s, x, out));
     out->kkt = fmax(out->primal, fmax(out->dual, out->complementarity));

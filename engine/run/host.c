@@ -9,6 +9,7 @@
 #include "run/factor.h"
 #include "run/guards.h"
 #include "run/levels.h"
+#include "oracle/acyclic.h"
 #include "oracle/prox.h"
 #include "run/internal.h"
 #include "run/project.h"
@@ -211,6 +212,28 @@ static peri_status host_prox_linear(peri_run *run, const double *g, double *x)
     return nlp_prox_linear(run->p->prox, g, x);
 }
 
+/* The run made it before init, where the solver's table needs it. */
+static peri_status acyclic_of(peri_run *run)
+{
+    if (run->p->acyclic != NULL)
+        return PERI_OK;
+    return FAIL(run->ctx, PERI_E_UNSUPPORTED, "%s: asks for the graph without needing PERI_TRAIT_ACYCLIC", run->plugin->name);
+}
+
+static peri_status host_acyclic(peri_run *run, const peri_acyclic **out)
+{
+    *out = NULL;
+    TRY(acyclic_of(run));
+    *out = &run->p->acyclic->block;
+    return PERI_OK;
+}
+
+static peri_status host_eval_weights(peri_run *run, const double *x, double *w)
+{
+    TRY(acyclic_of(run));
+    return noted(run, x, nlp_weights(run->p->acyclic, x, w));
+}
+
 /* ---- running
  * --------------------------------------------------------------------------------------------------------------------------
  */
@@ -316,6 +339,8 @@ const peri_host *host_table(void)
         .levels = levels_get,
         .level_view = levels_view,
         .level_solve = levels_solve,
+        .acyclic = host_acyclic,
+        .eval_weights = host_eval_weights,
     };
     return &table;
 }

@@ -259,7 +259,7 @@ const peri_plugin PENALTY = {
     .reference = "Fiacco and McCormick 1968, Nonlinear Programming; Fletcher 1987, Practical Methods of Optimization, 12.1 and 12.3; "
                  "Nocedal and Wright 2006, Numerical Optimization, 17.1 and 17.2",
     .refuses = {PERI_REFUSES_INTEGER},
-    .removes = {PERI_BIT(PERI_TRAIT_CONSTRAINTS) | PERI_BIT(PERI_TRAIT_EQUALITIES) | PERI_BIT(PERI_TRAIT_NONLINEAR_CONSTRAINTS) |
+    .removes = {PERI_BIT(PERI_TRAIT_CONSTRAINTS) | PERI_BIT(PERI_TRAIT_EQUALITIES) | PERI_BIT(PERI_TRAIT_NONLINEAR_CONSTRAINTS) | PERI_BIT(PERI_TRAIT_ACYCLIC) |
                 PERI_BIT(PERI_TRAIT_LINEAR_OBJECTIVE) | PERI_BIT(PERI_TRAIT_QUADRATIC_OBJECTIVE) |
                 PERI_BIT(PERI_TRAIT_LEAST_SQUARES)},
     .adds = {PERI_BIT(PERI_TRAIT_NONLINEAR_OBJECTIVE) | PERI_BIT(PERI_TRAIT_OBJECTIVE)},

@@ -75,8 +75,16 @@ static void check_solved(const contract_problem *p, const char *name, bool autom
     is_close(y, p->dual, 1e-5, 1e-5, "%s: %s: its value", name, p->name);
 }
 
+/* A general method may be asked for a graph, but its constraint has no multiplier at any solution. */
+static bool concerns(const registry_entry *e, const contract_problem *p)
+{
+    return !contract_is_graph(p) || (e->needs & PERI_BIT(PERI_TRAIT_ACYCLIC)) != 0;
+}
+
 static void test_problem(peri_context *ctx, const registry_entry *e, const contract_problem *p)
 {
+    if (!concerns(e, p))
+        return;
     const peri_solve_args args = args_for(e);
     peri_model *m = contract_model(ctx, p);
     peri_solution *s = NULL;
@@ -104,7 +112,7 @@ static const contract_problem *accepted(peri_context *ctx, const registry_entry 
 {
     for (int64_t k = 0; k < contract_n_problems; k++) {
         const contract_problem *p = &contract_problems[(first + k) % contract_n_problems];
-        if (p->outcome != PERI_LOCALLY_OPTIMAL)
+        if (p->outcome != PERI_LOCALLY_OPTIMAL || !concerns(e, p))
             continue;
         peri_model *m = contract_model(ctx, p);
         const bool fits = refusal_of(m, e) == NULL;

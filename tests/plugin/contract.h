@@ -15,7 +15,7 @@ typedef struct {
     const char *minimize, *maximize; /* one of them, or neither: a feasibility problem */
 
     struct {
-        const char *text; /* NULL: no more */
+        const char *text; /* NULL: no more; "acyclic": the four variables are the weights of a graph with two nodes */
         double lower, upper;
     } rows[3];
 
@@ -28,6 +28,7 @@ typedef struct {
 extern const contract_problem contract_problems[];
 extern const int64_t contract_n_problems;
 
+bool contract_is_graph(const contract_problem *p);
 peri_model *contract_model(peri_context *ctx, const contract_problem *p); /* NULL: out of memory */
 
 /* What a solve came to, for comparing runs bit for bit. */

@@ -272,8 +272,50 @@ const contract_problem contract_problems[] = {
      UNKNOWN,
      ANY,
      PERI_FEASIBLE},
+    {"a graph with two nodes and a quadratic",
+     4,
+     {0, 0, 0.3, 0},
+     FREE,
+     "(x2-1.5)^2 + 2*(x3-0.5)^2 + (x1-0.2)^2 + (x4+0.1)^2",
+     NULL,
+     {{"acyclic", 0, 0}},
+     0.55,
+     1e-8,
+     {0, 1.5, 0, 0},
+     ANY,
+     SOLVED},
+    {"a graph with two nodes and an exponential", /* of which the method's fits are solves by another one */
+     4,
+     {0, 0, 0.3, 0},
+     FREE,
+     "exp(x2) - 2.385*x2 + (x3-0.5)^2 + x1^2 + x4^4",
+     NULL,
+     {{"acyclic", 0, 0}},
+     0.561960088448374,
+     1e-8,
+     {0, 0.869199072441107, 0, 0},
+     ANY,
+     SOLVED},
 };
 const int64_t contract_n_problems = (int64_t)(sizeof contract_problems / sizeof contract_problems[0]);
+
+bool contract_is_graph(const contract_problem *p)
+{
+    return p->rows[0].text != NULL && strcmp(p->rows[0].text, "acyclic") == 0;
+}
+
+static void constrain_graph(text_model *t)
+{
+    const double zero = 0;
+    peri_expr w, h;
+    peri_constraint handle;
+    if (!t->failed)
+        text_check(t, peri_expr_reshape(t->m, t->x, 2, 2, &w));
+    if (!t->failed)
+        text_check(t, peri_expr_acyclicity(t->m, w, "exponential", false, 1, &h));
+    if (!t->failed)
+        text_check(t, peri_model_constrain(t->m, NULL, h, 1, &zero, &zero, &handle));
+}
 
 peri_model *contract_model(peri_context *ctx, const contract_problem *p)
 {
@@ -284,7 +326,9 @@ peri_model *contract_model(peri_context *ctx, const contract_problem *p)
         text_check(&t, peri_model_set_upper(t.m, t.x, p->n, p->upper));
     if (!t.failed && p->outcome == PERI_FEASIBLE)
         text_check(&t, peri_model_set_integer(t.m, t.x));
-    for (int k = 0; k < 3 && p->rows[k].text != NULL; k++)
+    if (contract_is_graph(p))
+        constrain_graph(&t);
+    for (int k = 0; k < 3 && p->rows[k].text != NULL && !contract_is_graph(p); k++)
         text_constrain(&t, NULL, p->rows[k].lower, p->rows[k].text, p->rows[k].upper);
     if (p->minimize != NULL)
         text_minimize(&t, p->minimize);

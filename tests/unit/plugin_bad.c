@@ -45,7 +45,7 @@ static const fault faults[] = {
     {"misnamed", "name is \"Mis > named\", must be at most 63 lower-case letters, digits, - and _"},
     {"summary", "summary: summary is missing"},
     {"kind", "kind: kind is 99 (unknown), this host takes 1 (solver), 2 (reformulation) and 3 (linear solver)"},
-    {"traits", "traits: needs holds traits that this host does not know (0x40000, known are 0x3ffff)"}, /* the first unknown bit */
+    {"traits", "traits: needs holds traits that this host does not know (0x200000, known are 0x1fffff)"}, /* the first unknown bit */
     {"no_options", "no_options: n_options is 2, options is missing"},
     {"range", "range: option \"first\" has the default 2.5 outside [0, 1]"},
     {"twice", "twice: option \"first\" is there twice, as number 1 and 2"},

@@ -184,6 +184,19 @@ PERI_MUST_CHECK PERI_API peri_status peri_expr_call(peri_model *m, const peri_fu
 /* peri_expr_norm_nuclear - sum of the singular values of a matrix expression; non-smooth where one is zero */
 PERI_MUST_CHECK PERI_API peri_status peri_expr_norm_nuclear(peri_model *m, peri_expr e, peri_expr *out);
 
+/*
+ * peri_expr_acyclicity - a function h >= 0 of the weights of a directed graph that vanishes exactly where it has no cycle
+ *   in   w         d x d, W_ij the weight of the edge i -> j
+ *   in   form      "exponential": tr(exp A) - d; "log-determinant": d log s - log det(s I - A), defined where no eigenvalue of A exceeds s;
+ *                  "polynomial": tr((I + A/d)^d) - d
+ *   in   absolute  A = |W|; otherwise A = W o W, entry by entry
+ *   in   s         of the log-determinant, 1 for most
+ *   note the constraint h = 0 (or h <= 0) makes the model one over graphs without cycles, which methods for these recognise
+ *   err  PERI_E_SHAPE: w is not square; PERI_E_ARGUMENT: no such form, s not positive
+ */
+PERI_MUST_CHECK PERI_API peri_status peri_expr_acyclicity(peri_model *m, peri_expr w, const char *form, bool absolute, double s,
+                                                          peri_expr *out);
+
 PERI_API void peri_expr_shape(const peri_model *m, peri_expr e, int64_t *rows, int64_t *cols);
 PERI_API bool peri_expr_is_const(const peri_model *m, peri_expr e);
 /* peri_expr_has_variables - false where e is made of constants and parameters only. Looks at some hundred nodes at most and takes a

@@ -66,6 +66,7 @@ typedef enum {
     PERI_TRAIT_LEVELS, /* there are lower models: some variables are to be optimal for them. Only plugins that need this trait are given such
                           a problem (ABI 1.1) */
     PERI_TRAIT_MULTILEVEL, /* more than one lower model: nested, or several beside each other (ABI 1.1) */
+    PERI_TRAIT_ACYCLIC, /* one constraint says that a graph has no cycle; each of its weights has variables of its own (ABI 1.1) */
     PERI_TRAIT_COUNT
 } peri_trait;
 
@@ -328,6 +329,24 @@ typedef struct {
 
 typedef struct peri_projection peri_projection; /* onto the feasible set of a run's problem */
 
+/* ---- graphs ---------------------------------------------------------------------------------------------------------- */
+
+/* The function h >= 0 that vanishes exactly where the graph has no cycle; of A = W o W, or |W| */
+typedef enum {
+    PERI_ACYCLIC_EXPONENTIAL,     /* tr(exp A) - d */
+    PERI_ACYCLIC_LOG_DETERMINANT, /* d log s - log det(s I - A) */
+    PERI_ACYCLIC_POLYNOMIAL       /* tr((I + A/d)^d) - d */
+} peri_acyclic_form;
+
+/* The problem's graph, where PERI_TRAIT_ACYCLIC is set (ABI 1.1). W_ij is the weight of the edge i -> j. */
+typedef struct {
+    uint32_t size; /* of this struct, as the host was compiled; later fields are appended */
+    int32_t form, absolute, linear; /* peri_acyclic_form; of |W|; every W_ij is linear in its variables */
+    int64_t d, row;                 /* nodes; the constraint's row */
+    double s;                       /* of the log-determinant */
+    const int64_t *entry;           /* [n] i d + j: variable k belongs to W_ij, which is 0 where all that belong to it are; -1: to none */
+} peri_acyclic;
+
 /* ---- the host table -------------------------------------------------------------------------------------------------- */
 
 typedef struct peri_host {
@@ -396,6 +415,8 @@ typedef struct peri_host {
                                const peri_inner_result **result);
     peri_status (*projection_open)(peri_run *run, peri_projection **out);
     peri_status (*projection_apply)(peri_projection *set, const double *v, double *x);
+    peri_status (*acyclic)(peri_run *run, const peri_acyclic **out);
+    peri_status (*eval_weights)(peri_run *run, const double *x, double *w);
     /* later ones append below this line */
 } peri_host;
 
@@ -795,6 +816,24 @@ PERI_CHECKED PERI_INLINE peri_status peri_prox_apply(peri_run *run, double t, co
 PERI_CHECKED PERI_INLINE peri_status peri_prox_linear(peri_run *run, const double *g, double *x)
 {
     return PERI_HOST_HAS(prox_linear) ? peri_host_table->prox_linear(run, g, x) : PERI_E_UNSUPPORTED;
+}
+
+/*
+ * Graphs (ABI 1.1), where PERI_TRAIT_ACYCLIC is set and the plugin's table needs it.
+ *   peri_get_acyclic   borrowed for the run
+ *   peri_eval_weights  w [d d] by rows; allocates nothing
+ * Where the weights that are not exactly zero have no cycle, the constraint's value is 0 without rounding, and the certificate takes variables of
+ * weights whose edge would close a cycle as held at zero: their share of the gradient is the constraint's (the conditions for |W|, which W o W
+ * has none of: its gradient vanishes wherever it is feasible).
+ */
+PERI_CHECKED PERI_INLINE peri_status peri_get_acyclic(peri_run *run, const peri_acyclic **out)
+{
+    return PERI_HOST_HAS(acyclic) ? peri_host_table->acyclic(run, out) : PERI_E_UNSUPPORTED;
+}
+
+PERI_CHECKED PERI_INLINE peri_status peri_eval_weights(peri_run *run, const double *x, double *w)
+{
+    return PERI_HOST_HAS(eval_weights) ? peri_host_table->eval_weights(run, x, w) : PERI_E_UNSUPPORTED;
 }
 
 /*
