@@ -39,6 +39,7 @@ enum { PLUGIN_DEFINITION = 1, PLUGIN_BLOCK, PLUGIN_USER_VALUES = PLUGIN_BLOCK };
 typedef struct {
     dsl_plugin *plugin;
     dsl_run *run; /* NULL: there is none yet */
+    int64_t iterations; /* of a linear solver's last solution */
 } plugin_state;
 
 /* plugin_table.c: the definition at index i as a table, whose texts lie in Lua strings and blocks left on the stack */

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * plugin_linear.c - linear solvers in Lua. The matrix reaches them as a sparse array with all its entries, symmetric or not; one array and one
- * vector serve a system from its first factorisation to its end.
+ * plugin_linear.c - linear solvers in Lua. A matrix reaches them as a sparse array with all its entries, symmetric or not; one array and one
+ * vector serve a system from its first factorisation to its end. An operator is a table of functions, which end with the run's box.
  */
 #include "plugin.h"
+#include <stdio.h>
 #include <string.h>
 
 typedef struct {
@@ -12,6 +13,7 @@ typedef struct {
     const void *options;
     const peri_pattern *pattern;
     uint64_t needs; /* 0: symmetric */
+    const peri_operator *op;
     const double *values;
     peri_inertia *inertia;
     double *b;
@@ -75,6 +77,88 @@ static peri_status plugin_analyse(void *state, peri_run *run, const void *option
     return plugin_analyse_general(state, run, options, pattern, 0);
 }
 
+/* ---- operators --------------------------------------------------------------------------------------------------------- */
+
+typedef peri_status (*product_fn)(void *ud, const double *v, double *av);
+
+enum { OPERATOR_RUN = 2, OPERATOR_POINTER, OPERATOR_WHICH }; /* upvalues of the functions */
+static const char *const product_names[] = {"apply", "apply_transposed", "precondition"};
+
+static product_fn product_of(const peri_operator *op, int which)
+{
+    return which == 0 ? op->apply : which == 1 ? op->apply_transposed : op->precondition;
+}
+
+/* op.apply(v, out): the product, in `out` where that is given */
+static int l_product(lua_State *L)
+{
+    dsl_call call;
+    char what[60];
+    lua_settop(L, 2);
+    dsl_run *r = lua_touserdata(L, lua_upvalueindex(OPERATOR_RUN));
+    const int which = (int)lua_tointeger(L, lua_upvalueindex(OPERATOR_WHICH));
+    if (r->run == NULL)
+        dsl_raise(L, "%s: the system that this operator belongs to is closed", product_names[which]);
+    const peri_operator *op = lua_touserdata(L, lua_upvalueindex(OPERATOR_POINTER));
+    snprintf(what, sizeof what, "%s: v", product_names[which]);
+    const double *v = run_vector(L, 1, op->n, what);
+    snprintf(what, sizeof what, "%s: the array", product_names[which]);
+    if (!lua_isnil(L, 2) && lua_rawequal(L, 1, 2))
+        dsl_raise(L, "%s: the product cannot be written to v itself", product_names[which]);
+    double *av = run_output(L, 2, op->n, 1, what);
+    call_enter(&call, L, NULL, 0);
+    if (!run_leave(L, r, &call, product_of(op, which)(op->ud, v, av)))
+        lua_pushnil(L);
+    return 1;
+}
+
+/* { n =, apply =, ... } for the run at index i */
+static void push_operator(lua_State *L, int i, const peri_operator *op)
+{
+    lua_createtable(L, 0, 4);
+    lua_pushinteger(L, op->n);
+    lua_setfield(L, -2, "n");
+    for (int which = 0; which < 3; which++) {
+        if (product_of(op, which) == NULL)
+            continue;
+        lua_pushvalue(L, lua_upvalueindex(1));
+        lua_pushvalue(L, i);
+        lua_pushlightuserdata(L, (void *)(uintptr_t)op);
+        lua_pushinteger(L, which);
+        lua_pushcclosure(L, l_product, OPERATOR_WHICH);
+        lua_setfield(L, -2, product_names[which]);
+    }
+}
+
+/* Under lua_pcall. 1: the call (light). attach(state, run, options, op) */
+static int protected_attach(lua_State *L)
+{
+    linear_call *c = lua_touserdata(L, 1);
+    (void)plugin_open(L, c->key->plugin, c->run, c->key);
+    const int run = lua_gettop(L);
+    (void)array_new(L, c->op->n, 1);
+    set_cached(L, run, "b");
+    if (!plugin_push_function(L, c->key, "attach"))
+        dsl_raise(L, "%s: takes no operators: it has no function attach", c->key->plugin->name);
+    lua_getiuservalue(L, run, RUN_STATE);
+    lua_pushvalue(L, run);
+    plugin_push_options(L, c->key->plugin, c->options);
+    push_operator(L, run, c->op);
+    lua_call(L, 4, 0);
+    return 0;
+}
+
+static peri_status plugin_attach(void *state, peri_run *run, const void *options, const peri_operator *op)
+{
+    linear_call c = {.key = state, .run = run, .options = options, .op = op};
+    return plugin_protect(state, run, protected_attach, &c);
+}
+
+static int64_t plugin_iterations(const void *state)
+{
+    return ((const plugin_state *)state)->iterations;
+}
+
 /* ---- factorising and solving --------------------------------------------------------------------------------------- */
 
 static int64_t count_at(lua_State *L, int i)
@@ -121,7 +205,7 @@ static peri_status plugin_factor(void *state, peri_run *run, const double *value
     return judged(&c, plugin_protect(state, run, protected_factor, &c));
 }
 
-/* Under lua_pcall. 1: the call (light). solve(state, run, b): the solution, or nil: there is none */
+/* Under lua_pcall. 1: the call (light). solve(state, run, b): the solution and, if it likes, iterations; nil: there is none */
 static int protected_solve(lua_State *L)
 {
     linear_call *c = lua_touserdata(L, 1);
@@ -137,10 +221,13 @@ static int protected_solve(lua_State *L)
     lua_getiuservalue(L, run, RUN_STATE);
     lua_pushvalue(L, run);
     lua_pushvalue(L, -4);
-    lua_call(L, 3, 1);
-    c->singular = lua_isnil(L, -1);
+    lua_call(L, 3, 2);
+    const int x = lua_gettop(L) - 1;
+    const int64_t n = a != NULL ? a->cols : b->rows;
+    c->key->iterations = lua_isnil(L, -1) ? 0 : check_integer(L, -1, "solve: the number of iterations");
+    c->singular = lua_isnil(L, x);
     if (!c->singular)
-        memcpy(c->b, run_vector(L, lua_gettop(L), a->cols, "solve: the solution"), (size_t)a->cols * sizeof *c->b);
+        memcpy(c->b, run_vector(L, x, n, "solve: the solution"), (size_t)n * sizeof *c->b);
     return 0;
 }
 
@@ -212,4 +299,6 @@ const peri_linear_solver_ops plugin_linear_ops = {.analyse = plugin_analyse,
                                                   .solve = plugin_solve,
                                                   .fini = plugin_fini,
                                                   .analyse_general = plugin_analyse_general,
-                                                  .solve_transposed = plugin_solve_transposed};
+                                                  .solve_transposed = plugin_solve_transposed,
+                                                  .attach = plugin_attach,
+                                                  .iterations = plugin_iterations};

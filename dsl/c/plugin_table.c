@@ -52,6 +52,7 @@ static const word systems[] = {{"definite", PERI_FLAG_DEFINITE},
                                {"general", PERI_FLAG_GENERAL},
                                {"least_squares", PERI_FLAG_LEAST_SQUARES},
                                {"dense", PERI_FLAG_DENSE},
+                               {"iterative", PERI_FLAG_ITERATIVE},
                                {NULL, 0}};
 static const word kinds[] = {{"solver", PERI_KIND_SOLVER},
                              {"reformulation", PERI_KIND_REFORMULATION},
@@ -236,7 +237,8 @@ static bool is_function(lua_State *L, int i, const char *key)
 
 static void check_functions(lua_State *L, int i, const dsl_plugin *p)
 {
-    static const char *const all[] = {"init", "step", "fini", "save", "load", "analyse", "factor", "solve", "solve_transposed", NULL};
+    static const char *const all[] = {"init", "step", "fini", "save", "load", "analyse", "attach", "factor", "solve", "solve_transposed",
+                                      NULL};
     const char *const needed[] = {p->kind == PERI_KIND_LINEAR_SOLVER ? "factor" : "step",
                                   p->kind == PERI_KIND_LINEAR_SOLVER ? "solve" : "step"};
     char text[200];
@@ -271,7 +273,8 @@ static const char *const reformulation_keys[] = {"name", "kind", "family", "vers
                                                  "refuses", "gives", "flags", "rank", "removes", "adds", "options", "init", "step",
                                                  "fini", "save", "load", NULL};
 static const char *const linear_keys[] = {"name", "kind", "family", "version", "license", "summary", "page", "reference", "gives",
-                                          "solves", "rank", "options", "analyse", "factor", "solve", "solve_transposed", "fini", NULL};
+                                          "solves", "rank", "options", "analyse", "attach", "factor", "solve", "solve_transposed", "fini",
+                                          NULL};
 
 static void read_texts(lua_State *L, int i, const char *what, peri_plugin *out)
 {
@@ -312,6 +315,8 @@ void plugin_read(lua_State *L, int i, dsl_plugin *p, int box, peri_plugin *out)
     if (!(fabs(rank) <= 1e6) || floor(rank) < rank)
         dsl_raise(L, "%s: rank must be an integer up to 1000000", what);
     out->rank = (int32_t)rank;
+    if (linear && (out->flags & PERI_FLAG_ITERATIVE) && !is_function(L, i, "attach"))
+        dsl_raise(L, "%s: attach is missing, a function: what solves iterative systems takes operators", what);
     read_options(L, i, p, box);
     out->options = p->options;
     out->n_options = p->n_options;

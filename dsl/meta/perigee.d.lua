@@ -1337,7 +1337,7 @@ function array:inner(y) end
 ---@field adds perigee.trait|perigee.trait[]|nil of a reformulation
 ---@field gives "duals"|"inertia"|nil
 ---@field flags string|string[]|nil automatic, random, global, whole_run
----@field solves string|string[]|nil of a linear solver: definite, quasidefinite, indefinite, general, least_squares, dense
+---@field solves string|string[]|nil of a linear solver: definite, quasidefinite, indefinite, general, least_squares, dense, iterative
 ---@field rank integer?
 ---@field options perigee.option[]?
 ---@field init nil|fun(state: table, run: perigee.run, options: table)
@@ -1347,8 +1347,16 @@ function array:inner(y) end
 ---@field load nil|fun(state: table, run: perigee.run)
 ---@field analyse nil|fun(state: table, run: perigee.run, options: table, A: perigee.array, kind: "symmetric"|"general"|"least_squares")
 ---@field factor nil|fun(state: table, run: perigee.run, A: perigee.array): boolean?, integer?, integer?, integer?
----@field solve nil|fun(state: table, run: perigee.run, b: perigee.array): perigee.vector?
+---@field attach nil|fun(state: table, run: perigee.run, options: table, op: perigee.operator_table) in place of analyse and factor, for an operator
+---@field solve nil|fun(state: table, run: perigee.run, b: perigee.array): perigee.vector?, integer?
 ---@field solve_transposed nil|fun(state: table, run: perigee.run, b: perigee.array): perigee.vector?
+
+---An operator as a linear solver in Lua sees it; each function writes to its second argument, if that is given.
+---@class perigee.operator_table
+---@field n integer
+---@field apply fun(v: perigee.vector, out: perigee.array?): perigee.array
+---@field apply_transposed nil|fun(v: perigee.vector, out: perigee.array?): perigee.array
+---@field precondition nil|fun(v: perigee.vector, out: perigee.array?): perigee.array
 
 ---A plugin that was defined in Lua; joins with strings to plans.
 ---@class perigee.plugin

@@ -177,6 +177,60 @@ t.is(sol.status, "optimal", "ipm with a linear solver in Lua")
 t.ok(calls > 0, "which was called")
 t.all_close(sol[q]:totable(), { 0.25, 0.25, -0.25 }, 1e-7, 1e-7, "the optimum")
 
+-- an iterative one, which takes operators: steepest descent, steps and all
+local kept
+peri.plugin {
+  name = "lua-richardson", kind = "linear_solver", summary = "steps along the residual", solves = { "definite", "iterative" },
+  options = { { name = "steps", type = "int", default = 500, lower = 1, help = "most steps" } },
+  attach = function(state, _, options, op)
+    state.op, state.steps, kept = op, options.steps, op
+    t.is(op.n, 2, "the operator's size")
+    t.is(op.apply_transposed, nil, "it has no transposed product")
+  end,
+  factor = function() return false end,
+  solve = function(state, _, b)
+    local x, r, Ar, k = peri.zeros(#b), b + 0, peri.zeros(#b), 0
+    t.raises(function() state.op.apply(r, r) end, "cannot be written to v itself", "a product in place")
+    t.raises(function() state.op.apply { 1, 2, 3 } end, "apply: v", "a vector of another length")
+    while r:norm2() > 1e-11 do
+      if k == state.steps then return nil end
+      state.op.apply(r, Ar)
+      local length = r:inner(r) / r:inner(Ar)
+      x:axpy(length, r)
+      r:axpy(-length, Ar)
+      k = k + 1
+    end
+    return x, k
+  end,
+}
+define {
+  name = "operators",
+  step = function(_, run)
+    local products = 0
+    local function apply(v)
+      products = products + 1
+      return { 4 * v[1] + v[2], v[1] + 3 * v[2] }
+    end
+    local O <close> = run:operator({ n = 2, apply = apply }, { needs = "definite", solver = "lua-richardson" })
+    t.is(O:name(), "lua-richardson", "an operator for a linear solver in Lua")
+    t.all_close(O:solve({ 6, 7 }):totable(), { 1, 2 }, 1e-9, 1e-9, "is solved by its products")
+    t.is(O:iterations(), products, "with as many iterations as products")
+    local B <close> = run:operator({ n = 2, apply = function() error("in the product", 0) end }, { needs = "definite", solver = "lua-richardson" })
+    t.raises(function() B:solve { 1, 1 } end, "in the product", "an error in a product comes through the solver")
+    local U <close> = run:operator({ n = 2, apply = function(v) return { v[1] - 2 * v[2], 3 * v[1] + v[2] } end },
+      { needs = "definite", solver = "lua-richardson" })
+    t.is(U:solve { 1, 5 }, nil, "a system that it does not solve")
+    t.raises(function() run:operator({ n = 2, apply = apply }, { needs = "definite", solver = "lua-cholesky" }) end,
+      "needs a matrix", "an operator for a direct solver")
+    return "stalled"
+  end,
+}
+m:solve("operators", { ["lua-richardson.steps"] = 300 })
+t.raises(function() kept.apply { 1, 2 } end, "is closed", "an operator behind its system's end")
+t.raises(function()
+  peri.plugin { name = "lua-none", kind = "linear_solver", summary = "s", solves = "iterative", factor = print, solve = print }
+end, "attach is missing", "an iterative solver without attach")
+
 -- ---- errors ---------------------------------------------------------------------------------------------------------
 
 define { name = "breaks", step = function() error { code = 42 } end }
