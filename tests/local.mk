@@ -264,7 +264,7 @@ tests_fault_evaluate_t_LDADD = $(fault_ldadd)
 tests_fault_io_t_SOURCES = tests/fault/io.c $(fault_harness)
 tests_fault_io_t_CPPFLAGS = $(fault_cppflags)
 tests_fault_io_t_LDADD = $(fault_ldadd)
-tests_fault_io_t_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=open,--wrap=read,--wrap=write,--wrap=fsync,--wrap=close,--wrap=rename,--wrap=fopen
+tests_fault_io_t_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=open,--wrap=read,--wrap=write,--wrap=fsync,--wrap=close,--wrap=rename
 tests_fault_oom_t_SOURCES = tests/fault/oom.c $(fault_harness)
 tests_fault_oom_t_CPPFLAGS = $(fault_cppflags)
 tests_fault_oom_t_LDADD = $(fault_ldadd)

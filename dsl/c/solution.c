@@ -4,7 +4,6 @@
  * JSON text. A solution keeps its model's Lua value alive; the engine's object keeps the engine's model.
  */
 #include "internal.h"
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -166,7 +165,6 @@ static int l_tostring(lua_State *L)
     return 1;
 }
 
-/* The JSON text in a file, complete or an error; no jump while the file is open. */
 static int l_save(lua_State *L)
 {
     char text[200];
@@ -178,20 +176,7 @@ static int l_save(lua_State *L)
         dsl_raise(L, "save: a file's path is needed, not %s", text);
     }
     diagnose(L, sol);
-    push_text(L, state_of(L)->ctx, make_json, sol->obj);
-    const size_t length = lua_rawlen(L, -1);
-    const char *json = lua_tostring(L, -1), *path = lua_tostring(L, 2);
-    errno = 0;
-    FILE *file = fopen(path, "wb");
-    bool ok = file != NULL && fwrite(json, 1, length, file) == length &&
-              (json[length - 1] == '\n' || fputc('\n', file) != EOF);
-    int why = errno;
-    if (file != NULL && fclose(file) != 0) {
-        why = ok ? errno : why;
-        ok = false;
-    }
-    if (!ok)
-        dsl_raise(L, "save: cannot write %s: %s", path, strerror(why));
+    check_status(L, peri_solution_save(sol->obj, lua_tostring(L, 2)));
     return 0;
 }
 

@@ -135,11 +135,12 @@ static peri_status write_loop(peri_context *ctx, const io_ops *ops, const char *
     return PERI_OK;
 }
 
-peri_status io_write_all(peri_context *ctx, const io_ops *ops, const char *path, const char *data, size_t size)
+/* To the file `at`, which is called `path` in messages. */
+static peri_status write_file(peri_context *ctx, const io_ops *ops, const char *at, const char *path, const char *data, size_t size)
 {
     if (ops == NULL)
         ops = &io_system;
-    const int fd = ops->open(ops->ud, path, O_WRONLY | O_CREAT | O_TRUNC, 0666);
+    const int fd = ops->open(ops->ud, at, O_WRONLY | O_CREAT | O_TRUNC, 0666);
     if (fd < 0)
         return fail_errno(ctx, path, "opening", errno);
     peri_status status = write_loop(ctx, ops, path, fd, data, size);
@@ -148,6 +149,11 @@ peri_status io_write_all(peri_context *ctx, const io_ops *ops, const char *path,
     if (ops->close(ops->ud, fd) != 0 && status == PERI_OK && errno != EINTR)
         status = fail_errno(ctx, path, "closing", errno);
     return status;
+}
+
+peri_status io_write_all(peri_context *ctx, const io_ops *ops, const char *path, const char *data, size_t size)
+{
+    return write_file(ctx, ops, path, path, data, size);
 }
 
 peri_status io_replace(peri_context *ctx, const io_ops *ops, const char *path, const char *data, size_t size)
@@ -161,7 +167,7 @@ peri_status io_replace(peri_context *ctx, const io_ops *ops, const char *path, c
     if (beside == NULL)
         return FAIL_NOMEM(ctx);
     snprintf(beside, room, "%s.%ld.new", path, (long)getpid());
-    peri_status status = io_write_all(ctx, ops, beside, data, size);
+    peri_status status = write_file(ctx, ops, beside, path, data, size);
     if (status == PERI_OK && there)
         (void)chmod(beside, info.st_mode & 07777);
     if (status == PERI_OK && rename(beside, path) != 0)

@@ -15,6 +15,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { SPARING = 20 }; /* states are taken between two files so rarely that it costs no more than a part in so many of the time */
+
 static const char MAGIC[8] = {'P', 'E', 'R', 'I', 'G', 'C', 'K', '1'};
 
 typedef struct {
@@ -33,8 +35,9 @@ struct checkpoint {
     double every, written;   /* seconds; when */
     char *data;              /* the file that is resumed from; NULL: none */
     size_t size, at;         /* of it */
-    text_buffer out;         /* while one is written */
-    bool writing;
+    text_buffer out;         /* the last state that was taken: a whole file */
+    bool writing, taken;     /* it is being made; it is there and no file has it yet */
+    double taken_at, cost;   /* when, and the seconds that it took */
     char told[256];          /* what was last told to have failed */
 };
 
@@ -270,34 +273,55 @@ static void tell_failure(peri_run *run)
 static peri_status write_file(peri_run *run)
 {
     struct checkpoint *c = run->checkpoint;
-    header head;
-    if (c->out.failed)
-        return FAIL_NOMEM(run->ctx);
-    memcpy(head.magic, MAGIC, sizeof head.magic);
-    head.size = c->out.n - sizeof head;
-    head.hash = hash_bytes(c->out.at + sizeof head, c->out.n - sizeof head);
-    memcpy(c->out.at, &head, sizeof head);
     const peri_status status = io_replace(run->ctx, NULL, c->path, c->out.at, c->out.n);
+    c->taken = false;
+    c->written = clock_seconds();
     if (status != PERI_E_IO)
         return status;
     tell_failure(run);
     return PERI_OK;
 }
 
+/* The state of now, as a file in memory. */
+static peri_status take(peri_run *run)
+{
+    struct checkpoint *c = run->checkpoint;
+    const double began = clock_seconds();
+    header head;
+    c->taken = false;
+    c->out.n = 0;
+    c->writing = true;
+    const peri_status status = collect(run);
+    c->writing = false;
+    if (status != PERI_OK || c->out.failed)
+        return status != PERI_OK ? status : FAIL_NOMEM(run->ctx);
+    memcpy(head.magic, MAGIC, sizeof head.magic);
+    head.size = c->out.n - sizeof head;
+    head.hash = hash_bytes(c->out.at + sizeof head, c->out.n - sizeof head);
+    memcpy(c->out.at, &head, sizeof head);
+    c->taken = true;
+    c->taken_at = clock_seconds();
+    c->cost = c->taken_at - began;
+    return PERI_OK;
+}
+
 peri_status checkpoint_offer(peri_run *run, bool last)
 {
     struct checkpoint *c = run->checkpoint;
-    if (c == NULL || c->path == NULL || (!last && clock_seconds() - c->written < c->every))
+    if (c == NULL || c->path == NULL)
         return PERI_OK;
-    text_init(&c->out, &run->ctx->mem);
-    c->writing = true;
-    peri_status status = collect(run);
-    if (status == PERI_OK)
-        status = write_file(run);
-    c->writing = false;
-    text_release(&c->out);
-    c->written = clock_seconds();
-    return status;
+    const double now = clock_seconds();
+    const bool due = last || now - c->written >= c->every;
+    if (!due && now - c->taken_at < SPARING * c->cost)
+        return PERI_OK;
+    TRY(take(run));
+    return due ? write_file(run) : PERI_OK;
+}
+
+peri_status checkpoint_keep(peri_run *run)
+{
+    const struct checkpoint *c = run->checkpoint;
+    return c != NULL && c->taken ? write_file(run) : PERI_OK;
 }
 
 /* ---- reading ------------------------------------------------------------------------------------------------------------------------------- */
@@ -356,6 +380,7 @@ peri_status checkpoint_open(peri_run *run, const run_options *o)
     c->from = named(o->resume);
     c->every = o->checkpoint_every;
     c->written = clock_seconds();
+    text_init(&c->out, &run->ctx->mem);
     run->checkpoint = c;
     if (c->from == NULL)
         return PERI_OK;
@@ -388,5 +413,6 @@ void checkpoint_close(peri_run *run)
     if (run->checkpoint == NULL)
         return;
     mem_array_free(&run->ctx->mem, run->checkpoint->data);
+    text_release(&run->checkpoint->out);
     run->checkpoint = NULL;
 }

@@ -6,6 +6,7 @@
 #include "base/num.h"
 #include "base/text.h"
 #include "io/json.h"
+#include "io/token.h"
 #include "run/diagnose.h"
 #include <math.h>
 #include <string.h>
@@ -224,6 +225,19 @@ peri_status peri_solution_json(peri_solution *s, char **out)
     json_close(&w);
     json_close(&w);
     return json_finish(&w, s->ctx, out);
+}
+
+peri_status peri_solution_save(peri_solution *s, const char *path)
+{
+    char *json;
+    text_buffer text;
+    TRY(peri_solution_json(s, &json));
+    text_init(&text, &s->ctx->mem);
+    text_add(&text, "%s\n", json);
+    peri_free_text(s->ctx, json);
+    const peri_status status = text.failed ? FAIL_NOMEM(s->ctx) : io_replace(s->ctx, NULL, path, text.at, text.n);
+    text_release(&text);
+    return status;
 }
 
 /* ---- text

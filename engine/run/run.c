@@ -301,12 +301,18 @@ static peri_status loop(peri_run *run)
     run->resuming = false;
     TRY(checkpoint_resume(run));
     while (run->why == PERI_WHY_CONTINUE && !limits_reached(run)) {
-        TRY(one_step(run));
+        const peri_status status = one_step(run);
+        if (status == PERI_E_CANCELLED)
+            (void)checkpoint_keep(run);
+        if (status != PERI_OK)
+            return status;
         run->stopped_inside = run->stopped_by != PERI_OPTIMAL;
         if (run->why == PERI_WHY_CONTINUE && !run->stopped_inside)
             TRY(checkpoint_offer(run, false));
     }
-    return run->why == PERI_WHY_CONTINUE && !run->stopped_inside ? checkpoint_offer(run, true) : PERI_OK;
+    if (run->why != PERI_WHY_CONTINUE)
+        return PERI_OK;
+    return run->stopped_inside ? checkpoint_keep(run) : checkpoint_offer(run, true);
 }
 
 static void breakdown(peri_run *run, const char *text)

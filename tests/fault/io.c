@@ -50,14 +50,12 @@ ssize_t __real_write(int fd, const void *data, size_t n);
 int __real_fsync(int fd);
 int __real_close(int fd);
 int __real_rename(const char *from, const char *to);
-FILE *__real_fopen(const char *path, const char *mode);
 int __wrap_open(const char *path, int flags, ...);
 ssize_t __wrap_read(int fd, void *data, size_t n);
 ssize_t __wrap_write(int fd, const void *data, size_t n);
 int __wrap_fsync(int fd);
 int __wrap_close(int fd);
 int __wrap_rename(const char *from, const char *to);
-FILE *__wrap_fopen(const char *path, const char *mode);
 
 static bool inside(const char *path)
 {
@@ -111,40 +109,6 @@ int __wrap_rename(const char *from, const char *to)
     return inside(from) && strikes(OP_RENAME) ? -1 : __real_rename(from, to);
 }
 
-/* ---- streams: the C library's own calls cannot be replaced, so files in the folder are streams over these */
-
-static ssize_t stream_read(void *cookie, char *data, size_t n)
-{
-    return __wrap_read((int)(intptr_t)cookie, data, n);
-}
-
-/* Short writes are the library's own business: it goes on. Less than n, 0 say, tells of an error. */
-static ssize_t stream_write(void *cookie, const char *data, size_t n)
-{
-    for (size_t done = 0; done < n;) {
-        const ssize_t w = __wrap_write((int)(intptr_t)cookie, data + done, n - done);
-        if (w <= 0)
-            return (ssize_t)done;
-        done += (size_t)w;
-    }
-    return (ssize_t)n;
-}
-
-static int stream_close(void *cookie)
-{
-    return __wrap_close((int)(intptr_t)cookie);
-}
-
-FILE *__wrap_fopen(const char *path, const char *mode)
-{
-    if (!inside(path))
-        return __real_fopen(path, mode);
-    const bool writing = strchr(mode, 'w') != NULL;
-    const int fd = __wrap_open(path, writing ? O_WRONLY | O_CREAT | O_TRUNC : O_RDONLY, 0666);
-    const cookie_io_functions_t functions = {.read = stream_read, .write = stream_write, .close = stream_close};
-    return fd < 0 ? NULL : fopencookie((void *)(intptr_t)fd, writing ? "w" : "r", functions);
-}
-
 /* ---- what is asked of each ------------------------------------------------------------------------------------------ */
 
 typedef struct {
@@ -168,7 +132,7 @@ static const struct {
 
 static size_t slurp(const char *path, char *text, size_t size)
 {
-    FILE *file = __real_fopen(path, "r");
+    FILE *file = fopen(path, "r");
     const size_t n = file != NULL ? fread(text, 1, size - 1, file) : 0;
     text[n] = '\0';
     if (file != NULL)
@@ -177,13 +141,11 @@ static size_t slurp(const char *path, char *text, size_t size)
 }
 
 /* The fault at the k-th operation, for every k. */
-static void inject(fixture *f, const char *what, subject_fn subject, bool streams, bool (*is_good)(fixture *f, bool done))
+static void inject(fixture *f, const char *what, subject_fn subject, bool (*is_good)(fixture *f, bool done))
 {
     for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) {
         int64_t tried = 0, unsaid = 0, wordless = 0, bad = 0, disturbed = 0;
         char message[400], example[440] = "";
-        if (streams && faults[i].error == EINTR)
-            continue; /* the C library itself takes it as an error; the command's handlers restart calls */
         for (int64_t k = 1; k < 1000; k++) {
             planned.folder = f->folder;
             planned.ops = faults[i].ops;
@@ -289,7 +251,8 @@ static bool is_json(fixture *f, bool done)
 {
     static char text[200000];
     const size_t n = slurp(f->file, text, sizeof text);
-    return !done || (n > 1000 && text[0] == '{' && strcmp(text + n - 2, "}\n") == 0);
+    (void)done; /* whole in any case: the new one or the one of before */
+    return n > 1000 && text[0] == '{' && strcmp(text + n - 2, "}\n") == 0;
 }
 
 static void make_index(fixture *f)
@@ -314,9 +277,11 @@ int main(void)
     snprintf(f.index, sizeof f.index, "%s/index", f.folder);
     world_open(&f.w);
     make_index(&f);
-    inject(&f, "writing an index", write_index, false, index_is_whole);
-    inject(&f, "reading an index", read_index, false, nothing_more);
-    inject(&f, "saving a solution", save, true, is_json);
+    inject(&f, "writing an index", write_index, index_is_whole);
+    inject(&f, "reading an index", read_index, nothing_more);
+    char message[300];
+    ok(save(&f, message, sizeof message), "a solution");
+    inject(&f, "saving another", save, is_json);
     world_close(&f.w);
     is_int(f.w.mem.blocks, 0, "nothing is left in memory");
     char command[128];

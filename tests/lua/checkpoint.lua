@@ -105,6 +105,31 @@ compare("ipm", program)
 compare("ipm", program, { kkt = "augmented" })
 compare("ipm", restoring)
 
+-- a limit that a step meets inside: the state before that step is the file
+do
+  local function valley(wait_at)
+    local calls, model = 0, peri.model "valley"
+    local x = model:var("x", 2, { start = { -1.2, 1 } })
+    model:minimize(peri.blackbox(function(v)
+      calls = calls + 1
+      local began = os.clock()
+      while calls == wait_at and os.clock() - began < 0.3 do end -- longer than the limit below
+      return 100 * (v[2] - v[1]^2)^2 + (1 - v[1])^2
+    end, x))
+    return model, x, function() return calls end
+  end
+  for _, solver in ipairs { "pattern-search", "nelder-mead" } do
+    local whole, x, all = valley()
+    local want = bits(whole:solve(solver, { iterations = 60 }), x)
+    local cut = valley(90)
+    os.remove(path)
+    t.is(cut:solve(solver, { iterations = 60, time_limit = 0.25, checkpoint = path }).status, "time_limit", solver .. ": a time limit")
+    local rest, y, again = valley()
+    t.is(bits(rest:solve(solver, { iterations = 60, resume = path }), y), want, solver .. ": goes on as if there had been none")
+    t.ok(again() < all() - 10, ("%s: from where it was: %d of %d evaluations"):format(solver, again(), all()))
+  end
+end
+
 -- wrong files
 local m = rosenbrock(10)
 m:solve("lbfgs", { iterations = 5, checkpoint = path })

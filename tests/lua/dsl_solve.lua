@@ -45,9 +45,9 @@ local file = io.open(path)
 t.is(file:read "a":gsub("%s+$", ""), (sol:json():gsub("%s+$", "")), "save writes the JSON text")
 file:close()
 os.remove(path)
-t.raises(function() sol:save("/nowhere/at/all.json") end, "cannot write /nowhere/at/all.json: No such file", "a path that cannot be")
+t.raises(function() sol:save("/nowhere/at/all.json") end, "/nowhere/at/all.json: opening failed: No such file", "a path that cannot be")
 if io.open("/dev/full", "w") then
-  t.raises(function() sol:save("/dev/full") end, "cannot write /dev/full: No space left", "a full disk")
+  t.raises(function() sol:save("/dev/full") end, "/dev/full: writing failed: No space left", "a full disk")
 else
   t.skip(1, "no /dev/full")
 end

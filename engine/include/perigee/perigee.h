@@ -432,6 +432,8 @@ PERI_MUST_CHECK PERI_API peri_status peri_solution_sample(peri_solution *s, int6
                                                           double *violation);
 /* peri_solution_json - the result as JSON, keys as on the DSL page; own: peri_free_text */
 PERI_MUST_CHECK PERI_API peri_status peri_solution_json(peri_solution *s, char **out);
+/* peri_solution_save - that JSON as a file, which is replaced whole or left as it is;  err PERI_E_IO, PERI_E_NOMEM */
+PERI_MUST_CHECK PERI_API peri_status peri_solution_save(peri_solution *s, const char *path);
 /* peri_solution_report - the short readable report; own: peri_free_text */
 PERI_MUST_CHECK PERI_API peri_status peri_solution_report(peri_solution *s, char **out);
 PERI_API peri_model *peri_solution_model(const peri_solution *s);
