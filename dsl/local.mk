@@ -20,6 +20,7 @@ dsl_libdsl_a_SOURCES = \
 	dsl/c/foreign.c \
 	dsl/c/foreign.h \
 	dsl/c/foreign_callback.c \
+	dsl/c/implicit.c \
 	dsl/c/foreign_type.c \
 	dsl/c/host.h \
 	dsl/c/index.c \

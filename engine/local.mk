@@ -178,6 +178,11 @@ engine_sources = \
 	engine/run/guards.c \
 	engine/run/guards.h \
 	engine/run/host.c \
+	engine/run/implicit.c \
+	engine/run/implicit.h \
+	engine/run/implicit_linear.c \
+	engine/run/implicit_root.c \
+	engine/run/implicit_rules.c \
 	engine/run/inner.c \
 	engine/run/inner.h \
 	engine/run/inner_expr.c \

@@ -224,6 +224,7 @@ lua_tests = \
 	tests/lua/dsl_meta.lua \
 	tests/lua/dsl_solve.lua \
 	tests/lua/examples.lua \
+	tests/lua/implicit.lua \
 	tests/lua/invariance.lua \
 	tests/lua/io_faults.lua \
 	tests/lua/ipm.lua \

@@ -298,6 +298,8 @@ JUMPS void boolean_hint(lua_State *L); /* booleans' metatable: 1 <= x <= 2 */
 JUMPS void push_constraint(lua_State *L, int kind, const char *where, int a, int b, int c);
 int subject_to(lua_State *L);
 
+JUMPS int64_t read_engine_settings(lua_State *L, int i, const char *what, const peri_setting **out); /* of the table at i; its texts stay on the stack */
+
 void call_enter(dsl_call *c, lua_State *L, dsl_model_ud *model, int event);
 JUMPS void call_finish(lua_State *L, dsl_call *c,
                        peri_status status); /* leaves; raises the callback's error or the engine's */
@@ -332,7 +334,7 @@ extern const luaL_Reg acyclic_functions[], expr_metamethods[], expr_functions[],
     array_metamethods[], array_methods[], array_makers[], index_metamethods[], item_metamethods[], table_metamethods[], model_makers[],
     model_metamethods[], model_methods[], param_methods[], solve_methods[], constraint_metamethods[],
     constraint_functions[], handle_metamethods[], solution_metamethods[], solution_methods[], map_functions[],
-    random_functions[], debug_functions[], blackbox_functions[], foreign_functions[], foreign_metamethods[],
+    random_functions[], debug_functions[], blackbox_functions[], implicit_functions[], foreign_functions[], foreign_metamethods[],
     callback_metamethods[], pointer_metamethods[], plugin_makers[], plugin_metamethods[], run_methods[], run_eval_methods[],
     run_matrix_methods[], run_inner_methods[], run_metamethods[], factor_methods[], factor_metamethods[], inner_methods[],
     array_inplace_methods[], warm_metamethods[], warm_functions[];

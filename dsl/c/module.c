@@ -154,6 +154,7 @@ static void push_module(lua_State *L)
     add(L, array_makers);
     add(L, model_makers);
     add(L, blackbox_functions);
+    add(L, implicit_functions);
     add(L, foreign_functions);
     add(L, plugin_makers);
     add(L, warm_functions);

@@ -24,13 +24,38 @@ static void read_warm_start(lua_State *L, int i, settings *s)
     s->warm_start = w != NULL ? NULL : check_solution(L, i)->obj;
 }
 
+static const char *option_key(lua_State *L, const char *what)
+{
+    if (lua_type(L, -2) != LUA_TSTRING)
+        dsl_raise(L, "%s: options are named, as in { tolerance = 1e-8 }", what);
+    return lua_tostring(L, -2);
+}
+
+/* The value at -1, which stays on the stack as long as the setting is used. */
+static void read_value(lua_State *L, const char *what, const char *key, peri_setting *o)
+{
+    char text[200];
+    o->key = strcmp(key, "tol") == 0 ? "tolerance" : key;
+    if (lua_type(L, -1) == LUA_TNUMBER) {
+        o->type = PERI_VALUE_NUMBER;
+        o->number = lua_tonumber(L, -1);
+    } else if (lua_isboolean(L, -1)) {
+        o->type = PERI_VALUE_BOOL;
+        o->number = lua_toboolean(L, -1);
+    } else if (lua_type(L, -1) == LUA_TSTRING) {
+        o->type = PERI_VALUE_TEXT;
+        o->text = lua_tostring(L, -1);
+    } else {
+        describe(L, -1, text, sizeof text);
+        dsl_raise(L, "%s: option \"%.60s\" must be a number, a string or a boolean, not %s", what, key, text);
+    }
+}
+
 /* One option: the key at -2, the value at -1, both on the stack until the solve is over. */
 static void read_setting(lua_State *L, settings *s)
 {
     char text[200];
-    if (lua_type(L, -2) != LUA_TSTRING)
-        dsl_raise(L, "solve: options are named, as in { tolerance = 1e-8 }");
-    const char *key = lua_tostring(L, -2);
+    const char *key = option_key(L, "solve");
     if (strcmp(key, "callback") == 0) {
         if (!lua_isfunction(L, -1)) {
             describe(L, -1, text, sizeof text);
@@ -45,21 +70,7 @@ static void read_setting(lua_State *L, settings *s)
     }
     s->says_isolate = s->says_isolate || strcmp(key, "isolate") == 0;
     s->says_memory = s->says_memory || strcmp(key, "memory_limit") == 0;
-    peri_setting *o = &s->list[s->n++];
-    o->key = strcmp(key, "tol") == 0 ? "tolerance" : key;
-    if (lua_type(L, -1) == LUA_TNUMBER) {
-        o->type = PERI_VALUE_NUMBER;
-        o->number = lua_tonumber(L, -1);
-    } else if (lua_isboolean(L, -1)) {
-        o->type = PERI_VALUE_BOOL;
-        o->number = lua_toboolean(L, -1);
-    } else if (lua_type(L, -1) == LUA_TSTRING) {
-        o->type = PERI_VALUE_TEXT;
-        o->text = lua_tostring(L, -1);
-    } else {
-        describe(L, -1, text, sizeof text);
-        dsl_raise(L, "solve: option \"%.60s\" must be a number, a string or a boolean, not %s", key, text);
-    }
+    read_value(L, "solve", key, &s->list[s->n++]);
 }
 
 static int64_t count_options(lua_State *L, int i)
@@ -70,6 +81,18 @@ static int64_t count_options(lua_State *L, int i)
         n++;
         lua_pop(L, 1);
     }
+    return n;
+}
+
+int64_t read_engine_settings(lua_State *L, int i, const char *what, const peri_setting **out)
+{
+    const int64_t n = count_options(L, i);
+    int64_t k = 0;
+    luaL_checkstack(L, (int)(n < 100000 ? n * 2 + 20 : 200000), "too many options");
+    peri_setting *list = temporary(L, (size_t)n + 1, sizeof *list);
+    for (lua_pushnil(L); lua_next(L, i); lua_pushvalue(L, -2))
+        read_value(L, what, option_key(L, what), &list[k++]);
+    *out = list;
     return n;
 }
 

@@ -1082,6 +1082,28 @@ function peri.callback(type, fn, x) end
 ---@return perigee.expr
 function peri.blackbox(fn, x) end
 
+---@class perigee.implicit_options
+---@field residual? fun(y: perigee.expr, ...: perigee.expr): perigee.expr|perigee.array|number|number[] F(y, ...), zero at the solution; or fixed_point
+---@field fixed_point? fun(y: perigee.expr, ...: perigee.expr): perigee.expr|perigee.array|number|number[] T(y, ...), y at the solution
+---@field start perigee.expr|perigee.array|number|number[] start values, which tell the unknown's shape; an expression may vary and has no part in derivatives
+---@field arguments? perigee.expr|perigee.array|number|number[][] what the functions get after the unknown
+---@field solver? "newton"|"fixed-point"|string|fun(start: number|perigee.array, ...: number|perigee.array): number|number[]|perigee.array|nil
+---@field options? table<string, number|string|boolean> of the plan that `solver` names
+---@field tolerance? number largest entry of F at the solution, relative; default 1e-10
+---@field iterations? integer of newton (100) and fixed-point (10000)
+---@field warm? boolean begin at the last solution
+---@field linear_solver? "lu"|"normal-cg"|string a linear-solver plugin; default: factors of small or sparse Jacobians, else gmres
+---@field linear_tolerance? number relative residual of iterative ones; default 1e-10
+---@field linear_iterations? integer most products of iterative ones
+---@field ridge? number added to the diagonal of the systems' matrix; default 0: a singular one is an error
+---@field name? string for messages
+---@field model? perigee.model where the equations read no expression
+
+---y(theta) with F(y, theta) = 0, as an expression with derivatives of all orders by the implicit function theorem
+---@param options perigee.implicit_options
+---@return perigee.expr
+function peri.implicit(options) end
+
 ---@param name string?
 ---@return perigee.model
 function peri.model(name) end

@@ -18,6 +18,8 @@ peri_status diff_unsupported(expr_graph *g, expr_id e, const char *what)
     const expr_node *node = expr_at(g, e);
     if (node->op == PERI_OP_CALL || node->op == PERI_OP_CALLGRAD)
         return FAIL(g->ctx, PERI_E_UNSUPPORTED, "function \"%s\" has no %s", g->calls.at[node->ref].name, what);
+    if (node->op == PERI_OP_RULE)
+        return FAIL(g->ctx, PERI_E_UNSUPPORTED, "%s has no %s", g->rules.at[node->ref]->name, what);
     return FAIL(g->ctx, PERI_E_UNSUPPORTED, "%s has no %s here", peri_op_name((peri_op)node->op), what);
 }
 
@@ -463,6 +465,11 @@ peri_status diff_sweep_back(diff_sweep *s, expr_id e, expr_id adj)
         return back_inverse(s, e, &node, adj);
     case PERI_OP_EXPM:
         return back_expm(s, e, &node, adj);
+    case PERI_OP_RULE: {
+        expr_rule *rule = s->g->rules.at[node.ref];
+        TRY(rule->adjoint(rule, s->g, e, adj, &adj));
+        return diff_sweep_add(s, node.arg[0], adj);
+    }
     case PERI_OP_MAX:
     case PERI_OP_MIN:
     case PERI_OP_LOGDET:

@@ -636,6 +636,20 @@ static peri_status dense_sum(coo_builder *b, expr_id e)
     return status;
 }
 
+/* As the product of the rule's dense Jacobian with its argument, which are both columns. */
+static peri_status applied_rule(coo_builder *b, expr_id e, const expr_node *node)
+{
+    expr_rule *rule = b->g->rules.at[node->ref];
+    expr_node product = {.rows = (int32_t)expr_size(b->g, e), .cols = 1, .arg = {-1, node->arg[0], -1}};
+    if (rule->jacobian == NULL)
+        return diff_unsupported(b->g, e, "sparse derivative");
+    if (rule->size * product.rows > b->limit)
+        return FAIL(b->g->ctx, PERI_E_UNSUPPORTED, "sparse derivatives: the Jacobian of %s has %lld entries", rule->name,
+                    (long long)(rule->size * product.rows));
+    TRY(rule->jacobian(rule, b->g, e, &product.arg[0]));
+    return product_right(b, e, &product);
+}
+
 /* ---- the rules together ---------------------------------------------------------------------------------------------------------------------- */
 
 static peri_status make(coo_builder *b, expr_id e)
@@ -667,6 +681,8 @@ static peri_status make(coo_builder *b, expr_id e)
         return bilinear(b, e, &node);
     case PERI_OP_ROWMAX:
         return row_max(b, e, &node);
+    case PERI_OP_RULE:
+        return applied_rule(b, e, &node);
     case PERI_OP_MAX:
     case PERI_OP_MIN:
     case PERI_OP_LOGDET:

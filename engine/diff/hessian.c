@@ -380,6 +380,7 @@ static peri_status pass_other(builder *b, expr_id e)
     case PERI_OP_EXPM:
     case PERI_OP_CALL:
     case PERI_OP_CALLGRAD:
+    case PERI_OP_RULE:
         return diff_unsupported(g, e, "sparse second derivatives");
     default:
         break;

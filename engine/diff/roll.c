@@ -439,6 +439,8 @@ static peri_status roll_array(roller *r, expr_id e)
     case PERI_OP_CALLGRAD:
         TRY(expr_call(to, &from->calls.at[node.ref], args[0], out));
         return expr_callgrad(to, *out, out);
+    case PERI_OP_RULE:
+        return expr_apply_rule(to, from->rules.at[node.ref], args[0], out);
     case PERI_OP_BMM:
     case PERI_OP_CONV:
         return expr_bilinear_like(to, from, e, args, out);

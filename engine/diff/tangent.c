@@ -120,6 +120,8 @@ static peri_status tangent_of(forward *f, expr_id e, expr_id *out)
         TRY(diff_row_weights(g, e, out));
         TRY(expr_binary(g, PERI_OP_MUL, *out, t, out));
         return expr_along(g, PERI_OP_SUM, *out, 2, out);
+    case PERI_OP_RULE:
+        return g->rules.at[node.ref]->tangent(g->rules.at[node.ref], g, e, t, out);
     case PERI_OP_INV:
         return inverse(f, e, t, out);
     case PERI_OP_EXPM:

@@ -126,6 +126,19 @@ static peri_status call(eval_program *p, const eval_array *t)
     return PERI_OK;
 }
 
+/* Where it is undefined its entries are NaN, as an operation's are; its message is found when somebody asks for the cause. */
+static peri_status apply_rule(eval_program *p, const eval_array *t)
+{
+    peri_context *ctx = p->g->ctx;
+    const fail_record before = ctx->error;
+    const peri_status status = t->rule->value(t->rule, t->a, t->out);
+    if (status != PERI_E_DOMAIN)
+        return status;
+    ctx->error = before;
+    fill(t->rule->rows * t->rule->cols, NAN, t->out);
+    return PERI_OK;
+}
+
 peri_status eval_run_array(eval_program *p, const eval_array *t)
 {
     switch (t->op) {
@@ -150,6 +163,8 @@ peri_status eval_run_array(eval_program *p, const eval_array *t)
     case PERI_OP_EXPM:
         exponential(t);
         break;
+    case PERI_OP_RULE:
+        return apply_rule(p, t);
     default:
         return call(p, t);
     }
@@ -190,6 +205,10 @@ peri_status eval_compile_array(eval_compiler *c, expr_id e, eval_array *out)
     TRY(eval_point(c, &out->a, c->place[eval_arg(c, node->arg[0])]));
     if (node->op == PERI_OP_CALL || node->op == PERI_OP_CALLGRAD) {
         out->fn = c->g->calls.at[node->ref];
+        return PERI_OK;
+    }
+    if (node->op == PERI_OP_RULE) {
+        out->rule = c->g->rules.at[node->ref];
         return PERI_OK;
     }
     if (node->op == PERI_OP_CUMSUM || node->op == PERI_OP_ROWMAX)

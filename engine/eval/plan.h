@@ -126,6 +126,7 @@ typedef struct {
     const expr_conv_spec *conv;
     double *patches;             /* convolution: of one image */
     peri_function fn;
+    expr_rule *rule;
     struct eval_factor *factor;  /* logdet, inv, solve */
     const struct eval_blas *blas; /* NULL: own loops */
 } eval_array;

@@ -13,6 +13,8 @@ static peri_status set_bases(eval_program *p, const double *const inputs[EXPR_IN
 {
     const int64_t n_patches = p->n_patches + p->n_split_patches;
     bool moved = false;
+    if (p->base_used[EXPR_IN_Y])
+        return FAIL(p->g->ctx, PERI_E_STATE, "the unknown of an implicit function has no value outside its equations");
     for (int k = 0; k < EXPR_IN_COUNT; k++)
         if (p->base_used[k] && inputs[k] == NULL)
             return FAIL(p->g->ctx, PERI_E_INTERNAL, "an input class has no values");

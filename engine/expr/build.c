@@ -645,7 +645,8 @@ peri_status expr_op(expr_graph *g, peri_op op, int n_args, const expr_id *args, 
 {
     expr_id own[3];
     const bool special = op == PERI_OP_CONST || op == PERI_OP_INPUT || op == PERI_OP_GATHER || op == PERI_OP_SCATTER ||
-                         op == PERI_OP_STACK || op == PERI_OP_MARK || op == PERI_OP_CALL || op == PERI_OP_CALLGRAD || expr_is_bilinear((int)op);
+                         op == PERI_OP_STACK || op == PERI_OP_MARK || op == PERI_OP_CALL || op == PERI_OP_CALLGRAD || op == PERI_OP_RULE ||
+                         expr_is_bilinear((int)op);
     if ((int)op < 0 || op >= PERI_OP_COUNT || special)
         return FAIL(g->ctx, PERI_E_ARGUMENT, "operation %d has a constructor of its own", (int)op);
     if (n_args != op_args[op])
@@ -699,5 +700,20 @@ peri_status expr_callgrad(expr_graph *g, expr_id call, expr_id *out)
     expr_node node = expr_blank(PERI_OP_CALLGRAD, expr_at(g, from.arg[0])->rows, expr_at(g, from.arg[0])->cols);
     node.arg[0] = from.arg[0];
     node.ref = from.ref;
+    return expr_intern(g, &node, out);
+}
+
+peri_status expr_apply_rule(expr_graph *g, expr_rule *rule, expr_id x, expr_id *out)
+{
+    if (expr_size(g, x) != rule->size)
+        return FAIL(g->ctx, PERI_E_SHAPE, "%s: %lld entries where %lld are needed", rule->name, (long long)expr_size(g, x),
+                    (long long)rule->size);
+    expr_node node = expr_blank(PERI_OP_RULE, rule->rows, rule->cols);
+    TRY(expr_densify(g, x, &x));
+    TRY(expr_reshape(g, x, rule->size, 1, &node.arg[0]));
+    for (node.ref = 0; node.ref < g->rules.n && g->rules.at[node.ref] != rule;)
+        node.ref++;
+    if (node.ref == g->rules.n && !vec_push(g->m, &g->rules, rule))
+        return FAIL_NOMEM(g->ctx);
     return expr_intern(g, &node, out);
 }

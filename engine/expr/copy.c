@@ -65,6 +65,8 @@ peri_status expr_copy(const expr_graph *from, expr_id e, const expr_id *args, ex
     case PERI_OP_CALL:
     case PERI_OP_CALLGRAD:
         return copy_call(from, node, args[0], to, out);
+    case PERI_OP_RULE:
+        return expr_apply_rule(to, from->rules.at[node->ref], args[0], out);
     case PERI_OP_BMM:
     case PERI_OP_CONV:
         return expr_bilinear_like(to, from, e, args, out);

@@ -14,6 +14,7 @@
 #include "base/hash.h"
 
 typedef int32_t expr_id; /* = peri_expr */
+typedef struct expr_graph expr_graph;
 typedef VEC(expr_id) expr_id_list;
 
 /* Input classes: INPUT nodes are ranges [offset, offset + size) of one of these arrays. */
@@ -23,6 +24,7 @@ enum {
     EXPR_IN_W,     /* one weight a constraint row */
     EXPR_IN_SIGMA, /* weight of the objective: size 1 */
     EXPR_IN_V,     /* direction, as EXPR_IN_X */
+    EXPR_IN_Y,     /* unknowns of implicit functions, in order of creation: replaced before anything is evaluated */
     EXPR_IN_COUNT
 };
 
@@ -39,7 +41,7 @@ typedef struct {
     union {
         double value;                      /* CONST with size 1 */
         int64_t ref;                       /* CONST size > 1: index into consts; INPUT: offset; MARK: into names; CALL,
-                                              CALLGRAD: into calls; SCATTER: into scatters' index lists (see below) */
+                                              CALLGRAD: into calls; RULE: into rules; SCATTER: into scatters' index lists (see below) */
         struct { int32_t first, stride; }; /* GATHER, affine */
         int64_t index;                     /* GATHER otherwise: into graph->lists */
     };
@@ -62,6 +64,26 @@ typedef struct {
 } expr_list;
 
 /*
+ * A function of a column whose values and derivatives somebody else knows, who stands above this folder: the solution of an inner problem, say.
+ * Its derivatives are nodes again, made when they are asked for, so that they nest. The functions find their data behind the struct.
+ */
+typedef struct expr_rule expr_rule;
+struct expr_rule {
+    const char *name;   /* for messages */
+    int64_t size;       /* entries of the argument */
+    int64_t rows, cols; /* of the value */
+    bool nonsmooth;
+    /* err PERI_E_DOMAIN: undefined at x, and the message says why; other codes end the evaluation */
+    peri_status (*value)(expr_rule *r, const double *x, double *out);
+    /* of node e of g: in direction t, a column as the argument; out shaped as e */
+    peri_status (*tangent)(expr_rule *r, expr_graph *g, expr_id e, expr_id t, expr_id *out);
+    /* the argument's share of the adjoint adj, shaped as e; out a column */
+    peri_status (*adjoint)(expr_rule *r, expr_graph *g, expr_id e, expr_id adj, expr_id *out);
+    /* d e / d argument, (entries of e) x size; NULL: none */
+    peri_status (*jacobian)(expr_rule *r, expr_graph *g, expr_id e, expr_id *out);
+};
+
+/*
  * How nodes are stored. What loops make millions of - scalar constants, scalar entries of arrays, elementwise operations on one or two scalars - is
  * an operation and 8 bytes: arguments, a gather's source and index, or the value. Any other node stands in `wide`, and the cell holds its number there.
  */
@@ -77,7 +99,7 @@ typedef struct {
     uint8_t op[EXPR_CHUNK];
 } expr_chunk;
 
-typedef struct {
+struct expr_graph {
     peri_context *ctx;
     mem *m;
     struct { int64_t n; VEC(expr_chunk *) chunks; } nodes;
@@ -86,17 +108,18 @@ typedef struct {
     VEC(expr_const) consts;
     VEC(expr_list) lists;        /* index lists, shared */
     VEC(peri_function) calls;    /* name owned by the arena */
+    VEC(expr_rule *) rules;      /* borrowed: they outlive the graph */
     VEC(char *) names;           /* of marks */
     arena data;                  /* constants' and lists' memory */
     uint32_t *table;             /* hash consing: open addressing; made again when needed */
     int64_t table_size;          /* power of two */
     hash_map const_map, list_map;
-    int64_t n_x, n_param;        /* sizes of the classes so far */
+    int64_t n_x, n_param, n_y;   /* sizes of the classes so far */
     VEC(double) param_value;     /* [n_param] */
     /* how a variable or parameter is called, for messages: sorted by offset, in order of creation */
     struct expr_name { char *name; int64_t offset; int32_t rows, cols; expr_id node; } *x_name, *param_name;
     int64_t n_x_name, n_param_name, cap_x_name, cap_param_name;
-} expr_graph;
+};
 
 /* SCATTER: arg k's index list is lists.at[args.at[list + n + k]]: the argument list is followed by the list numbers. */
 
@@ -179,6 +202,8 @@ peri_status expr_broadcast(expr_graph *g, expr_id e, int64_t rows, int64_t cols,
 peri_status expr_mark(expr_graph *g, expr_id e, const char *name, expr_id *out);
 peri_status expr_call(expr_graph *g, const peri_function *fn, expr_id x, expr_id *out);
 peri_status expr_callgrad(expr_graph *g, expr_id call, expr_id *out); /* gradient of a CALL node, shaped as its argument */
+peri_status expr_apply_rule(expr_graph *g, expr_rule *rule, expr_id x, expr_id *out); /* x: rule->size entries; rules are told apart by address */
+peri_status expr_new_unknown(expr_graph *g, int64_t rows, int64_t cols, expr_id *out); /* of the class Y */
 peri_status expr_remake(expr_graph *g, expr_id e, const expr_id *args, expr_id *out); /* e's operation on other arguments */
 /* e's operation in another graph, on arguments of that graph (shaped as e's); inputs keep class and place */
 peri_status expr_copy(const expr_graph *from, expr_id e, const expr_id *args, expr_graph *to, expr_id *out);
@@ -188,6 +213,9 @@ peri_status expr_substitute(expr_graph *g, int64_t n_roots, const expr_id *roots
 /* transplant.c: roots of one graph made again in another, input[class] standing there for the whole class, a column (PERI_NO_EXPR: does
  * not occur); out [n_roots] */
 peri_status expr_transplant(expr_graph *from, int64_t n_roots, const expr_id *roots, expr_graph *to, const expr_id *input, expr_id *out);
+/* The same with nodes leaf[k] of `from` becoming image[k] of `to`; input NULL: no other input is reached. */
+peri_status expr_transplant_leaves(expr_graph *from, int64_t n_roots, const expr_id *roots, expr_graph *to, const expr_id *input, int64_t n,
+                                   const expr_id *leaf, const expr_id *image, expr_id *out);
 
 /* Index k of a GATHER's entry in its source. */
 static inline int64_t expr_gather_at(const expr_graph *g, const expr_node *node, int64_t k)

@@ -172,6 +172,8 @@ peri_status expr_apply(const expr_graph *g, expr_id e, const double *const *args
     case PERI_OP_CALL:
     case PERI_OP_CALLGRAD:
         return apply_call(g, node, args[0], out);
+    case PERI_OP_RULE:
+        return g->rules.at[node->ref]->value(g->rules.at[node->ref], args[0], out);
     default:
         return FAIL(g->ctx, PERI_E_INTERNAL, "operation %s cannot be applied", peri_op_name((peri_op)node->op));
     }
@@ -218,6 +220,8 @@ static peri_status interpret_leaf(interpreter *t, expr_id e, const double *const
         t->value[e] = expr_const_data(g, e);
         return PERI_OK;
     }
+    if (node->class_ == EXPR_IN_Y)
+        return FAIL(g->ctx, PERI_E_STATE, "the unknown of an implicit function has no value outside its equations");
     if (inputs[node->class_] == NULL)
         return FAIL(g->ctx, PERI_E_INTERNAL, "an input class has no values");
     t->value[e] = inputs[node->class_] + node->ref;
@@ -329,6 +333,11 @@ bool expr_find_nonfinite(expr_graph *g, expr_id root, const double *const inputs
         if (!t.reach[e] || expr_is_sparse(g, e))
             continue;
         status = interpret_node(&t, e, inputs);
+        if (status == PERI_E_DOMAIN) { /* of a rule, which has said why */
+            *out = (expr_fault){.node = e, .value = NAN};
+            snprintf(out->text, sizeof out->text, "%.*s", (int)sizeof out->text - 1, peri_error(g->ctx));
+            found = true;
+        }
         if (status != PERI_OK)
             break;
         found = expr_is_elementwise(expr_at(g, e)->op) ? bad_elementwise(&t, e, &out->entry, out->text, sizeof out->text)

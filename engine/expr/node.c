@@ -37,6 +37,7 @@ void expr_graph_free(expr_graph *g)
     vec_free(g->m, &g->consts);
     vec_free(g->m, &g->lists);
     vec_free(g->m, &g->calls);
+    vec_free(g->m, &g->rules);
     vec_free(g->m, &g->names);
     vec_free(g->m, &g->param_value);
     hash_release(&g->const_map);
@@ -229,6 +230,14 @@ peri_status expr_new_param(expr_graph *g, const char *name, int64_t rows, int64_
     memcpy(g->param_value.at + g->n_param, value, (size_t)(rows * cols) * sizeof *value);
     g->n_param += rows * cols;
     g->param_value.n = g->n_param;
+    return PERI_OK;
+}
+
+peri_status expr_new_unknown(expr_graph *g, int64_t rows, int64_t cols, expr_id *out)
+{
+    TRY(check_input_size(g, "an unknown", rows, cols, g->n_y));
+    TRY(expr_input(g, EXPR_IN_Y, g->n_y, rows, cols, out));
+    g->n_y += rows * cols;
     return PERI_OK;
 }
 

@@ -57,7 +57,7 @@ void expr_entry_name(const expr_graph *g, int class_, int64_t k, char *text, siz
     else if (class_ == EXPR_IN_PARAM)
         name_in(g->param_name, g->n_param_name, k, text, size);
     else
-        snprintf(text, size, "%s[%lld]", class_ == EXPR_IN_W ? "weight" : class_ == EXPR_IN_SIGMA ? "sigma" : "direction",
+        snprintf(text, size, "%s[%lld]", class_ == EXPR_IN_W ? "weight" : class_ == EXPR_IN_SIGMA ? "sigma" : class_ == EXPR_IN_Y ? "unknown" : "direction",
                  (long long)k + 1);
 }
 
@@ -303,6 +303,8 @@ static bool put_node(printer *p, expr_id e, int level)
         return later(p, node->arg[0], level);
     case PERI_OP_CALL:
         return put_call(p, p->g->calls.at[node->ref].name, n, args);
+    case PERI_OP_RULE:
+        return put_call(p, p->g->rules.at[node->ref]->name, n, args);
     default:
         return put_call(p, peri_op_name((peri_op)node->op), n, args);
     }

@@ -42,6 +42,7 @@ peri_status expr_remake(expr_graph *g, expr_id e, const expr_id *args, expr_id *
     case PERI_OP_MARK:
     case PERI_OP_CALL:
     case PERI_OP_CALLGRAD:
+    case PERI_OP_RULE:
         TRY(expr_densify(g, args[0], &node.arg[0]));
         return expr_intern(g, &node, out);
     case PERI_OP_BMM:

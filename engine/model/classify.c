@@ -192,13 +192,21 @@ static bool look_at_operation(classifier *c, expr_id e, int32_t owner)
     const int op = expr_at(g, e)->op;
     model_class *out = c->out;
     char what[96];
-    if (!expr_is_nonsmooth(op) && op != PERI_OP_CALL && op != PERI_OP_CALLGRAD)
+    if (!expr_is_nonsmooth(op) && op != PERI_OP_CALL && op != PERI_OP_CALLGRAD && op != PERI_OP_RULE)
         return false;
     if (!reads_variables(c, e))
         return false;
     if (expr_is_nonsmooth(op)) {
         describe(c, peri_op_name((peri_op)op), owner, out->why_nonsmooth, sizeof out->why_nonsmooth);
         set(c, PERI_TRAIT_NONSMOOTH, true);
+        return false;
+    }
+    if (op == PERI_OP_RULE) {
+        const expr_rule *rule = g->rules.at[expr_at(g, e)->ref];
+        if (rule->nonsmooth) {
+            describe(c, rule->name, owner, out->why_nonsmooth, sizeof out->why_nonsmooth);
+            set(c, PERI_TRAIT_NONSMOOTH, true);
+        }
         return false;
     }
     const peri_function *fn = &g->calls.at[expr_at(g, e)->ref];

@@ -455,7 +455,7 @@ static bool sweep(curvature_table *t, const peri_model *m)
         if (!t->reach[e] || code == PERI_OP_CONST)
             continue;
         const curvature c = of_node(t, m, e);
-        t->has_special = t->has_special || expr_is_nonsmooth(op) || op == PERI_OP_CALL || op == PERI_OP_CALLGRAD;
+        t->has_special = t->has_special || expr_is_nonsmooth(op) || op == PERI_OP_CALL || op == PERI_OP_CALLGRAD || op == PERI_OP_RULE;
         if (!set_kind(t, e, &c))
             return false;
     }

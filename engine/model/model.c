@@ -81,8 +81,17 @@ void model_release(peri_model *m)
         m->nlp_free(m->nlp); /* before the graph: its programs borrow constants */
     free_contents(m);
     expr_graph_free(m->g);
+    for (int64_t k = m->owned.n; k-- > 0;)
+        m->owned.at[k].free(m->owned.at[k].object);
+    vec_free(&ctx->mem, &m->owned);
     mem_free(&ctx->mem, m, sizeof *m);
     context_release(ctx);
+}
+
+peri_status model_own(peri_model *m, void *object, void (*free)(void *object))
+{
+    const struct model_owned item = {object, free};
+    return vec_push(&m->ctx->mem, &m->owned, item) ? PERI_OK : FAIL_NOMEM(m->ctx);
 }
 
 void peri_model_free(peri_model *m)

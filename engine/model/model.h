@@ -62,7 +62,11 @@ struct peri_model {
     struct quadratic_forms *forms; /* quadratic.c */
     struct nlp *nlp;
     void (*nlp_free)(struct nlp *p); /* set with nlp by the layer above */
+    VEC(struct model_owned { void *object; void (*free)(void *object); }) owned; /* of a root: what its graph's rules are, freed after the graph */
 };
+
+/* model_own - object dies with the root model m;  err PERI_E_NOMEM: it remains the caller's */
+peri_status model_own(peri_model *m, void *object, void (*free)(void *object));
 
 void model_retain(peri_model *m);
 void model_release(peri_model *m);

@@ -338,6 +338,51 @@ typedef void (*peri_progress_fn)(void *ud, const peri_progress *now);
 /* fn is called on the thread that builds or solves, and must not call the engine; NULL: nobody */
 PERI_API void peri_context_set_progress(peri_context *ctx, peri_progress_fn fn, void *ud);
 
+/* ---- solutions as expressions ------------------------------------------------------------------------------------------------------ */
+
+/*
+ * Functions that an equation defines: y(theta) with F(y, theta) = 0, or y = T(y, theta), theta being all that the equations read of the model besides
+ * y. First the unknown, then F or T over it as any expression, then the function, an expression like others: its derivatives, of all orders, come from
+ * linear systems with dF/dy at the solution (implicit function theorem), whatever solver found it.
+ *   unknown          from peri_expr_unknown of the same model; used in these equations only
+ *   residual, fixed_point   one of them; the other is PERI_NO_EXPR; as many entries as the unknown
+ *   start            start values, one number or as many as the unknown; an expression may vary, and has no part in derivatives; PERI_NO_EXPR: zeros
+ *   warm             begin at the last solution instead: y then depends, within the tolerance, on what was evaluated before
+ *   solver           "newton"; "fixed-point": y = T(y) again and again; else a plan that minimizes 1/2 |F|^2 with the settings; NULL or "": newton, then
+ *                    levenberg-marquardt where that fails; fixed-point for a fixed point
+ *   solve            or the host's own: arguments[k] [entries of argument k], start [entries of y], y out. Return as peri_function's value
+ *   arguments        what solve is given; parts of theta in any case. [n_arguments]
+ *   tolerance        largest entry of F at the solution: relative to its largest at the start, or 1; of a fixed point and a host's solver to the largest
+ *                    |y|, or 1. 0: 1e-10. Newton goes on to rounding
+ *   iterations       of newton and fixed-point; 0: 100 and 10000
+ *   linear_solver    of the systems: a linear-solver plugin, "lu" or "normal-cg" (conjugate gradients on normal equations); NULL or "": dense or sparse
+ *                    factors where the Jacobian is small or sparse, else gmres on products
+ *   linear_tolerance, linear_iterations   of iterative ones; 0: 1e-10 and the plugin's own
+ *   ridge            added to the diagonal of dF/dy, or I - dT/dy (normal-cg: of its normal matrix); 0: a singular matrix is an error
+ * What cannot be evaluated is undefined there (PERI_E_DOMAIN), with a message that names the function: no root, singular Jacobian, NaN.
+ */
+typedef struct {
+    const char *name; /* for messages; NULL: "implicit" */
+    peri_expr unknown, residual, fixed_point, start;
+    bool warm;
+    const char *solver;
+    int64_t n_settings;
+    const peri_setting *settings;
+    int (*solve)(void *ud, const double *const *arguments, const double *start, double *y);
+    void *ud; /* borrowed, as peri_function's */
+    int64_t n_arguments;
+    const peri_expr *arguments;
+    double tolerance;
+    int64_t iterations;
+    const char *linear_solver;
+    double linear_tolerance;
+    int64_t linear_iterations;
+    double ridge;
+} peri_implicit;
+PERI_MUST_CHECK PERI_API peri_status peri_expr_unknown(peri_model *m, int64_t rows, int64_t cols, peri_expr *out);
+/* peri_expr_implicit - out: shaped as the unknown;  err PERI_E_SHAPE, PERI_E_ARGUMENT, PERI_E_OPTION, PERI_E_NAME (linear_solver) */
+PERI_MUST_CHECK PERI_API peri_status peri_expr_implicit(peri_model *m, const peri_implicit *options, peri_expr *out);
+
 /* ---- solving ------------------------------------------------------------------------------------------------------------------ */
 
 typedef struct {

@@ -1,0 +1,361 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * implicit.c - peri.implicit{...}: a function that an equation defines. Its Lua function is traced once with the unknown and the arguments; a solver
+ * written in Lua is called back under protection, as black boxes are, with the arguments' values.
+ */
+#include "internal.h"
+#include <string.h>
+
+/* A solver written in Lua. User value 1: the function; kept by the model. */
+typedef struct {
+    dsl_state *state;
+    lua_State *main;
+    int64_t n;
+    int64_t rows, cols; /* of the unknown */
+    bool list;
+    struct implicit_argument { int64_t rows, cols; bool list; } *argument; /* in a block of user value 2 */
+    /* of the call under way */
+    const double *const *values;
+    const double *start;
+    double *y;
+    bool none;
+} lua_solver;
+
+/* Pushes numbers as Lua has them: a number where there is one that is no list. */
+static void push_numbers(lua_State *L, int64_t rows, int64_t cols, bool list, const double *v)
+{
+    if (rows == 1 && cols == 1 && !list) {
+        lua_pushnumber(L, v[0]);
+        return;
+    }
+    memcpy(array_new(L, rows, cols)->data, v, (size_t)(rows * cols) * sizeof *v);
+}
+
+/* Under lua_pcall. 1: the solver (light). It gives the solution, or nil and perhaps why there is none. */
+static int protected_solve(lua_State *L)
+{
+    char text[200];
+    int64_t rows, cols;
+    lua_solver *s = lua_touserdata(L, 1);
+    luaL_checkstack(L, (int)s->n + 10, "implicit: too many arguments");
+    lua_getiuservalue(L, lua_upvalueindex(1), UV_CALLEES);
+    lua_rawgetp(L, -1, s);
+    lua_getiuservalue(L, -1, UV_PARENT);
+    push_numbers(L, s->rows, s->cols, s->list, s->start);
+    for (int64_t k = 0; k < s->n; k++)
+        push_numbers(L, s->argument[k].rows, s->argument[k].cols, s->argument[k].list, s->values[k]);
+    lua_call(L, (int)s->n + 1, 1);
+    s->none = lua_isnil(L, -1);
+    if (s->none)
+        return 0;
+    const double *from = read_numbers(L, lua_gettop(L), "implicit: what its solver returns", &rows, &cols);
+    if (rows * cols != s->rows * s->cols) {
+        shape_text(rows, cols, text, sizeof text);
+        dsl_raise(L, "implicit: its solver returned a %s, and the unknown has %lld entries", text, (long long)(s->rows * s->cols));
+    }
+    memcpy(s->y, from, (size_t)(rows * cols) * sizeof *from);
+    return 0;
+}
+
+static int solve_in_lua(void *ud, const double *const *arguments, const double *start, double *y)
+{
+    lua_solver *s = ud;
+    s->values = arguments;
+    s->start = start;
+    s->y = y;
+    if (!callback_call(s->state, s->main, protected_solve, s))
+        return -1;
+    return s->none ? 1 : 0;
+}
+
+/* ---- reading --------------------------------------------------------------------------------------------------------------------------- */
+
+enum { OPTIONS = 1 };
+
+static const char *const NAMES[] = {"residual", "fixed_point", "start", "solver", "arguments", "name", "tolerance", "iterations", "warm",
+                                    "linear_solver", "linear_tolerance", "linear_iterations", "ridge", "options", "model", NULL};
+
+typedef struct {
+    peri_implicit o;
+    dsl_model_ud *model;
+    peri_model *m;
+    int model_at;    /* stack index of the model, 0: constants alone */
+    operand *argument;
+    operand start;
+    bool list;
+    int64_t rows, cols;
+} reading;
+
+static double number_option(lua_State *L, const char *key, double least, double otherwise)
+{
+    char text[200];
+    if (lua_getfield(L, OPTIONS, key) == LUA_TNIL) {
+        lua_pop(L, 1);
+        return otherwise;
+    }
+    if (lua_type(L, -1) != LUA_TNUMBER || !(lua_tonumber(L, -1) >= least)) {
+        describe(L, -1, text, sizeof text);
+        dsl_raise(L, "implicit: %s must be a number of at least %g, not %s", key, least, text);
+    }
+    const double value = lua_tonumber(L, -1);
+    lua_pop(L, 1);
+    return value;
+}
+
+/* The string stays on the stack. */
+static const char *text_option(lua_State *L, const char *key)
+{
+    char text[200];
+    const int type = lua_getfield(L, OPTIONS, key);
+    if (type == LUA_TSTRING)
+        return lua_tostring(L, -1);
+    if (type != LUA_TNIL) {
+        describe(L, -1, text, sizeof text);
+        dsl_raise(L, "implicit: %s must be a name, not %s", key, text);
+    }
+    return NULL;
+}
+
+static void read_numbers_of(lua_State *L, peri_implicit *o)
+{
+    o->tolerance = number_option(L, "tolerance", 0, 0);
+    o->iterations = (int64_t)number_option(L, "iterations", 1, 0);
+    o->linear_tolerance = number_option(L, "linear_tolerance", 0, 0);
+    o->linear_iterations = (int64_t)number_option(L, "linear_iterations", 1, 0);
+    o->ridge = number_option(L, "ridge", 0, 0);
+    o->name = text_option(L, "name");
+    o->linear_solver = text_option(L, "linear_solver");
+    lua_getfield(L, OPTIONS, "warm");
+    o->warm = lua_toboolean(L, -1);
+    lua_pop(L, 1);
+}
+
+/* ---- which model ------------------------------------------------------------------------------------------------------------------------- */
+
+static bool find_model(lua_State *L, int at, int depth);
+
+/* Variables that a function has captured, and what is in tables. */
+static bool find_in_upvalues(lua_State *L, int at, int depth)
+{
+    for (int k = 1; lua_getupvalue(L, at, k) != NULL; k++) {
+        if (find_model(L, lua_gettop(L), depth))
+            return true;
+        lua_pop(L, 1);
+    }
+    return false;
+}
+
+static bool find_in_table(lua_State *L, int at, int depth)
+{
+    for (lua_pushnil(L); lua_next(L, at); lua_pop(L, 1))
+        if (find_model(L, lua_gettop(L), depth))
+            return true;
+    return false;
+}
+
+/* Leaves on the top of the stack an expression or a model that is at, or in what is at, index `at`. */
+static bool find_model(lua_State *L, int at, int depth)
+{
+    const dsl_type type = type_of(L, state_of(L), at);
+    luaL_checkstack(L, 10, "implicit");
+    if (type == TYPE_EXPR || type == TYPE_MODEL) {
+        lua_pushvalue(L, at);
+        return true;
+    }
+    if (depth == 0)
+        return false;
+    if (lua_type(L, at) == LUA_TFUNCTION && !lua_iscfunction(L, at))
+        return find_in_upvalues(L, at, depth - 1);
+    return lua_istable(L, at) && find_in_table(L, at, depth - 1);
+}
+
+/* From the option, the arguments, the start values, what the function has captured; the model, or an expression of it, stays on the stack. */
+static void choose_model(lua_State *L, int function, reading *r)
+{
+    static const char *const keys[] = {"model", "arguments", "start"};
+    const int top = lua_gettop(L);
+    bool found = false;
+    for (size_t k = 0; k < sizeof keys / sizeof keys[0] && !found; k++) {
+        lua_settop(L, top);
+        lua_getfield(L, OPTIONS, keys[k]);
+        found = find_model(L, top + 1, 1);
+    }
+    if (!found) {
+        lua_settop(L, top);
+        found = find_model(L, function, 4);
+    }
+    if (!found)
+        dsl_raise(L, "implicit: its equations read no variable or parameter: give the model, as in { model = m, ... }");
+    lua_replace(L, top + 1);
+    lua_settop(L, top + 1);
+    r->model_at = top + 1;
+    push_root(L, r->model_at);
+    lua_replace(L, r->model_at);
+    r->model = check_model(L, r->model_at);
+}
+
+/* ---- the parts ----------------------------------------------------------------------------------------------------------------------------- */
+
+static void check_own(lua_State *L, const reading *r, const operand *a, const char *what)
+{
+    char text[200];
+    if (a->frame != 0)
+        dsl_raise(L, "implicit: %s of a peri.map's index", what);
+    if (a->kind != OPERAND_EXPR || a->model == r->model)
+        return;
+    describe(L, a->at, text, sizeof text);
+    dsl_raise(L, "implicit: %s %s belongs to model \"%s\", not to model \"%s\"", what, text, a->model->name, r->model->name);
+}
+
+static void read_start(lua_State *L, reading *r)
+{
+    char text[200];
+    lua_getfield(L, OPTIONS, "start");
+    if (!read_operand(L, lua_gettop(L), &r->start)) {
+        describe(L, -1, text, sizeof text);
+        dsl_raise(L, "implicit: start must be the start values, which tell the shape of the unknown too, not %s", text);
+    }
+    check_own(L, r, &r->start, "start");
+    r->rows = r->start.rows;
+    r->cols = r->start.cols;
+    r->list = r->start.list;
+    r->o.start = node_of(L, r->m, &r->start);
+}
+
+/* The arguments stay on the stack, one after another. */
+static void read_arguments(lua_State *L, reading *r)
+{
+    char text[200];
+    const int type = lua_getfield(L, OPTIONS, "arguments"), list = lua_gettop(L);
+    if (type == LUA_TNIL)
+        return;
+    if (type != LUA_TTABLE) {
+        describe(L, -1, text, sizeof text);
+        dsl_raise(L, "implicit: arguments must be a list of expressions, not %s", text);
+    }
+    const int64_t n = (int64_t)lua_rawlen(L, list);
+    luaL_checkstack(L, (int)(n < 10000 ? n : 10000) + 20, "implicit: too many arguments");
+    r->argument = temporary(L, (size_t)n, sizeof *r->argument);
+    peri_expr *node = temporary(L, (size_t)n, sizeof *node);
+    for (int64_t k = 0; k < n; k++) {
+        lua_rawgeti(L, list, k + 1);
+        check_operand(L, lua_gettop(L), "implicit: an argument", &r->argument[k]);
+        check_own(L, r, &r->argument[k], "argument");
+        node[k] = node_of(L, r->m, &r->argument[k]);
+    }
+    r->o.n_arguments = n;
+    r->o.arguments = node;
+}
+
+/* Calls the function at `function` with the unknown and the arguments; the result's node. */
+static peri_expr trace(lua_State *L, int function, reading *r)
+{
+    operand result;
+    check_status(L, peri_expr_unknown(r->m, r->rows, r->cols, &r->o.unknown));
+    lua_pushvalue(L, function);
+    push_node(L, r->model, r->model_at, r->o.unknown, r->list ? FORM_LIST : FORM_SCALAR);
+    for (int64_t k = 0; k < r->o.n_arguments; k++)
+        lua_pushvalue(L, r->argument[k].at);
+    lua_call(L, (int)r->o.n_arguments + 1, 1);
+    pending_check(L);
+    check_operand(L, lua_gettop(L), "implicit: what its function returns,", &result);
+    check_own(L, r, &result, "what its function returns,");
+    if (result.rows * result.cols != r->rows * r->cols)
+        dsl_raise(L, "implicit: %lld equations for %lld unknowns", (long long)(result.rows * result.cols), (long long)(r->rows * r->cols));
+    return node_of(L, r->m, &result);
+}
+
+static void keep_solver(lua_State *L, reading *r, int function)
+{
+    lua_solver *s = box_new(L, TYPE_BLACKBOX, sizeof *s, 2);
+    const int box = lua_gettop(L);
+    s->state = state_of(L);
+    s->n = r->o.n_arguments;
+    s->rows = r->rows;
+    s->cols = r->cols;
+    s->list = r->list;
+    s->main = callback_bind(L, function);
+    s->argument = temporary(L, (size_t)s->n, sizeof *s->argument);
+    lua_setiuservalue(L, box, 2);
+    for (int64_t k = 0; k < s->n; k++) {
+        s->argument[k].rows = r->argument[k].rows;
+        s->argument[k].cols = r->argument[k].cols;
+        s->argument[k].list = r->argument[k].list;
+    }
+    callback_keep(L, r->model_at, box);
+    r->o.solve = solve_in_lua;
+    r->o.ud = s;
+}
+
+static void read_solver(lua_State *L, reading *r)
+{
+    char text[200];
+    switch (lua_getfield(L, OPTIONS, "solver")) {
+    case LUA_TNIL:
+        return;
+    case LUA_TSTRING:
+        r->o.solver = lua_tostring(L, -1);
+        return;
+    case LUA_TFUNCTION:
+        keep_solver(L, r, lua_gettop(L));
+        return;
+    default:
+        if (type_of(L, state_of(L), -1) == TYPE_PLUGIN) {
+            plugin_name_of(L, lua_gettop(L));
+            r->o.solver = lua_tostring(L, -1);
+            return;
+        }
+        describe(L, -1, text, sizeof text);
+        dsl_raise(L, "implicit: solver must be a name or a function of the start values and the arguments, not %s", text);
+    }
+}
+
+/* The plan's own options. */
+static void read_plan_options(lua_State *L, peri_implicit *o)
+{
+    char text[200];
+    const int type = lua_getfield(L, OPTIONS, "options");
+    if (type == LUA_TNIL)
+        return;
+    if (type != LUA_TTABLE) {
+        describe(L, -1, text, sizeof text);
+        dsl_raise(L, "implicit: options must be a table of the solver's options, not %s", text);
+    }
+    o->n_settings = read_engine_settings(L, lua_gettop(L), "implicit", &o->settings);
+}
+
+/* peri.implicit{ residual = function(y, ...) end or fixed_point = , start = , ... } */
+static int l_implicit(lua_State *L)
+{
+    reading r = {.o = {.unknown = PERI_NO_EXPR, .residual = PERI_NO_EXPR, .fixed_point = PERI_NO_EXPR, .start = PERI_NO_EXPR}};
+    char text[200];
+    peri_expr out;
+    lua_settop(L, 1);
+    if (!lua_istable(L, OPTIONS)) {
+        describe(L, 1, text, sizeof text);
+        dsl_raise(L, "implicit: a table is needed, as in { residual = function(y) return ... end, start = 1 }, not %s", text);
+    }
+    if (state_of(L)->frame != NULL)
+        dsl_raise(L, "implicit cannot be called inside the function of a peri.map, which runs only once");
+    check_options(L, OPTIONS, "implicit", NAMES);
+    const bool residual = lua_getfield(L, OPTIONS, "residual") != LUA_TNIL, fixed = lua_getfield(L, OPTIONS, "fixed_point") != LUA_TNIL;
+    if (residual == fixed)
+        dsl_raise(L, "implicit: %s is needed: residual = function(y, ...) or fixed_point = function(y, ...)", residual ? "one of the two" : "one");
+    const int function = residual ? 2 : 3;
+    if (lua_type(L, function) != LUA_TFUNCTION) {
+        describe(L, function, text, sizeof text);
+        dsl_raise(L, "implicit: %s must be a function of the unknown, not %s", residual ? "residual" : "fixed_point", text);
+    }
+    choose_model(L, function, &r);
+    r.m = r.model->obj;
+    read_numbers_of(L, &r.o);
+    read_start(L, &r);
+    read_arguments(L, &r);
+    read_solver(L, &r);
+    read_plan_options(L, &r.o);
+    *(residual ? &r.o.residual : &r.o.fixed_point) = trace(L, function, &r);
+    check_status(L, peri_expr_implicit(r.m, &r.o, &out));
+    return push_node(L, r.model, r.model_at, out, r.list ? FORM_LIST : FORM_SCALAR);
+}
+
+const luaL_Reg implicit_functions[] = {{"implicit", l_implicit}, {NULL, NULL}};
