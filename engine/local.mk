@@ -160,12 +160,16 @@ engine_sources = \
 	engine/plugin/stamp.c \
 	engine/run/again.c \
 	engine/run/certify.c \
+	engine/run/certify_levels.c \
+	engine/run/certify_levels.h \
+	engine/run/certify_stationary.c \
 	engine/run/chain.c \
 	engine/run/checkpoint.c \
 	engine/run/checkpoint.h \
 	engine/run/diagnose.c \
 	engine/run/diagnose.h \
 	engine/run/diagnose_conflict.c \
+	engine/run/diagnose_levels.c \
 	engine/run/diagnose_point.c \
 	engine/run/diagnose_rank.c \
 	engine/run/diagnose_steps.c \
@@ -204,6 +208,8 @@ engine_sources = \
 	engine/run/run.c \
 	engine/run/sample.c \
 	engine/run/run.h \
+	engine/run/signed_fit.c \
+	engine/run/signed_fit.h \
 	engine/run/warm.c \
 	engine/run/warm.h \
 	engine/io/file.c \

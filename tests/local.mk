@@ -60,6 +60,7 @@ unit_tests = \
 	tests/unit/run_inner.t \
 	tests/unit/run_isolate.t \
 	tests/unit/run_levels.t \
+	tests/unit/certify_levels.t \
 	tests/unit/run_outcome.t \
 	tests/unit/run_project.t \
 	tests/unit/run_solve.t \
@@ -76,6 +77,7 @@ tests_unit_oracle_nlp_t_SOURCES = tests/unit/oracle_nlp.c tests/unit/text_model.
 tests_unit_run_certify_t_SOURCES = tests/unit/run_certify.c tests/unit/text_model.h
 tests_unit_run_inner_t_SOURCES = tests/unit/run_inner.c tests/unit/text_model.h
 tests_unit_run_project_t_SOURCES = tests/unit/run_project.c tests/unit/text_model.h
+tests_unit_certify_levels_t_SOURCES = tests/unit/certify_levels.c tests/unit/text_model.h
 tests_unit_run_levels_t_SOURCES = tests/unit/run_levels.c tests/unit/text_model.h
 tests_unit_run_solve_t_SOURCES = tests/unit/run_solve.c tests/unit/text_model.h
 eval_graph = tests/unit/eval_graph.c tests/unit/eval_graph.h

@@ -5,6 +5,7 @@
  */
 #include "internal.h"
 #include <stdio.h>
+#include <math.h>
 #include <string.h>
 
 /* ---- values and multipliers -------------------------------------------------------------------------------------- */
@@ -233,6 +234,40 @@ static void push_certificate(lua_State *L, dsl_solution *sol)
     put_number(L, "dual", c.dual);
     put_number(L, "complementarity", c.complementarity);
     put_number(L, "kkt", c.kkt);
+    if (!isnan(c.lower_gap))
+        put_number(L, "lower_gap", c.lower_gap);
+}
+
+/* Which of several minima below is meant; nil without lower models. */
+static void push_form(lua_State *L, dsl_solution *sol)
+{
+    peri_lower_result r;
+    if (peri_solution_lower(sol->obj, 0, &r))
+        lua_pushliteral(L, "optimistic");
+    else
+        lua_pushnil(L);
+}
+
+/* One table a lower level; an empty list without. */
+static void push_levels(lua_State *L, dsl_solution *sol)
+{
+    peri_lower_result r;
+    lua_newtable(L);
+    for (int64_t k = 0; peri_solution_lower(sol->obj, k, &r); k++) {
+        lua_createtable(L, 0, 8);
+        lua_pushstring(L, r.name);
+        lua_setfield(L, -2, "name");
+        lua_pushstring(L, peri_lower_state_name(r.state));
+        lua_setfield(L, -2, "state");
+        lua_pushboolean(L, r.convex);
+        lua_setfield(L, -2, "convex");
+        put_integer(L, "solves", r.solves);
+        put_number(L, "objective", r.objective);
+        put_number(L, "best", r.best);
+        put_number(L, "gap", r.gap);
+        put_number(L, "residual", r.residual);
+        lua_rawseti(L, -2, k + 1);
+    }
 }
 
 static void push_evaluations(lua_State *L, dsl_solution *sol)
@@ -319,6 +354,8 @@ static const struct {
     {"iterations", push_iterations},
     {"seconds", push_seconds},
     {"certificate", push_certificate},
+    {"form", push_form},
+    {"levels", push_levels},
     {"evaluations", push_evaluations},
     {"times", push_times},
     {"history", push_history},

@@ -68,7 +68,9 @@ local model = {}
 ---@field plan string
 ---@field iterations integer
 ---@field seconds number
----@field certificate { primal: number, dual: number, complementarity: number, kkt: number }
+---@field certificate { primal: number, dual: number, complementarity: number, kkt: number, lower_gap: number? }
+---@field form string? "optimistic" with lower models: of several minima below, the one that is best above
+---@field levels { name: string, state: string, convex: boolean, solves: integer, objective: number, best: number, gap: number, residual: number }[] what independent solves of lower models found
 ---@field evaluations { objective: integer, gradient: integer, constraints: integer, jacobian: integer, hessian: integer, products: integer }
 ---@field times table<string, number> seconds
 ---@field history perigee.row[]

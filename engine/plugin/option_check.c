@@ -13,7 +13,7 @@
 
 const char *const option_engine_names[] = {"tolerance", "iterations",    "time_limit", "evaluations",
                                            "seed",      "linear_solver", "warm_start", "tol",        "threads",
-                                           "isolate",   "grace",         "memory_limit", "checkpoint", "checkpoint_every",
+                                           "isolate",   "grace",         "memory_limit", "checkpoint", "checkpoint_every", "lower_starts", "lower_time",
                                            "resume"};
 const int64_t option_n_engine_names = (int64_t)(sizeof option_engine_names / sizeof option_engine_names[0]);
 

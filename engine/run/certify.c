@@ -346,7 +346,7 @@ static peri_status certify_with_estimate(nlp *p, const double *x, const double *
 peri_status certify(nlp *p, const double *x, const double *y, const double *z, peri_certificate *out)
 {
     state s;
-    *out = (peri_certificate){INFINITY, INFINITY, INFINITY, INFINITY};
+    *out = (peri_certificate){INFINITY, INFINITY, INFINITY, INFINITY, NAN};
     if (z == NULL || (y == NULL && p->m > 0))
         return certify_with_estimate(p, x, y, out);
     peri_status status = evaluate(&s, p, x);

@@ -166,6 +166,7 @@ static peri_status make(diagnose_work *w)
 {
     TRY(diagnose_steps(w));
     TRY(look_at_model(w));
+    diagnose_levels(w);
     const char **notes = arena_array(w->keep, (size_t)w->notes.n, sizeof *notes);
     if (notes == NULL || w->nomem)
         return FAIL_NOMEM(w->s->ctx);

@@ -66,6 +66,8 @@ peri_status diagnose_rank(diagnose_work *w);
 peri_status diagnose_conflict(diagnose_work *w);
 /* diagnose_steps.c */
 peri_status diagnose_steps(diagnose_work *w);
+/* diagnose_levels.c */
+void diagnose_levels(diagnose_work *w);
 /* diagnose_text.c */
 void diagnose_write(const peri_diagnosis *d, text_buffer *t);
 void diagnose_json(const peri_diagnosis *d, json_writer *w); /* an object */

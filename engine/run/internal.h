@@ -21,6 +21,8 @@ typedef struct {
     int64_t memory_limit; /* bytes that an isolated run may take; 0: what is left of the context's limit */
     double grace; /* seconds that an isolated run has to end after a limit */
     const char *linear_solver; /* "": the engine's choice */
+    int64_t lower_starts; /* of the certificate, for each lower level */
+    double lower_time;    /* seconds of all of them */
     const char *checkpoint, *resume; /* files; "": none */
     double checkpoint_every;
 } run_options;
@@ -148,6 +150,12 @@ peri_status run_request_solve(const run_request *q, peri_solution **out);
 /* Everything from a solver's table on; the registry is not asked. plan: the text for the solution. */
 peri_status run_with(peri_model *m, const peri_plugin *plugin, const char *plan, const peri_solve_args *args,
                      peri_solution **out);
+
+/*
+ * certify_levels.c: the certificate of a problem with lower levels, behind `certify`: lower_gap, the lower levels' residuals and the stationarity of the
+ * whole go into it; y and z become the multipliers of the latter, or 0 where there are none.
+ */
+peri_status certify_levels(peri_run *run, const double *x, double *y, double *z, peri_certificate *out, solution_levels *levels);
 
 /* result.c */
 peri_status solution_new(peri_model *m, peri_solution **out);

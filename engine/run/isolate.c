@@ -40,10 +40,11 @@ typedef struct {
     peri_evaluations evaluations;
 } standing;
 
-/* The certificate of a run whose model calls functions of the user's. */
+/* The certificate of a run whose model calls functions of the user's, or has lower models. */
 typedef struct {
     peri_status status;
     peri_certificate certificate;
+    solution_levels levels;
     double objective;
     peri_outcome outcome;
     char message[256], error[1024];
@@ -651,6 +652,7 @@ static noreturn void child_conclude(peri_run *run, int fd)
     become_child(run, fd);
     v->status = run_conclude(run);
     v->certificate = s->certificate;
+    v->levels = s->levels;
     v->objective = s->objective;
     v->outcome = s->outcome;
     memcpy(v->message, s->message, sizeof v->message);
@@ -669,7 +671,7 @@ static void conclude_blindly(peri_run *run)
     peri_solution *s = run->solution;
     const bool sure = run->stopped_by != PERI_OPTIMAL;
     memcpy(s->x, run->best >= 0 ? run->point[run->best].x : run->start, (size_t)s->n * sizeof *s->x);
-    s->certificate = (peri_certificate){INFINITY, INFINITY, INFINITY, INFINITY};
+    s->certificate = (peri_certificate){INFINITY, INFINITY, INFINITY, INFINITY, NAN};
     s->objective = NAN;
     s->why = run->why;
     s->outcome = sure ? run->stopped_by : PERI_ERROR;
@@ -685,6 +687,7 @@ static peri_status take_verdict(peri_run *run)
     if (v->status != PERI_OK)
         return FAIL(run->ctx, v->status, "%.1000s", v->error);
     s->certificate = v->certificate;
+    s->levels = v->levels;
     s->objective = v->objective;
     s->why = run->why;
     s->outcome = v->outcome;
@@ -699,7 +702,7 @@ static peri_status take_verdict(peri_run *run)
 peri_status isolate_conclude(peri_run *run)
 {
     struct isolate *s = run->isolate;
-    if (run->model->g->calls.n == 0)
+    if (run->model->g->calls.n == 0 && (run->traits & PERI_BIT(PERI_TRAIT_LEVELS)) == 0) /* with levels methods are called again */
         return run_conclude(run);
     s->has_result = false;
     s->input.n = 0;

@@ -32,6 +32,9 @@ static const peri_option ENGINE_LIST[] = {
     PERI_STRING("checkpoint", run_options, checkpoint, "", "file that the solve's state is written to, for resume; empty: none"),
     PERI_REAL("checkpoint_every", run_options, checkpoint_every, 60, 0, INFINITY, "s", "time between two checkpoints; 0: after every step"),
     PERI_STRING("resume", run_options, resume, "", "checkpoint to go on from, of the same model and solver; empty: none"),
+    PERI_INT("lower_starts", run_options, lower_starts, 8, 1, 10000, "1",
+             "points from which the certificate solves a lower level that is not proven convex"),
+    PERI_REAL("lower_time", run_options, lower_time, 30, 0, INFINITY, "s", "time that the certificate may take for solving lower levels"),
     PERI_STRING("linear_solver", run_options, linear_solver, "", "linear-solver plugin; empty: the engine's choice"),
 };
 

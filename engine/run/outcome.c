@@ -16,6 +16,11 @@ static const double STATIONARY = 1e-4;
 /* An objective below it, or a variable beyond it, has run away. */
 static const double FAR = 1e10;
 
+double outcome_lower_threshold(double tolerance)
+{
+    return fmax(tolerance, 0.1 * sqrt(tolerance));
+}
+
 double outcome_threshold(double tolerance)
 {
     return fmax(tolerance, fmin(100 * tolerance, 1e-6));
@@ -102,6 +107,30 @@ static void contradict(const outcome_evidence *e, double threshold, char *messag
         tell(claim_of(e->why), "kkt", c->kkt, message, size);
 }
 
+/* ---- lower levels
+ * ---------------------------------------------------------------------------------------------------------------- */
+
+static bool lower_is_optimal(const outcome_evidence *e)
+{
+    return e->levels == NULL || (e->levels->answered && e->certificate.lower_gap <= outcome_lower_threshold(e->tolerance));
+}
+
+/* A point that would be one but for a lower level. */
+static peri_outcome judge_lower(const outcome_evidence *e, double threshold, char *message, size_t size)
+{
+    const solution_levels *l = e->levels;
+    snprintf(message, size, "%s", l->why);
+    if (l->worst == PERI_LOWER_INFEASIBLE)
+        return PERI_INFEASIBLE;
+    if (l->worst == PERI_LOWER_UNBOUNDED)
+        return PERI_UNBOUNDED;
+    if (!lower_is_optimal(e) || isnan(e->objective))
+        return PERI_NUMERICAL_ERROR;
+    if (message[0] == '\0')
+        contradict(e, threshold, message, size);
+    return PERI_FEASIBLE;
+}
+
 static bool is_unbounded(const outcome_evidence *e, double threshold)
 {
     const bool feasible = e->relative <= threshold;
@@ -122,10 +151,13 @@ peri_outcome outcome_from(const outcome_evidence *e, char *message, size_t size)
     message[0] = '\0';
     if (e->stopped_by == PERI_INTERRUPTED || e->stopped_by == PERI_ERROR)
         return e->stopped_by;
-    if (c->kkt <= e->tolerance || (c->kkt <= threshold && e->stopped_by == PERI_OPTIMAL))
+    if (lower_is_optimal(e) && (c->kkt <= e->tolerance || (c->kkt <= threshold && e->stopped_by == PERI_OPTIMAL)))
         return solved(e);
     if (e->stopped_by != PERI_OPTIMAL)
         return e->stopped_by;
+    if (e->levels != NULL && (c->primal <= threshold || e->levels->worst == PERI_LOWER_INFEASIBLE) && e->why != PERI_WHY_LIMIT &&
+        e->why != PERI_WHY_FAILED && e->why != PERI_WHY_CONTINUE)
+        return judge_lower(e, threshold, message, size);
     if (is_unbounded(e, threshold))
         return PERI_UNBOUNDED;
     if (is_infeasible(e, threshold)) {

@@ -49,6 +49,12 @@ static void json_field(json_writer *w, const char *key, double v)
     json_number(w, v);
 }
 
+static void json_given(json_writer *w, const char *key, double v)
+{
+    if (!isnan(v))
+        json_field(w, key, v);
+}
+
 static void json_count(json_writer *w, const char *key, int64_t v)
 {
     json_key(w, key);
@@ -99,6 +105,32 @@ static void json_certificate(json_writer *w, const peri_certificate *c)
     json_field(w, "dual", c->dual);
     json_field(w, "complementarity", c->complementarity);
     json_field(w, "kkt", c->kkt);
+    json_given(w, "lower_gap", c->lower_gap);
+    json_close(w);
+}
+
+/* Of problems with lower models: which of several minima below is meant, and what was found of each level. */
+static void json_levels(json_writer *w, const peri_solution *s)
+{
+    if (s->levels.n == 0)
+        return;
+    json_string(w, "form", "optimistic");
+    json_key(w, "levels");
+    json_open_array(w);
+    for (int32_t k = 0; k < s->levels.n; k++) {
+        const peri_lower_result *r = &s->levels.at[k];
+        json_open_object(w);
+        json_string(w, "name", r->name);
+        json_string(w, "state", peri_lower_state_name(r->state));
+        json_key(w, "convex");
+        json_bool(w, r->convex);
+        json_count(w, "solves", r->solves);
+        json_given(w, "objective", r->objective);
+        json_given(w, "best", r->best);
+        json_field(w, "gap", r->gap);
+        json_field(w, "residual", r->residual);
+        json_close(w);
+    }
     json_close(w);
 }
 
@@ -144,12 +176,6 @@ static void json_reduced_costs(json_writer *w, const peri_solution *s)
                       m->maximize ? -1 : 1);
     }
     json_close(w);
-}
-
-static void json_given(json_writer *w, const char *key, double v)
-{
-    if (!isnan(v))
-        json_field(w, key, v);
 }
 
 static void json_event(json_writer *w, const peri_event *e)
@@ -208,6 +234,7 @@ peri_status peri_solution_json(peri_solution *s, char **out)
     json_field(&w, "seconds", s->times.total);
     json_times(&w, &s->times);
     json_certificate(&w, &s->certificate);
+    json_levels(&w, s);
     json_variables(&w, s, s->x);
     json_duals(&w, s);
     json_reduced_costs(&w, s);
@@ -299,6 +326,8 @@ peri_status peri_solution_report(peri_solution *s, char **out)
     put_residual(&t, "dual", c->dual, "gradient of the Lagrangian, relative");
     put_residual(&t, "complementarity", c->complementarity, "relative");
     put_residual(&t, "kkt", c->kkt, "the largest of these");
+    if (!isnan(c->lower_gap))
+        put_residual(&t, "lower gap", c->lower_gap, "objectives of lower models above the best found; optimistic form");
     if (d != NULL) {
         text_add(&t, "\n");
         diagnose_write(d, &t);

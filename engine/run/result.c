@@ -48,6 +48,7 @@ peri_status solution_reset(peri_solution *s)
     free_optima(s);
     diagnose_free(s);
     s->history.n = s->path.n = 0;
+    s->levels.n = 0;
     s->message[0] = '\0';
     if (!fit_sizes(s))
         return FAIL_NOMEM(s->ctx);
@@ -125,6 +126,20 @@ int64_t peri_solution_iterations(const peri_solution *s)
 peri_certificate peri_solution_certificate(const peri_solution *s)
 {
     return s->certificate;
+}
+
+const char *peri_lower_state_name(peri_lower_state state)
+{
+    static const char *const names[] = {"solved", "unproven", "infeasible", "unbounded", "failed"};
+    return (unsigned)state < sizeof names / sizeof names[0] ? names[state] : "failed";
+}
+
+bool peri_solution_lower(const peri_solution *s, int64_t k, peri_lower_result *out)
+{
+    if (k < 0 || k >= s->levels.n)
+        return false;
+    *out = s->levels.at[k];
+    return true;
 }
 
 peri_evaluations peri_solution_evaluations(const peri_solution *s)

@@ -393,6 +393,10 @@ peri_status run_conclude(peri_run *run)
                           .relative = NAN};
     TRY(take_point(run));
     TRY(certify(p, s->x, s->y, s->z, &s->certificate));
+    if (run->traits & PERI_BIT(PERI_TRAIT_LEVELS)) {
+        TRY(certify_levels(run, s->x, s->y, s->z, &s->certificate, &s->levels));
+        e.levels = &s->levels;
+    }
     peri_status status = nlp_f(p, s->x, &f);
     if (status == PERI_E_DOMAIN)
         f = NAN;

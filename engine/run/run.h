@@ -15,6 +15,18 @@ typedef struct {
     double objective; /* in the user's sense */
 } solution_optimum;
 
+/* What the certificate found out about lower levels; fixed in size, because it comes from isolated runs too. */
+enum { SOLUTION_LEVELS = 16 }; /* told one by one; the figures are over all */
+typedef struct {
+    int32_t n;                     /* listed */
+    peri_lower_result at[SOLUTION_LEVELS]; /* names are the model's */
+    double gap;                    /* largest */
+    bool answered;                 /* each has an optimum: gap can be believed */
+    peri_lower_state worst;        /* of all */
+    char why[240];                 /* one line: what is wrong with a level, or why stationarity is not known; "" */
+    bool stationarity;             /* it was computed */
+} solution_levels;
+
 struct peri_solution {
     peri_context *ctx;
     peri_model *model; /* retained */
@@ -28,6 +40,7 @@ struct peri_solution {
     char solver[64], plan[256];
     int64_t iterations;
     peri_certificate certificate;
+    solution_levels levels; /* n = 0: there are none */
     peri_evaluations evaluations;
     peri_times times;
     VEC(peri_event) history;
@@ -75,8 +88,12 @@ typedef struct {
     double violation_slope;  /* certify_violation at the point; NaN where not asked for */
     double relative;         /* certify_relative at the point; NaN where not asked for: only a claim of unboundedness needs it */
     uint64_t traits, flags;  /* of the problem; of the solver's plugin table */
+    const solution_levels *levels; /* NULL: there are no lower levels */
 } outcome_evidence;
 peri_outcome outcome_from(const outcome_evidence *e, char *message, size_t size);
+/* outcome_lower_threshold - a lower gap up to this is accepted: an error of first order in the point is the square root of one in optimality
+ * conditions; max(tolerance, sqrt(tolerance) / 10) */
+double outcome_lower_threshold(double tolerance);
 /* outcome_threshold - a point with kkt up to this is accepted as solved: 100 tolerances, but above 1e-6 only if asked for */
 double outcome_threshold(double tolerance);
 

@@ -424,9 +424,14 @@ typedef enum {
 PERI_API const char *peri_outcome_name(peri_outcome outcome); /* "locally_optimal" */
 PERI_API int peri_outcome_exit_status(peri_outcome outcome);  /* 0, 1, 3, 4 or 5 */
 
-/* primal in the model's units; dual and complementarity relative (see docs); kkt the largest */
+/*
+ * primal in the model's units; dual and complementarity relative (see docs); kkt the largest. With lower models primal is over all levels, dual is the
+ * larger of the lower levels' own residuals and of the stationarity of the whole (docs/guide, "Two levels"), and lower_gap is the
+ * largest max(0, f - best) / max(1, |best|) over lower levels, best found by independent solves with the other levels' variables held; NaN:
+ * there is no lower model; infinity: none of the solves gave an answer.
+ */
 typedef struct {
-    double primal, dual, complementarity, kkt;
+    double primal, dual, complementarity, kkt, lower_gap;
 } peri_certificate;
 
 typedef struct {
@@ -445,6 +450,26 @@ PERI_API const char *peri_solution_solver(const peri_solution *s);
 PERI_API const char *peri_solution_plan(const peri_solution *s);
 PERI_API int64_t peri_solution_iterations(const peri_solution *s);
 PERI_API peri_certificate peri_solution_certificate(const peri_solution *s);
+/* What independent solves of a lower level found at the point. */
+typedef enum {
+    PERI_LOWER_SOLVED,     /* an optimum: of a convex level, or the best of several solves */
+    PERI_LOWER_UNPROVEN,   /* feasible points only: best may not be an optimum */
+    PERI_LOWER_INFEASIBLE, /* no point satisfies its constraints there */
+    PERI_LOWER_UNBOUNDED,
+    PERI_LOWER_FAILED      /* no solve came to an end */
+} peri_lower_state;
+PERI_API const char *peri_lower_state_name(peri_lower_state state); /* "solved" */
+typedef struct {
+    const char *name;       /* of the lower model */
+    peri_lower_state state;
+    bool convex;            /* proven convex at the point: one solve suffices */
+    int64_t solves;
+    double objective, best; /* at the point; the best that was found; in the model's sense */
+    double gap;             /* as lower_gap */
+    double residual;        /* of its own conditions of optimality at the point */
+} peri_lower_result;
+/* Of a solution's lower levels, in order of making; none where there are no lower models.  ret false: there is no number k */
+PERI_API bool peri_solution_lower(const peri_solution *s, int64_t k, peri_lower_result *out);
 PERI_API peri_evaluations peri_solution_evaluations(const peri_solution *s);
 PERI_API peri_times peri_solution_times(const peri_solution *s);
 /* peri_solution_value - entries of any expression of the model at the solution;  out [entries of e] */

@@ -192,6 +192,7 @@ local residuals = {
   { "dual", "gradient of the Lagrangian and wrong signs of multipliers, relative" },
   { "complementarity", "products of slacks and multipliers, relative" },
   { "kkt", "the largest of these" },
+  { "lower_gap", "objectives of lower models above the best that independent solves found, relative" },
 }
 
 local function certificate(out, c)

@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * certify_stationary.c - first-order stationarity of a problem with one layer of lower levels, in the form that the lower levels' conditions of optimality
+ * give it: a mathematical program with complementarity constraints (Dempe, Foundations of Bilevel Programming, 2002, ch. 5; Scheel and Scholtes,
+ * Mathematics of Operations Research 25, 2000). With l_k the multipliers and L_k = f_k - l_k'g_k the Lagrangian of lower level k in its
+ * variables y_k, there must be multipliers v of level 0's rows, w of lower rows, mu_k of the lower gradients, z of bounds with
+ *
+ *     grad F = J_0'v + J'w + sum_k (d/d(x, y) grad_{y_k} L_k)' mu_k + z
+ *     grad_{y_k} g_i ' mu_k = 0    for rows i of level k that have a multiplier l_i (strongly active: held as equations, w_i free)
+ *
+ * v and z having the signs of their sides, w_i = 0 where row i is on no side. A row on a side without multiplier (weakly active) is tried as three
+ * kinds: w_i and grad g_i'mu with the sign of the side (strong stationarity), w_i = 0, or grad g_i'mu = 0 (both of Mordukhovich's); bounds of lower
+ * variables are rows like any other. The residual is the smallest that signed least squares find, over max(1, |grad F|).
+ */
+#include "run/certify_levels.h"
+#include "run/signed_fit.h"
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { LARGEST = 600, MOST_WEAK = 5 }; /* unknowns of a dense fit; weakly active rows of which all kinds are tried */
+static const double ACTIVE = 1e-5, STRONG = 1e-5;
+
+typedef enum { BOTH_SIGNS, NO_ROW, NO_MU } weak_kind;
+
+/* A row or bound of a lower level that is on a side. */
+typedef struct {
+    int64_t row, variable; /* of the problem; the other is -1 */
+    int32_t level;
+    signed char sign;      /* of its side; 0: both */
+    bool strong;
+    weak_kind kind;
+} member;
+
+typedef struct {
+    certify_work *w;
+    certify_stationarity *out;
+    nlp *p;
+    const double *jac;
+    peri_pattern pattern;
+    VEC(member) member;
+    const double *gradient; /* [n] of F */
+    int64_t rows, cols, most;
+    double *b, *target, *q, *residual;
+    signed char *sign;
+    int64_t *what; /* [cols] 1 + row: its multiplier; -1 - variable: of its bound; 0: another */
+    double *v;     /* [n] scratch */
+} fit;
+
+static peri_status nomem(const fit *t)
+{
+    return FAIL_NOMEM(t->p->ctx);
+}
+
+/* ---- sides
+ * ---------------------------------------------------------------------------------------------------------------- */
+
+/* 1 lower, -1 upper, 0 both, 2 none */
+static int side_of(double v, double lower, double upper)
+{
+    const bool on_lower = isfinite(lower) && fabs(v - lower) <= ACTIVE * (1 + fabs(lower));
+    const bool on_upper = isfinite(upper) && fabs(v - upper) <= ACTIVE * (1 + fabs(upper));
+    return on_lower && on_upper ? 0 : on_lower ? 1 : on_upper ? -1 : 2;
+}
+
+static double largest(int64_t n, const double *v)
+{
+    double most = 0;
+    for (int64_t k = 0; k < n; k++)
+        most = fmax(most, fabs(v[k]));
+    return most;
+}
+
+static bool push_member(fit *t, int side, member m, double multiplier, double scale)
+{
+    if (side == 2)
+        return true;
+    m.sign = (signed char)side;
+    m.strong = side == 0 || fabs(multiplier) > STRONG * fmax(1, scale);
+    m.kind = BOTH_SIGNS;
+    return vec_push(&t->p->ctx->mem, &t->member, m);
+}
+
+static peri_status list_members(fit *t)
+{
+    const certify_work *w = t->w;
+    const nlp *p = t->p;
+    for (int32_t k = 1; k < w->all->of.n; k++) {
+        const peri_level *l = &w->all->info[k];
+        const certify_lower *low = &w->low[k];
+        const double scale = fmax(largest(l->m, low->y), largest(l->n, low->z));
+        for (int64_t i = 0; i < l->m; i++) {
+            const int64_t row = l->row[i];
+            const int side = side_of(w->run->rows[row], p->cl[row], p->cu[row]);
+            if (!push_member(t, side, (member){.row = row, .variable = -1, .level = k}, low->y[i], scale))
+                return nomem(t);
+        }
+        for (int64_t i = 0; i < l->n; i++) {
+            const int64_t j = l->variable[i];
+            const int side = p->xl[j] >= p->xu[j] ? 0 : side_of(w->x[j], p->xl[j], p->xu[j]);
+            if (!push_member(t, side, (member){.row = -1, .variable = j, .level = k}, low->z[i], scale))
+                return nomem(t);
+        }
+    }
+    return PERI_OK;
+}
+
+/* ---- columns
+ * ---------------------------------------------------------------------------------------------------------------- */
+
+static double *new_column(fit *t, int sign, int64_t what)
+{
+    double *column = t->b + t->cols * t->rows;
+    memset(column, 0, (size_t)t->rows * sizeof *column);
+    t->sign[t->cols] = (signed char)sign;
+    t->what[t->cols++] = what;
+    return column;
+}
+
+static void add_row(fit *t, int64_t row, int sign)
+{
+    const peri_pattern *a = &t->pattern;
+    double *column = new_column(t, sign, 1 + row);
+    for (int64_t j = 0; j < a->cols; j++)
+        for (int64_t k = a->start[j]; k < a->start[j + 1]; k++)
+            if (a->index[k] == row)
+                column[j] += t->jac[k];
+}
+
+static void add_upper(fit *t)
+{
+    const certify_work *w = t->w;
+    const nlp *p = t->p;
+    const peri_level *l = &w->all->info[0];
+    for (int64_t i = 0; i < l->m; i++) {
+        const int side = side_of(w->run->rows[l->row[i]], p->cl[l->row[i]], p->cu[l->row[i]]);
+        if (side != 2)
+            add_row(t, l->row[i], side);
+    }
+    for (int64_t i = 0; i < l->n; i++) {
+        const int64_t j = l->variable[i];
+        const int side = p->xl[j] >= p->xu[j] ? 0 : side_of(w->x[j], p->xl[j], p->xu[j]);
+        if (side != 2)
+            new_column(t, side, -1 - j)[j] = 1;
+    }
+}
+
+/* Entry j of the gradient of member m. */
+static double slope(const fit *t, const member *m, int64_t j)
+{
+    const peri_pattern *a = &t->pattern;
+    double sum = 0;
+    if (m->row < 0)
+        return m->variable == j ? 1 : 0;
+    for (int64_t k = a->start[j]; k < a->start[j + 1]; k++)
+        sum += a->index[k] == m->row ? t->jac[k] : 0;
+    return sum;
+}
+
+static void add_members(fit *t)
+{
+    for (int64_t i = 0; i < t->member.n; i++) {
+        const member *m = &t->member.at[i];
+        const int sign = m->strong || m->kind == NO_MU ? 0 : m->sign;
+        if (m->strong || m->kind != NO_ROW) {
+            if (m->row >= 0)
+                add_row(t, m->row, sign);
+            else
+                new_column(t, sign, -1 - m->variable)[m->variable] = 1;
+        }
+        if (!m->strong && m->kind != NO_MU) /* the product with mu may be something */
+            new_column(t, m->kind == NO_ROW ? 0 : m->sign, 0)[t->p->n + i] = -1;
+    }
+}
+
+/* mu_k: the Hessian of L_k times each axis, and the products with the members' gradients. */
+static peri_status add_mu(fit *t, int32_t level)
+{
+    const certify_work *w = t->w;
+    const peri_level *l = &w->all->info[level];
+    const certify_lower *low = &w->low[level];
+    double *minus = arena_array(&t->w->memory, (size_t)l->m, sizeof *minus);
+    if (minus == NULL)
+        return nomem(t);
+    for (int64_t i = 0; i < l->m; i++)
+        minus[i] = -low->y[i];
+    for (int64_t i = 0; i < l->n; i++) {
+        const int64_t j = l->variable[i];
+        double *column = new_column(t, 0, 0);
+        memset(t->v, 0, (size_t)t->p->n * sizeof *t->v);
+        t->v[j] = 1;
+        TRY(nlp_hv(low->view, w->x, 1, minus, t->v, column));
+        for (int64_t a = 0; a < t->member.n; a++)
+            if (t->member.at[a].level == level)
+                column[t->p->n + a] = slope(t, &t->member.at[a], j);
+    }
+    return PERI_OK;
+}
+
+/* ---- one fit
+ * ---------------------------------------------------------------------------------------------------------------- */
+
+static void tell_fit(fit *t, double dual)
+{
+    const certify_work *w = t->w;
+    const nlp *p = t->p;
+    certify_stationarity *out = t->out;
+    const double scale = fmax(1, largest(p->n, t->gradient));
+    if (!(dual / scale < out->dual))
+        return;
+    memset(out->z, 0, (size_t)p->n * sizeof *out->z);
+    memset(out->y, 0, (size_t)p->m * sizeof *out->y);
+    out->dual = dual / scale;
+    out->complementarity = 0;
+    for (int64_t k = 0; k < t->cols; k++) {
+        const int64_t row = t->what[k] - 1, j = -1 - t->what[k];
+        const double value = t->what[k] > 0 ? w->run->rows[row] : t->what[k] < 0 ? w->x[j] : 0;
+        const double lower = t->what[k] > 0 ? p->cl[row] : t->what[k] < 0 ? p->xl[j] : 0;
+        const double upper = t->what[k] > 0 ? p->cu[row] : t->what[k] < 0 ? p->xu[j] : 0;
+        if (t->what[k] == 0)
+            continue;
+        *(t->what[k] > 0 ? &out->y[row] : &out->z[j]) = t->q[k];
+        out->complementarity = fmax(out->complementarity, fabs(t->q[k]) * fmin(fabs(value - lower), fabs(value - upper)) / scale);
+    }
+}
+
+static peri_status fit_once(fit *t, int64_t fixed)
+{
+    t->cols = fixed; /* those of mu and level 0 stay */
+    add_members(t);
+    signed_fit f = {t->rows, t->cols, t->b, t->target, t->sign, t->q, t->residual};
+    if (!signed_fit_solve(&t->p->ctx->mem, &f))
+        return nomem(t);
+    tell_fit(t, nlp_is_finite(t->rows, t->residual) ? largest(t->rows, t->residual) : INFINITY);
+    return PERI_OK;
+}
+
+/* Strong stationarity first; where that fails and few rows are weakly active, every kind of each. */
+static peri_status fit_all(fit *t)
+{
+    int64_t weak[MOST_WEAK], n = 0, kinds = 1;
+    TRY(fit_once(t, t->cols));
+    for (int64_t i = 0; i < t->member.n; i++)
+        if (!t->member.at[i].strong) {
+            if (n == MOST_WEAK)
+                return PERI_OK;
+            weak[n++] = i;
+            kinds *= 3;
+        }
+    const int64_t fixed = t->most;
+    for (int64_t code = 1; code < kinds && t->out->dual > t->w->tolerance; code++) {
+        int64_t rest = code;
+        for (int64_t i = 0; i < n; i++, rest /= 3)
+            t->member.at[weak[i]].kind = (weak_kind)(rest % 3);
+        TRY(fit_once(t, fixed));
+    }
+    return PERI_OK;
+}
+
+/* ---- all of it
+ * ---------------------------------------------------------------------------------------------------------------- */
+
+static void cannot(const fit *t, const char *what, const char *name)
+{
+    snprintf(t->out->why, sizeof t->out->why, "stationarity of the whole is not known: %s%s%s%s", what, name[0] != '\0' ? " \"" : "", name,
+             name[0] != '\0' ? "\"" : "");
+}
+
+/* What it takes is there? */
+static bool is_possible(const fit *t)
+{
+    const nlp_levels *all = t->w->all;
+    for (int32_t k = 1; k < all->of.n; k++) {
+        if (all->of.parent[k] > 0)
+            cannot(t, "there are levels inside lower model", all->info[all->of.parent[k]].name);
+        else if (all->at[k].class_.integers > 0)
+            cannot(t, "there are integer variables in lower model", all->info[k].name);
+        else if (!isfinite(t->w->low[k].residual))
+            cannot(t, "there are no multipliers for lower model", all->info[k].name);
+        if (t->out->why[0] != '\0')
+            return false;
+    }
+    if (t->p->class_.integers > 0)
+        cannot(t, "there are integer variables", "");
+    return t->out->why[0] == '\0';
+}
+
+/* A derivative that is not there is an answer. */
+static peri_status allowed(const fit *t, peri_status status, bool *there)
+{
+    *there = status == PERI_OK;
+    if (status != PERI_E_DOMAIN && status != PERI_E_UNSUPPORTED)
+        return status;
+    cannot(t, "a derivative does not exist at the point", "");
+    return PERI_OK;
+}
+
+static peri_status evaluate(fit *t, bool *there)
+{
+    arena *a = &t->w->memory;
+    double f, *g = arena_array(a, (size_t)t->p->n, sizeof *g);
+    if (g == NULL)
+        return nomem(t);
+    TRY(allowed(t, nlp_fg(t->p, t->w->x, &f, g), there));
+    if (*there)
+        TRY(allowed(t, nlp_jac_pattern(t->p, &t->pattern), there));
+    double *jac = *there ? arena_array(a, (size_t)t->pattern.nnz, sizeof *jac) : NULL;
+    if (*there && jac == NULL)
+        return nomem(t);
+    if (*there)
+        TRY(allowed(t, nlp_jac(t->p, t->w->x, jac), there));
+    t->gradient = g;
+    t->jac = jac;
+    return PERI_OK;
+}
+
+static bool make_room(fit *t)
+{
+    arena *a = &t->w->memory;
+    t->rows = t->p->n + t->member.n;
+    t->b = arena_array(a, (size_t)(t->rows * t->most), sizeof *t->b);
+    t->target = arena_array(a, (size_t)t->rows, sizeof *t->target);
+    t->residual = arena_array(a, (size_t)t->rows, sizeof *t->residual);
+    t->q = arena_array(a, (size_t)t->most, sizeof *t->q);
+    t->sign = arena_array(a, (size_t)t->most, 1);
+    t->what = arena_array(a, (size_t)t->most, sizeof *t->what);
+    t->v = arena_array(a, (size_t)t->p->n, sizeof *t->v);
+    if (t->b == NULL || t->target == NULL || t->residual == NULL || t->q == NULL || t->sign == NULL || t->what == NULL || t->v == NULL)
+        return false;
+    memcpy(t->target, t->gradient, (size_t)t->p->n * sizeof *t->target);
+    return true;
+}
+
+static peri_status solve(fit *t)
+{
+    bool there = false;
+    TRY(evaluate(t, &there));
+    if (!there)
+        return PERI_OK;
+    TRY(list_members(t));
+    t->most = t->p->n + t->w->all->info[0].m + 2 * t->member.n;
+    if (t->most > LARGEST) {
+        cannot(t, "the problem is too large for a dense fit of its multipliers", "");
+        return PERI_OK;
+    }
+    if (!make_room(t))
+        return nomem(t);
+    add_upper(t);
+    for (int32_t k = 1; k < t->w->all->of.n && there; k++)
+        TRY(allowed(t, add_mu(t, k), &there));
+    t->most = t->cols; /* from here on: columns that stay */
+    return there ? fit_all(t) : PERI_OK;
+}
+
+peri_status certify_stationary(certify_work *w, certify_stationarity *out)
+{
+    fit t = {.w = w, .out = out, .p = w->run->p};
+    out->dual = out->complementarity = INFINITY;
+    out->why[0] = '\0';
+    if (!is_possible(&t))
+        return PERI_OK;
+    const peri_status status = solve(&t);
+    vec_free(&t.p->ctx->mem, &t.member);
+    return status;
+}
