@@ -75,9 +75,10 @@ static void take(const certify_work *w, int32_t level, const peri_inner_result *
     s->has_multipliers = solved;
 }
 
+/* PERI_E_NAME: the plan of a method that is not in the registry. */
 static bool is_answer(peri_status status)
 {
-    return status == PERI_E_DOMAIN || status == PERI_E_NUMERIC || status == PERI_E_UNSUPPORTED || status == PERI_E_CANCELLED;
+    return status == PERI_E_NAME || status == PERI_E_DOMAIN || status == PERI_E_NUMERIC || status == PERI_E_UNSUPPORTED || status == PERI_E_CANCELLED;
 }
 
 static bool has_levels_inside(const certify_work *w, int32_t level)
