@@ -4,12 +4,20 @@
 perigeeluadir = $(luadir)/perigee
 dist_perigeelua_DATA = \
 	stdlib/perigee/cops.lua \
+	stdlib/perigee/dag.lua \
 	stdlib/perigee/data.lua \
 	stdlib/perigee/json.lua \
 	stdlib/perigee/plots.lua \
 	stdlib/perigee/power.lua \
 	stdlib/perigee/test_functions.lua \
 	stdlib/perigee/usage.lua
+
+perigeeluadagdir = $(perigeeluadir)/dag
+dist_perigeeluadag_DATA = \
+	stdlib/perigee/dag/graph.lua \
+	stdlib/perigee/dag/methods.lua \
+	stdlib/perigee/dag/model.lua \
+	stdlib/perigee/dag/simulate.lua
 
 perigeeluacopsdir = $(perigeeluadir)/cops
 dist_perigeeluacops_DATA = \

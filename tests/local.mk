@@ -56,6 +56,7 @@ unit_tests = \
 	tests/unit/reform_points.t \
 	tests/unit/run_again.t \
 	tests/unit/run_silent.t \
+	tests/unit/acyclic.t \
 	tests/unit/run_certify.t \
 	tests/unit/run_inner.t \
 	tests/unit/run_isolate.t \
@@ -74,6 +75,7 @@ tests_unit_threads_contexts_t_LDADD = $(LDADD) -lpthread
 tests_unit_threads_solve_t_LDADD = $(LDADD) -lpthread
 tests_unit_model_classify_t_SOURCES = tests/unit/model_classify.c tests/unit/text_model.h
 tests_unit_oracle_nlp_t_SOURCES = tests/unit/oracle_nlp.c tests/unit/text_model.h
+tests_unit_acyclic_t_SOURCES = tests/unit/acyclic.c tests/unit/text_model.h
 tests_unit_run_certify_t_SOURCES = tests/unit/run_certify.c tests/unit/text_model.h
 tests_unit_run_inner_t_SOURCES = tests/unit/run_inner.c tests/unit/text_model.h
 tests_unit_run_project_t_SOURCES = tests/unit/run_project.c tests/unit/text_model.h
@@ -212,6 +214,7 @@ lua_tests = \
 	tests/lua/after_faults.lua \
 	tests/lua/array_operations.lua \
 	tests/lua/checkpoint.lua \
+	tests/lua/dag.lua \
 	tests/lua/data.lua \
 	tests/lua/diagnosis.lua \
 	tests/lua/diagnosis_netlib.lua \

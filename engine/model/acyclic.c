@@ -77,6 +77,17 @@ static peri_status polynomial(expr_graph *g, int64_t d, expr_id a, expr_id *out)
     return minus(g, *out, (double)d, out);
 }
 
+/* |W| or W o W; of norms of groups, square roots, what is below the root, which is smooth at zero */
+static peri_status entries(expr_graph *g, expr_id w, bool absolute, expr_id *a)
+{
+    const expr_node node = *expr_at(g, w);
+    if (!absolute && node.op == PERI_OP_SQRT) {
+        *a = node.arg[0];
+        return PERI_OK;
+    }
+    return expr_unary(g, absolute ? PERI_OP_ABS : PERI_OP_SQUARE, w, a);
+}
+
 static peri_status remember(peri_model *m, const model_acyclic *entry)
 {
     peri_model *root = m->root;
@@ -102,7 +113,7 @@ peri_status peri_expr_acyclicity(peri_model *m, peri_expr w, const char *form, b
     if (!(s > 0) || isinf(s))
         return FAIL(m->ctx, PERI_E_ARGUMENT, "acyclic: s is %g, it must be positive", s);
     TRY(expr_reshape(m->g, w, d, d, &entry.w)); /* a sparse constant becomes dense */
-    TRY(expr_unary(m->g, absolute ? PERI_OP_ABS : PERI_OP_SQUARE, entry.w, &a));
+    TRY(entries(m->g, entry.w, absolute, &a));
     if (entry.form == PERI_ACYCLIC_EXPONENTIAL)
         TRY(exponential(m->g, d, a, &entry.h));
     else if (entry.form == PERI_ACYCLIC_LOG_DETERMINANT)

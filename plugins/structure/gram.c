@@ -35,12 +35,13 @@ static bool one_each(const topo *t, int64_t *place)
     return true;
 }
 
+/* No bounds, but on loops, which are zero anyway. */
 static bool is_free(const topo *t, peri_run *run)
 {
     const double *xl, *xu;
     peri_bounds(run, &xl, &xu, NULL, NULL);
     for (int64_t k = 0; k < t->n; k++)
-        if (xl[k] > -INFINITY || xu[k] < INFINITY)
+        if ((xl[k] > -INFINITY || xu[k] < INFINITY) && (t->graph->entry[k] < 0 || t->graph->entry[k] % (t->d + 1) != 0))
             return false;
     return true;
 }

@@ -238,7 +238,7 @@ static void place_variable(topo *t, int64_t k, bool allowed, int64_t to)
     in->at[to] = allowed ? t->x[k] : 0;
 }
 
-static peri_status solve(topo *t, int64_t which, const peri_inner_result **r, double *value)
+static peri_status solve(topo *t, peri_run *run, int64_t which, const peri_inner_result **r, double *value)
 {
     topo_inner *in = t->inner;
     const peri_inner_request request = {.size = (uint32_t)sizeof request,
@@ -248,25 +248,27 @@ static peri_status solve(topo *t, int64_t which, const peri_inner_result **r, do
                                         .plan = t->opt.inner};
     TRY(peri_inner_set_bounds(in->problem[which], in->v[which], in->low, in->high));
     TRY(peri_inner_solve(in->problem[which], &request, r));
-    const bool bad = (*r)->why == PERI_WHY_UNBOUNDED || (*r)->why == PERI_WHY_FAILED || (*r)->why == PERI_WHY_INFEASIBLE;
+    if ((*r)->why == PERI_WHY_UNBOUNDED)
+        return peri_fail(run, PERI_E_NUMERIC, "the problem that an order leaves is unbounded: a bound or a penalty on the weights is missing");
+    const bool bad = (*r)->why == PERI_WHY_FAILED || (*r)->why == PERI_WHY_INFEASIBLE;
     *value = bad || isnan((*r)->objective) ? INFINITY : (*r)->objective;
     return PERI_OK;
 }
 
 /* Node j with the nodes marked in `before` as parents. */
-static peri_status solve_column(topo *t, int64_t j, const peri_inner_result **r, double *value)
+static peri_status solve_column(topo *t, peri_run *run, int64_t j, const peri_inner_result **r, double *value)
 {
     topo_inner *in = t->inner;
     for (int64_t k = in->begin[j]; k < in->begin[j + 1]; k++) {
         const int64_t e = t->graph->entry[in->var[k]];
         place_variable(t, in->var[k], e < 0 || in->before[e / t->d], k - in->begin[j]);
     }
-    TRY(solve(t, j, r, value));
+    TRY(solve(t, run, j, r, value));
     *value -= in->base;
     return PERI_OK;
 }
 
-static peri_status solve_order(topo *t, const int64_t *order, const peri_inner_result **r, double *value)
+static peri_status solve_order(topo *t, peri_run *run, const int64_t *order, const peri_inner_result **r, double *value)
 {
     for (int64_t k = 0; k < t->d; k++)
         t->place[order[k]] = k;
@@ -274,16 +276,14 @@ static peri_status solve_order(topo *t, const int64_t *order, const peri_inner_r
         const int64_t e = t->graph->entry[k];
         place_variable(t, k, e < 0 || t->place[e / t->d] < t->place[e % t->d], k);
     }
-    return solve(t, 0, r, value);
+    return solve(t, run, 0, r, value);
 }
 
-static peri_status refuse_fit(peri_run *run, const peri_inner_result *r)
+static peri_status refuse_fit(peri_run *run)
 {
     if (peri_should_stop(run))
         return PERI_OK;
-    return peri_fail(run, PERI_E_NUMERIC,
-                     r->why == PERI_WHY_UNBOUNDED ? "the problem that an order leaves is unbounded: a bound or a penalty on the weights is missing"
-                                                  : "the problem that an order leaves could not be solved: see option inner");
+    return peri_fail(run, PERI_E_NUMERIC, "the problem that an order leaves could not be solved: see option inner");
 }
 
 static peri_status fit_columns(topo *t, peri_run *run, int64_t from, int64_t to)
@@ -296,9 +296,9 @@ static peri_status fit_columns(topo *t, peri_run *run, int64_t from, int64_t to)
     for (int64_t k = from; k <= to; k++) {
         const int64_t j = t->order[k];
         if (in->problem[j] != NULL) {
-            TRY(solve_column(t, j, &r, &in->value[j]));
+            TRY(solve_column(t, run, j, &r, &in->value[j]));
             if (isinf(in->value[j]))
-                TRY(refuse_fit(run, r));
+                TRY(refuse_fit(run));
             for (int64_t q = in->begin[j]; q < in->begin[j + 1]; q++)
                 t->x[in->var[q]] = r->x[q - in->begin[j]];
         }
@@ -314,9 +314,9 @@ static peri_status fit_whole(topo *t, peri_run *run)
 {
     const peri_inner_result *r;
     const int64_t m = peri_m(run), row = t->graph->row;
-    TRY(solve_order(t, t->order, &r, &t->score));
+    TRY(solve_order(t, run, t->order, &r, &t->score));
     if (isinf(t->score))
-        TRY(refuse_fit(run, r));
+        TRY(refuse_fit(run));
     memcpy(t->x, r->x, (size_t)t->n * sizeof *t->x);
     for (int64_t i = 0, k = 0; i < m; i++)
         t->y[i] = i == row ? 0 : r->y[k++];
@@ -352,7 +352,7 @@ static peri_status score_columns(topo *t, peri_run *run, int64_t a, int64_t b, d
         if (k >= a && in->problem[j] != NULL) {
             memory_cell *cell = cell_of(in, set ^ in->word[t->d + j]);
             if (isnan(cell->value)) {
-                TRY(solve_column(t, j, &r, &cell->value));
+                TRY(solve_column(t, run, j, &r, &cell->value));
                 if (peri_should_stop(run)) { /* cut short: worth nothing */
                     cell->value = NAN;
                     *score = INFINITY;
@@ -372,7 +372,7 @@ peri_status inner_score(topo *t, peri_run *run, int64_t a, int64_t b, double eno
     const peri_inner_result *r;
     order_exchange((topo_rule)t->opt.swap_rule, t->d, t->order, a, b, t->trial);
     if (t->inner->whole)
-        TRY(solve_order(t, t->trial, &r, score));
+        TRY(solve_order(t, run, t->trial, &r, score));
     else
         TRY(score_columns(t, run, a, b, score));
     if (!(*score < enough) || peri_should_stop(run))

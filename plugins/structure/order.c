@@ -45,6 +45,24 @@ static int64_t sort_nodes(topo *t, const double *w, int64_t *order)
     return n;
 }
 
+/* Nodes that are left without an edge to another of them are on no cycle. */
+static void drop_sinks(topo *t, const double *w)
+{
+    const int64_t d = t->d;
+    for (bool found = true; found;) {
+        found = false;
+        for (int64_t i = 0; i < d; i++) {
+            bool out = false;
+            for (int64_t j = 0; j < d && t->place[i] >= 0; j++)
+                out = out || (t->place[j] >= 0 && fabs(w[i * d + j]) > 0);
+            if (t->place[i] < 0 || out)
+                continue;
+            t->place[i] = -1;
+            found = true;
+        }
+    }
+}
+
 /* Edges among the nodes that are left hold all cycles: the lightest of these goes. */
 static bool drop_lightest(const topo *t, double *w)
 {
@@ -70,8 +88,10 @@ bool order_of_weights(topo *t, double *w, int64_t *order)
         dropped = dropped || fabs(w[i * (t->d + 1)]) > 0;
         w[i * (t->d + 1)] = 0;
     }
-    while (sort_nodes(t, w, order) < t->d)
+    while (sort_nodes(t, w, order) < t->d) {
+        drop_sinks(t, w);
         dropped = drop_lightest(t, w) || dropped;
+    }
     return dropped;
 }
 

@@ -41,7 +41,8 @@ static const peri_option OPTION_LIST[] = {
 
 /* ---- start ----------------------------------------------------------------------------------------------------------------------- */
 
-/* Sizes of the search spaces (the authors' package dagrad): with c = min(sqrt(d) (d - 1) log10 d, pairs), the smaller and the larger of 1.5 d and c. */
+/* Sizes of the search spaces (the authors' package dagrad): with c = min(sqrt(d) (d - 1) log10 d, pairs), the smaller and the larger of 1.5 d and c;
+ * the large one has at least a hundred pairs, or all, so that small graphs are searched in full. */
 static peri_status set_sizes(topo *t, peri_run *run)
 {
     char text[160];
@@ -49,7 +50,7 @@ static peri_status set_sizes(topo *t, peri_run *run)
     const double c = fmin(sqrt(d) * (d - 1) * log10(d), pairs);
     t->n_pairs = t->d * (t->d - 1) / 2;
     t->small = t->opt.s_small > 0 ? t->opt.s_small : (int64_t)fmax(1, fmin(1.5 * d, c));
-    t->large = t->opt.s_large > 0 ? t->opt.s_large : (int64_t)fmax(1.5 * d, c);
+    t->large = t->opt.s_large > 0 ? t->opt.s_large : (int64_t)fmax(fmax(1.5 * d, c), 100);
     if (t->opt.s_large > 0 && t->opt.s_small > t->opt.s_large) {
         snprintf(text, sizeof text, "s_small %lld is larger than s_large %lld", (long long)t->opt.s_small, (long long)t->opt.s_large);
         return peri_fail(run, PERI_E_OPTION, text);
