@@ -417,6 +417,8 @@ typedef struct peri_host {
     peri_status (*projection_apply)(peri_projection *set, const double *v, double *x);
     peri_status (*acyclic)(peri_run *run, const peri_acyclic **out);
     peri_status (*eval_weights)(peri_run *run, const double *x, double *w);
+    int64_t (*sample_rows)(const peri_run *view);
+    peri_status (*sample)(peri_run *view, uint64_t key, int64_t rows);
     /* later ones append below this line */
 } peri_host;
 
@@ -944,6 +946,24 @@ PERI_CHECKED PERI_INLINE peri_status peri_level_solve(peri_run *run, int64_t lev
                                                       const peri_inner_result **result)
 {
     return PERI_HOST_HAS(level_solve) ? peri_host_table->level_solve(run, level, x, request, result) : PERI_E_UNSUPPORTED;
+}
+
+/*
+ * Samples of a level's sum (ABI 1.1). Where a user declared a parameter as the weights of a level's terms, its view (peri_level_view) can be told to
+ * evaluate a random part of them: that many rows are drawn with equal chances and put back, and a row that was drawn weighs its own weight times
+ * (number of weights) / rows for each time, so that values and derivatives are right on average. What is drawn is a function of the run's seed and the key
+ * alone: the same key gives the same sample again, at whatever points and to whatever level has as many rows.
+ *   peri_sample_rows  the number of weights of the view's level; 0: there are none
+ *   peri_sample       evaluations of the view from now on: of a sample of `rows` rows; 0: of all
+ */
+PERI_INLINE int64_t peri_sample_rows(const peri_run *view)
+{
+    return PERI_HOST_HAS(sample_rows) ? peri_host_table->sample_rows(view) : 0;
+}
+
+PERI_CHECKED PERI_INLINE peri_status peri_sample(peri_run *view, uint64_t key, int64_t rows)
+{
+    return PERI_HOST_HAS(sample) ? peri_host_table->sample(view, key, rows) : PERI_E_UNSUPPORTED;
 }
 
 /*
