@@ -3,7 +3,12 @@
  * batch_eval.c - evaluation at many points. The points are cut into chunks of a few lengths, each with a program of its own, so that a small population
  * wastes little of its last chunk and a large one pays little a chunk. Invariant: the program of length 1 is that of the graph itself, which
  * also serves where a foreign function was undefined at some point of a chunk, and where a point alone fills the cache.
+ *
+ * Full chunks of the greatest length are shared out to the context's threads, each with a program and buffers of its own, when they take long enough.
+ * Which points are together does not depend on that, so that the bits do not either.
  */
+#include "base/clock.h"
+#include "base/pool.h"
 #include "diff/batch.h"
 #include "eval/program.h"
 #include <math.h>
@@ -17,8 +22,11 @@ enum {
     TILE = 16              /* of the transpositions */
 };
 
+static const double WORTH_SHARING = 5e-5; /* seconds of what is shared out: several times what waking a thread takes */
+
 typedef struct {
-    expr_graph *g;                  /* NULL for length 1 */
+    expr_graph *g;                  /* NULL for length 1, and for chunks of other threads, which have the first one's */
+    expr_id roots[BATCH_ROOTS];     /* as they are in g */
     eval_program *program;          /* NULL until first used */
     double *in[EXPR_IN_COUNT];      /* [entries x length] where the class varies */
     double *out[BATCH_ROOTS];       /* [size x length] */
@@ -31,6 +39,9 @@ struct batch {
     unsigned varying;
     int longest; /* in lengths; -1: not known yet */
     chunk chunks[LENGTHS];
+    double seconds;   /* of the last full chunk of the greatest length that the caller did alone; 0: none was */
+    int32_t n_crew;   /* chunks of the greatest length for the other threads */
+    chunk *crew;
 };
 
 batch *batch_new(expr_graph *g, int64_t n, const expr_id *roots, unsigned varying)
@@ -63,6 +74,9 @@ void batch_free(batch *b)
 {
     if (b == NULL)
         return;
+    for (int32_t t = 0; t < b->n_crew; t++)
+        release(b, &b->crew[t]);
+    mem_array_free(b->g->m, b->crew);
     for (int k = 0; k < LENGTHS; k++)
         release(b, &b->chunks[k]);
     mem_free(b->g->m, b, sizeof *b);
@@ -91,21 +105,24 @@ static bool make_buffers(batch *b, chunk *c, int64_t length)
     return ok;
 }
 
+static peri_status compile(const batch *b, expr_graph *g, chunk *c)
+{
+    eval_output outputs[BATCH_ROOTS];
+    for (int64_t k = 0; k < b->n; k++)
+        outputs[k] = (eval_output){c->roots[k], (int32_t)k, 0};
+    return eval_compile(g, b->n, outputs, &c->program);
+}
+
 static peri_status make(batch *b, chunk *c, int64_t length)
 {
-    expr_id roots[BATCH_ROOTS];
-    eval_output outputs[BATCH_ROOTS];
-    expr_graph *g = b->g;
-    memcpy(roots, b->roots, sizeof roots);
-    if (length > 1) {
-        g = c->g = expr_graph_new(b->g->ctx);
-        if (g == NULL || !make_buffers(b, c, length))
-            return FAIL_NOMEM(b->g->ctx);
-        TRY(diff_batch(b->g, b->n, b->roots, length, b->varying, g, roots));
-    }
-    for (int64_t k = 0; k < b->n; k++)
-        outputs[k] = (eval_output){roots[k], (int32_t)k, 0};
-    return eval_compile(g, b->n, outputs, &c->program);
+    memcpy(c->roots, b->roots, sizeof c->roots);
+    if (length == 1)
+        return compile(b, b->g, c);
+    c->g = expr_graph_new(b->g->ctx);
+    if (c->g == NULL || !make_buffers(b, c, length))
+        return FAIL_NOMEM(b->g->ctx);
+    TRY(diff_batch(b->g, b->n, b->roots, length, b->varying, c->g, c->roots));
+    return compile(b, c->g, c);
 }
 
 static peri_status program_of(batch *b, int which, chunk **out)
@@ -130,6 +147,27 @@ static peri_status find_longest(batch *b)
         longest--;
     b->longest = longest;
     return PERI_OK;
+}
+
+/* Programs and buffers for `threads` threads, the caller among them, who are started; the system may give fewer. */
+static peri_status make_crew(batch *b, int32_t threads)
+{
+    const chunk *first = &b->chunks[b->longest];
+    if (b->crew == NULL)
+        b->crew = mem_array(b->g->m, (size_t)context_threads(b->g->ctx) - 1, sizeof *b->crew);
+    if (b->crew == NULL)
+        return FAIL_NOMEM(b->g->ctx);
+    while (b->n_crew < threads - 1) {
+        chunk *c = &b->crew[b->n_crew];
+        memcpy(c->roots, first->roots, sizeof c->roots);
+        const peri_status status = make_buffers(b, c, lengths[b->longest]) ? compile(b, first->g, c) : FAIL_NOMEM(b->g->ctx);
+        if (status != PERI_OK) {
+            release(b, c);
+            return status;
+        }
+        b->n_crew++;
+    }
+    return context_start_threads(b->g->ctx, threads);
 }
 
 /* The longest chunk that is filled, or one of which more than half is. */
@@ -162,7 +200,7 @@ static void turn_out(int64_t rows, int64_t cols, int64_t stride, const double *f
                 to[k * cols + i] = from[i * stride + k];
 }
 
-static peri_status run_chunk(batch *b, chunk *c, int64_t length, int64_t points, const double *const inputs[EXPR_IN_COUNT],
+static peri_status run_chunk(const batch *b, const chunk *c, int64_t length, int64_t points, bool alone, const double *const inputs[EXPR_IN_COUNT],
                              double *const *outs)
 {
     const double *in[EXPR_IN_COUNT];
@@ -173,9 +211,54 @@ static peri_status run_chunk(batch *b, chunk *c, int64_t length, int64_t points,
             in[k] = c->in[k];
         }
     }
-    TRY(eval_run(c->program, in, c->out));
+    TRY(alone ? eval_run_alone(c->program, in, c->out) : eval_run(c->program, in, c->out));
     for (int64_t k = 0; k < b->n; k++)
         turn_out(points, expr_size(b->g, b->roots[k]), length, c->out[k], outs[k]);
+    return PERI_OK;
+}
+
+/* Full chunks that the threads share. */
+typedef struct {
+    const batch *b;
+    const double *const *inputs;
+    double *const *outs;
+} shared_chunks;
+
+static void advance(const batch *b, int64_t points, const double **inputs, double **outs)
+{
+    for (int k = 0; k < EXPR_IN_COUNT; k++)
+        if (is_varying(b, k) && inputs[k] != NULL)
+            inputs[k] += points * entries_of(b, k);
+    for (int64_t k = 0; k < b->n; k++)
+        outs[k] += points * expr_size(b->g, b->roots[k]);
+}
+
+static void chunk_task(void *ud, int32_t thread, int64_t task)
+{
+    const shared_chunks *t = ud;
+    const batch *b = t->b;
+    const int64_t length = lengths[b->longest];
+    const double *in[EXPR_IN_COUNT];
+    double *out[BATCH_ROOTS];
+    memcpy(in, t->inputs, sizeof in);
+    memcpy(out, t->outs, (size_t)b->n * sizeof *out);
+    advance(b, task * length, in, out);
+    (void)run_chunk(b, thread == 0 ? &b->chunks[b->longest] : &b->crew[thread - 1], length, length, true, in, out); /* cannot fail: no calls */
+}
+
+/* *points: of the full chunks that the threads have shared out: all that are left, or 0, when that is not worth it. */
+static peri_status run_shared(batch *b, int64_t left, const double *const inputs[EXPR_IN_COUNT], double *const *outs, int64_t *points)
+{
+    peri_context *ctx = b->g->ctx;
+    const int64_t n = left / lengths[b->longest];
+    const int32_t all = context_threads(ctx), most = (int32_t)(n < all ? n : all), threads = n > 1 ? context_threads_now(ctx, most) : 1;
+    *points = 0;
+    if (threads < 2 || (double)n * b->seconds < WORTH_SHARING || !eval_is_self_contained(b->chunks[b->longest].program))
+        return PERI_OK;
+    TRY(make_crew(b, threads));
+    shared_chunks t = {b, inputs, outs};
+    pool_run(ctx->pool, threads, n, chunk_task, &t);
+    *points = n * lengths[b->longest];
     return PERI_OK;
 }
 
@@ -188,15 +271,6 @@ static peri_status run_single(batch *b, const double *const inputs[EXPR_IN_COUNT
         for (int64_t i = 0; i < expr_size(b->g, b->roots[k]); i++)
             outs[k][i] = NAN;
     return status == PERI_E_DOMAIN ? PERI_OK : status;
-}
-
-static void advance(const batch *b, int64_t points, const double **inputs, double **outs)
-{
-    for (int k = 0; k < EXPR_IN_COUNT; k++)
-        if (is_varying(b, k) && inputs[k] != NULL)
-            inputs[k] += points * entries_of(b, k);
-    for (int64_t k = 0; k < b->n; k++)
-        outs[k] += points * expr_size(b->g, b->roots[k]);
 }
 
 static peri_status run_singles(batch *b, int64_t points, const double *const inputs[EXPR_IN_COUNT], double *const *outs)
@@ -224,7 +298,18 @@ peri_status batch_run(batch *b, int64_t points, const double *const inputs[EXPR_
         const int64_t now = points < lengths[which] ? points : lengths[which];
         chunk *c;
         TRY(program_of(b, which, &c));
-        peri_status status = which == 0 ? run_single(b, in, out) : run_chunk(b, c, lengths[which], now, in, out);
+        int64_t shared = 0;
+        if (b->seconds > 0)
+            TRY(run_shared(b, points, in, out, &shared));
+        advance(b, shared, in, out);
+        points -= shared;
+        if (shared > 0)
+            continue;
+        const bool timed = which > 0 && which == b->longest && now == lengths[which];
+        const double started = timed ? clock_seconds() : 0;
+        peri_status status = which == 0 ? run_single(b, in, out) : run_chunk(b, c, lengths[which], now, false, in, out);
+        if (timed)
+            b->seconds = clock_seconds() - started;
         if (status == PERI_E_DOMAIN)
             status = run_singles(b, now, in, out);
         TRY(status);

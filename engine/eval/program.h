@@ -35,6 +35,11 @@ void eval_free(eval_program *program);
  */
 peri_status eval_run(eval_program *program, const double *const inputs[EXPR_IN_COUNT], double *const *outputs);
 
+/* The same on the calling thread alone: for programs that run on several threads at once, each its own. Bits are the same. */
+peri_status eval_run_alone(eval_program *program, const double *const inputs[EXPR_IN_COUNT], double *const *outputs);
+/* May it run on any thread? It calls no function of a user's, and no BLAS. */
+bool eval_is_self_contained(const eval_program *program);
+
 /* No entry of v [n] is infinite or NaN: one pass, as fast as it can be read. */
 bool eval_is_finite(int64_t n, const double *v);
 

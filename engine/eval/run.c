@@ -334,10 +334,8 @@ static void run_kernel(const eval_program *p, const eval_kernel *k, thread_pool 
         *k->accs[j].out = joined_partials(k->accs[j].op, k->n_chunks, k->partials + j * k->n_chunks);
 }
 
-peri_status eval_run(eval_program *p, const double *const inputs[EXPR_IN_COUNT], double *const *outputs)
+static peri_status run_steps(eval_program *p, int32_t threads, const double *const inputs[EXPR_IN_COUNT], double *const *outputs)
 {
-    const peri_context *ctx = p->g->ctx;
-    const int32_t threads = p->threads > 1 ? context_threads_now(ctx, p->threads) : 1;
     TRY(set_bases(p, inputs, outputs));
     for (int64_t k = 0; k < p->n_factors; k++)
         p->factors[k].ready = false;
@@ -345,9 +343,27 @@ peri_status eval_run(eval_program *p, const double *const inputs[EXPR_IN_COUNT],
         if (p->steps[k].is_array)
             TRY(eval_run_array(p, &p->arrays[p->steps[k].at]));
         else
-            run_kernel(p, &p->kernels[p->steps[k].at], ctx->pool, threads);
+            run_kernel(p, &p->kernels[p->steps[k].at], p->g->ctx->pool, threads);
     }
     return PERI_OK;
+}
+
+peri_status eval_run(eval_program *p, const double *const inputs[EXPR_IN_COUNT], double *const *outputs)
+{
+    return run_steps(p, p->threads > 1 ? context_threads_now(p->g->ctx, p->threads) : 1, inputs, outputs);
+}
+
+peri_status eval_run_alone(eval_program *p, const double *const inputs[EXPR_IN_COUNT], double *const *outputs)
+{
+    return run_steps(p, 1, inputs, outputs);
+}
+
+bool eval_is_self_contained(const eval_program *p)
+{
+    bool alone = p->blas == NULL;
+    for (int64_t k = 0; k < p->n_arrays && alone; k++)
+        alone = p->arrays[k].op != PERI_OP_CALL && p->arrays[k].op != PERI_OP_CALLGRAD;
+    return alone;
 }
 
 enum { SHORT_LIST = 32 };

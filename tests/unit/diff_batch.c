@@ -236,6 +236,46 @@ static void test_values(peri_context *ctx)
     peri_model_free(m);
 }
 
+enum { SHARED_POINTS = 24 * 256 + 40, SHARED_ENTRIES = 10 };
+
+/* Value and gradient of sum exp(sin(x) x) at many points, twice: the second time it is known what a chunk takes. Did threads have a part in it? */
+static bool run_on_threads(int32_t threads, const double *x, double *f, double *gradient)
+{
+    peri_context *ctx = peri_context_new(&(peri_config){.threads = threads});
+    peri_model *m = peri_model_new(ctx, "shared");
+    peri_expr v, e, root[2] = {PERI_NO_EXPR, PERI_NO_EXPR};
+    double *outs[2] = {f, gradient};
+    const double *const inputs[EXPR_IN_COUNT] = {[EXPR_IN_X] = x};
+    bool good = peri_model_var(m, "x", SHARED_ENTRIES, 1, &v) == PERI_OK && peri_expr_op(m, PERI_OP_SIN, 1, &v, &e) == PERI_OK &&
+                peri_expr_op(m, PERI_OP_MUL, 2, (peri_expr[]){e, v}, &e) == PERI_OK && peri_expr_op(m, PERI_OP_EXP, 1, &e, &e) == PERI_OK &&
+                peri_expr_op(m, PERI_OP_SUM, 1, &e, &root[0]) == PERI_OK && peri_expr_gradient(m, root[0], v, &root[1]) == PERI_OK;
+    batch *b = good ? batch_new(m->g, 2, root, 1u << EXPR_IN_X) : NULL;
+    good = b != NULL && batch_run(b, SHARED_POINTS, inputs, outs) == PERI_OK && batch_run(b, SHARED_POINTS, inputs, outs) == PERI_OK;
+    good = good && (threads == 1) == (ctx->pool == NULL);
+    batch_free(b);
+    peri_model_free(m);
+    peri_context_free(ctx);
+    return good;
+}
+
+static void test_threads(void)
+{
+    static double x[SHARED_POINTS * SHARED_ENTRIES], f[2][SHARED_POINTS], gradient[2][SHARED_POINTS * SHARED_ENTRIES];
+    for (int k = 0; k < SHARED_POINTS * SHARED_ENTRIES; k++)
+        x[k] = sin(k) * 3;
+    ok(run_on_threads(1, x, f[0], gradient[0]), "one thread makes no pool");
+    ok(run_on_threads(3, x, f[1], gradient[1]), "three share out what takes long enough");
+    ok(memcmp(f[0], f[1], sizeof f[0]) == 0 && memcmp(gradient[0], gradient[1], sizeof gradient[0]) == 0, "the bits are the same");
+    bool good = true;
+    for (int k = 0; k < SHARED_POINTS; k++) {
+        double want = 0;
+        for (int i = 0; i < SHARED_ENTRIES; i++)
+            want += exp(sin(x[k * SHARED_ENTRIES + i]) * x[k * SHARED_ENTRIES + i]);
+        good = good && fabs(f[1][k] - want) <= 1e-13 * want;
+    }
+    ok(good, "and the values right");
+}
+
 /* Every allocation fails once: an error, no leak, and the next call works. */
 static void test_faults(peri_context *ctx)
 {
@@ -280,6 +320,7 @@ int main(void)
     test_host(ctx);
     test_undefined_call(ctx);
     test_values(ctx);
+    test_threads();
     test_faults(ctx);
     peri_memory(ctx, &used, &peak, &after);
     is_int(after, before, "no memory is left behind");
