@@ -28,12 +28,6 @@ static int64_t size_of(const batcher *b, expr_id e)
     return expr_size(b->from, e);
 }
 
-static bool is_input(const expr_graph *g, expr_id e, unsigned varying)
-{
-    const expr_node *node = expr_at(g, e);
-    return node->op == PERI_OP_INPUT && (varying >> node->class_ & 1) != 0;
-}
-
 static peri_status batcher_init(batcher *b, expr_graph *from, int64_t n, const expr_id *roots, unsigned varying)
 {
     memset(b, 0, sizeof *b);
@@ -48,15 +42,7 @@ static peri_status batcher_init(batcher *b, expr_graph *from, int64_t n, const e
     if (b->reach == NULL || b->varies == NULL || b->image == NULL)
         return FAIL_NOMEM(from->ctx);
     expr_reach(from, n, roots, b->reach);
-    for (expr_id e = 0; e <= b->top; e++) {
-        const expr_id *args;
-        if (!b->reach[e])
-            continue;
-        const int32_t n_args = expr_args(from, e, &args);
-        b->varies[e] = is_input(from, e, varying);
-        for (int32_t k = 0; k < n_args; k++)
-            b->varies[e] |= b->varies[args[k]];
-    }
+    expr_mark_varying(from, b->top, b->reach, varying, b->varies);
     return PERI_OK;
 }
 

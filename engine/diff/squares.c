@@ -24,18 +24,6 @@ typedef struct {
     bool failed;        /* some part is no square */
 } squares;
 
-static void mark_varying(squares *s)
-{
-    for (expr_id e = 0; e <= s->top; e++) {
-        const expr_id *args;
-        const expr_node *node = expr_at(s->g, e);
-        const int32_t n = expr_args(s->g, e, &args);
-        s->varies[e] = node->op == PERI_OP_INPUT && node->class_ == EXPR_IN_X;
-        for (int32_t k = 0; k < n && !s->varies[e]; k++)
-            s->varies[e] = s->varies[args[k]];
-    }
-}
-
 /* ---- square roots -------------------------------------------------------------------------------------------------- */
 
 static peri_status root_of(squares *s, expr_id e, int depth, expr_id *out);
@@ -240,7 +228,7 @@ peri_status diff_squares(expr_graph *g, expr_id f, expr_id *r)
     s.varies = mem_array(g->m, (size_t)f + 1, 1);
     peri_status status = s.varies != NULL ? PERI_OK : FAIL_NOMEM(g->ctx);
     if (status == PERI_OK) {
-        mark_varying(&s);
+        expr_mark_varying(s.g, s.top, NULL, 1u << EXPR_IN_X, s.varies);
         status = take_all(&s, f);
     }
     if (status == PERI_OK && (s.failed || s.found.n == 0))

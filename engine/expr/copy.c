@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* copy.c - a node of one graph made again in another, on arguments that are there already. */
 #include "expr/bilinear.h"
-#include "expr/graph.h"
+#include "expr/node.h"
 
 static peri_status copy_const(const expr_graph *from, const expr_node *node, expr_graph *to, expr_id *out)
 {
@@ -24,16 +24,24 @@ static peri_status copy_const(const expr_graph *from, const expr_node *node, exp
     return status;
 }
 
-static peri_status copy_scatter(const expr_graph *from, const expr_node *node, const expr_id *args, expr_graph *to, expr_id *out)
+peri_status expr_gather_like(expr_graph *g, const expr_graph *from, const expr_node *node, expr_id arg, expr_id *out)
+{
+    if (node->flags & EXPR_AFFINE)
+        return expr_gather_affine(g, arg, node->rows, node->cols, node->first, node->stride, out);
+    const expr_list list = from->lists.at[node->index];
+    return expr_gather_list(g, arg, node->rows, node->cols, list.n, list.at, out);
+}
+
+peri_status expr_scatter_like(expr_graph *g, const expr_graph *from, const expr_node *node, const expr_id *args, expr_id *out)
 {
     const int32_t n = node->many.n;
-    const int32_t **lists = mem_array(to->m, (size_t)n, sizeof *lists);
+    const int32_t **lists = mem_array(g->m, (size_t)n, sizeof *lists);
     if (lists == NULL)
-        return FAIL_NOMEM(to->ctx);
+        return FAIL_NOMEM(g->ctx);
     for (int32_t k = 0; k < n; k++)
         lists[k] = from->lists.at[from->args.at[node->many.list + n + k]].at;
-    const peri_status status = expr_scatter_sum(to, node->rows, node->cols, n, args, lists, out);
-    mem_array_free(to->m, lists);
+    const peri_status status = expr_scatter_sum(g, node->rows, node->cols, n, args, lists, out);
+    mem_array_free(g->m, lists);
     return status;
 }
 
@@ -53,11 +61,9 @@ peri_status expr_copy(const expr_graph *from, expr_id e, const expr_id *args, ex
     case PERI_OP_INPUT:
         return expr_input(to, node->class_, node->ref, node->rows, node->cols, out);
     case PERI_OP_GATHER:
-        if (node->flags & EXPR_AFFINE)
-            return expr_gather_affine(to, args[0], node->rows, node->cols, node->first, node->stride, out);
-        return expr_gather_list(to, args[0], node->rows, node->cols, from->lists.at[node->index].n, from->lists.at[node->index].at, out);
+        return expr_gather_like(to, from, node, args[0], out);
     case PERI_OP_SCATTER:
-        return copy_scatter(from, node, args, to, out);
+        return expr_scatter_like(to, from, node, args, out);
     case PERI_OP_STACK:
         return expr_stack(to, node->many.n, args, out);
     case PERI_OP_MARK:

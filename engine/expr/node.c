@@ -328,3 +328,17 @@ void expr_reach(const expr_graph *g, int64_t n_roots, const expr_id *roots, unsi
             reach[args[k]] = 1;
     }
 }
+
+void expr_mark_varying(const expr_graph *g, expr_id top, const unsigned char *reach, unsigned classes, unsigned char *varies)
+{
+    for (expr_id e = 0; e <= top; e++) {
+        if (reach != NULL && !reach[e])
+            continue;
+        const expr_id *args;
+        const expr_node *node = expr_at(g, e);
+        const int32_t n = expr_args(g, e, &args);
+        varies[e] = node->op == PERI_OP_INPUT && (classes >> node->class_ & 1) != 0;
+        for (int32_t k = 0; k < n && !varies[e]; k++)
+            varies[e] = varies[args[k]];
+    }
+}

@@ -2,28 +2,6 @@
 /* substitute.c - the same expression with other arguments: one node made anew, and whole graphs with some nodes replaced. */
 #include "expr/bilinear.h"
 #include "expr/node.h"
-#include <string.h>
-
-static peri_status rebuild_scatter(expr_graph *g, const expr_node *node, const expr_id *args, expr_id *out)
-{
-    const int32_t n = node->many.n;
-    const int32_t **lists = mem_array(g->m, (size_t)n, sizeof *lists);
-    if (lists == NULL)
-        return FAIL_NOMEM(g->ctx);
-    for (int32_t k = 0; k < n; k++)
-        lists[k] = g->lists.at[g->args.at[node->many.list + n + k]].at;
-    const peri_status status = expr_scatter_sum(g, node->rows, node->cols, n, args, lists, out);
-    mem_array_free(g->m, lists);
-    return status;
-}
-
-static peri_status rebuild_gather(expr_graph *g, const expr_node *node, expr_id from, expr_id *out)
-{
-    if (node->flags & EXPR_AFFINE)
-        return expr_gather_affine(g, from, node->rows, node->cols, node->first, node->stride, out);
-    const expr_list list = g->lists.at[node->index];
-    return expr_gather_list(g, from, node->rows, node->cols, list.n, list.at, out);
-}
 
 peri_status expr_remake(expr_graph *g, expr_id e, const expr_id *args, expr_id *out)
 {
@@ -34,9 +12,9 @@ peri_status expr_remake(expr_graph *g, expr_id e, const expr_id *args, expr_id *
         *out = e;
         return PERI_OK;
     case PERI_OP_GATHER:
-        return rebuild_gather(g, &node, args[0], out);
+        return expr_gather_like(g, g, &node, args[0], out);
     case PERI_OP_SCATTER:
-        return rebuild_scatter(g, &node, args, out);
+        return expr_scatter_like(g, g, &node, args, out);
     case PERI_OP_STACK:
         return expr_stack(g, node.many.n, args, out);
     case PERI_OP_MARK:

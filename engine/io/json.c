@@ -183,6 +183,30 @@ void json_text(json_writer *w, const char *text)
     put_quoted(&w->text, text);
 }
 
+void json_put_number(json_writer *w, const char *key, double x)
+{
+    json_key(w, key);
+    json_number(w, x);
+}
+
+void json_put_integer(json_writer *w, const char *key, int64_t i)
+{
+    json_key(w, key);
+    json_integer(w, i);
+}
+
+void json_put_bool(json_writer *w, const char *key, bool value)
+{
+    json_key(w, key);
+    json_bool(w, value);
+}
+
+void json_put_text(json_writer *w, const char *key, const char *text)
+{
+    json_key(w, key);
+    json_text(w, text);
+}
+
 peri_status json_finish(json_writer *w, peri_context *ctx, char **out)
 {
     *out = NULL;

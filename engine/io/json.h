@@ -39,6 +39,11 @@ void json_integer(json_writer *w, int64_t i);
 void json_bool(json_writer *w, bool value);
 void json_null(json_writer *w);
 void json_text(json_writer *w, const char *text); /* NULL: null. Bytes that are not UTF-8 become U+FFFD */
+/* A key and its value. */
+void json_put_number(json_writer *w, const char *key, double x);
+void json_put_integer(json_writer *w, const char *key, int64_t i);
+void json_put_bool(json_writer *w, const char *key, bool value);
+void json_put_text(json_writer *w, const char *key, const char *text);
 /*
  * json_finish - the whole text; the writer is released
  *   own  out  mem_array memory

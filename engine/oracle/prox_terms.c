@@ -27,17 +27,6 @@ static peri_status nomem(const parts *s)
     return FAIL_NOMEM(s->g->ctx);
 }
 
-static void mark_varying(parts *s)
-{
-    for (expr_id e = 0; e <= s->top; e++) {
-        const expr_id *args;
-        const int32_t n = expr_args(s->g, e, &args);
-        s->varies[e] = expr_at(s->g, e)->op == PERI_OP_INPUT && expr_at(s->g, e)->class_ == EXPR_IN_X;
-        for (int32_t k = 0; k < n && !s->varies[e]; k++)
-            s->varies[e] = s->varies[args[k]];
-    }
-}
-
 static bool varies(const parts *s, expr_id e)
 {
     return e <= s->top && s->varies[e];
@@ -364,7 +353,7 @@ peri_status prox_take_apart(nlp_prox *c, expr_id *smooth)
     s.varies = mem_array(m->g->m, (size_t)m->g->nodes.n, 1);
     peri_status status = s.varies != NULL ? PERI_OK : nomem(&s);
     if (status == PERI_OK) {
-        mark_varying(&s);
+        expr_mark_varying(s.g, s.top, NULL, 1u << EXPR_IN_X, s.varies);
         status = take_all(&s, smooth);
     }
     vec_free(m->g->m, &s.waiting);

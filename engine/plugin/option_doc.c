@@ -177,12 +177,6 @@ static peri_status page_text(peri_context *ctx, const registry_entry *e, const p
 /* ---- JSON
  * ----------------------------------------------------------------------------------------------------------------- */
 
-static void json_member(json_writer *w, const char *key, const char *text)
-{
-    json_key(w, key);
-    json_text(w, text);
-}
-
 static void json_traits(json_writer *w, const char *key, uint64_t set)
 {
     json_key(w, key);
@@ -220,14 +214,12 @@ static void json_option(json_writer *w, const peri_option *o)
 {
     static const char *const types[] = {"real", "integer", "boolean", "choice", "text"};
     json_open_object(w);
-    json_member(w, "name", o->name);
-    json_member(w, "type", types[o->type]);
+    json_put_text(w, "name", o->name);
+    json_put_text(w, "type", types[o->type]);
     json_default(w, o);
     if (o->type == PERI_OPTION_REAL || o->type == PERI_OPTION_INT) {
-        json_key(w, "lower");
-        json_number(w, o->lower);
-        json_key(w, "upper");
-        json_number(w, o->upper);
+        json_put_number(w, "lower", o->lower);
+        json_put_number(w, "upper", o->upper);
     }
     if (o->type == PERI_OPTION_ENUM) {
         json_key(w, "choices");
@@ -236,8 +228,8 @@ static void json_option(json_writer *w, const peri_option *o)
             json_text(w, o->choices[i]);
         json_close(w);
     }
-    json_member(w, "unit", o->unit);
-    json_member(w, "help", o->help);
+    json_put_text(w, "unit", o->unit);
+    json_put_text(w, "help", o->help);
     json_close(w);
 }
 
@@ -246,15 +238,15 @@ static peri_status page_json(peri_context *ctx, const registry_entry *e, const p
     json_writer w;
     json_init(&w, &ctx->mem);
     json_open_object(&w);
-    json_member(&w, "name", p->name);
-    json_member(&w, "kind", kind_name(p->kind));
-    json_member(&w, "family", p->family);
-    json_member(&w, "summary", p->summary);
-    json_member(&w, "version", p->version);
-    json_member(&w, "license", e->license);
-    json_member(&w, "reference", p->reference);
-    json_member(&w, "page", p->page);
-    json_member(&w, "file", e->file);
+    json_put_text(&w, "name", p->name);
+    json_put_text(&w, "kind", kind_name(p->kind));
+    json_put_text(&w, "family", p->family);
+    json_put_text(&w, "summary", p->summary);
+    json_put_text(&w, "version", p->version);
+    json_put_text(&w, "license", e->license);
+    json_put_text(&w, "reference", p->reference);
+    json_put_text(&w, "page", p->page);
+    json_put_text(&w, "file", e->file);
     json_key(&w, "rank");
     json_integer(&w, p->rank);
     json_traits(&w, "needs", p->needs[0]);

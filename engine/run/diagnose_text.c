@@ -129,25 +129,13 @@ void diagnose_write(const peri_diagnosis *d, text_buffer *t)
 
 /* ---- JSON ------------------------------------------------------------------------------------------------------------------- */
 
-static void field(json_writer *w, const char *key, double v)
-{
-    json_key(w, key);
-    json_number(w, v);
-}
-
-static void text_field(json_writer *w, const char *key, const char *text)
-{
-    json_key(w, key);
-    json_text(w, text);
-}
-
 /* { "x[1]": 2, ... } */
 static void named(json_writer *w, const char *key, const peri_named_list *list)
 {
     json_key(w, key);
     json_open_object(w);
     for (int64_t k = 0; k < list->n; k++)
-        field(w, list->at[k].name, list->at[k].value);
+        json_put_number(w, list->at[k].name, list->at[k].value);
     json_close(w);
 }
 
@@ -157,13 +145,13 @@ static void json_nonfinite(json_writer *w, const peri_nonfinite *f)
         return;
     json_key(w, "nonfinite");
     json_open_object(w);
-    text_field(w, "where", f->where);
+    json_put_text(w, "where", f->where);
     if (f->row != NULL)
-        text_field(w, "row", f->row);
-    text_field(w, "operation", f->operation);
+        json_put_text(w, "row", f->row);
+    json_put_text(w, "operation", f->operation);
     if (f->expression != NULL)
-        text_field(w, "expression", f->expression);
-    text_field(w, "text", f->text);
+        json_put_text(w, "expression", f->expression);
+    json_put_text(w, "text", f->text);
     named(w, "at", &f->at);
     json_close(w);
 }
@@ -174,12 +162,12 @@ static void json_residuals(json_writer *w, const peri_residual_list *r)
     json_open_array(w);
     for (int64_t k = 0; k < r->n; k++) {
         json_open_object(w);
-        text_field(w, "name", r->at[k].name);
-        text_field(w, "kind", r->at[k].is_bound ? "bound" : "constraint");
-        field(w, "value", r->at[k].value);
-        field(w, "lower", r->at[k].lower);
-        field(w, "upper", r->at[k].upper);
-        field(w, "violation", r->at[k].violation);
+        json_put_text(w, "name", r->at[k].name);
+        json_put_text(w, "kind", r->at[k].is_bound ? "bound" : "constraint");
+        json_put_number(w, "value", r->at[k].value);
+        json_put_number(w, "lower", r->at[k].lower);
+        json_put_number(w, "upper", r->at[k].upper);
+        json_put_number(w, "violation", r->at[k].violation);
         json_close(w);
     }
     json_close(w);
@@ -191,7 +179,7 @@ static void json_dependent(json_writer *w, const peri_diagnosis *d)
     json_open_array(w);
     for (int64_t k = 0; k < d->n_dependent; k++) {
         json_open_object(w);
-        text_field(w, "name", d->dependent[k].name);
+        json_put_text(w, "name", d->dependent[k].name);
         named(w, "of", &d->dependent[k].of);
         json_close(w);
     }
@@ -205,31 +193,29 @@ static void json_ray(json_writer *w, const peri_diagnosis *d)
     json_key(w, "ray");
     json_open_object(w);
     named(w, "direction", &d->ray);
-    field(w, "slope", d->ray_slope);
-    json_key(w, "confirmed");
-    json_bool(w, d->ray_confirmed);
+    json_put_number(w, "slope", d->ray_slope);
+    json_put_bool(w, "confirmed", d->ray_confirmed);
     json_close(w);
 }
 
 static void json_conflict(json_writer *w, const peri_diagnosis *d)
 {
     static const char *const parts[] = {"unknown", "feasible", "infeasible"};
-    text_field(w, "linear_part", parts[d->linear_part]);
+    json_put_text(w, "linear_part", parts[d->linear_part]);
     json_key(w, "conflict");
     json_open_array(w);
     for (int64_t k = 0; k < d->n_conflict; k++) {
         json_open_object(w);
-        text_field(w, "name", d->conflict[k].name);
-        text_field(w, "kind", d->conflict[k].is_bound ? "bound" : "constraint");
-        text_field(w, "side", d->conflict[k].is_upper ? "upper" : "lower");
-        field(w, "value", d->conflict[k].value);
+        json_put_text(w, "name", d->conflict[k].name);
+        json_put_text(w, "kind", d->conflict[k].is_bound ? "bound" : "constraint");
+        json_put_text(w, "side", d->conflict[k].is_upper ? "upper" : "lower");
+        json_put_number(w, "value", d->conflict[k].value);
         json_close(w);
     }
     json_close(w);
     if (d->n_conflict == 0)
         return;
-    json_key(w, "minimal");
-    json_bool(w, d->is_minimal);
+    json_put_bool(w, "minimal", d->is_minimal);
 }
 
 static void json_scaling(json_writer *w, const char *key, const peri_scaling *s)
@@ -238,7 +224,7 @@ static void json_scaling(json_writer *w, const char *key, const peri_scaling *s)
         return;
     json_key(w, key);
     json_open_object(w);
-    field(w, "ratio", s->ratio);
+    json_put_number(w, "ratio", s->ratio);
     named(w, "largest", &s->largest);
     named(w, "smallest", &s->smallest);
     json_close(w);
@@ -250,11 +236,10 @@ static void json_steps(json_writer *w, const peri_diagnosis *d)
     json_open_array(w);
     for (int64_t k = 0; k < d->n_steps; k++) {
         json_open_object(w);
-        text_field(w, "what", d->steps[k].what);
-        json_key(w, "iterations");
-        json_integer(w, d->steps[k].iterations);
-        field(w, "value", d->steps[k].value);
-        text_field(w, "text", d->steps[k].text);
+        json_put_text(w, "what", d->steps[k].what);
+        json_put_integer(w, "iterations", d->steps[k].iterations);
+        json_put_number(w, "value", d->steps[k].value);
+        json_put_text(w, "text", d->steps[k].text);
         json_close(w);
     }
     json_close(w);

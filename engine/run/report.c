@@ -43,40 +43,22 @@ static void json_array_of(json_writer *w, int64_t rows, int64_t cols, const doub
     json_close(w);
 }
 
-static void json_field(json_writer *w, const char *key, double v)
-{
-    json_key(w, key);
-    json_number(w, v);
-}
-
 static void json_given(json_writer *w, const char *key, double v)
 {
     if (!isnan(v))
-        json_field(w, key, v);
-}
-
-static void json_count(json_writer *w, const char *key, int64_t v)
-{
-    json_key(w, key);
-    json_integer(w, v);
-}
-
-static void json_string(json_writer *w, const char *key, const char *v)
-{
-    json_key(w, key);
-    json_text(w, v);
+        json_put_number(w, key, v);
 }
 
 static void json_evaluations(json_writer *w, const peri_evaluations *e)
 {
     json_key(w, "evaluations");
     json_open_object(w);
-    json_count(w, "objective", e->objective);
-    json_count(w, "gradient", e->gradient);
-    json_count(w, "constraints", e->constraints);
-    json_count(w, "jacobian", e->jacobian);
-    json_count(w, "hessian", e->hessian);
-    json_count(w, "products", e->products);
+    json_put_integer(w, "objective", e->objective);
+    json_put_integer(w, "gradient", e->gradient);
+    json_put_integer(w, "constraints", e->constraints);
+    json_put_integer(w, "jacobian", e->jacobian);
+    json_put_integer(w, "hessian", e->hessian);
+    json_put_integer(w, "products", e->products);
     json_close(w);
 }
 
@@ -84,16 +66,16 @@ static void json_times(json_writer *w, const peri_times *t)
 {
     json_key(w, "times");
     json_open_object(w);
-    json_field(w, "building", t->building);
-    json_field(w, "objective", t->objective);
-    json_field(w, "gradient", t->gradient);
-    json_field(w, "constraints", t->constraints);
-    json_field(w, "jacobian", t->jacobian);
-    json_field(w, "hessian", t->hessian);
-    json_field(w, "products", t->products);
-    json_field(w, "linear_algebra", t->linear_algebra);
-    json_field(w, "method", t->method);
-    json_field(w, "total", t->total);
+    json_put_number(w, "building", t->building);
+    json_put_number(w, "objective", t->objective);
+    json_put_number(w, "gradient", t->gradient);
+    json_put_number(w, "constraints", t->constraints);
+    json_put_number(w, "jacobian", t->jacobian);
+    json_put_number(w, "hessian", t->hessian);
+    json_put_number(w, "products", t->products);
+    json_put_number(w, "linear_algebra", t->linear_algebra);
+    json_put_number(w, "method", t->method);
+    json_put_number(w, "total", t->total);
     json_close(w);
 }
 
@@ -101,10 +83,10 @@ static void json_certificate(json_writer *w, const peri_certificate *c)
 {
     json_key(w, "certificate");
     json_open_object(w);
-    json_field(w, "primal", c->primal);
-    json_field(w, "dual", c->dual);
-    json_field(w, "complementarity", c->complementarity);
-    json_field(w, "kkt", c->kkt);
+    json_put_number(w, "primal", c->primal);
+    json_put_number(w, "dual", c->dual);
+    json_put_number(w, "complementarity", c->complementarity);
+    json_put_number(w, "kkt", c->kkt);
     json_given(w, "lower_gap", c->lower_gap);
     json_close(w);
 }
@@ -114,21 +96,20 @@ static void json_levels(json_writer *w, const peri_solution *s)
 {
     if (s->levels.n == 0)
         return;
-    json_string(w, "form", "optimistic");
+    json_put_text(w, "form", "optimistic");
     json_key(w, "levels");
     json_open_array(w);
     for (int32_t k = 0; k < s->levels.n; k++) {
         const peri_lower_result *r = &s->levels.at[k];
         json_open_object(w);
-        json_string(w, "name", r->name);
-        json_string(w, "state", peri_lower_state_name(r->state));
-        json_key(w, "convex");
-        json_bool(w, r->convex);
-        json_count(w, "solves", r->solves);
+        json_put_text(w, "name", r->name);
+        json_put_text(w, "state", peri_lower_state_name(r->state));
+        json_put_bool(w, "convex", r->convex);
+        json_put_integer(w, "solves", r->solves);
         json_given(w, "objective", r->objective);
         json_given(w, "best", r->best);
-        json_field(w, "gap", r->gap);
-        json_field(w, "residual", r->residual);
+        json_put_number(w, "gap", r->gap);
+        json_put_number(w, "residual", r->residual);
         json_close(w);
     }
     json_close(w);
@@ -182,8 +163,8 @@ static void json_event(json_writer *w, const peri_event *e)
 {
     const char tag[2] = {e->tag, '\0'};
     json_open_object(w);
-    json_count(w, "iteration", e->iteration);
-    json_field(w, "seconds", e->seconds);
+    json_put_integer(w, "iteration", e->iteration);
+    json_put_number(w, "seconds", e->seconds);
     json_given(w, "objective", e->objective);
     json_given(w, "primal", e->primal);
     json_given(w, "dual", e->dual);
@@ -193,9 +174,9 @@ static void json_event(json_writer *w, const peri_event *e)
     json_given(w, "barrier", e->barrier);
     json_given(w, "regularization", e->regularization);
     if (e->inner_iterations > 0)
-        json_count(w, "inner_iterations", e->inner_iterations);
+        json_put_integer(w, "inner_iterations", e->inner_iterations);
     if (e->tag != 0)
-        json_string(w, "tag", tag);
+        json_put_text(w, "tag", tag);
     json_close(w);
 }
 
@@ -208,7 +189,7 @@ static void json_optima(json_writer *w, const peri_solution *s)
     json_open_array(w);
     for (int64_t k = 0; k < s->optima.n; k++) {
         json_open_object(w);
-        json_field(w, "objective", s->optima.at[k].objective);
+        json_put_number(w, "objective", s->optima.at[k].objective);
         json_variables(w, s, s->optima.at[k].x);
         json_close(w);
     }
@@ -222,16 +203,16 @@ peri_status peri_solution_json(peri_solution *s, char **out)
     TRY(diagnosis_of(s, &d));
     json_init(&w, &s->ctx->mem);
     json_open_object(&w);
-    json_string(&w, "model", s->model->name);
-    json_string(&w, "status", peri_outcome_name(s->outcome));
+    json_put_text(&w, "model", s->model->name);
+    json_put_text(&w, "status", peri_outcome_name(s->outcome));
     if (s->message[0] != '\0')
-        json_string(&w, "message", s->message);
-    json_field(&w, "objective", s->objective);
-    json_string(&w, "solver", s->solver);
-    json_string(&w, "plan", s->plan);
-    json_count(&w, "iterations", s->iterations);
+        json_put_text(&w, "message", s->message);
+    json_put_number(&w, "objective", s->objective);
+    json_put_text(&w, "solver", s->solver);
+    json_put_text(&w, "plan", s->plan);
+    json_put_integer(&w, "iterations", s->iterations);
     json_evaluations(&w, &s->evaluations);
-    json_field(&w, "seconds", s->times.total);
+    json_put_number(&w, "seconds", s->times.total);
     json_times(&w, &s->times);
     json_certificate(&w, &s->certificate);
     json_levels(&w, s);
