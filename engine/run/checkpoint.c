@@ -219,7 +219,9 @@ static peri_status transfer_history(peri_run *run)
     peri_solution *s = run->solution;
     int64_t n = s->history.n;
     BLOCK("rows", n);
-    if (n < 0 || !vec_reserve(&run->ctx->mem, &s->history, n + 2))
+    if (!run->checkpoint->writing && (n < 0 || (size_t)n > (run->checkpoint->size - run->checkpoint->at) / sizeof *s->history.at))
+        return damaged(run, "the number of the history's rows is none");
+    if (!vec_reserve(&run->ctx->mem, &s->history, n + 2))
         return FAIL_NOMEM(run->ctx);
     s->history.n = n;
     return checkpoint_transfer(run, "history", s->history.at, (size_t)n * sizeof *s->history.at);
@@ -241,6 +243,11 @@ static peri_status transfer_run(peri_run *run)
     TRY(checkpoint_transfer(run, "undefined_at", run->undefined_at, (size_t)run->p->n * sizeof(double)));
     BLOCK("elapsed", elapsed);
     run->started = clock_seconds() - elapsed;
+    const int64_t counts[] = {run->iterations, run->steps, run->inner_iterations, run->p->count.objective, run->p->count.gradient,
+                              run->p->count.constraints, run->p->count.jacobian, run->p->count.hessian, run->p->count.products};
+    for (size_t k = 0; k < PERI_COUNT(counts); k++)
+        if (counts[k] < 0 || counts[k] > INT64_C(1) << 53)
+            return damaged(run, "a counter is none");
     if (run->last < -1 || run->last > 1 || run->best < -1 || run->best > 1)
         return damaged(run, "a point's place is none");
     return transfer_history(run);
