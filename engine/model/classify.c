@@ -238,6 +238,7 @@ static peri_status look_at_operations(classifier *c)
     const peri_model *m = c->m;
     const expr_id top = c->table.top;
     bool calls = false;
+    c->out->has_norm = c->table.has_norm;
     set(c, PERI_TRAIT_GRADIENT, !c->table.has_special);
     set(c, PERI_TRAIT_HESSIAN, !c->table.has_special);
     set(c, PERI_TRAIT_SPARSE_HESSIAN, !c->table.has_special);

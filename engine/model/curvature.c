@@ -447,6 +447,13 @@ static bool have_same_bounds(const peri_model *m)
     return true;
 }
 
+/* As norms are built: the root of a sum of squares. */
+static bool is_norm(const expr_graph *g, expr_id e)
+{
+    const expr_node sum = *expr_at(g, expr_at(g, e)->arg[0]);
+    return sum.op == PERI_OP_SUM && expr_at(g, sum.arg[0])->op == PERI_OP_SQUARE;
+}
+
 static bool sweep(curvature_table *t, const peri_model *m)
 {
     t->same_bounds = have_same_bounds(m);
@@ -456,6 +463,7 @@ static bool sweep(curvature_table *t, const peri_model *m)
             continue;
         const curvature c = of_node(t, m, e);
         t->has_special = t->has_special || expr_is_nonsmooth(op) || op == PERI_OP_CALL || op == PERI_OP_CALLGRAD || op == PERI_OP_RULE;
+        t->has_norm = t->has_norm || (op == PERI_OP_SQRT && is_norm(t->g, e));
         if (!set_kind(t, e, &c))
             return false;
     }

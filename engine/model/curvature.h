@@ -32,6 +32,7 @@ typedef struct {
     expr_id top;
     bool same_bounds;      /* of all variables */
     bool has_special;      /* an operation that is not smooth, or a function of the host's */
+    bool has_norm;         /* the root of a sum of squares, which has no derivative where they vanish */
     VEC(curvature) kinds;  /* few differ: each once */
     int32_t *slots;        /* of a hash table over `kinds`: number + 1 */
     int64_t n_slots;

@@ -116,6 +116,7 @@ typedef struct {
     unsigned char *linear_row; /* [m]; the caller's */
     int64_t linear_rows, equalities, integers, fixed;
     const char *class_name;
+    bool has_norm;             /* it may be a term with a kink: the view knows (nlp_traits) */
     char why_nonsmooth[160], why_blackbox[160]; /* names the operation and where, "" if neither */
 } model_class;
 /* linear_row [m] is filled, and is out->linear_row then */

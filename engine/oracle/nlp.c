@@ -379,8 +379,30 @@ static peri_status exists(nlp *p, int program, bool *yes)
     return status == PERI_E_UNSUPPORTED ? PERI_OK : status;
 }
 
+/*
+ * Norms of groups of variables as terms of the objective: at the solution they often vanish, where they have no derivative. They count as not
+ * smooth where the composite form has them, so that methods for that form go first; in other places norms are left to smooth methods.
+ */
+static peri_status see_norms(nlp *p)
+{
+    nlp_prox *prox;
+    if (!p->class_.has_norm || !(p->class_.traits & PERI_BIT(PERI_TRAIT_PROX)))
+        return PERI_OK;
+    p->class_.has_norm = false;
+    const peri_status status = nlp_prox_of(p, &prox);
+    if (status != PERI_OK)
+        return status == PERI_E_UNSUPPORTED ? PERI_OK : status;
+    for (int64_t k = 0; k < prox->blocks.n; k++)
+        if (prox->blocks.at[k].kind == PROX_GROUP && prox->blocks.at[k].n > 1) {
+            p->class_.traits |= PERI_BIT(PERI_TRAIT_NONSMOOTH);
+            snprintf(p->class_.why_nonsmooth, sizeof p->class_.why_nonsmooth, "a norm that may vanish in the objective");
+        }
+    return PERI_OK;
+}
+
 peri_status nlp_traits(nlp *p, uint64_t asked, uint64_t *traits)
 {
+    TRY(see_norms(p));
     *traits = p->class_.traits;
     if (p->hess_status != PERI_OK)
         *traits &= ~PERI_BIT(PERI_TRAIT_SPARSE_HESSIAN);

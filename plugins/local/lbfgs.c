@@ -45,7 +45,7 @@ typedef struct {
 enum { TRIALS_MOST = 60 };
 
 /* The longest step where no bound limits it, and objectives that count as minus infinity at its end. */
-static const double FAR = 1e20, DEEP = -1e10, VERY_DEEP = -1e100;
+static const double FAR = 1e20, DEEP = -1e10, WIDE = 1e14, VERY_DEEP = -1e100;
 
 /* ---- start ------------------------------------------------------------------------------------------------------- */
 
@@ -376,7 +376,7 @@ static peri_status evaluate(state *s, peri_run *run, double step)
     return peri_eval_fg(run, s->x_trial, &s->f_trial, s->g_trial);
 }
 
-/* The Wolfe conditions in slopes alone, where values differ by rounding only. */
+/* The Wolfe conditions in slopes alone, where values differ by rounding only; which they do not where a lower one was seen on this line. */
 static bool is_level(const state *s, double slope)
 {
     return s->f_trial <= s->f + LOCAL_NOISE * fabs(s->f) && fabs(s->f_trial - s->f) <= LOCAL_NOISE * fabs(s->f) &&
@@ -417,7 +417,7 @@ static peri_status search(state *s, peri_run *run, double first, search_end *end
         TRY(status);
         const double slope = local_dot(s->box.n, s->g_trial, s->d);
         *end = SEARCH_FOUND;
-        if (is_level(s, slope))
+        if (is_level(s, slope) && s->f_trial <= line.best_f + LOCAL_NOISE * fabs(line.best_f))
             return PERI_OK;
         const line_state next = line_next(&line, s->f_trial, slope);
         if (next == LINE_FOUND)
@@ -477,6 +477,12 @@ static bool has_run_away(const state *s, search_end end)
     return end == SEARCH_AT_MOST && (s->f <= VERY_DEEP || (s->f <= DEEP && !s->undefined));
 }
 
+/* Far down and so far away that a step is lost in rounding. */
+static bool is_lost(const state *s)
+{
+    return s->f <= DEEP && !s->undefined && local_largest(s->box.n, s->x) >= WIDE;
+}
+
 static peri_status step(void *self, peri_run *run, peri_step *next)
 {
     state *s = self;
@@ -488,7 +494,7 @@ static peri_status step(void *self, peri_run *run, peri_step *next)
     if (end == SEARCH_STOPPED)
         return PERI_OK;
     if (end == SEARCH_FAILED)
-        return peri_finish(run, PERI_WHY_STALLED, next);
+        return peri_finish(run, is_lost(s) ? PERI_WHY_UNBOUNDED : PERI_WHY_STALLED, next);
     swap(&s->x, &s->x_trial);
     swap(&s->g, &s->g_trial);
     s->f = s->f_trial;

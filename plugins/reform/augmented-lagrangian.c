@@ -251,7 +251,7 @@ static peri_status step(void *self, peri_run *run, peri_step *next)
     s->solves++;
     row.regularization = s->penalty;
     row.tag = update_penalty(s, update_multipliers(s), r->why == PERI_WHY_CONVERGED || r->why == PERI_WHY_STALLED);
-    TRY(rows_residual(&s->rows, run, s->x, s->c, s->y, r->z, s->g, s->jy, &e));
+    TRY(rows_residual(&s->rows, run, s->x, s->c, s->y, r->z, r->why, s->g, s->jy, &e));
     row.objective = e.f;
     row.primal = e.primal;
     row.dual = e.dual;

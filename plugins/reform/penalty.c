@@ -218,7 +218,7 @@ static peri_status step(void *self, peri_run *run, peri_step *next)
         return tighten(s, run, r, next);
     s->solves++;
     set_multipliers(s);
-    TRY(rows_residual(&s->rows, run, s->x, s->c, s->y, r->z, s->g, s->jy, &e));
+    TRY(rows_residual(&s->rows, run, s->x, s->c, s->y, r->z, r->why, s->g, s->jy, &e));
     row.objective = e.f;
     row.primal = e.primal;
     row.regularization = s->penalty;

@@ -202,7 +202,7 @@ static double products(int64_t n, const double *multiplier, const double *value,
 }
 
 peri_status rows_residual(const rows_of *r, peri_run *run, const double *x, const double *c, const double *y, const double *z,
-                          double *g, double *jy, rows_residuals *out)
+                          peri_why inner, double *g, double *jy, rows_residuals *out)
 {
     const bool derivatives = peri_has_trait(run, PERI_TRAIT_GRADIENT);
     const double mean = (sum_of_sizes(r->m, y) + sum_of_sizes(r->n, z)) / (double)(r->n + r->m);
@@ -217,7 +217,7 @@ peri_status rows_residual(const rows_of *r, peri_run *run, const double *x, cons
         out->dual = largest(r->n, g) / scale;
     } else {
         TRY(peri_eval_f(run, x, &out->f));
-        out->dual = 0;
+        out->dual = inner == PERI_WHY_CONVERGED || inner == PERI_WHY_STALLED ? 0 : INFINITY; /* all that is known */
     }
     out->complementarity = fmax(products(r->n, z, x, r->xl, r->xu), products(r->m, y, c, r->cl, r->cu)) / scale;
     out->kkt = fmax(out->primal, fmax(out->dual, out->complementarity));

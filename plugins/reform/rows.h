@@ -46,12 +46,13 @@ peri_status rows_gradient_size(const rows_of *r, peri_run *run, const double *x,
 /* scale [m]: 1 / max(1, largest entry of the row's gradient) at x; 1 where there are no derivatives */
 peri_status rows_scale(const rows_of *r, peri_run *run, const double *x, double *scale);
 
-/* The certificate's residuals at x with c = c(x), y, z; g, jy [n] scratch. Without derivatives dual is 0: nothing is known of it. */
+/* The certificate's residuals at x with c = c(x), y, z; g, jy [n] scratch. Without derivatives the dual residual is not known:
+ * 0 where the inner solve came to its end, INFINITY where it did not. */
 typedef struct {
     double f, primal, dual, complementarity, kkt;
 } rows_residuals;
 peri_status rows_residual(const rows_of *r, peri_run *run, const double *x, const double *c, const double *y, const double *z,
-                          double *g, double *jy, rows_residuals *out);
+                          peri_why inner, double *g, double *jy, rows_residuals *out);
 /* How far x is from a stationary point of the sum of squared distances (shift 0) of the scaled rows, relative to the largest; v [m],
  * g [n] scratch; INFINITY without derivatives */
 peri_status rows_slope(const rows_of *r, peri_run *run, const double *x, const double *c, const double *scale, double *v, double *g,

@@ -3,10 +3,10 @@
 local peri = require "perigee"
 local tap = require "tap"
 
-local function status_is(want, name, build)
+local function status_is(want, name, build, solver)
   local m = peri.model(name)
   build(m)
-  local sol = m:solve("ipm", { iterations = 2000 })
+  local sol = m:solve(solver or "ipm", { iterations = 2000 })
   tap.is(sol.status, want, ("%s: %s after %d iterations"):format(name, sol.status, sol.iterations))
 end
 
@@ -51,6 +51,10 @@ status_is("unbounded", "a ray of a linear program", function(m)
   m:maximize(x:sum())
   m:subject_to(x[1] - x[2] <= 1)
 end)
+status_is("unbounded", "a ray along which values cancel", function(m)
+  local x = m:var("x", 2, { start = 1 })
+  m:minimize(-x[1]^2 + x[2]^2)
+end, "lbfgs")
 status_is("unbounded", "an exponential ray", function(m)
   local x = m:var("x", 2, { start = 1 })
   m:minimize(-peri.exp(x[1]))

@@ -193,4 +193,21 @@ for name, h in pairs {
   t.raises(function() m:solve "fista" end, "fista", name .. " is refused")
 end
 
+do -- a norm that vanishes at the solution: a method for it goes first, smooth ones are not offered
+  local m = peri.model "groups"
+  local x = m:var("x", 4, { start = 1 })
+  local d = x - peri.array { 3, 1, 0.1, 0.1 }
+  m:minimize(d:dot(d) / 2 + x:slice(1, 2):norm2() + 2 * x:slice(3, 4):norm2())
+  local sol = m:solve()
+  t.is(sol.solver, "projected-gradient", "the engine's choice for norms of groups")
+  t.is(sol.status, "optimal", "is optimal")
+  local shrunk = 1 - 1 / math.sqrt(10)
+  t.all_close(sol[x]:totable(), { 3 * shrunk, shrunk, 0, 0 }, 1e-6, 1e-6, "both shrink, one vanishes")
+  t.raises(function() m:solve "lbfgs" end, "non-smooth", "a smooth method says why not")
+  local r = peri.model "a root"
+  local y = r:var("y", 2, { start = 2 })
+  r:minimize((y - peri.array { 1, 1 }):norm2() + (y[1] - y[2])^2 + peri.sqrt(y:dot(y) + 1))
+  t.has(r:explain(), "plan: trust-ncg", "norms of other things are left to smooth methods")
+end
+
 t.done()
