@@ -193,6 +193,8 @@ engine_sources = \
 	engine/run/internal.h \
 	engine/run/isolate.c \
 	engine/run/isolate.h \
+	engine/run/isolate_child.c \
+	engine/run/isolate_wire.h \
 	engine/run/levels.c \
 	engine/run/levels.h \
 	engine/run/limits.c \

@@ -17,8 +17,8 @@ peri_status checkpoint_open(peri_run *run, const run_options *o);
 bool checkpoint_resumes(const peri_run *run);
 /* checkpoint_resume - after init: the state of the file takes the place of what init made */
 peri_status checkpoint_resume(peri_run *run);
-/* checkpoint_offer - after a step: takes the state now and then, writes it when it is time, and where the run stops at a limit (`last`). That writing failed is told in the log, once
- * for each reason; the file of before stays, the run goes on. err PERI_E_NOMEM, and what the method's save gives */
+/* checkpoint_offer - after a step: takes the state now and then, writes it when it is time, and where the run stops at a limit (`last`). That
+ * writing failed is told in the log, once for each reason; the file of before stays, the run goes on. err PERI_E_NOMEM, and what the method's save gives */
 peri_status checkpoint_offer(peri_run *run, bool last);
 /* checkpoint_keep - where a step was stopped inside, whose state is none to go on from: the last one that was taken before it becomes the file */
 peri_status checkpoint_keep(peri_run *run);

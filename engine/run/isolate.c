@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * isolate.c - one run in a child process. What the child may break is its own; what it hands over is
+ * isolate.c - one run in a child process, seen from the parent; isolate_child.c is the child. What the child may break is its own; what it hands over is
  *   - in shared memory: the run's two points, and which is the best, in two records of which `sequence` names the whole one. A point that counts is
  *     never written over: keep() in event.c writes into the other one, and is published afterwards
  *   - through a socket, as records: iterations, log lines, optima, and last the result. A child that ends without a result has failed, whatever its
@@ -8,7 +8,7 @@
  * Invariant: when isolate_work returns, no child is left.
  */
 #define _GNU_SOURCE
-#include "run/isolate.h"
+#include "run/isolate_wire.h"
 #include "base/clock.h"
 #include "expr/node.h"
 #include "run/inner.h"
@@ -17,79 +17,13 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <stdnoreturn.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 enum { WAIT = 20, PATIENCE = 10 }; /* milliseconds between looks at the clock; graces that even a child which answers has */
-enum { RECORD_EVENT = 1, RECORD_LOG, RECORD_OPTIMUM, RECORD_RESULT };
-/* Address space that a child may take beyond what is left of the context's memory limit: stacks, libraries. */
-static const size_t SLACK = (size_t)256 << 20;
-
-typedef struct {
-    int last, best;
-    bool has_y[2], has_z[2];
-    double objective[2], violation[2];
-    int64_t iterations, steps;
-    peri_evaluations evaluations;
-} standing;
-
-/* The certificate of a run whose model calls functions of the user's, or has lower models. */
-typedef struct {
-    peri_status status;
-    peri_certificate certificate;
-    solution_levels levels;
-    double objective;
-    peri_outcome outcome;
-    char message[256], error[1024];
-} verdict;
-
-/* The shared memory: this, the points' x, y, z twice, then z, y, x of the answer. */
-typedef struct {
-    context_activity activity;
-    _Atomic uint64_t sequence; /* standing[sequence & 1] is whole */
-    standing standing[2];
-    verdict verdict;
-} page;
-
-typedef struct {
-    uint32_t type, size; /* bytes that follow */
-} record_head;
-
-typedef struct {
-    peri_status status;
-    char error[1024];
-    peri_why why;
-    peri_outcome stopped_by;
-    char message[256];
-    int64_t iterations, steps;
-    peri_evaluations evaluations;
-    peri_times times;
-} result;
-
-struct isolate {
-    page *shared;
-    size_t bytes;
-    double *answer[3]; /* x, y, z in shared memory */
-    peri_solve_args args; /* the child's */
-    int fd;
-    pid_t parent, child;
-    bool in_child, reaped, lost, killed, has_result;
-    int wait_status;
-    result result;
-    struct {
-        unsigned char *at;
-        size_t n, cap;
-    } input;
-    double due, beat_at; /* when the run should have ended, INFINITY: it need not; of the last sign of life */
-    uint64_t beats;
-};
 
 /* ---- shared memory -------------------------------------------------------------------------------------------------------- */
 
@@ -99,12 +33,12 @@ peri_status isolate_open(peri_run *run)
     size_t numbers, bytes;
     struct isolate *s = arena_alloc(&run->memory, sizeof *s);
     const bool fits = mem_mul(3, 2 * n + m, &numbers) && mem_mul(numbers, sizeof(double), &bytes) &&
-                      !__builtin_add_overflow(bytes, sizeof(page), &bytes);
+                      !__builtin_add_overflow(bytes, sizeof(isolate_page), &bytes);
     void *memory = s != NULL && fits ? mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0) : MAP_FAILED;
     if (memory == MAP_FAILED)
         return FAIL_NOMEM(run->ctx);
     *s = (struct isolate){.shared = memory, .bytes = bytes, .fd = -1, .child = -1, .due = INFINITY};
-    s->shared->standing[0] = (standing){.last = -1, .best = -1};
+    s->shared->standing[0] = (isolate_standing){.last = -1, .best = -1};
     double *at = (double *)(s->shared + 1);
     for (int k = 0; k < 2; k++) {
         run->point[k].x = at;
@@ -129,183 +63,6 @@ void isolate_close(peri_run *run)
     run->isolate = NULL;
 }
 
-void isolate_publish(peri_run *run)
-{
-    struct isolate *s = run->isolate;
-    if (s == NULL || !s->in_child)
-        return;
-    const uint64_t next = s->shared->sequence + 1;
-    standing *to = &s->shared->standing[next & 1];
-    *to = (standing){.last = run->last, .best = run->best, .iterations = run->iterations, .steps = run->steps, .evaluations = run->p->count};
-    inner_add_count(&to->evaluations, &run->inner_count);
-    for (int k = 0; k < 2; k++) {
-        to->has_y[k] = run->point[k].has_y;
-        to->has_z[k] = run->point[k].has_z;
-        to->objective[k] = run->point[k].objective;
-        to->violation[k] = run->point[k].violation;
-    }
-    atomic_store_explicit(&s->shared->sequence, next, memory_order_release);
-}
-
-/* ---- the child: what it sends ------------------------------------------------------------------------------------------------- */
-
-static bool send_all(int fd, const void *data, size_t size)
-{
-    const unsigned char *at = data;
-    while (size > 0) {
-        const ssize_t n = send(fd, at, size, MSG_NOSIGNAL);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return false;
-        at += n;
-        size -= (size_t)n;
-    }
-    return true;
-}
-
-static bool send_record(const struct isolate *s, uint32_t type, const void *a, size_t size_a, const void *b, size_t size_b)
-{
-    const record_head head = {type, (uint32_t)(size_a + size_b)};
-    return send_all(s->fd, &head, sizeof head) && send_all(s->fd, a, size_a) && send_all(s->fd, b, size_b);
-}
-
-/* Waits for what the host's function says to it, so that a run is the same step by step. */
-static int relay_event(void *ud, const peri_event *event)
-{
-    const struct isolate *s = ud;
-    unsigned char stop = 0;
-    ssize_t n;
-    if (!send_record(s, RECORD_EVENT, event, sizeof *event, NULL, 0))
-        return 1;
-    do
-        n = recv(s->fd, &stop, 1, 0);
-    while (n < 0 && errno == EINTR);
-    return n != 1 || stop != 0;
-}
-
-static void relay_log(void *ud, int level, const char *text)
-{
-    const int32_t number = level;
-    (void)send_record(ud, RECORD_LOG, &number, sizeof number, text, strlen(text) + 1);
-}
-
-static void send_optima(const peri_run *run)
-{
-    const peri_solution *s = run->solution;
-    for (int64_t k = 0; k < s->optima.n; k++)
-        (void)send_record(run->isolate, RECORD_OPTIMUM, &s->optima.at[k].objective, sizeof(double), s->optima.at[k].x,
-                          (size_t)s->n * sizeof(double));
-}
-
-static void send_result(const peri_run *run, peri_status status)
-{
-    result r = {.status = status,
-                .why = run->why,
-                .stopped_by = run->stopped_by,
-                .iterations = run->iterations,
-                .steps = run->steps,
-                .evaluations = run->solution->evaluations,
-                .times = run->solution->times};
-    snprintf(r.error, sizeof r.error, "%s", peri_error(run->ctx));
-    memcpy(r.message, run->message, sizeof r.message);
-    (void)send_record(run->isolate, RECORD_RESULT, &r, sizeof r, NULL, 0);
-}
-
-/* ---- the child: its life -------------------------------------------------------------------------------------------------------- */
-
-/* The host's handlers and what it wants done at exit are not for the child; a stop comes from the parent. */
-static void reset_signals(void)
-{
-    static const int ours[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGTRAP, SIGSYS, SIGALRM, SIGXCPU, SIGUSR1, SIGUSR2};
-    sigset_t none;
-    for (size_t k = 0; k < sizeof ours / sizeof ours[0]; k++)
-        signal(ours[k], SIG_DFL);
-    signal(SIGINT, SIG_IGN);
-    signal(SIGTERM, SIG_IGN);
-    sigemptyset(&none);
-    pthread_sigmask(SIG_SETMASK, &none, NULL);
-}
-
-#ifdef __GLIBC__
-static void leave_at_once(int status, void *unused)
-{
-    (void)unused;
-    _exit(status);
-}
-#else
-static void leave_at_once(void)
-{
-    _exit(0);
-}
-#endif
-
-/* What a plugin ends the process with is not to flush what the host had not yet written, nor to tidy up after it. */
-static void forget_host_exit(void)
-{
-#ifdef __GLIBC__
-    (void)on_exit(leave_at_once, NULL);
-#else
-    (void)atexit(leave_at_once);
-#endif
-}
-
-static void limit_memory(const peri_run *run)
-{
-    const peri_context *ctx = run->ctx;
-    size_t pages = 0;
-    struct rlimit limit;
-    if (ctx->mem.limit == 0 && run->memory_limit == 0)
-        return;
-    FILE *f = fopen("/proc/self/statm", "re");
-    const bool known = f != NULL && fscanf(f, "%zu", &pages) == 1;
-    if (f != NULL)
-        fclose(f);
-    if (!known || getrlimit(RLIMIT_AS, &limit) != 0)
-        return;
-    size_t left = ctx->mem.limit > ctx->mem.used ? ctx->mem.limit - ctx->mem.used : 0;
-    left = run->memory_limit > 0 ? (size_t)run->memory_limit : left;
-    const rlim_t most = (rlim_t)(pages * (size_t)sysconf(_SC_PAGESIZE) + left + SLACK);
-    if (limit.rlim_cur == RLIM_INFINITY || most < limit.rlim_cur)
-        limit.rlim_cur = most;
-    setrlimit(RLIMIT_AS, &limit);
-}
-
-static void become_child(peri_run *run, int fd)
-{
-    struct isolate *s = run->isolate;
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != s->parent)
-        _exit(1);
-    reset_signals();
-    forget_host_exit();
-    limit_memory(run);
-    s->in_child = true;
-    s->fd = fd;
-    run->ctx->activity = &s->shared->activity;
-    if (run->ctx->log != NULL) {
-        run->ctx->log = relay_log;
-        run->ctx->log_ud = s;
-    }
-    pool_revive(run->ctx->pool);
-}
-
-static noreturn void child_work(peri_run *run, int fd)
-{
-    struct isolate *s = run->isolate;
-    become_child(run, fd);
-    s->args = *run->args;
-    s->args.event = relay_event;
-    s->args.event_ud = s;
-    run->args = &s->args;
-    const peri_status status = run_work(run);
-    fflush(stdout);
-    isolate_publish(run);
-    send_optima(run);
-    send_result(run, status);
-    _exit(0);
-}
-
 /* ---- the parent: what it hears ---------------------------------------------------------------------------------------------------- */
 
 static peri_status take_event(peri_run *run, const peri_event *event)
@@ -315,7 +72,7 @@ static peri_status take_event(peri_run *run, const peri_event *event)
         return FAIL_NOMEM(run->ctx);
     if (run->args->event != NULL)
         stop = run->args->event(run->args->event_ud, event) != 0;
-    (void)send_all(run->isolate->fd, &stop, 1);
+    (void)isolate_send(run->isolate->fd, &stop, 1);
     return PERI_OK;
 }
 
@@ -334,7 +91,7 @@ static peri_status take_optimum(peri_run *run, const unsigned char *data)
 }
 
 /* A record of a size that its type cannot have is a child gone wrong: nothing more of it is read. */
-static peri_status take_record(peri_run *run, const record_head *head, const unsigned char *data, bool *good)
+static peri_status take_record(peri_run *run, const isolate_head *head, const unsigned char *data, bool *good)
 {
     struct isolate *s = run->isolate;
     int32_t level;
@@ -363,7 +120,7 @@ static peri_status take_record(peri_run *run, const record_head *head, const uns
 static size_t largest_record(const peri_run *run)
 {
     const size_t optimum = ((size_t)run->p->n + 1) * sizeof(double);
-    return optimum > sizeof(result) ? optimum : sizeof(result);
+    return optimum > sizeof(isolate_result) ? optimum : sizeof(isolate_result);
 }
 
 /* All whole records of the input. */
@@ -371,7 +128,7 @@ static peri_status take_records(peri_run *run, bool *good)
 {
     struct isolate *s = run->isolate;
     size_t at = 0;
-    record_head head;
+    isolate_head head;
     peri_status status = PERI_OK;
     while (status == PERI_OK && *good && s->input.n - at >= sizeof head) {
         memcpy(&head, s->input.at + at, sizeof head);
@@ -390,7 +147,7 @@ static peri_status take_records(peri_run *run, bool *good)
 static peri_status listen_to(peri_run *run, bool *open)
 {
     struct isolate *s = run->isolate;
-    const size_t room = sizeof(record_head) + largest_record(run);
+    const size_t room = sizeof(isolate_head) + largest_record(run);
     while (*open && !s->has_result) {
         if (s->input.cap < 2 * room) {
             void *more = mem_resize(&run->ctx->mem, s->input.at, s->input.cap, 2 * room);
@@ -591,8 +348,8 @@ static bool is_finite_point(const nlp *p, const run_point *point)
 /* The points, from the record that is whole. What a broken child may have written is not taken on trust. */
 static void take_standing(peri_run *run)
 {
-    const page *shared = run->isolate->shared;
-    const standing *now = &shared->standing[atomic_load_explicit(&shared->sequence, memory_order_acquire) & 1];
+    const isolate_page *shared = run->isolate->shared;
+    const isolate_standing *now = &shared->standing[atomic_load_explicit(&shared->sequence, memory_order_acquire) & 1];
     run->last = now->last == 0 || now->last == 1 ? now->last : -1;
     run->best = now->best == 0 || now->best == 1 ? now->best : -1;
     for (int k = 0; k < 2; k++) {
@@ -614,7 +371,7 @@ static void take_standing(peri_run *run)
 
 static peri_status take_result(peri_run *run)
 {
-    const result *r = &run->isolate->result;
+    const isolate_result *r = &run->isolate->result;
     run->why = r->why;
     run->stopped_by = r->stopped_by;
     memcpy(run->message, r->message, sizeof run->message);
@@ -631,7 +388,7 @@ static peri_status take_result(peri_run *run)
 peri_status isolate_work(peri_run *run)
 {
     struct isolate *s = run->isolate;
-    TRY(start(run, child_work));
+    TRY(start(run, isolate_child_work));
     const peri_status status = supervise(run);
     close(s->fd);
     TRY(status);
@@ -643,27 +400,6 @@ peri_status isolate_work(peri_run *run)
 }
 
 /* ---- the answer ----------------------------------------------------------------------------------------------------------------------------- */
-
-static noreturn void child_conclude(peri_run *run, int fd)
-{
-    verdict *v = &run->isolate->shared->verdict;
-    peri_solution *s = run->solution;
-    const size_t n = (size_t)run->p->n * sizeof(double), m = (size_t)run->p->m * sizeof(double);
-    become_child(run, fd);
-    v->status = run_conclude(run);
-    v->certificate = s->certificate;
-    v->levels = s->levels;
-    v->objective = s->objective;
-    v->outcome = s->outcome;
-    memcpy(v->message, s->message, sizeof v->message);
-    snprintf(v->error, sizeof v->error, "%s", peri_error(run->ctx));
-    memcpy(run->isolate->answer[0], s->x, n);
-    memcpy(run->isolate->answer[1], s->y, m);
-    memcpy(run->isolate->answer[2], s->z, n);
-    const result done = {.status = v->status};
-    (void)send_record(run->isolate, RECORD_RESULT, &done, sizeof done, NULL, 0);
-    _exit(0);
-}
 
 /* The point as it is, and no evidence for anything. */
 static void conclude_blindly(peri_run *run)
@@ -682,7 +418,7 @@ static void conclude_blindly(peri_run *run)
 
 static peri_status take_verdict(peri_run *run)
 {
-    const verdict *v = &run->isolate->shared->verdict;
+    const isolate_verdict *v = &run->isolate->shared->verdict;
     peri_solution *s = run->solution;
     if (v->status != PERI_OK)
         return FAIL(run->ctx, v->status, "%.1000s", v->error);
@@ -707,7 +443,7 @@ peri_status isolate_conclude(peri_run *run)
     s->has_result = false;
     s->input.n = 0;
     memset(&s->shared->activity, 0, sizeof s->shared->activity);
-    TRY(start(run, child_conclude));
+    TRY(start(run, isolate_child_conclude));
     const double limit = run->limits.time_limit; /* as long again as the whole run */
     run->limits.time_limit = limit + (clock_seconds() - run->started);
     const peri_status status = supervise(run);
