@@ -27,14 +27,22 @@ static void set_pointer(const struct eval_patch *patch, double *base)
 
 enum { THREAD_GAP = 16 }; /* numbers: two threads' scratch is never in one pair of cache lines */
 
+static bool is_own(const struct eval_patch *patch)
+{
+    return patch->base == BASE_MEMORY || patch->base == BASE_SCRATCH;
+}
+
 static peri_status reserve(eval_compiler *c)
 {
     eval_program *p = c->program;
+    int64_t kept = 0;
+    for (int64_t k = 0; k < c->patches.n; k++)
+        kept += !is_own(&c->patches.at[k]);
     p->memory = c->memory;
     p->per_thread = (c->scratch + 7) / 8 * 8 + THREAD_GAP;
     p->work = mem_array(p->m, (size_t)p->memory, sizeof *p->work);
     p->scratch = mem_array(p->m, (size_t)(p->threads * p->per_thread), sizeof *p->scratch);
-    p->patches = arena_array(&p->data, (size_t)c->patches.n, sizeof *p->patches);
+    p->patches = arena_array(&p->data, (size_t)kept, sizeof *p->patches);
     p->bases = arena_array(&p->data, (size_t)(BASE_OUTPUT + p->n_slots), sizeof *p->bases);
     p->base_used = arena_array(&p->data, (size_t)(BASE_OUTPUT + p->n_slots), sizeof *p->base_used);
     const bool all = p->work != NULL && p->scratch != NULL && p->patches != NULL && p->bases != NULL && p->base_used != NULL;
@@ -48,7 +56,7 @@ static peri_status set_pointers(eval_compiler *c, int64_t own)
     TRY(reserve(c));
     for (int64_t k = 0; k < c->patches.n; k++) {
         const struct eval_patch *patch = &c->patches.at[k];
-        if (patch->base == BASE_MEMORY || patch->base == BASE_SCRATCH) {
+        if (is_own(patch)) {
             set_pointer(patch, patch->base == BASE_MEMORY ? p->work : p->scratch + patch->thread * p->per_thread);
             continue;
         }

@@ -371,10 +371,14 @@ peri_status nlp_prepare(nlp *p)
     return status == PERI_E_UNSUPPORTED ? PERI_OK : status;
 }
 
-/* Whether a derivative exists: PERI_E_UNSUPPORTED is an answer here, no error. */
+/* Whether a derivative exists: PERI_E_UNSUPPORTED is an answer here, no error. A method may have a trait and never use it: nothing is compiled. */
 static peri_status exists(nlp *p, int program, bool *yes)
 {
-    const peri_status status = nlp_compile(p, program);
+    const double started = clock_seconds();
+    expr_id e[2];
+    int n;
+    const peri_status status = p->program[program] != NULL ? PERI_OK : outputs_of(p, program, e, &n);
+    p->seconds.building += clock_seconds() - started;
     *yes = status == PERI_OK;
     return status == PERI_E_UNSUPPORTED ? PERI_OK : status;
 }
@@ -433,13 +437,16 @@ peri_status nlp_traits(nlp *p, uint64_t asked, uint64_t *traits)
     }
     asked &= *traits;
     bool yes = true;
+    if (asked & PERI_BIT(PERI_TRAIT_SPARSE_HESSIAN)) {
+        TRY(exists(p, NLP_HESS, &yes));
+        if (yes) /* then products with it exist as well */
+            return PERI_OK;
+        *traits &= ~PERI_BIT(PERI_TRAIT_SPARSE_HESSIAN);
+        yes = true;
+    }
     if (asked & PERI_BIT(PERI_TRAIT_HESSIAN))
         TRY(exists(p, NLP_HV, &yes));
     if (!yes)
         *traits &= ~(PERI_BIT(PERI_TRAIT_HESSIAN) | PERI_BIT(PERI_TRAIT_SPARSE_HESSIAN));
-    if (asked & *traits & PERI_BIT(PERI_TRAIT_SPARSE_HESSIAN))
-        TRY(exists(p, NLP_HESS, &yes));
-    if (!yes)
-        *traits &= ~PERI_BIT(PERI_TRAIT_SPARSE_HESSIAN);
     return PERI_OK;
 }
