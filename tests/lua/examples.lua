@@ -28,5 +28,24 @@ for path in listing:lines() do
   local difference = expected.difference(output:read "a", read(path:gsub("%.lua$", ".expected")))
   t.is(difference, nil, name)
 end
-t.is(count, 6, "number of examples")
+t.is(count, 7, "number of examples")
+
+-- with a user's data, where there are some
+local sachs = source .. "/../shared/data/sachs/"
+local there = io.open(sachs .. "sachs_obs853.csv")
+if there then
+  there:close()
+  local picture = os.tmpname()
+  local output <close> = assert(io.popen(("'%s/perigee' run '%s/examples/07-which-depends-on-which.lua' '%s' '%s' '%s' 2>&1"):format(build,
+    source, sachs .. "sachs_obs853.csv", sachs .. "consensus_edges.csv", picture)))
+  local text = output:read "a"
+  local shd = tonumber(text:match "then topo +%S+ +%d+ +(%d+)")
+  t.ok(shd and shd <= 22, "the protein network, 18 edges: SHD " .. tostring(shd))
+  local before, after = text:match "notears +(%S+)", text:match "then topo +(%S+)"
+  t.ok(before and after and tonumber(after) <= tonumber(before), "topo lowers the loss of NOTEARS")
+  t.has(read(picture), "<svg", "and a picture is written")
+  os.remove(picture)
+else
+  print "# SKIP the protein data are not here"
+end
 t.done()

@@ -48,7 +48,7 @@ end
 
 --- NOTEARS: min loss + l1 |W| with h(W) = 0, by an augmented Lagrangian over lbfgs with W = W+ - W- (Zheng, Aragam, Ravikumar
 -- and Xing 2018).
--- Options: those of dag.model (l1 0.1), penalty (first, 1), growth (10), reduction (0.25), inner_iterations (1000), tolerance (1e-4 of the
+-- Options: those of dag.model (l1 0.1), penalty (first, 10), growth (10), reduction (0.25), inner_iterations (5000), tolerance (1e-4 of the
 -- certificate, where h is about 1e-8), threshold.
 function methods.notears(X, opts)
   local own = { "penalty", "growth", "reduction", "inner_iterations" }
@@ -59,10 +59,10 @@ function methods.notears(X, opts)
   local m, W, o = build.model(X, given)
   local sol = m:solve("augmented-lagrangian > lbfgs", {
     tolerance = opts.tolerance or 1e-4, time_limit = opts.time_limit, iterations = opts.iterations,
-    ["augmented-lagrangian.penalty"] = opts.penalty or 1,
+    ["augmented-lagrangian.penalty"] = opts.penalty or 10,
     ["augmented-lagrangian.penalty_growth"] = opts.growth or 10,
     ["augmented-lagrangian.reduction"] = opts.reduction or 0.25,
-    ["augmented-lagrangian.inner_iterations"] = opts.inner_iterations or 1000,
+    ["augmented-lagrangian.inner_iterations"] = opts.inner_iterations or 5000,
   })
   return finished(m, W, sol, opts, o.loss)
 end
