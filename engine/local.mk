@@ -175,6 +175,8 @@ engine_sources = \
 	engine/run/diagnose_steps.c \
 	engine/run/diagnose_text.c \
 	engine/run/estimate.c \
+	engine/run/draw.c \
+	engine/run/draw.h \
 	engine/run/event.c \
 	engine/run/explain.c \
 	engine/run/factor.c \

@@ -236,6 +236,7 @@ lua_tests = \
 	tests/lua/libsvm_fit.lua \
 	tests/lua/direct.lua \
 	tests/lua/foreign.lua \
+	tests/lua/bilevel_methods.lua \
 	tests/lua/proximal.lua \
 	tests/lua/squares.lua \
 	tests/lua/outcomes.lua \

@@ -217,6 +217,68 @@ static int l_blackbox(lua_State *L)
     return push_node(L, x.model, 2, out, FORM_SCALAR);
 }
 
+/* ---- projections ------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    dsl_state *state;
+    lua_State *main;
+    /* of the call under way */
+    int64_t n;
+    const double *v;
+    double *x;
+    bool none;
+} projection;
+
+/* Under lua_pcall. 1: the projection (light). The function gives the point, or nil where there is none. */
+static int protected_project(lua_State *L)
+{
+    int64_t rows, cols;
+    projection *p = lua_touserdata(L, 1);
+    lua_getiuservalue(L, lua_upvalueindex(1), UV_CALLEES);
+    lua_rawgetp(L, -1, p);
+    lua_getiuservalue(L, -1, UV_PARENT);
+    memcpy(array_new(L, p->n, 1)->data, p->v, (size_t)p->n * sizeof *p->v);
+    lua_call(L, 1, 1);
+    p->none = lua_isnil(L, -1);
+    if (p->none)
+        return 0;
+    const double *from = read_numbers(L, lua_gettop(L), "projection: what its function returns", &rows, &cols);
+    if (rows * cols != p->n)
+        dsl_raise(L, "projection: its function returned %d numbers, and there are %d variables", (int)(rows * cols), (int)p->n);
+    memcpy(p->x, from, (size_t)p->n * sizeof *from);
+    return 0;
+}
+
+static int project_in_lua(void *ud, int64_t n, const double *v, double *x)
+{
+    projection *p = ud;
+    p->n = n;
+    p->v = v;
+    p->x = x;
+    if (!callback_call(p->state, p->main, protected_project, p))
+        return -1;
+    return p->none ? 1 : 0;
+}
+
+/* m:projection(function(v) return x end) */
+int model_projection_method(lua_State *L)
+{
+    dsl_model_ud *m = check_model(L, 1);
+    char text[200];
+    lua_settop(L, 2);
+    if (!lua_isfunction(L, 2)) {
+        describe(L, 2, text, sizeof text);
+        dsl_raise(L, "projection: a function of an array is needed, not %s", text);
+    }
+    push_root(L, 1);
+    projection *p = box_new(L, TYPE_BLACKBOX, sizeof *p, 1);
+    p->state = state_of(L);
+    p->main = callback_bind(L, 2);
+    callback_keep(L, 3, 4);
+    peri_model_project(m->obj, project_in_lua, p);
+    return 0;
+}
+
 /* ---- iterations -------------------------------------------------------------------------------------------------- */
 
 void push_event(lua_State *L, const peri_event *e)

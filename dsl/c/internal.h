@@ -312,6 +312,7 @@ void callback_fail(dsl_state *s, lua_CFunction f, void *ud); /* f raises; kept *
 /* The function at index f becomes that of the object on the top, which the list of callees finds by its address; the main thread. */
 JUMPS lua_State *callback_bind(lua_State *L, int f);
 JUMPS void callback_keep(lua_State *L, int model, int object); /* the model keeps the object at that index */
+JUMPS int model_projection_method(lua_State *L); /* m:projection(f) */
 JUMPS void push_diagnosis(lua_State *L, dsl_solution *sol); /* a table, or nil; diagnosis.c */
 dsl_warm *to_warm(lua_State *L, int i); /* NULL: not a warm start */
 JUMPS int l_solution_warm_start(lua_State *L);

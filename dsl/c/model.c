@@ -354,6 +354,18 @@ static int l_maximize(lua_State *L)
     return objective(L, "maximize", peri_model_maximize);
 }
 
+/* m:sampled(w): the objective's terms are weighted by parameter w */
+static int l_sampled(lua_State *L)
+{
+    dsl_model_ud *m = check_model(L, 1);
+    operand w;
+    check_operand(L, 2, "sampled", &w);
+    if (w.kind != OPERAND_EXPR || w.model != m->root)
+        dsl_raise(L, "sampled: the parameter of model \"%s\" that weights the terms is needed", m->name);
+    check_status(L, peri_model_sampled(m->obj, w.node));
+    return 0;
+}
+
 typedef struct {
     peri_model *m;
     const char *plan;
@@ -380,6 +392,8 @@ const luaL_Reg model_methods[] = {{"var", l_var},
                                   {"minimize", l_minimize},
                                   {"maximize", l_maximize},
                                   {"lower", l_lower},
+                                  {"sampled", l_sampled},
+                                  {"projection", model_projection_method},
                                   {"explain", l_explain},
                                   {"close", l_close_method},
                                   {"subject_to", subject_to},

@@ -1194,6 +1194,16 @@ function model:param(name, value) end
 ---@return perigee.model
 function model:lower(name) end
 
+---The objective of this model is a sum whose terms are weighted by the entries of a parameter: stochastic methods evaluate random parts of
+---it, by other weights.
+---@param weights perigee.expr a parameter
+function model:sampled(weights) end
+
+---A function that projects onto the set of this model's bounds and constraints, in the place of the engine's own projection. It gets an
+---array of all variables of the outermost model, in order of making, and returns the nearest point of the set, or nil where it is empty.
+---@param project fun(v: perigee.array): perigee.array|number[]|nil
+function model:projection(project) end
+
 ---@param e perigee.value
 function model:minimize(e) end
 

@@ -226,3 +226,24 @@ peri_status model_check_level(peri_model *m, const char *name, expr_id e)
     return FAIL(m->ctx, PERI_E_ARGUMENT, "objective of lower model \"%s\": %s has none of its variables, so that there is nothing to choose; "
                 "variables of this level are made by its own var", m->name, text);
 }
+
+/* ---- what methods may be told
+ * ---------------------------------------------------------------------------------------------------------------- */
+
+peri_status peri_model_sampled(peri_model *m, peri_expr p)
+{
+    char text[128];
+    const model_var *v = model_find_param(m->root, p);
+    if (v == NULL) {
+        TRY(model_check_expr(m, "weights", p));
+        model_describe(m, p, text, sizeof text);
+        return FAIL(m->ctx, PERI_E_ARGUMENT, "%s is not a parameter of model \"%s\": weights of a sum are one", text, m->root->name);
+    }
+    m->weights = (struct model_weights){v->offset, v->size};
+    return PERI_OK;
+}
+
+void peri_model_project(peri_model *m, peri_project_fn project, void *ud)
+{
+    m->projection = (struct model_projection){project, ud};
+}

@@ -38,7 +38,7 @@ struct nlp; /* oracle/nlp.h: the view, compiled lazily, kept between solves, dro
 
 struct peri_model {
     peri_context *ctx;
-    peri_model *root; /* itself for a root; a lower model has, besides this, ctx, g, name, level, parent, objective, maximize, nothing */
+    peri_model *root; /* itself for a root; a lower model has ctx, g, name, level, parent, objective, maximize, weights, projection, and nothing else */
     int32_t level;    /* 0: a root; k: its root's nested[k - 1] */
     int32_t parent;   /* the level that a lower model lies in */
     bool inside;      /* model_solve_inside was called: no level of the root's problem */
@@ -54,6 +54,8 @@ struct peri_model {
     VEC(double) lower, upper, start; /* [n] */
     expr_id objective; /* as the user wrote it; PERI_NO_EXPR: none */
     bool maximize;
+    struct model_weights { int64_t first, n; } weights; /* of the terms of its objective, in the class PARAM; n = 0: not told */
+    struct model_projection { peri_project_fn project; void *ud; } projection; /* onto its set; project NULL: the engine's */
     uint64_t structure; /* counts changes of structure: variables, objective, constraints' bodies. Bounds and data do not count */
     uint64_t data;      /* counts changes of bounds, integrality, parameters (start values do not count) */
     hash_map names, con_names; /* hash of a name -> variable i or -1 - parameter i; -> constraint i */

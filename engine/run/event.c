@@ -2,7 +2,7 @@
 /*
  * event.c - the end of an iteration: the new point is guarded, kept, compared with the best, and told to history, log
  * and host. Invariant: a point with a value that is not finite is never kept. The better of two points violates less,
- * as far as that exceeds the tolerance, then has the lower objective; the row's own numbers decide, because they only
+ * as far as that exceeds the tolerance, then has the lower objective (with lower models: came later); the row's own numbers decide, because they only
  * choose which point is returned: the certificate is computed anew.
  */
 #include "base/clock.h"
@@ -94,6 +94,8 @@ static bool is_better(const peri_run *run, const run_point *a, const run_point *
 {
     const double va = a->violation > run->limits.tolerance ? a->violation : 0;
     const double vb = b->violation > run->limits.tolerance ? b->violation : 0;
+    if (run->traits & PERI_BIT(PERI_TRAIT_LEVELS)) /* a lower objective may be bought with the lower models' optimality */
+        return va <= vb;
     return va < vb || (va <= vb && a->objective <= b->objective);
 }
 

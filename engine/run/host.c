@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/rng.h"
 #include "run/checkpoint.h"
+#include "run/draw.h"
 #include "run/factor.h"
 #include "run/guards.h"
 #include "run/levels.h"
@@ -336,6 +337,8 @@ const peri_host *host_table(void)
         .transfer = checkpoint_transfer,
         .projection_open = projection_open,
         .projection_apply = projection_apply,
+        .sample_rows = draw_rows,
+        .sample = draw_sample,
         .levels = levels_get,
         .level_view = levels_view,
         .level_solve = levels_solve,

@@ -78,7 +78,10 @@ peri_status levels_view(peri_run *run, int64_t level, peri_run **out)
         TRY(make_view(run, level, &inner));
         l->view = inner;
     }
-    return INNER_TABLE.view(l->view, out);
+    TRY(INNER_TABLE.view(l->view, out));
+    (*out)->outer = run;
+    (*out)->outer_level = level;
+    return PERI_OK;
 }
 
 /* ---- the problem of one level

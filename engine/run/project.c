@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * project.c - projections onto the feasible set of a run's problem, by what the set is: the bounds alone; a polyhedron (project_polyhedron.c);
- * anything else, as an inner problem  min |u - v|^2 / 2  in u with v as data, solved by a plan of the engine's choice from where the last
+ * a function of the user's; anything else, as an inner problem  min |u - v|^2 / 2  in u with v as data, solved by a plan of the engine's choice from where the last
  * one ended. A polyhedron on which the dual method is lost is given to the inner problem too, whose multipliers it then starts from: what
  * comes out is the exact point of its piece. Invariant: a returned point is within the bounds exactly.
  */
 #include "run/project.h"
 #include "base/fail.h"
-#include "run/inner.h"
+#include "run/levels.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,32 +17,70 @@ static const double GOOD = 1e-9;       /* a certificate that will do where the t
 
 struct peri_projection {
     peri_run *run;
+    const struct model_projection *own; /* the user's; NULL: none */
     bool polyhedron;
     projection_polyhedron q;
     peri_inner *inner; /* NULL until needed */
     peri_x at;         /* v in it */
-    double *near;      /* [n] v within the bounds: where it starts the first time */
+    double *near, *rows; /* [n] v within the bounds: where it starts the first time; [m] scratch */
     bool solved;
 };
 
 /* ---- sets of any kind -------------------------------------------------------------------------------------------------------------- */
 
+/* The rows of one level; those of a problem without lower ones are level 0's. */
+static peri_status constrain(peri_projection *s, int64_t level, const peri_level *info, peri_x u)
+{
+    const nlp *p = s->run->p;
+    mem *a = &s->run->ctx->mem;
+    peri_x c;
+    if (info->m == 0)
+        return PERI_OK;
+    TRY(inner_problem(s->inner, level, u, NULL, &c));
+    double *lower = mem_array(a, (size_t)info->m, sizeof *lower), *upper = mem_array(a, (size_t)info->m, sizeof *upper);
+    peri_status status = lower != NULL && upper != NULL ? PERI_OK : FAIL_NOMEM(s->run->ctx);
+    for (int64_t i = 0; i < info->m && status == PERI_OK; i++) {
+        lower[i] = p->cl[info->row[i]];
+        upper[i] = p->cu[info->row[i]];
+    }
+    if (status == PERI_OK)
+        status = inner_constrain(s->inner, info->name, c, lower, upper, NULL);
+    mem_array_free(a, lower);
+    mem_array_free(a, upper);
+    return status;
+}
+
 static peri_status make_inner(peri_projection *s)
 {
     const nlp *p = s->run->p;
-    peri_x u, c, f;
+    const peri_level *info;
+    int64_t count;
+    peri_x u, half, f;
+    TRY(levels_get(s->run, &count, &info));
     TRY(INNER_TABLE.make(s->run, "projection", &s->inner));
     TRY(inner_var(s->inner, "u", p->n, 1, &u));
     TRY(inner_set_bounds(s->inner, u, p->xl, p->xu));
     TRY(inner_param(s->inner, "v", p->n, 1, s->near, &s->at));
-    TRY(inner_problem(s->inner, 0, u, NULL, &c));
-    TRY(inner_constrain(s->inner, "set", c, p->cl, p->cu, NULL));
+    for (int64_t k = 0; k < count; k++)
+        TRY(constrain(s, k, &info[k], u));
     TRY(inner_x_op(s->inner, "sub", 2, (const peri_x[]){u, s->at}, &f));
     TRY(inner_x_op(s->inner, "square", 1, &f, &f));
     TRY(inner_x_op(s->inner, "sum", 1, &f, &f));
-    TRY(inner_x_array(s->inner, 1, 1, &(double){0.5}, &c));
-    TRY(inner_x_op(s->inner, "mul", 2, (const peri_x[]){c, f}, &f));
+    TRY(inner_x_array(s->inner, 1, 1, &(double){0.5}, &half));
+    TRY(inner_x_op(s->inner, "mul", 2, (const peri_x[]){half, f}, &f));
     return inner_minimize(s->inner, f);
+}
+
+/* Multipliers of the inner problem's rows, level by level, to the order of the run's, which were divided by their lengths. */
+static peri_status take_multipliers(peri_projection *s, const double *y)
+{
+    const peri_level *info;
+    int64_t count;
+    TRY(levels_get(s->run, &count, &info));
+    for (int64_t k = 0; k < count; k++)
+        for (int64_t i = 0; i < info[k].m; i++)
+            s->q.y[info[k].row[i]] = *y++ * s->q.a.scale[info[k].row[i]];
+    return PERI_OK;
 }
 
 static const char *name_of(const peri_projection *s)
@@ -88,8 +126,8 @@ static peri_status by_inner(peri_projection *s, const double *v, double *x)
     TRY(INNER_TABLE.solve(s->inner, &q, &r));
     s->solved = r->why == PERI_WHY_CONVERGED;
     TRY(judge(s, r));
-    for (int64_t i = 0; i < p->m && s->polyhedron; i++) /* of rows that were divided by their length */
-        s->q.y[i] = r->y[i] * s->q.a.scale[i];
+    if (s->polyhedron)
+        TRY(take_multipliers(s, r->y));
     clip(p, r->x, x);
     return PERI_OK;
 }
@@ -98,8 +136,12 @@ static peri_status by_inner(peri_projection *s, const double *v, double *x)
 
 static peri_status refuse_row(peri_projection *s)
 {
+    const peri_run *run = s->run, *outer = run->outer;
     char row[128];
-    model_row_name(s->run->model, s->q.culprit, row, sizeof row);
+    if (outer != NULL)
+        model_row_name(outer->model, outer->p->levels->info[run->outer_level].row[s->q.culprit], row, sizeof row);
+    else
+        model_row_name(run->model, s->q.culprit, row, sizeof row);
     return FAIL(s->run->ctx, PERI_E_NUMERIC,
                 "projection: no point satisfies the bounds and constraints of \"%s\": \"%s\" cannot hold together with the others", name_of(s),
                 row);
@@ -129,6 +171,49 @@ static peri_status by_dual(peri_projection *s, const double *v, double *x)
     return PERI_OK;
 }
 
+/* ---- the user's ---------------------------------------------------------------------------------------------------------------------- */
+
+/* Of a level's view that level's; of a run that of the one level that has rows, if it is one. */
+static peri_status find_own(peri_projection *s)
+{
+    const peri_run *run = s->run, *whole = run->outer != NULL ? run->outer : run;
+    const nlp_levels *all;
+    int64_t level = run->outer_level, with_rows = 0;
+    TRY(nlp_get_levels(whole->p, &all));
+    for (int64_t k = 0; k < all->of.n && run->outer == NULL; k++)
+        if (all->info[k].m > 0) {
+            level = k;
+            with_rows++;
+        }
+    const struct model_projection *own = &all->of.model[level]->projection;
+    s->own = own->project != NULL && with_rows <= 1 ? own : NULL;
+    return PERI_OK;
+}
+
+static double outside(double v, double lower, double upper)
+{
+    return fmax(lower - v, v - upper) / (1 + fabs(v));
+}
+
+static peri_status by_own(peri_projection *s, const double *v, double *x)
+{
+    nlp *p = s->run->p;
+    double most = 0;
+    const int answer = s->own->project(s->own->ud, p->n, v, s->near);
+    if (answer != 0)
+        return answer < 0 ? FAIL(s->run->ctx, PERI_E_CALLBACK, "projection: the function of \"%s\" failed", name_of(s)) : refuse_empty(s);
+    if (p->m > 0)
+        TRY(nlp_c(p, s->near, s->rows));
+    for (int64_t i = 0; i < p->m; i++)
+        most = fmax(most, outside(s->rows[i], p->cl[i], p->cu[i]));
+    for (int64_t j = 0; j < p->n; j++)
+        most = isfinite(s->near[j]) ? fmax(most, outside(s->near[j], p->xl[j], p->xu[j])) : INFINITY;
+    if (most > 1e-6)
+        return FAIL(s->run->ctx, PERI_E_NUMERIC, "projection: the function of \"%s\" returned a point that is off its set by %.1e", name_of(s), most);
+    clip(p, s->near, x);
+    return PERI_OK;
+}
+
 /* ---- doors -------------------------------------------------------------------------------------------------------------------------- */
 
 static bool all_linear(const nlp *p)
@@ -150,10 +235,14 @@ peri_status projection_open(peri_run *run, peri_projection **out)
     s->near = arena_array(&run->memory, (size_t)p->n, sizeof *s->near);
     if (s->near == NULL)
         return FAIL_NOMEM(run->ctx);
-    s->polyhedron = p->m > 0 && all_linear(p);
+    TRY(find_own(s));
+    s->rows = arena_array(&run->memory, (size_t)p->m, sizeof *s->rows);
+    if (s->rows == NULL)
+        return FAIL_NOMEM(run->ctx);
+    s->polyhedron = s->own == NULL && p->m > 0 && all_linear(p);
     if (s->polyhedron)
         TRY(projection_polyhedron_open(&s->q, run));
-    else if (p->m > 0)
+    else if (s->own == NULL && p->m > 0)
         TRY(make_inner(s));
     *out = s;
     return PERI_OK;
@@ -165,6 +254,8 @@ peri_status projection_apply(peri_projection *s, const double *v, double *x)
     for (int64_t j = 0; j < p->n; j++)
         if (!isfinite(v[j]))
             return FAIL(s->run->ctx, PERI_E_NUMERIC, "projection: entry %lld of the point is %g", (long long)j + 1, v[j]);
+    if (s->own != NULL)
+        return by_own(s, v, x);
     if (p->m == 0)
         clip(p, v, x);
     else

@@ -244,6 +244,7 @@ static peri_status transfer(void *self, peri_run *run)
     PERI_TRANSFER(run, s, mean);
     PERI_TRANSFER(run, s, sample);
     PERI_TRANSFER(run, s, k);
+    PERI_TRANSFER(run, s, behind);
     return PERI_OK;
 }
 

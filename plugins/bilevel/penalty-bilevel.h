@@ -35,7 +35,7 @@ typedef struct {
     double sigma, alpha, gamma, rho; /* rho infinite: no proximal term */
     double moved, mean, res_y, res_z; /* |x step| / alpha, its running mean; the proximal residuals */
     uint64_t sample;          /* the number of the next one */
-    int64_t k;
+    int64_t k, behind;        /* behind: steps that z has been worse than y */
     int32_t noisy;            /* samples are drawn */
 } state;
 

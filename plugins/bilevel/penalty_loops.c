@@ -5,7 +5,7 @@
  */
 #include "penalty-bilevel.h"
 
-enum { MOST_HALVINGS = 40 };
+enum { MOST_HALVINGS = 40, PATIENCE = 25 };
 
 static void halve(int64_t n, double *v, const double *towards)
 {
@@ -111,6 +111,25 @@ static void relax(const state *s, double *v, const double *to, double *centre)
     }
 }
 
+/*
+ * Where y has a lower value than z, which is to minimize it, for many steps, z is in a worse basin and starts again from y. For a few steps that is
+ * but lag behind a moving x.
+ */
+static void watch_basin(state *s, char *tag)
+{
+    const size_t bytes = (size_t)s->t.n * sizeof(double);
+    const bool worse = s->f_z > s->f_y + 1e-6 * (1 + fabs(s->f_y)) && (!s->noisy || s->opt.shared);
+    s->behind = worse ? s->behind + 1 : 0;
+    if (s->behind < PATIENCE)
+        return;
+    memcpy(s->z, s->w, bytes);
+    memcpy(s->centre_z, s->w, bytes);
+    memcpy(s->g[OF_Z], s->g[OF_Y], bytes);
+    s->f_z = s->f_y;
+    s->behind = 0;
+    *tag = 'c';
+}
+
 peri_status double_step(state *s, char *tag)
 {
     const size_t bytes = (size_t)s->t.n * sizeof(double);
@@ -121,13 +140,7 @@ peri_status double_step(state *s, char *tag)
     relax(s, s->w, s->w_try, s->centre_y);
     relax(s, s->z, s->z_try, s->centre_z);
     TRY(look_here(s, batch, s->w, s->z, s->w_old, s->z_old, tag));
-    if (s->f_z > s->f_y + 1e-12 * (1 + fabs(s->f_y)) && (!s->noisy || s->opt.shared)) { /* z is in a worse basin */
-        memcpy(s->z, s->w, bytes);
-        memcpy(s->centre_z, s->w, bytes);
-        memcpy(s->g[OF_Z], s->g[OF_Y], bytes);
-        s->f_z = s->f_y;
-        *tag = 'c';
-    }
+    watch_basin(s, tag);
     memcpy(s->z_old, s->z, bytes);
     TRY(move_x(s, s->g[OF_F], s->g[OF_Y], s->g[OF_Z]));
     return look_here(s, s->noisy ? batch : 0, s->w, s->z, s->w_old, s->z_old, tag);

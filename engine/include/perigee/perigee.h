@@ -261,6 +261,17 @@ PERI_MUST_CHECK PERI_API peri_status peri_model_set_start(peri_model *m, peri_ex
 PERI_MUST_CHECK PERI_API peri_status peri_model_set_integer(peri_model *m, peri_expr x);
 PERI_MUST_CHECK PERI_API peri_status peri_model_param(peri_model *m, const char *name, int64_t rows, int64_t cols,
                                                       int64_t n, const double *value, peri_expr *out);
+/*
+ * What methods may be told of a model, the outermost or a lower one, or of a level of that name:
+ *   peri_model_sampled  its objective is a sum whose terms are weighted by the entries of parameter p: stochastic methods evaluate random parts
+ *                       of it by other weights
+ *   peri_model_project  a function that projects onto the set of its bounds and constraints: x [n] the point of that set nearest to v [n], entries
+ *                       those of all variables of the outermost model in order of making. It returns 0, > 0: there is no such point, < 0: an error
+ *                       that ends the solve; ud is borrowed. What it returns is checked. NULL: the engine's own projection again
+ */
+typedef int (*peri_project_fn)(void *ud, int64_t n, const double *v, double *x);
+PERI_MUST_CHECK PERI_API peri_status peri_model_sampled(peri_model *m, peri_expr p);
+PERI_API void peri_model_project(peri_model *m, peri_project_fn project, void *ud);
 /* peri_model_set_param - new values between solves; nothing is compiled again */
 PERI_MUST_CHECK PERI_API peri_status peri_model_set_param(peri_model *m, peri_expr p, int64_t n, const double *value);
 /* borrowed until the next change; [entries] */
