@@ -11,11 +11,6 @@
 #include <stdio.h>
 #include <string.h>
 
-fail_record *fail_of(peri_context *ctx)
-{
-    return &ctx->error;
-}
-
 static void join_lines(char *text)
 {
     for (; *text != '\0'; text++)

@@ -16,7 +16,6 @@ typedef struct {
     char origin[256]; /* "function (file:line)", filled when asked for */
 } fail_record;
 
-fail_record *fail_of(peri_context *ctx);
 peri_status fail_set(peri_context *ctx, peri_status code, const char *function, const char *file, int line,
                      const char *format, ...) __attribute__((format(printf, 6, 7)));
 /* Put "prefix: " before the message in the record; returns the record's code. */

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* text.c - growing texts. Invariant: `at` is NULL or ends with a zero at at[n], and n < cap. */
 #include "base/text.h"
-#include "base/num.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -67,13 +66,6 @@ void text_add(text_buffer *t, const char *format, ...)
     }
     va_end(again);
     va_end(args);
-}
-
-void text_number(text_buffer *t, double x)
-{
-    char out[NUM_SIZE];
-    num_print(x, out);
-    text_put(t, out, strlen(out));
 }
 
 char *text_take(text_buffer *t)

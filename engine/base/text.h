@@ -18,7 +18,6 @@ typedef struct {
 void text_init(text_buffer *t, mem *m);
 void text_put(text_buffer *t, const char *data, size_t n);
 void text_add(text_buffer *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
-void text_number(text_buffer *t, double x); /* as num_print */
 /* The text, "" if nothing was added; own: the caller. NULL: memory ran out on the way. Leaves t empty. */
 char *text_take(text_buffer *t);
 void text_release(text_buffer *t);

@@ -209,7 +209,7 @@ static void test_text(void)
     text_add(&t, "%s %d", "bus", 14);
     for (int k = 0; k < 200; k++)
         text_put(&t, "....", 4);
-    text_number(&t, 0.1);
+    text_put(&t, "0.1", 3);
     text_add(&t, "%0500d", 7);
     char *text = text_take(&t);
     ok(text != NULL && strlen(text) == 6 + 800 + 3 + 500 && memcmp(text, "bus 14..", 8) == 0, "a text grows");
