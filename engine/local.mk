@@ -66,7 +66,7 @@ engine_sources = \
 	engine/eval/simd.c \
 	engine/eval/split.c \
 	engine/eval/vmath.h \
-	engine/eval/weave_kernels.h \
+	engine/eval/weave_kernels.h engine/eval/lane_kernels.h \
 	engine/expr/along.c \
 	engine/expr/bilinear.c \
 	engine/expr/bilinear.h \
@@ -112,6 +112,7 @@ engine_sources = \
 	engine/diff/batch.c \
 	engine/diff/batch.h \
 	engine/diff/batch_eval.c \
+	engine/diff/align.c \
 	engine/diff/assemble.c \
 	engine/diff/coo.c \
 	engine/diff/diff.h \

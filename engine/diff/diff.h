@@ -38,6 +38,13 @@ enum { DIFF_LARGEST_DENSE = 2000 };
 peri_status diff_hessian(expr_graph *g, expr_id root, int64_t x0, int64_t n, int64_t limit, diff_sparse *out);
 
 /*
+ * diff_align - the roots with scatters rewritten so that what comes to one place from several families of instances is computed for the place, where
+ * these walk through memory with one stride: for matrices' values and products, not for what shares its computation with a function's value
+ *   out  out  [n] nodes shaped as the roots; sums may be added up in another order
+ */
+peri_status diff_align(expr_graph *g, int64_t n, const expr_id *roots, expr_id *out);
+
+/*
  * diff_squares - the residuals of a sum of squares: f - r'r does not depend on the variables
  *   in   f  a scalar: sums, differences without variables, weighted by constants and parameters, of squares, even powers, and products and
  *           quotients of such

@@ -43,6 +43,14 @@ static inline void interleave(V a, V b, V *lo, V *hi)
     *hi = _mm256_permute2f128_pd(even, odd, 0x31);
 }
 
+static inline void put_pairs(double *d, int64_t stride, V v)
+{
+    _mm_storeu_pd(d, _mm256_castpd256_pd128(v));
+    _mm_storeu_pd(d + stride, _mm256_extractf128_pd(v, 1));
+}
+
+#define put_fours(d, stride, v) ((void)(stride), store((d), (v)))
+
 static inline void sine_cosine(V a, V *s, V *c)
 {
     const Sleef___m256d_2 r = V_sincos(a);

@@ -36,6 +36,20 @@ static inline void interleave(V a, V b, V *lo, V *hi)
     *hi = _mm512_permutex2var_pd(a, _mm512_setr_epi64(4, 12, 5, 13, 6, 14, 7, 15), b);
 }
 
+static inline void put_pairs(double *d, int64_t stride, V v)
+{
+    _mm_storeu_pd(d, _mm512_castpd512_pd128(v));
+    _mm_storeu_pd(d + stride, _mm512_extractf64x2_pd(v, 1));
+    _mm_storeu_pd(d + 2 * stride, _mm512_extractf64x2_pd(v, 2));
+    _mm_storeu_pd(d + 3 * stride, _mm512_extractf64x2_pd(v, 3));
+}
+
+static inline void put_fours(double *d, int64_t stride, V v)
+{
+    _mm256_storeu_pd(d, _mm512_castpd512_pd256(v));
+    _mm256_storeu_pd(d + stride, _mm512_extractf64x4_pd(v, 1));
+}
+
 static inline void sine_cosine(V a, V *s, V *c)
 {
     const Sleef___m512d_2 r = V_sincos(a);

@@ -8,6 +8,7 @@
  *     fused               a * b + c, rounded once; multiply_add may round twice
  *     every_other         the even entries of two vectors, one after the other
  *     interleave          of two vectors, into the lower and the upper half of the result
+ *     put_pairs put_fours (d, stride, v): entries of v, two or four at a time, stored at d, d + stride, ...
  *     MATH(name)      the vector mathematics function: exp, log, ...
  *     TABLE           the table's name
  *     FETCH_TARGET    attribute of the function that fetches cache lines, or nothing
@@ -271,6 +272,7 @@ MAP(op_powh, 1, DO_POWH)
     }
 #define UNUSED1 (void)a1
 #define UNUSED2 (void)a1, (void)b1, (void)same1
+#define UNUSED4 UNUSED2, (void)e1, (void)same2, (void)f1, (void)same3
 CALL(op_exp, 1, MATH(exp))
 CALL(op_expm1, 1, MATH(expm1))
 CALL(op_log, 1, MATH(log))
@@ -536,6 +538,7 @@ static void add_grid(const eval_ins *c, int64_t start, int64_t n)
 
 #include "eval/product_kernels.h"
 #include "eval/weave_kernels.h"
+#include "eval/lane_kernels.h"
 
 /* ---- the table ---------------------------------------------------------------------------------------------------------------- */
 
@@ -583,6 +586,8 @@ static const eval_fn functions[EVAL_CODES] = {
     [EVAL_ADD_LIST] = add_list,
     [EVAL_ADD_RUNS] = add_runs,
     [EVAL_WEAVE] = weave,
+    [EVAL_STORE_PAIRS] = store_pairs,
+    [EVAL_STORE_FOURS] = store_fours,
     [EVAL_ADD_GRID] = add_grid,
     [EVAL_MAX_ACC] = max_acc,
     [EVAL_MIN_ACC] = min_acc,

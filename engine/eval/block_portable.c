@@ -42,6 +42,9 @@ static inline void interleave(V a, V b, V *lo, V *hi)
     *hi = b;
 }
 
+#define put_pairs(d, stride, v) ((void)(stride), store((d), (v)))
+#define put_fours(d, stride, v) put_pairs(d, stride, v) /* never: rows of four are two vectors */
+
 static inline void sine_cosine(V a, V *s, V *c)
 {
     *s = sin(a);

@@ -26,6 +26,8 @@ static const char *code_name(int code)
     case EVAL_STORE_STRIDED: return "store strided";
     case EVAL_ADD_STRIDED: return "add strided";
     case EVAL_STORE_LIST: return "store indexed";
+    case EVAL_STORE_PAIRS:
+    case EVAL_STORE_FOURS:
     case EVAL_WEAVE: return "store interleaved";
     case EVAL_ADD_RUNS:
     case EVAL_ADD_LIST: return "add indexed";

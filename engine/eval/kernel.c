@@ -589,6 +589,29 @@ static peri_status emit_weave(kernel *k, int32_t n, const eval_sink *const *sink
     return emit_tile(k, &t, i);
 }
 
+/* How many sinks from the first on are neighbouring lanes, the last place first: 4, 2 or 1. */
+static int32_t count_lanes(int64_t n, const eval_sink *s)
+{
+    int32_t lanes = 1;
+    if (s->kind != SINK_SCATTER || !s->alone || !s->affine || s->stride < 2)
+        return 1;
+    while (lanes < 4 && lanes < s->stride && lanes < n && s[lanes].kind == SINK_SCATTER && s[lanes].node == s->node && s[lanes].alone &&
+           s[lanes].affine && s[lanes].stride == s->stride && s[lanes].first == s->first - lanes)
+        lanes++;
+    return lanes == 3 ? 2 : lanes;
+}
+
+static peri_status emit_lanes(kernel *k, int32_t n, const eval_sink *s)
+{
+    instruction i = {.stays = true, .dst = {FORM_ARRAY, 0, s->place, 0}};
+    tile t = {n == 2 ? EVAL_STORE_PAIRS : EVAL_STORE_FOURS, s->stride, n, {0, 0, 0, 0}};
+    for (int32_t q = 0; q < n; q++)
+        t.leaf[q] = s[n - 1 - q].value;
+    i.dst.place.offset += s[n - 1].first;
+    TRY(make_leaves(k, &t));
+    return emit_tile(k, &t, i);
+}
+
 static peri_status emit_sinks(kernel *k, int64_t n, const eval_sink *sinks)
 {
     operand minus_one;
@@ -601,6 +624,12 @@ static peri_status emit_sinks(kernel *k, int64_t n, const eval_sink *sinks)
         if (s->woven > 0) {
             const eval_sink *together[4] = {s, &sinks[j + 1], &sinks[j + 2 < n ? j + 2 : j], &sinks[j + 3 < n ? j + 3 : j]};
             TRY(emit_weave(k, s->woven, together));
+            continue;
+        }
+        const int32_t lanes = count_lanes(n - j, s);
+        if (lanes > 1) {
+            TRY(emit_lanes(k, lanes, s));
+            j += lanes - 1;
             continue;
         }
         TRY(s->kind == SINK_STORE ? emit_store(k, s) : s->kind == SINK_REDUCE ? emit_reduce(k, s) : emit_scatter(k, s));

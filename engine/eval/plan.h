@@ -184,6 +184,7 @@ typedef struct {
     int32_t arg;      /* SCATTER: which of its arguments */
     bool stores;      /* SCATTER: first to reach its places */
     bool affine;      /* SCATTER: to first + i stride */
+    bool alone;       /* SCATTER: nothing else in its kernel reaches its places, nothing before has; none of them twice */
     bool shifted;     /* SCATTER: to ascending places, and the kernel's other arguments of it to the same ones, shifted */
     int32_t first, stride;
     int32_t rank;     /* order among the kernel's sinks */

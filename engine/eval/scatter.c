@@ -146,6 +146,7 @@ static void plan_kernel(const eval_compiler *c, int64_t n, eval_sink **sinks, un
     for (int64_t k = 0; k < n; k++) {
         const expr_list *list = eval_sink_list(c, sinks[k]);
         sinks[k]->stores = reaches_first(list, touched, k == lead ? 2 : 1);
+        sinks[k]->alone = sinks[k]->stores && (k != lead || reaches_first(list, touched, 1));
         for (int64_t i = 0; i < list->n && sinks[k]->stores; i++)
             stored[list->at[i]] = 1;
     }

@@ -27,6 +27,7 @@ static int64_t cost_of(const eval_ins *i)
     case EVAL_STORE_LIST:
     case EVAL_ADD_LIST:
     case EVAL_ADD_RUNS:
+    case EVAL_STORE_FOURS:
     case EVAL_WEAVE: return cost + 4;
     case EVAL_SINCOS:
     case PERI_OP_POW: return cost + 24;

@@ -253,7 +253,7 @@ int64_t expr_reads(const expr_graph *g, expr_id e, int64_t entry, int64_t most, 
 void expr_reach(const expr_graph *g, int64_t n_roots, const expr_id *roots, unsigned char *reach);
 /* varies [top + 1]: whether a node depends on an input of the classes (1 << class); of the reached ones, all where reach is NULL */
 void expr_mark_varying(const expr_graph *g, expr_id top, const unsigned char *reach, unsigned classes, unsigned char *varies);
-/* A part: the roots and what they need, ascending; `enter` tells whether a node's arguments belong to it too. */
+/* A part: the roots and what they need, ascending; `enter` tells whether a node's arguments belong to it too; NULL: all do. */
 typedef struct {
     expr_graph *g;
     VEC(expr_id) nodes;

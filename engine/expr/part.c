@@ -30,7 +30,7 @@ peri_status expr_part_make(expr_part *p, expr_graph *g, int64_t n, const expr_id
     for (int64_t k = 0; k < p->nodes.n && ok; k++) { /* the list is the queue */
         const expr_id *args;
         const expr_id e = p->nodes.at[k];
-        const int32_t n_args = enter(g, e, ud) ? expr_args(g, e, &args) : 0;
+        const int32_t n_args = enter == NULL || enter(g, e, ud) ? expr_args(g, e, &args) : 0;
         for (int32_t j = 0; j < n_args && ok; j++)
             ok = visit(p, g, args[j]);
     }

@@ -348,13 +348,16 @@ peri_status nlp_compile(nlp *p, int program)
     if (reads_constraints(program) && p->m == 0)
         return program == NLP_JAC ? derive_jacobian(p) : PERI_OK;
     const double started = clock_seconds();
-    expr_id e[2];
+    expr_id e[2] = {PERI_NO_EXPR, PERI_NO_EXPR}, run[2];
     int n;
     context_tell(p->model->ctx, "derivatives", 0);
     peri_status status = outputs_of(p, program, e, &n);
+    memcpy(run, e, sizeof run);
+    if (status == PERI_OK && e[0] != PERI_NO_EXPR && n == 1)
+        status = diff_align(p->g, 1, e, run);
     if (status == PERI_OK && e[0] != PERI_NO_EXPR) {
         context_tell(p->model->ctx, "compiling", 0);
-        const eval_output out[2] = {{e[0], 0, 0}, {n > 1 ? e[1] : e[0], 1, 0}};
+        const eval_output out[2] = {{run[0], 0, 0}, {n > 1 ? run[1] : run[0], 1, 0}};
         status = eval_compile(p->g, n, out, &p->program[program]);
         nlp_watch(p, e[n - 1], &p->watched[program]);
     }

@@ -57,14 +57,6 @@ static bool collect(implicit_frontier *f, expr_graph *g, const expr_part *part, 
     return ok;
 }
 
-static bool enter_all(const expr_graph *g, expr_id e, const void *ud)
-{
-    (void)g;
-    (void)e;
-    (void)ud;
-    return true;
-}
-
 static peri_status stack_leaves(implicit_frontier *f, expr_graph *g)
 {
     f->p = 0;
@@ -91,7 +83,7 @@ peri_status implicit_find_frontier(expr_graph *g, int64_t n_roots, const expr_id
     expr_part part;
     unsigned char *marks = NULL;
     *out = (implicit_frontier){.theta = PERI_NO_EXPR};
-    TRY(expr_part_make(&part, g, n_roots, roots, enter_all, NULL));
+    TRY(expr_part_make(&part, g, n_roots, roots, NULL, NULL));
     marks = mem_array(g->m, (size_t)part.nodes.n, 1);
     bool ok = marks != NULL;
     for (int64_t k = 0; k < n_own && ok; k++)

@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * align.c - scatters whose instances walk in step. Families of instances of a chain, a band, a grid of collocation points add to places that lie a fixed
+ * distance apart: instance i of argument k to place first_k + i stride. Where several of them do so with one stride, all but the ends is computed
+ * for the places instead: row r, the places base + r stride + lane, gets in each lane the sum over k of v_k at instance r - shift_k, which is v_k
+ * with all that it reads shifted. So what several families compute alike at different shifts is one expression, nothing is added in
+ * memory, and lanes that are neighbours are written together. The ends, a few instances each, stay scatters of their own; so do arguments
+ * that do not walk. A value that is dear to compute is not computed for each shift, but once, and read shifted.
+ * Invariant: the sum at each place is what it was, up to the order of additions.
+ */
+#include "diff/internal.h"
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    SHORTEST_WALK = 1024, /* instances: with fewer, the ends would cost as much */
+    FARTHEST = 64,       /* rows between the first places of arguments that are taken together */
+    MOST_WOVEN = 4,
+    MOST_OPERATIONS = 8  /* of a value that is computed for each shift */
+};
+
+/* Instances [begin, end) of argument k go to places first + (i - begin) stride. */
+typedef struct {
+    int32_t k, stride;
+    int64_t begin, end, first, row, lane;
+} walk;
+
+typedef struct {
+    expr_graph *g;
+    int64_t n, cap; /* arguments of the new scatter */
+    expr_id *args;
+    int32_t **lists; /* owned */
+    bool changed;
+} aligned;
+
+/* ---- walks -------------------------------------------------------------------------------------------------------- */
+
+/* Operations of e for one instance on top of so_far; more than MOST_OPERATIONS where it reads what cannot be shifted without a copy. */
+static int64_t operations(const expr_graph *g, expr_id e, int64_t so_far)
+{
+    const expr_node node = *expr_at(g, e);
+    double value;
+    if (expr_size(g, e) == 1 || expr_constant_value(g, e, &value))
+        return so_far;
+    switch (node.op) {
+    case PERI_OP_CONST: return MOST_OPERATIONS + 1;
+    case PERI_OP_GATHER: return node.flags & EXPR_AFFINE ? so_far : MOST_OPERATIONS + 1;
+    case PERI_OP_MARK: return operations(g, node.arg[0], so_far);
+    case PERI_OP_ADD:
+    case PERI_OP_SUB:
+    case PERI_OP_MUL:
+    case PERI_OP_SQUARE:
+    case PERI_OP_NEG:
+        so_far++;
+        for (int q = 0; q < 2 && node.arg[q] >= 0 && so_far <= MOST_OPERATIONS; q++)
+            so_far = operations(g, node.arg[q], so_far);
+        return so_far;
+    default: return expr_is_elementwise(node.op) ? MOST_OPERATIONS + 1 : so_far;
+    }
+}
+
+static bool is_cheap(const expr_graph *g, expr_id e)
+{
+    return operations(g, e, 0) <= MOST_OPERATIONS;
+}
+
+/* The stretch around the middle whose places are a fixed distance apart; false: it is not most of the list. */
+static bool find_walk(const expr_list *list, walk *w)
+{
+    const int64_t middle = list->n / 2;
+    if (list->n < SHORTEST_WALK)
+        return false;
+    w->stride = list->at[middle + 1] - list->at[middle];
+    for (w->begin = middle; w->begin > 0 && list->at[w->begin] - list->at[w->begin - 1] == w->stride;)
+        w->begin--;
+    for (w->end = middle + 1; w->end < list->n && list->at[w->end] - list->at[w->end - 1] == w->stride;)
+        w->end++;
+    w->first = list->at[w->begin];
+    return w->stride > 0 && 4 * (w->end - w->begin) >= 3 * list->n;
+}
+
+static int by_stride_and_place(const void *a, const void *b)
+{
+    const walk *x = a, *y = b;
+    if (x->stride != y->stride)
+        return x->stride < y->stride ? -1 : 1;
+    if (x->first != y->first)
+        return x->first < y->first ? -1 : 1;
+    return (x->k > y->k) - (x->k < y->k);
+}
+
+/* The lane behind the widest gap between the lanes that are taken, so that neighbours stay together. lane [n] 0 .. stride - 1 */
+static int64_t first_lane(int64_t n, const walk *w)
+{
+    int64_t best = w[0].lane, widest = 0;
+    for (int64_t j = 0; j < n; j++) {
+        int64_t gap = w[0].stride;
+        for (int64_t i = 0; i < n; i++) {
+            const int64_t before = (w[j].lane - w[i].lane + w[0].stride) % w[0].stride;
+            gap = before > 0 && before < gap ? before : gap;
+        }
+        if (gap > widest || (gap == widest && w[j].lane < best)) {
+            widest = gap;
+            best = w[j].lane;
+        }
+    }
+    return best;
+}
+
+/* ---- the new arguments ---------------------------------------------------------------------------------------------- */
+
+/* value and list [expr_size of value], which the new scatter owns from now on */
+static peri_status push(aligned *t, expr_id value, int32_t *list)
+{
+    if (list == NULL)
+        return FAIL_NOMEM(t->g->ctx);
+    t->args[t->n] = value;
+    t->lists[t->n++] = list;
+    return PERI_OK;
+}
+
+static int32_t *walking_list(const aligned *t, int64_t n, int64_t first, int64_t stride)
+{
+    int32_t *list = mem_array(t->g->m, (size_t)n, sizeof *list);
+    for (int64_t i = 0; i < n && list != NULL; i++)
+        list[i] = (int32_t)(first + i * stride);
+    return list;
+}
+
+static int32_t *part_of_list(const aligned *t, const int32_t *at, int64_t n)
+{
+    int32_t *list = mem_array(t->g->m, (size_t)n, sizeof *list);
+    if (list != NULL)
+        memcpy(list, at, (size_t)n * sizeof *list);
+    return list;
+}
+
+/* e at n instances from `first` on, a column: computed there when e is cheap, otherwise read. A scalar is what it is. */
+static peri_status shifted(expr_graph *g, expr_id e, int64_t first, int64_t n, expr_id *out)
+{
+    const expr_node node = *expr_at(g, e);
+    double value;
+    if (expr_size(g, e) == 1) {
+        *out = e;
+        return PERI_OK;
+    }
+    if (expr_constant_value(g, e, &value))
+        return expr_number(g, value, out);
+    if (node.op == PERI_OP_MARK)
+        return shifted(g, node.arg[0], first, n, out);
+    if (!expr_is_elementwise(node.op) || !is_cheap(g, e))
+        return expr_gather_affine(g, e, n, 1, first, 1, out);
+    expr_id args[3];
+    int n_args = 0;
+    for (; n_args < 3 && node.arg[n_args] >= 0; n_args++)
+        TRY(shifted(g, node.arg[n_args], first, n, &args[n_args]));
+    return expr_op(g, (peri_op)node.op, n_args, args, out);
+}
+
+/* As one entry an instance, whatever became of it. */
+static peri_status spread(expr_graph *g, expr_id e, int64_t n, expr_id *out)
+{
+    return expr_broadcast(g, e, n, 1, out);
+}
+
+/* Instances [begin, end) of argument k of `node` as they were. */
+static peri_status keep_part(aligned *t, const expr_node *node, int32_t k, int64_t begin, int64_t end)
+{
+    const int32_t *at = t->g->lists.at[t->g->args.at[node->many.list + node->many.n + k]].at;
+    expr_id value = t->g->args.at[node->many.list + k];
+    if (begin >= end)
+        return PERI_OK;
+    if (begin > 0 || end < expr_size(t->g, value)) {
+        TRY(shifted(t->g, value, begin, end - begin, &value));
+        TRY(spread(t->g, value, end - begin, &value));
+    }
+    return push(t, value, part_of_list(t, at + begin, end - begin));
+}
+
+/* The sum of what the walks bring to one lane in rows [row, row + n). */
+static peri_status lane_sum(const aligned *t, const expr_node *node, int64_t n_walks, const walk *w, int64_t lane, int64_t row, int64_t n, expr_id *out)
+{
+    *out = PERI_NO_EXPR;
+    for (int64_t j = 0; j < n_walks; j++) {
+        expr_id value;
+        if (w[j].lane != lane)
+            continue;
+        TRY(shifted(t->g, t->g->args.at[node->many.list + w[j].k], w[j].begin + row - w[j].row, n, &value));
+        if (*out == PERI_NO_EXPR)
+            *out = value;
+        else
+            TRY(expr_binary(t->g, PERI_OP_ADD, *out, value, out));
+    }
+    return *out == PERI_NO_EXPR ? PERI_OK : spread(t->g, *out, n, out);
+}
+
+/* Rows and lanes of walks that belong together; base: the place of lane 0 in row 0. */
+static int64_t place_walks(int64_t n, walk *w)
+{
+    const int64_t stride = w[0].stride;
+    for (int64_t j = 0; j < n; j++)
+        w[j].lane = (w[j].first - w[0].first) % stride;
+    const int64_t base = w[0].first + first_lane(n, w) - stride;
+    for (int64_t j = 0; j < n; j++) {
+        w[j].row = (w[j].first - base) / stride;
+        w[j].lane = (w[j].first - base) % stride;
+    }
+    return base;
+}
+
+/* Rows that all walks reach: from *row on; their number, at most 0: none. */
+static int64_t common_rows(int64_t n, const walk *w, int64_t *row)
+{
+    int64_t end = INT64_MAX;
+    *row = 0;
+    for (int64_t j = 0; j < n; j++) {
+        const int64_t last = w[j].row + w[j].end - w[j].begin;
+        *row = w[j].row > *row ? w[j].row : *row;
+        end = last < end ? last : end;
+    }
+    return end - *row;
+}
+
+/* Up to MOST_WOVEN arguments that go to every place, or every other one, are added up as fast where they come to pass (scatter.c). */
+static bool is_worth_it(const expr_graph *g, const expr_node *node, int64_t n, const walk *w, int64_t rows)
+{
+    bool cheap = true;
+    for (int64_t j = 0; j < n; j++) {
+        const expr_id value = g->args.at[node->many.list + w[j].k];
+        if (4 * rows < 3 * (w[j].end - w[j].begin))
+            return false;
+        cheap = cheap && is_cheap(g, value);
+    }
+    return n > 1 ? w[0].stride > 2 || (cheap && n > MOST_WOVEN) : w[0].end - w[0].begin < expr_size(g, g->args.at[node->many.list + w[0].k]);
+}
+
+static peri_status align_walks(aligned *t, const expr_node *node, int64_t n, walk *w)
+{
+    const int64_t base = place_walks(n, w);
+    int64_t row, rows = common_rows(n, w, &row);
+    if (rows < SHORTEST_WALK || !is_worth_it(t->g, node, n, w, rows)) {
+        for (int64_t j = 0; j < n; j++)
+            TRY(keep_part(t, node, w[j].k, 0, expr_size(t->g, t->g->args.at[node->many.list + w[j].k])));
+        return PERI_OK;
+    }
+    t->changed = true;
+    for (int64_t lane = 0; lane < w[0].stride; lane++) {
+        expr_id value;
+        TRY(lane_sum(t, node, n, w, lane, row, rows, &value));
+        if (value != PERI_NO_EXPR)
+            TRY(push(t, value, walking_list(t, rows, base + row * w[0].stride + lane, w[0].stride)));
+    }
+    for (int64_t j = 0; j < n; j++) {
+        const int64_t from = w[j].begin + row - w[j].row;
+        TRY(keep_part(t, node, w[j].k, 0, from));
+        TRY(keep_part(t, node, w[j].k, from + rows, expr_size(t->g, t->g->args.at[node->many.list + w[j].k])));
+    }
+    return PERI_OK;
+}
+
+/* ---- a scatter ------------------------------------------------------------------------------------------------------ */
+
+/* Walks of one stride whose first places are near each other, from `begin` on. */
+static int64_t end_of_group(const walk *w, int64_t n, int64_t begin)
+{
+    int64_t end = begin + 1;
+    while (end < n && w[end].stride == w[begin].stride && w[end].first - w[begin].first < FARTHEST * (int64_t)w[begin].stride)
+        end++;
+    return end;
+}
+
+static peri_status align_arguments(aligned *t, const expr_node *node, walk *w)
+{
+    int64_t n = 0;
+    for (int32_t k = 0; k < node->many.n; k++) {
+        const expr_id value = t->g->args.at[node->many.list + k];
+        double same;
+        const bool constant = expr_at(t->g, value)->op == PERI_OP_CONST || expr_constant_value(t->g, value, &same);
+        w[n].k = k;
+        if (!constant && find_walk(&t->g->lists.at[t->g->args.at[node->many.list + node->many.n + k]], &w[n]))
+            n++;
+        else
+            TRY(keep_part(t, node, k, 0, expr_size(t->g, value)));
+    }
+    qsort(w, (size_t)n, sizeof *w, by_stride_and_place);
+    for (int64_t begin = 0, end; begin < n; begin = end) {
+        end = end_of_group(w, n, begin);
+        TRY(align_walks(t, node, end - begin, w + begin));
+    }
+    return PERI_OK;
+}
+
+static peri_status align_scatter(expr_graph *g, expr_id e, expr_id *out)
+{
+    const expr_node node = *expr_at(g, e);
+    aligned t = {.g = g, .cap = 4 * (int64_t)node.many.n}; /* of each argument a lane, the beginning and the end */
+    walk *w = mem_array(g->m, (size_t)node.many.n, sizeof *w);
+    t.args = mem_array(g->m, (size_t)t.cap, sizeof *t.args);
+    t.lists = mem_array(g->m, (size_t)t.cap, sizeof *t.lists);
+    peri_status status = w != NULL && t.args != NULL && t.lists != NULL ? align_arguments(&t, &node, w) : FAIL_NOMEM(g->ctx);
+    *out = e;
+    if (status == PERI_OK && t.changed)
+        status = expr_scatter_sum(g, node.rows, node.cols, t.n, t.args, (const int32_t *const *)t.lists, out);
+    for (int64_t k = 0; k < t.n; k++)
+        mem_array_free(g->m, t.lists[k]);
+    mem_array_free(g->m, t.lists);
+    mem_array_free(g->m, t.args);
+    mem_array_free(g->m, w);
+    return status;
+}
+
+/* out [n]: the roots, with scatters aligned; a scatter below another one stays as it is. */
+peri_status diff_align(expr_graph *g, int64_t n, const expr_id *roots, expr_id *out)
+{
+    expr_part part;
+    expr_id_list from = {0}, to = {0};
+    TRY(expr_part_make(&part, g, n, roots, NULL, NULL));
+    peri_status status = PERI_OK;
+    for (int64_t k = 0; k < part.nodes.n && status == PERI_OK; k++) {
+        expr_id other;
+        if (expr_at(g, part.nodes.at[k])->op != PERI_OP_SCATTER)
+            continue;
+        status = align_scatter(g, part.nodes.at[k], &other);
+        if (status == PERI_OK && other != part.nodes.at[k] && (!vec_push(g->m, &from, part.nodes.at[k]) || !vec_push(g->m, &to, other)))
+            status = FAIL_NOMEM(g->ctx);
+    }
+    if (status == PERI_OK)
+        status = expr_substitute(g, n, roots, from.n, from.at, to.at, out);
+    vec_free(g->m, &from);
+    vec_free(g->m, &to);
+    expr_part_release(&part);
+    return status;
+}
