@@ -187,6 +187,7 @@ engine_sources = \
 	engine/run/host.c \
 	engine/run/implicit.c \
 	engine/run/implicit.h \
+	engine/run/implicit_argmin.c \
 	engine/run/implicit_linear.c \
 	engine/run/implicit_root.c \
 	engine/run/implicit_rules.c \

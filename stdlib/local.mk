@@ -7,8 +7,10 @@ dist_perigeelua_DATA = \
 	stdlib/perigee/dag.lua \
 	stdlib/perigee/data.lua \
 	stdlib/perigee/json.lua \
+	stdlib/perigee/mappings.lua \
 	stdlib/perigee/plots.lua \
 	stdlib/perigee/power.lua \
+	stdlib/perigee/proximal.lua \
 	stdlib/perigee/test_functions.lua \
 	stdlib/perigee/usage.lua
 

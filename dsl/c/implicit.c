@@ -73,7 +73,7 @@ static int solve_in_lua(void *ud, const double *const *arguments, const double *
 enum { OPTIONS = 1 };
 
 static const char *const NAMES[] = {"residual", "fixed_point", "start", "solver", "arguments", "name", "tolerance", "iterations", "warm",
-                                    "linear_solver", "linear_tolerance", "linear_iterations", "ridge", "options", "model", NULL};
+                                    "linear_solver", "linear_tolerance", "linear_iterations", "ridge", "options", "model", "unroll", NULL};
 
 typedef struct {
     peri_implicit o;
@@ -324,6 +324,27 @@ static void read_plan_options(lua_State *L, peri_implicit *o)
     o->n_settings = read_engine_settings(L, lua_gettop(L), "implicit", &o->settings);
 }
 
+/* K times y = T(y, ...), as so many copies in the graph: what derivatives of an iteration's steps are, not of its limit. */
+static int unroll(lua_State *L, int function, const reading *r, int64_t steps)
+{
+    operand y;
+    const int base = lua_gettop(L);
+    push_node(L, r->model, r->model_at, r->o.start, r->list ? FORM_LIST : FORM_SCALAR);
+    for (int64_t k = 0; k < steps; k++) {
+        lua_pushvalue(L, function);
+        lua_insert(L, base + 1);
+        for (int64_t i = 0; i < r->o.n_arguments; i++)
+            lua_pushvalue(L, r->argument[i].at);
+        lua_call(L, (int)r->o.n_arguments + 1, 1);
+        check_operand(L, base + 1, "implicit: what its function returns,", &y);
+        check_own(L, r, &y, "what its function returns,");
+        if (y.rows != r->rows || y.cols != r->cols)
+            dsl_raise(L, "implicit: its function returns %lld entries for %lld unknowns", (long long)(y.rows * y.cols), (long long)(r->rows * r->cols));
+    }
+    pending_check(L);
+    return 1;
+}
+
 /* peri.implicit{ residual = function(y, ...) end or fixed_point = , start = , ... } */
 static int l_implicit(lua_State *L)
 {
@@ -351,6 +372,11 @@ static int l_implicit(lua_State *L)
     read_numbers_of(L, &r.o);
     read_start(L, &r);
     read_arguments(L, &r);
+    const int64_t steps = (int64_t)number_option(L, "unroll", 1, 0);
+    if (steps > 0 && residual)
+        dsl_raise(L, "implicit: unroll is for a fixed_point, whose steps are repeated");
+    if (steps > 0)
+        return unroll(L, function, &r, steps);
     read_solver(L, &r);
     read_plan_options(L, &r.o);
     *(residual ? &r.o.residual : &r.o.fixed_point) = trace(L, function, &r);
@@ -358,4 +384,77 @@ static int l_implicit(lua_State *L)
     return push_node(L, r.model, r.model_at, out, r.list ? FORM_LIST : FORM_SCALAR);
 }
 
+/* ---- low:argmin{} -------------------------------------------------------------------------------------------------------------------------- */
+
+static const char *const ARGMIN_NAMES[] = {"solver", "mapping", "fixed_point", "residual", "name", "tolerance", "iterations", "warm", "linear_solver",
+                                           "linear_tolerance", "linear_iterations", "ridge", "options", NULL};
+
+/* The function at `field`, called with the lower model's variables; PERI_NO_EXPR: there is none. */
+static peri_expr own_equations(lua_State *L, const char *field, reading *r, int64_t n, const peri_expr *vars)
+{
+    char text[200];
+    operand result;
+    int64_t rows, cols;
+    if (lua_getfield(L, OPTIONS, field) == LUA_TNIL)
+        return PERI_NO_EXPR;
+    if (lua_type(L, -1) != LUA_TFUNCTION) {
+        describe(L, -1, text, sizeof text);
+        dsl_raise(L, "argmin: %s must be a function of the model's variables, not %s", field, text);
+    }
+    luaL_checkstack(L, (int)n + 10, "argmin: too many variables");
+    for (int64_t k = 0; k < n; k++) {
+        peri_expr_shape(r->m, vars[k], &rows, &cols);
+        push_node(L, r->model, r->model_at, vars[k], rows * cols > 1 ? FORM_LIST : FORM_SCALAR);
+    }
+    lua_call(L, (int)n, 1);
+    pending_check(L);
+    check_operand(L, lua_gettop(L), "argmin: what its function returns,", &result);
+    check_own(L, r, &result, "what its function returns,");
+    return node_of(L, r->m, &result);
+}
+
+/* low:argmin{...}: the solution of each of its variables, in order */
+static int l_argmin(lua_State *L)
+{
+    reading r = {.o = {.unknown = PERI_NO_EXPR, .residual = PERI_NO_EXPR, .fixed_point = PERI_NO_EXPR, .start = PERI_NO_EXPR}};
+    char text[200];
+    dsl_model_ud *low = check_model(L, 1);
+    lua_settop(L, 2);
+    lua_insert(L, OPTIONS);
+    if (lua_isnil(L, OPTIONS)) {
+        lua_newtable(L);
+        lua_replace(L, OPTIONS);
+    }
+    if (!lua_istable(L, OPTIONS)) {
+        describe(L, OPTIONS, text, sizeof text);
+        dsl_raise(L, "argmin: options must be a table, not %s", text);
+    }
+    if (state_of(L)->frame != NULL)
+        dsl_raise(L, "argmin cannot be called inside the function of a peri.map, which runs only once");
+    pending_check(L);
+    check_options(L, OPTIONS, "argmin", ARGMIN_NAMES);
+    push_root(L, 2);
+    r.model_at = lua_gettop(L);
+    r.model = low->root;
+    r.m = low->root->obj;
+    const int64_t n = peri_model_own_vars(low->obj, 0, NULL);
+    peri_expr *vars = temporary(L, (size_t)n + 1, sizeof *vars), *out = temporary(L, (size_t)n + 1, sizeof *out);
+    (void)peri_model_own_vars(low->obj, n, vars);
+    read_numbers_of(L, &r.o);
+    r.o.mapping = text_option(L, "mapping");
+    r.o.solver = text_option(L, "solver");
+    read_plan_options(L, &r.o);
+    r.o.residual = own_equations(L, "residual", &r, n, vars);
+    r.o.fixed_point = own_equations(L, "fixed_point", &r, n, vars);
+    check_status(L, peri_model_argmin(low->obj, &r.o, out));
+    luaL_checkstack(L, (int)n + 5, "argmin: too many variables");
+    for (int64_t k = 0; k < n; k++) {
+        int64_t rows, cols;
+        peri_expr_shape(r.m, out[k], &rows, &cols);
+        push_node(L, r.model, r.model_at, out[k], rows * cols > 1 ? FORM_LIST : FORM_SCALAR);
+    }
+    return (int)n;
+}
+
+const luaL_Reg argmin_methods[] = {{"argmin", l_argmin}, {NULL, NULL}};
 const luaL_Reg implicit_functions[] = {{"implicit", l_implicit}, {NULL, NULL}};

@@ -110,6 +110,7 @@ static void fill_types(lua_State *L)
     lua_newtable(L);
     add(L, model_methods);
     add(L, solve_methods);
+    add(L, argmin_methods);
     add(L, inner_methods);
     set_index(L, TYPE_MODEL, model_metamethods, lua_gettop(L));
     lua_newtable(L);

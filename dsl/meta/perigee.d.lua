@@ -1100,6 +1100,7 @@ function peri.blackbox(fn, x) end
 ---@field ridge? number added to the diagonal of the systems' matrix; default 0: a singular one is an error
 ---@field name? string for messages
 ---@field model? perigee.model where the equations read no expression
+---@field unroll? integer so many steps of the fixed point instead, as expressions
 
 ---y(theta) with F(y, theta) = 0, as an expression with derivatives of all orders by the implicit function theorem
 ---@param options perigee.implicit_options
@@ -1203,6 +1204,25 @@ function model:sampled(weights) end
 ---array of all variables of the outermost model, in order of making, and returns the nearest point of the set, or nil where it is empty.
 ---@param project fun(v: perigee.array): perigee.array|number[]|nil
 function model:projection(project) end
+---@class perigee.argmin_options
+---@field solver? string a plan for the lower problem
+---@field options? table<string, number|string|boolean> of the plan
+---@field mapping? "stationary"|"kkt" the conditions that are differentiated; default: the one that fits
+---@field fixed_point? fun(...: perigee.expr): perigee.expr conditions of one's own over the model's variables (perigee.mappings)
+---@field residual? fun(...: perigee.expr): perigee.expr
+---@field warm? boolean begin at the last solution
+---@field tolerance? number
+---@field iterations? integer of the polishing by Newton
+---@field linear_solver? "lu"|"normal-cg"|string
+---@field linear_tolerance? number
+---@field linear_iterations? integer
+---@field ridge? number
+---@field name? string for messages
+
+--- The solution of a lower model as an expression, one a variable; the model is then no level of the problem any more.
+---@param options perigee.argmin_options?
+---@return perigee.expr ...
+function model:argmin(options) end
 
 ---@param e perigee.value
 function model:minimize(e) end

@@ -19,6 +19,7 @@ static peri_status set_objective(peri_model *m, peri_expr f, bool maximize)
         return FAIL(m->ctx, PERI_E_SHAPE, "objective: %s is not a scalar", text);
     }
     TRY(model_check_level(m, NULL, f));
+    TRY(model_put_solved(m, &f));
     TRY(expr_reshape(m->g, f, 1, 1, &f));
     m->objective = f;
     m->maximize = maximize;
@@ -142,6 +143,7 @@ peri_status peri_model_constrain(peri_model *m, const char *name, peri_expr e, i
     }
     TRY(model_check_expr(m, "constraint", e));
     TRY(model_check_level(m, name, e));
+    TRY(model_put_solved(m, &e));
     const int32_t level = m->level;
     m = m->root;
     TRY(expr_reshape(m->g, e, expr_at(m->g, e)->rows, expr_at(m->g, e)->cols, &e)); /* a sparse constant becomes dense */

@@ -81,6 +81,51 @@ peri_status model_solve_inside(peri_model *lower)
     return PERI_OK;
 }
 
+peri_status model_put_solved(const peri_model *m, expr_id *e)
+{
+    const peri_model *root = m->root;
+    const int64_t n = root->solved.n;
+    if (n == 0 || m->inside)
+        return PERI_OK;
+    expr_id *from = mem_array(&m->ctx->mem, (size_t)n, sizeof *from), *to = mem_array(&m->ctx->mem, (size_t)n, sizeof *to);
+    peri_status status = from != NULL && to != NULL ? PERI_OK : FAIL_NOMEM(m->ctx);
+    for (int64_t k = 0; k < n && status == PERI_OK; k++) {
+        from[k] = root->solved.at[k].var;
+        to[k] = root->solved.at[k].value;
+    }
+    if (status == PERI_OK)
+        status = expr_substitute(m->g, 1, e, n, from, to, e);
+    mem_array_free(&m->ctx->mem, from);
+    mem_array_free(&m->ctx->mem, to);
+    return status;
+}
+
+static peri_status put_everywhere(peri_model *root)
+{
+    for (int64_t i = 0; i <= root->nested.n; i++) {
+        peri_model *m = i == 0 ? root : root->nested.at[i - 1];
+        if (m->objective != PERI_NO_EXPR)
+            TRY(model_put_solved(m, &m->objective));
+    }
+    for (int64_t i = 0; i < root->cons.n; i++) {
+        model_constraint *c = &root->cons.at[i];
+        TRY(model_put_solved(c->level == 0 ? root : root->nested.at[c->level - 1], &c->body));
+    }
+    return PERI_OK;
+}
+
+peri_status model_solved_inside(peri_model *lower, int64_t n, const expr_id *var, const expr_id *value)
+{
+    peri_model *root = lower->root;
+    for (int64_t k = 0; k < n; k++) {
+        const struct model_solved item = {var[k], value[k]};
+        if (!vec_push(&root->ctx->mem, &root->solved, item))
+            return FAIL_NOMEM(root->ctx);
+    }
+    TRY(model_solve_inside(lower));
+    return put_everywhere(root);
+}
+
 /* ---- which are levels
  * ---------------------------------------------------------------------------------------------------------------- */
 

@@ -84,6 +84,7 @@ void model_release(peri_model *m)
     for (int64_t k = m->owned.n; k-- > 0;)
         m->owned.at[k].free(m->owned.at[k].object);
     vec_free(&ctx->mem, &m->owned);
+    vec_free(&ctx->mem, &m->solved);
     mem_free(&ctx->mem, m, sizeof *m);
     context_release(ctx);
 }

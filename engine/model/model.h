@@ -64,6 +64,7 @@ struct peri_model {
     struct quadratic_forms *forms; /* quadratic.c */
     struct nlp *nlp;
     void (*nlp_free)(struct nlp *p); /* set with nlp by the layer above */
+    VEC(struct model_solved { expr_id var; expr_id value; }) solved; /* of a root: variables of models that are solved inside, and what they are */
     VEC(struct model_owned { void *object; void (*free)(void *object); }) owned; /* of a root: what its graph's rules are, freed after the graph */
 };
 
@@ -108,6 +109,10 @@ peri_status model_check_level(peri_model *m, const char *name, expr_id e);
  * it, and their variables and constraints no longer take part.  err PERI_E_ARGUMENT: no lower model
  */
 peri_status model_solve_inside(peri_model *lower);
+/* model_solved_inside - the same, its variables being those expressions from now on: in objectives and constraints of models that are not inside it */
+peri_status model_solved_inside(peri_model *lower, int64_t n, const expr_id *var, const expr_id *value);
+/* *e with variables of models that are solved inside replaced by their solutions; m: whose it is to be */
+peri_status model_put_solved(const peri_model *m, expr_id *e);
 
 /* The function of the constraint that a graph has no cycle, and its row; NULL: there is none, or more than one */
 const model_acyclic *model_acyclic_of(const peri_model *m, int64_t *row);

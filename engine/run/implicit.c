@@ -262,9 +262,8 @@ static peri_status read_start(request *r, implicit *f)
     return expr_interpret(g, 1, &r->given->start, inputs, &f->start);
 }
 
-static peri_status read_options(request *r, implicit *f)
+peri_status implicit_read_options(implicit *f, const peri_implicit *o)
 {
-    const peri_implicit *o = r->given;
     if (o->tolerance > 0)
         f->tolerance = o->tolerance;
     f->iterations = o->iterations > 0 ? o->iterations : f->is_fixed_point ? 10000 : 100;
@@ -347,7 +346,7 @@ static peri_status copy_equations(request *r, implicit *f, const implicit_fronti
     return status == PERI_OK ? implicit_finish(f, F) : status;
 }
 
-static bool has_kinks(const expr_graph *g)
+bool implicit_has_kinks(const expr_graph *g)
 {
     for (expr_id e = 0; e < g->nodes.n; e++)
         if (expr_is_nonsmooth(expr_at(g, e)->op) || (expr_at(g, e)->op == PERI_OP_RULE && g->rules.at[expr_at(g, e)->ref]->nonsmooth))
@@ -360,8 +359,8 @@ static peri_status build(request *r, implicit_frontier *frontier, implicit *f, e
     expr_graph *g = r->m->g;
     const expr_node shape = *expr_at(g, r->given->unknown);
     TRY(copy_equations(r, f, frontier));
-    f->rule.nonsmooth = has_kinks(f->g);
-    TRY(read_options(r, f));
+    f->rule.nonsmooth = implicit_has_kinks(f->g);
+    TRY(implicit_read_options(f, r->given));
     TRY(choose_solver(r, f));
     TRY(place_arguments(r, f));
     TRY(read_start(r, f));

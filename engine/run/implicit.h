@@ -77,7 +77,8 @@ struct implicit {
     peri_solution *last;
     char *plan;
     peri_solve_args args;
-    struct implicit_problem *problem; /* implicit_argmin.c */
+    struct implicit_problem *problem; /* implicit_argmin.c; NULL: no argmin */
+    char why_singular[192];           /* what its solver knows of a singular Jacobian, behind the message, or "" */
     /* systems */
     char *linear_solver;
     double linear_tolerance, ridge;
@@ -104,6 +105,8 @@ peri_status implicit_find_frontier(expr_graph *g, int64_t n_roots, const expr_id
 /* roots made again in `to`, the unknowns own[k] becoming own_image[k] and the frontier parts of `theta`, a column there */
 peri_status implicit_transplant(expr_graph *g, const implicit_frontier *frontier, int64_t n_roots, const expr_id *roots, int64_t n_own,
                                 const expr_id *own, const expr_id *own_image, expr_graph *to, expr_id theta, expr_id *out);
+peri_status implicit_read_options(implicit *f, const peri_implicit *given);
+bool implicit_has_kinks(const expr_graph *g);
 peri_status implicit_read_settings(implicit *f, int64_t n, const peri_setting *given, const char *plan);
 
 /* implicit_rules.c */
@@ -119,6 +122,7 @@ void implicit_linear_release(implicit *f);
 
 /* implicit_root.c */
 peri_status implicit_residual(implicit *f, const double *y, const double *theta, double *r);
+peri_status implicit_newton_from(implicit *f, const double *theta, double *y);
 peri_status implicit_by_newton(implicit *f, const double *theta, double *y);
 peri_status implicit_by_iteration(implicit *f, const double *theta, double *y);
 peri_status implicit_by_plan(implicit *f, const double *theta, double *y);

@@ -327,12 +327,12 @@ static peri_status check_condition(implicit *f, double norm)
     if (f->linear.condition < SINGULAR)
         return PERI_OK;
     return FAIL(f->ctx, PERI_E_DOMAIN, "the Jacobian of its equations is singular (condition number %.1e); the solution is no function of what it "
-                "depends on here, or not a smooth one", f->linear.condition);
+                "depends on here, or not a smooth one%s", f->linear.condition, f->why_singular);
 }
 
 static peri_status singular(implicit *f, const char *why)
 {
-    return FAIL(f->ctx, PERI_E_DOMAIN, "the Jacobian of its equations is singular (%s)", why);
+    return FAIL(f->ctx, PERI_E_DOMAIN, "the Jacobian of its equations is singular (%s)%s", why, f->why_singular);
 }
 
 /* ---- at a point -------------------------------------------------------------------------------------------------------------------------------- */

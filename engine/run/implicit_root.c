@@ -73,6 +73,7 @@ static peri_status search(implicit *f, const double *theta, const double *s, dou
 {
     double *const trial = f->work + 2 * f->d, *const value = trial + f->d + f->q;
     const double before = norm_2(f->d, r);
+    memcpy(trial + f->d, y + f->d, (size_t)f->q * sizeof *y);
     for (*t = 1; *t > 1e-10; *t /= 2) {
         for (int64_t i = 0; i < f->d; i++)
             trial[i] = y[i] + *t * s[i];
@@ -89,7 +90,7 @@ static peri_status search(implicit *f, const double *theta, const double *s, dou
 }
 
 /* Beyond the tolerance steps go on while they shorten the residual tenfold: a root up to rounding costs one or two more, and makes derivatives as exact. */
-static peri_status newton_from(implicit *f, const double *theta, double *y)
+peri_status implicit_newton_from(implicit *f, const double *theta, double *y)
 {
     double *const r = f->work, *const s = r + f->d;
     double t, first;
@@ -126,7 +127,7 @@ static peri_status newton_from(implicit *f, const double *theta, double *y)
 peri_status implicit_by_newton(implicit *f, const double *theta, double *y)
 {
     memcpy(y, start_of(f, theta), (size_t)f->d * sizeof *y);
-    return newton_from(f, theta, y);
+    return implicit_newton_from(f, theta, y);
 }
 
 /* ---- a fixed point -------------------------------------------------------------------------------------------------------------------------- */
@@ -262,8 +263,9 @@ peri_status implicit_by_default(implicit *f, const double *theta, double *y)
     const fail_record first = f->ctx->error;
     const peri_status second = implicit_by_plan(f, theta, y);
     if (second == PERI_OK)
-        return newton_from(f, theta, y);
-    if (second == PERI_E_DOMAIN)
-        f->ctx->error = first;
-    return second;
+        return implicit_newton_from(f, theta, y);
+    if (second != PERI_E_DOMAIN && second != PERI_E_UNSUPPORTED) /* of equations with kinks, say */
+        return second;
+    f->ctx->error = first;
+    return PERI_E_DOMAIN;
 }

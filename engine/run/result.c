@@ -219,6 +219,7 @@ static bool entries_of_variable(const peri_solution *s, const double *x, peri_ex
 
 static peri_status value_at(peri_solution *s, const double *x, peri_expr e, double *out)
 {
+    TRY(model_put_solved(s->model, &e));
     if (entries_of_variable(s, x, e, out))
         return PERI_OK;
     const size_t most = (size_t)(s->model->vars.n + s->model->params.n);

@@ -389,10 +389,26 @@ typedef struct {
     double linear_tolerance;
     int64_t linear_iterations;
     double ridge;
+    const char *mapping; /* of peri_model_argmin */
 } peri_implicit;
 PERI_MUST_CHECK PERI_API peri_status peri_expr_unknown(peri_model *m, int64_t rows, int64_t cols, peri_expr *out);
 /* peri_expr_implicit - out: shaped as the unknown;  err PERI_E_SHAPE, PERI_E_ARGUMENT, PERI_E_OPTION, PERI_E_NAME (linear_solver) */
 PERI_MUST_CHECK PERI_API peri_status peri_expr_implicit(peri_model *m, const peri_implicit *options, peri_expr *out);
+/*
+ * peri_model_argmin - the solution of a lower model, as it is now, as expressions of the models around it. The model is then no level of the problem any
+ * more: what others read of its variables, before and after, is replaced by the solution.
+ *   in   options  may be NULL. solver is a plan for the problem, settings its own; the fields from tolerance on are as in peri_expr_implicit; unknown,
+ *                 start, solve and arguments are not read
+ *                 mapping  which conditions are differentiated: "stationary" (the gradient; no bounds or constraints), "kkt" (at the active set; without
+ *                          strict complementarity the Jacobian is singular); NULL or "": the one that fits
+ *                 residual, fixed_point  conditions of one's own, over the lower model's variables: as many entries as these
+ *   out  out      [peri_model_own_vars] shaped as the variables
+ *   err  PERI_E_STATE (no objective, a level inside it, called before), PERI_E_UNSUPPORTED (integers), PERI_E_OPTION, PERI_E_ARGUMENT, PERI_E_SHAPE
+ * Where the inner solve fails the expressions are undefined (PERI_E_DOMAIN), with a message that names the model and its outcome.
+ */
+PERI_MUST_CHECK PERI_API peri_status peri_model_argmin(peri_model *lower, const peri_implicit *options, peri_expr *out);
+/* peri_model_own_vars - the variables made through m itself, in order;  out vars [n], as many as fit;  ret how many there are */
+PERI_API int64_t peri_model_own_vars(const peri_model *m, int64_t n, peri_expr *vars);
 
 /* ---- solving ------------------------------------------------------------------------------------------------------------------ */
 
