@@ -21,6 +21,8 @@ engine_sources = \
 	engine/base/context.h \
 	engine/base/fail.c \
 	engine/base/fail.h \
+	engine/base/child.c \
+	engine/base/child.h \
 	engine/base/fence.c \
 	engine/base/fence.h \
 	engine/base/hash.c \
@@ -159,6 +161,7 @@ engine_sources = \
 	engine/plugin/registry.h \
 	engine/plugin/scan.c \
 	engine/plugin/stamp.c \
+	engine/plugin/trial.c \
 	engine/run/again.c \
 	engine/run/certify.c \
 	engine/run/certify_levels.c \

@@ -43,6 +43,7 @@ struct peri_context {
     const struct eval_simd *simd;      /* the instructions that a test asked for; NULL: the best */
     char callback_text[256];           /* ": why" of a callback that is failing, or "" */
     context_activity *activity;        /* NULL: nobody watches */
+    bool cautious;                     /* a shared object is tried in a child process before it is loaded */
     int64_t references;                /* models and solutions alive: the context is freed after the last */
     bool closed;
 };

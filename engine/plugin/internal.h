@@ -63,6 +63,9 @@ bool file_stamp(const char *path, uint64_t *size, int64_t *time); /* false: not 
 /* load_file - open the file and add its good tables to `found`; the rest is refused. Only PERI_E_NOMEM ends it. */
 peri_status load_file(registry *r, const char *path, plugin_list *found);
 
+/* trial.c: does the loading of this file come back, in a child process? false: `why` */
+bool trial_load(const char *path, char *why, size_t size);
+
 /* stamp.c */
 /* stamp_copy - a table of another minor version as one of ours: missing fields are zero, those that we do not know are
  * left out. NULL with `why` filled: refused; why "" : out of memory. */

@@ -169,6 +169,8 @@ peri_status load_file(registry *r, const char *path, plugin_list *found)
     char why[1024] = "", what[160];
     const peri_plugin *const *list;
     unsigned changed;
+    if (r->ctx->cautious && !trial_load(path, why, sizeof why))
+        return registry_refuse(r, false, path, "%s", why);
     const peri_entry_fn entry = enter(path, &list, &changed, why, sizeof why);
     if (changed != 0) {
         fence_text(changed, what, sizeof what);

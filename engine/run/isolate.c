@@ -9,6 +9,7 @@
  */
 #define _GNU_SOURCE
 #include "run/isolate_wire.h"
+#include "base/child.h"
 #include "base/clock.h"
 #include "expr/node.h"
 #include "run/inner.h"
@@ -268,20 +269,6 @@ static peri_status start(peri_run *run, void (*work)(peri_run *run, int fd))
 
 /* ---- what came of it ------------------------------------------------------------------------------------------------------------------- */
 
-static const char *signal_text(int number, char *text, size_t size)
-{
-    static const struct {
-        int number;
-        const char *name;
-    } names[] = {{SIGSEGV, "SIGSEGV"}, {SIGABRT, "SIGABRT"}, {SIGBUS, "SIGBUS"},   {SIGFPE, "SIGFPE"},   {SIGILL, "SIGILL"},
-                 {SIGTRAP, "SIGTRAP"}, {SIGSYS, "SIGSYS"},   {SIGXCPU, "SIGXCPU"}, {SIGXFSZ, "SIGXFSZ"}, {SIGPIPE, "SIGPIPE"}};
-    for (size_t k = 0; k < sizeof names / sizeof names[0]; k++)
-        if (names[k].number == number)
-            return names[k].name;
-    snprintf(text, size, "signal %d", number);
-    return text;
-}
-
 /* Who was at work, and when: "plugin lbfgs", " in step 37". */
 static void name_culprit(const context_activity *a, char *who, size_t size, char *when, size_t size_when)
 {
@@ -312,7 +299,7 @@ static void describe_end(const struct isolate *s, char *text, size_t size)
     else if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL)
         snprintf(text, size, "was killed (SIGKILL, as the system does when memory is out)");
     else if (WIFSIGNALED(status))
-        snprintf(text, size, "crashed (%s)", signal_text(WTERMSIG(status), name, sizeof name));
+        snprintf(text, size, "crashed (%s)", child_signal(WTERMSIG(status), name, sizeof name));
     else
         snprintf(text, size, "ended its process (exit status %d)", WEXITSTATUS(status));
 }

@@ -5,13 +5,12 @@
  */
 #define _GNU_SOURCE
 #include "run/isolate_wire.h"
+#include "base/child.h"
 #include "run/inner.h"
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -106,42 +105,6 @@ static void send_result(const peri_run *run, peri_status status)
 
 /* ---- the child: its life -------------------------------------------------------------------------------------------------------- */
 
-/* The host's handlers and what it wants done at exit are not for the child; a stop comes from the parent. */
-static void reset_signals(void)
-{
-    static const int ours[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGTRAP, SIGSYS, SIGALRM, SIGXCPU, SIGUSR1, SIGUSR2};
-    sigset_t none;
-    for (size_t k = 0; k < sizeof ours / sizeof ours[0]; k++)
-        signal(ours[k], SIG_DFL);
-    signal(SIGINT, SIG_IGN);
-    signal(SIGTERM, SIG_IGN);
-    sigemptyset(&none);
-    pthread_sigmask(SIG_SETMASK, &none, NULL);
-}
-
-#ifdef __GLIBC__
-static void leave_at_once(int status, void *unused)
-{
-    (void)unused;
-    _exit(status);
-}
-#else
-static void leave_at_once(void)
-{
-    _exit(0);
-}
-#endif
-
-/* What a plugin ends the process with is not to flush what the host had not yet written, nor to tidy up after it. */
-static void forget_host_exit(void)
-{
-#ifdef __GLIBC__
-    (void)on_exit(leave_at_once, NULL);
-#else
-    (void)atexit(leave_at_once);
-#endif
-}
-
 static void limit_memory(const peri_run *run)
 {
     const peri_context *ctx = run->ctx;
@@ -166,11 +129,7 @@ static void limit_memory(const peri_run *run)
 static void become_child(peri_run *run, int fd)
 {
     struct isolate *s = run->isolate;
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != s->parent)
-        _exit(1);
-    reset_signals();
-    forget_host_exit();
+    child_begin(s->parent);
     limit_memory(run);
     s->in_child = true;
     s->fd = fd;

@@ -562,6 +562,19 @@ peri_status run_with(peri_model *m, const peri_plugin *plugin, const char *plan,
     return status;
 }
 
+/* Does some setting ask for a child process? Before the settings are read, as what they belong to is loaded by then. */
+static bool is_isolated(const peri_solve_args *args)
+{
+    bool yes = false;
+    for (int64_t k = 0; k < args->n_settings; k++) {
+        const peri_setting *s = &args->settings[k];
+        if (strcmp(s->key, "isolate") == 0)
+            yes = s->type == PERI_VALUE_TEXT ? strcmp(s->text, "false") != 0 && strcmp(s->text, "0") != 0 && strcmp(s->text, "no") != 0
+                                             : s->number != 0;
+    }
+    return yes;
+}
+
 peri_status run_solve(peri_model *m, const peri_solve_args *args, peri_solution *into, peri_solution **out)
 {
     nlp *p;
@@ -570,8 +583,11 @@ peri_status run_solve(peri_model *m, const peri_solve_args *args, peri_solution 
     TRY(nlp_of(m, &p));
     if (p->in_use > 0)
         return FAIL(m->ctx, PERI_E_STATE, "model \"%s\" is being solved", m->name);
-    TRY(chain_again(p, q.args, &q.chain));
-    return run_request_solve(&q, out);
+    const bool cautious = m->ctx->cautious;
+    m->ctx->cautious = cautious || is_isolated(q.args);
+    const peri_status status = chain_again(p, q.args, &q.chain);
+    m->ctx->cautious = cautious;
+    return status == PERI_OK ? run_request_solve(&q, out) : status;
 }
 
 peri_status peri_model_solve(peri_model *m, const peri_solve_args *args, peri_solution **solution)

@@ -350,9 +350,48 @@ static void test_function(double crash_below, double fail_below, const char *mes
     close_world(&w);
 }
 
+/* ---- plugins that die while they are loaded -------------------------------------------------------------------------------------- */
+
+static void test_fall(const char *how, const char *message, bool last)
+{
+    char log[4096] = "", command[900];
+    const double start[2] = {8, 4};
+    const folder f = folder_new();
+    folder_link(&f, "falls.so", built("tests/bad/falls.so"));
+    folder_link(&f, "dies.so", built("tests/bad/dies.so"));
+    snprintf(command, sizeof command, "'%s' index '%s'", built("perigee"), f.path); /* what is loaded here once stays */
+    unsetenv("PERIGEE_TEST_FALL");
+    is_int(system(command), 0, "%s: an index", how);
+    setenv("PERIGEE_TEST_FALL", how, 1);
+    peri_context *ctx = context_for(f.path, log, sizeof log);
+    text_model t = text_new(ctx, 2, start);
+    text_minimize(&t, "(x1-0.25)^2 + (x2-1)^2");
+    const peri_setting settings[] = {{.key = "isolate", .type = PERI_VALUE_BOOL, .number = 1}};
+    const peri_solve_args falls = {.plan = "falls", .n_settings = 1, .settings = settings};
+    const peri_solve_args dies = {.plan = "dies", .n_settings = 1, .settings = settings};
+    const int files = open_files();
+    peri_solution *s = NULL;
+    is_int(peri_model_solve(t.m, &falls, &s), PERI_E_PLUGIN, "%s while it is loaded: an error", how);
+    has_text(peri_error(ctx), message, "%s: says what happened", how);
+    ok(!has_child() && open_files() == files, "%s: no process and no file is left", how);
+    is_int(peri_model_solve(t.m, &dies, &s), PERI_OK, "%s: the next solve works", how);
+    peri_solution_free(s);
+    unsetenv("PERIGEE_TEST_FALL");
+    if (last)
+        is_int(peri_model_solve(t.m, &falls, &s), PERI_OK, "%s: it too, when its fault is gone", how);
+    if (last)
+        peri_solution_free(s);
+    peri_model_free(t.m);
+    peri_context_free(ctx);
+    folder_remove(&f);
+}
+
 int main(void)
 {
     plan_later();
+    test_fall("crash", "falls.so: crashed (SIGSEGV) while it was loaded", false);
+    test_fall("exit", "falls.so: ended its process while it was loaded", false);
+    test_fall("entry", "falls.so: crashed (SIGABRT) while it was loaded", true);
     test_same();
     for (size_t k = 0; k < sizeof deaths / sizeof deaths[0]; k++)
         test_death(&deaths[k]);
