@@ -125,7 +125,7 @@ print "   graph        sets   loss [card]        true order      loss <= true  S
 for _, c in ipairs {
   { 20, 20, 10, 50, 150, 1, "9.872", "0.0", "15", "0.04" }, { 20, 80, 10, 50, 190, 1, "9.873", "0.3", "13", "0.04" },
   { 30, 120, 10, 100, 400, 1, "14.719", "1.0", "18", "0.11" }, { 50, 200, 3, 100, 1000, 2, "24.284", "3.7", "38", "0.44" },
-  { 100, 400, 2, 150, 1500, 15, "47.582", "14", "156", "7.9" },
+  { 100, 400, 10, 150, 1500, 15, "47.582", "14", "156", "7.9" },
 } do
   local loss, order, shd, steps, seconds, at_most, down, n = 0, 0, 0, 0, 0, 0, 0, sets(c[3])
   for seed = 1, n do
@@ -145,7 +145,7 @@ end
 print "3. Sparse graphs need the large space (default sizes)"
 print "   graph            sets   s0 1: SHD mean, max [card]     s0 more: SHD mean, max [card]"
 for _, c in ipairs { { 20, 40, nil, 20, 10, "3.5, 19", "0.10" }, { 50, 100, nil, 8, 10, "24, 97", "0.25" },
-  { 30, 120, "scale-free", 1, 5, "55", "0" } } do
+  { 30, 120, "scale-free", 5, 10, "55", "0 with s0 5" } } do
   local mean, most, n = { 0, 0 }, { 0, 0 }, sets(c[4])
   for seed = 1, n do
     local X, W = problem(c[1], c[2], seed, c[3])

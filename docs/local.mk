@@ -22,7 +22,6 @@ examples = \
 	examples/04-optimal-power-flow.lua \
 	examples/05-optimal-control.lua \
 	examples/06-parameter-sweep.lua \
-	examples/07-which-depends-on-which.expected \
 	examples/07-which-depends-on-which.lua
 
 host_examples = examples/hosts/mpc.c examples/hosts/script.c examples/hosts/small.py
