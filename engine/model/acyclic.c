@@ -131,6 +131,8 @@ const model_acyclic *model_acyclic_of(const peri_model *m, int64_t *row)
     const model_acyclic *found = NULL;
     for (int64_t i = 0; i < m->cons.n; i++) {
         const model_constraint *c = &m->cons.at[i];
+        if (!model_takes_part(m, c->level))
+            continue;
         for (int64_t k = 0; k < m->root->acyclic.n; k++) {
             if (m->root->acyclic.at[k].h != c->body || c->lower[0] > 0 || c->upper[0] < 0 || c->upper[0] > 0)
                 continue;

@@ -48,8 +48,8 @@ static void put_points(const setting *s, int64_t first, int64_t points)
 {
     const peri_model *m = s->m;
     const expr_graph *g = m->g;
-    for (int64_t p = 0; p < points && m->n > 0; p++)
-        memcpy(s->x + p * g->n_x + m->vars.at[0].offset, m->start.at, (size_t)m->n * sizeof *s->x);
+    for (int64_t p = 0; p < points && m->start.n > 0; p++)
+        memcpy(s->x + p * g->n_x + m->vars.at[0].offset, m->start.at, (size_t)m->start.n * sizeof *s->x);
     for (int64_t p = 0; p < points && s->param != NULL; p++)
         memcpy(s->param + p * g->n_param, g->param_value.at, (size_t)g->n_param * sizeof *s->param);
     for (int64_t k = 0; k < s->n; k++) {

@@ -13,6 +13,8 @@
 static peri_status set_objective(peri_model *m, peri_expr f, bool maximize)
 {
     char text[128];
+    if (m->inside)
+        return FAIL(m->ctx, PERI_E_STATE, "objective: the solution of model \"%s\" is an expression already", m->name);
     TRY(model_check_expr(m, "objective", f));
     if (expr_size(m->g, f) != 1) {
         model_describe(m, f, text, sizeof text);
@@ -143,6 +145,8 @@ peri_status peri_model_constrain(peri_model *m, const char *name, peri_expr e, i
     }
     TRY(model_check_expr(m, "constraint", e));
     TRY(model_check_level(m, name, e));
+    if (m->inside)
+        return FAIL(m->ctx, PERI_E_STATE, "constraint \"%.100s\": the solution of model \"%s\" is an expression already", name, m->name);
     TRY(model_put_solved(m, &e));
     const int32_t level = m->level;
     m = m->root;

@@ -129,7 +129,7 @@ static interval range_of_input(const peri_model *m, const expr_node *node, int64
     const int64_t at = node->ref + k;
     if (node->class_ == EXPR_IN_PARAM)
         return interval_point(m->g->param_value.at[at]);
-    if (node->class_ != EXPR_IN_X || m->n == 0 || at < m->vars.at[0].offset || at >= m->vars.at[0].offset + m->n)
+    if (node->class_ != EXPR_IN_X || m->lower.n == 0 || at < m->vars.at[0].offset || at >= m->vars.at[0].offset + m->lower.n)
         return interval_all();
     const int64_t j = at - m->vars.at[0].offset;
     return m->lower.at[j] <= m->upper.at[j] ? (interval){m->lower.at[j], m->upper.at[j]} : interval_all();
@@ -138,8 +138,8 @@ static interval range_of_input(const peri_model *m, const expr_node *node, int64
 /* Entries of an INPUT that tell its range: one where all are variables of the model with the same bounds. */
 static int64_t telling(const curvature_table *t, const peri_model *m, const expr_node *from, int64_t n)
 {
-    const int64_t first = m->n > 0 ? m->vars.at[0].offset : 0;
-    const bool own = from->class_ == EXPR_IN_X && from->ref >= first && from->ref + (int64_t)from->rows * from->cols <= first + m->n;
+    const int64_t first = m->lower.n > 0 ? m->vars.at[0].offset : 0;
+    const bool own = from->class_ == EXPR_IN_X && from->ref >= first && from->ref + (int64_t)from->rows * from->cols <= first + m->lower.n;
     return own && t->same_bounds && n > 1 ? 1 : n;
 }
 
@@ -441,7 +441,7 @@ static bool set_kind(curvature_table *t, expr_id e, const curvature *c)
 
 static bool have_same_bounds(const peri_model *m)
 {
-    for (int64_t j = 1; j < m->n; j++)
+    for (int64_t j = 1; j < m->lower.n; j++)
         if (m->lower.at[j] != m->lower.at[0] || m->upper.at[j] != m->upper.at[0])
             return false;
     return true;

@@ -178,8 +178,8 @@ peri_status peri_expr_value(peri_model *m, peri_expr e, int64_t n, const peri_ex
     double *x = mem_array(g->m, (size_t)g->n_x, sizeof *x), *param = mem_array(g->m, (size_t)g->n_param, sizeof *param);
     peri_status status = x != NULL && param != NULL ? PERI_OK : FAIL_NOMEM(m->ctx);
     if (status == PERI_OK) {
-        if (m->n > 0)
-            memcpy(x + m->vars.at[0].offset, m->start.at, (size_t)m->n * sizeof *x);
+        if (m->start.n > 0)
+            memcpy(x + m->vars.at[0].offset, m->start.at, (size_t)m->start.n * sizeof *x);
         if (g->n_param > 0)
             memcpy(param, g->param_value.at, (size_t)g->n_param * sizeof *param);
     }

@@ -66,15 +66,110 @@ peri_model *peri_model_lower_at(const peri_model *m, int64_t k)
     return k >= 0 && k < m->root->nested.n ? m->root->nested.at[k] : NULL;
 }
 
+/* Places among what takes part. */
+static void renumber(peri_model *root)
+{
+    root->n = root->m = 0;
+    for (int64_t i = 0; i < root->vars.n; i++) {
+        model_var *v = &root->vars.at[i];
+        const bool part = model_takes_part(root, v->level);
+        v->at = part ? root->n : -1;
+        root->n += part ? v->size : 0;
+    }
+    for (int64_t i = 0; i < root->cons.n; i++) {
+        model_constraint *c = &root->cons.at[i];
+        c->row = root->m;
+        root->m += model_takes_part(root, c->level) ? c->size : 0;
+    }
+}
+
+bool model_takes_part(const peri_model *m, int32_t level)
+{
+    return level == 0 || !m->nested.at[level - 1]->inside;
+}
+
+void model_gather(const peri_model *m, const double *all, double *x)
+{
+    if (m->n == m->lower.n) {
+        memcpy(x, all, (size_t)m->n * sizeof *x);
+        return;
+    }
+    for (int64_t i = 0; i < m->vars.n; i++)
+        if (m->vars.at[i].at >= 0)
+            memcpy(x + m->vars.at[i].at, all + (m->vars.at[i].offset - m->vars.at[0].offset), (size_t)m->vars.at[i].size * sizeof *x);
+}
+
+void model_spread(const peri_model *m, const double *x, double *all)
+{
+    memcpy(all, m->start.at, (size_t)m->start.n * sizeof *all);
+    for (int64_t i = 0; i < m->vars.n; i++)
+        if (m->vars.at[i].at >= 0)
+            memcpy(all + (m->vars.at[i].offset - m->vars.at[0].offset), x + m->vars.at[i].at, (size_t)m->vars.at[i].size * sizeof *x);
+}
+
+static const peri_model *numbered(const peri_model *root, int32_t k)
+{
+    return k == 0 ? root : root->nested.at[k - 1];
+}
+
+static peri_status check_reads(peri_model *m, int64_t n, const expr_id *roots)
+{
+    peri_status status = PERI_OK;
+    unsigned char *reach = mem_array(m->g->m, (size_t)m->g->nodes.n, 1);
+    if (reach == NULL)
+        return FAIL_NOMEM(m->ctx);
+    expr_reach(m->g, n, roots, reach);
+    for (int64_t i = 0; i < m->vars.n && status == PERI_OK; i++) {
+        const model_var *v = &m->vars.at[i];
+        if (v->at < 0 && reach[v->node])
+            status = FAIL(m->ctx, PERI_E_STATE, "model \"%s\": it uses %s, a variable of model \"%s\", whose solution is an expression: use that "
+                          "one in its place", m->name, v->name, numbered(m, v->level)->name);
+    }
+    mem_array_free(m->g->m, reach);
+    return status;
+}
+
+static peri_status substitute(peri_model *m, int64_t n, expr_id *roots, expr_id *from, expr_id *to)
+{
+    int64_t count = 0;
+    for (int64_t i = 0; i < m->vars.n; i++) {
+        const model_var *v = &m->vars.at[i];
+        if (v->at < 0 || v->at == v->offset)
+            continue;
+        const expr_node node = *expr_at(m->g, v->node);
+        from[count] = v->node;
+        TRY(expr_input(m->g, EXPR_IN_X, v->at, node.rows, node.cols, &to[count]));
+        count++;
+    }
+    return count > 0 ? expr_substitute(m->g, n, roots, count, from, to, roots) : PERI_OK;
+}
+
+peri_status model_place(peri_model *m, int64_t n, expr_id *roots)
+{
+    mem *a = m->g->m;
+    if (m->n == m->lower.n)
+        return PERI_OK;
+    TRY(check_reads(m, n, roots));
+    expr_id *from = mem_array(a, (size_t)m->vars.n, sizeof *from), *to = mem_array(a, (size_t)m->vars.n, sizeof *to);
+    const peri_status status = from != NULL && to != NULL ? substitute(m, n, roots, from, to) : FAIL_NOMEM(m->ctx);
+    mem_array_free(a, from);
+    mem_array_free(a, to);
+    return status;
+}
+
 peri_status model_solve_inside(peri_model *lower)
 {
     peri_model *root = lower->root;
     if (lower == root)
         return FAIL(root->ctx, PERI_E_ARGUMENT, "model \"%s\" lies inside no other", root->name);
+    if (root->references > 1)
+        return FAIL(root->ctx, PERI_E_STATE, "model \"%s\" has been solved: the solution of \"%s\" is made an expression before the first solve",
+                    root->name, lower->name);
     lower->inside = true;
     for (int64_t i = 0; i < root->nested.n; i++) /* ascending: parents come first */
         if (root->nested.at[i]->parent > 0 && root->nested.at[root->nested.at[i]->parent - 1]->inside)
             root->nested.at[i]->inside = true;
+    renumber(root);
     quadratic_forget(root);
     root->structure++;
     root->data++;
@@ -200,11 +295,6 @@ static bool lies_within(const peri_model *root, int32_t k, int32_t outer)
     while (k != outer && k > 0)
         k = root->nested.at[k - 1]->parent;
     return k == outer;
-}
-
-static const peri_model *numbered(const peri_model *root, int32_t k)
-{
-    return k == 0 ? root : root->nested.at[k - 1];
 }
 
 typedef struct {

@@ -201,6 +201,20 @@ const model_var *model_find_param(const peri_model *m, expr_id p)
     return find_in(m->g, m->root->params.at, m->root->params.n, EXPR_IN_PARAM, p);
 }
 
+/* The last that begins at or before the problem's variable j; those that take no part begin nowhere. */
+void model_variable_name(const peri_model *m, int64_t j, char *text, size_t size)
+{
+    const model_var *v = NULL;
+    if (m->n == m->lower.n) {
+        expr_entry_name(m->g, EXPR_IN_X, m->vars.at[0].offset + j, text, size);
+        return;
+    }
+    for (int64_t i = 0; i < m->vars.n; i++)
+        if (m->vars.at[i].at >= 0 && m->vars.at[i].at <= j)
+            v = &m->vars.at[i];
+    model_entry_name(m, v, j - v->at, text, size);
+}
+
 void model_entry_name(const peri_model *m, const model_var *v, int64_t k, char *text, size_t size)
 {
     expr_entry_name(m->g, expr_at(m->g, v->node)->class_, v->offset + k, text, size);
@@ -238,11 +252,11 @@ peri_status model_validate(peri_model *m)
     char name[128];
     if (m->root != m)
         return FAIL(m->ctx, PERI_E_STATE, "lower model \"%s\" is no problem of its own: its upper model \"%s\" is", m->name, m->root->name);
-    if (m->vars.n == 0)
+    if (m->n == 0)
         return FAIL(m->ctx, PERI_E_STATE, "model \"%s\" has no variables", m->name);
     if (m->objective == PERI_NO_EXPR && m->cons.n == 0 && model_count_levels(m) == 1)
         return FAIL(m->ctx, PERI_E_STATE, "model \"%s\" has neither an objective nor constraints", m->name);
-    for (int64_t j = 0; j < m->n; j++)
+    for (int64_t j = 0; j < m->lower.n; j++)
         if (!(m->lower.at[j] <= m->upper.at[j])) {
             expr_entry_name(m->g, EXPR_IN_X, m->vars.at[0].offset + j, name, sizeof name);
             return FAIL(m->ctx, PERI_E_STATE, "%s: lower bound %.12g is above upper bound %.12g", name, m->lower.at[j],

@@ -13,7 +13,7 @@
 typedef struct {
     char *name;
     expr_id body;
-    int64_t row, size;     /* first row among the constraints, number of rows */
+    int64_t row, size;     /* first row among the problem's constraints (where it takes no part: of those behind it), number of rows */
     double *lower, *upper; /* [size] */
     int32_t level;         /* of the model it was made through */
 } model_constraint;
@@ -22,6 +22,7 @@ typedef struct {
     char *name;
     expr_id node;
     int64_t offset, size;  /* in the class X */
+    int64_t at;            /* its first entry among the problem's variables; -1: it takes no part (levels.c) */
     bool integer;
     int32_t level; /* of the model it was made through */
 } model_var;
@@ -50,8 +51,8 @@ struct peri_model {
     VEC(model_var) params;
     VEC(model_constraint) cons;
     VEC(model_acyclic) acyclic; /* of a root: expressions that say how far a graph is from having no cycle */
-    int64_t n, m; /* variables, constraint rows */
-    VEC(double) lower, upper, start; /* [n] */
+    int64_t n, m; /* the problem's variables and constraint rows: all that take part */
+    VEC(double) lower, upper, start; /* [entries of the class X] of all variables, by their offsets */
     expr_id objective; /* as the user wrote it; PERI_NO_EXPR: none */
     bool maximize;
     struct model_weights { int64_t first, n; } weights; /* of the terms of its objective, in the class PARAM; n = 0: not told */
@@ -78,6 +79,8 @@ peri_status model_validate(peri_model *m);
 const model_var *model_find_var(const peri_model *m, expr_id x); /* NULL: not a variable of this model */
 const model_var *model_var_at(const peri_model *m, int64_t offset); /* that has this entry of the class X; NULL: none */
 const model_var *model_find_param(const peri_model *m, expr_id p);
+/* the same for the problem's variable j */
+void model_variable_name(const peri_model *m, int64_t j, char *text, size_t size);
 /* "x[3]" for entry k of a variable or parameter, counted from 1 */
 void model_entry_name(const peri_model *m, const model_var *v, int64_t k, char *text, size_t size);
 int64_t model_block_of_row(const peri_model *m, int64_t i); /* the constraint that row i belongs to */
@@ -104,6 +107,15 @@ bool model_level_within(const model_levels *levels, int32_t k, int32_t outer);
 /* PERI_E_ARGUMENT: e, the constraint `name` or (NULL) the objective, reads variables of a model that is neither m, nor around it, nor inside
  * it; or an objective none of its own */
 peri_status model_check_level(peri_model *m, const char *name, expr_id e);
+bool model_takes_part(const peri_model *m, int32_t level); /* what was made through that model */
+/* Values of all variables and those of the problem's: the same but for what takes no part, which model_spread takes from the start values. */
+void model_gather(const peri_model *m, const double *all, double *x);
+void model_spread(const peri_model *m, const double *x, double *all);
+/*
+ * model_place - roots, read over the class X as it is, become expressions over the problem's variables alone
+ *   err  PERI_E_STATE: one reads a variable that takes no part
+ */
+peri_status model_place(peri_model *m, int64_t n, expr_id *roots);
 /*
  * model_solve_inside - its solution was made an expression: the lower model is no level of its root's problem any more, neither are those inside
  * it, and their variables and constraints no longer take part.  err PERI_E_ARGUMENT: no lower model

@@ -11,6 +11,9 @@
 /* m: the model that it is made through; names are unique over all levels. */
 static peri_status check_new_name(peri_model *m, const char *what, const char *name)
 {
+    if (m->inside)
+        return FAIL(m->ctx, PERI_E_STATE, "%s \"%.100s\": the solution of model \"%s\" is an expression already", what, name != NULL ? name : "",
+                    m->name);
     if (name == NULL || name[0] == '\0')
         return FAIL(m->ctx, PERI_E_NAME, "model \"%s\": a %s needs a name", m->name, what);
     if (model_name_taken(m->root, name))
@@ -22,8 +25,8 @@ static peri_status check_new_name(peri_model *m, const char *what, const char *n
 static bool reserve_var(peri_model *m, int64_t size)
 {
     mem *a = m->g->m;
-    return vec_reserve(a, &m->vars, m->vars.n + 1) && vec_reserve(a, &m->lower, m->n + size) &&
-           vec_reserve(a, &m->upper, m->n + size) && vec_reserve(a, &m->start, m->n + size);
+    return vec_reserve(a, &m->vars, m->vars.n + 1) && vec_reserve(a, &m->lower, m->lower.n + size) &&
+           vec_reserve(a, &m->upper, m->lower.n + size) && vec_reserve(a, &m->start, m->lower.n + size);
 }
 
 /* Before anything else can fail: an entry for a thing that was then not made is seen as stale by model_name_taken. */
@@ -46,14 +49,16 @@ peri_status peri_model_var(peri_model *m, const char *name, int64_t rows, int64_
         mem_array_free(m->g->m, v.name);
         return status;
     }
+    v.at = m->n;
     m->vars.at[m->vars.n++] = v;
-    for (int64_t j = m->n; j < m->n + v.size; j++) {
+    for (int64_t j = m->lower.n; j < m->lower.n + v.size; j++) {
         m->lower.at[j] = -INFINITY;
         m->upper.at[j] = INFINITY;
         m->start.at[j] = 0;
     }
     m->n += v.size;
-    m->lower.n = m->upper.n = m->start.n = m->n;
+    m->lower.n += v.size;
+    m->upper.n = m->start.n = m->lower.n;
     m->structure++;
     m->data++;
     *out = v.node;

@@ -35,6 +35,7 @@ static peri_status compile(nlp_acyclic *c, expr_id w)
     const int64_t d = c->block.d;
     expr_id column, e;
     TRY(expr_reshape(from, w, d * d, 1, &column));
+    TRY(model_place(p->model, 1, &column));
     c->g = expr_graph_new(p->ctx);
     if (c->g == NULL)
         return FAIL_NOMEM(p->ctx);

@@ -61,8 +61,9 @@ static peri_status allocate(checker *k)
 static void move(checker *k, double size)
 {
     const nlp *p = k->p;
+    model_gather(p->model, p->model->start.at, k->x);
     for (int64_t j = 0; j < p->n; j++) {
-        const double start = p->model->start.at[j], at = fmin(fmax(start, p->xl[j]), p->xu[j]);
+        const double start = k->x[j], at = fmin(fmax(start, p->xl[j]), p->xu[j]);
         const double by = size * (1 + fabs(at)) * (rng_uniform(1, 1, (uint64_t)j) + 0.5);
         k->x[j] = at + by <= p->xu[j] ? at + by : at - by >= p->xl[j] ? at - by : at;
     }
@@ -289,11 +290,11 @@ static void put_line(const checker *k, text_buffer *t, const char *what, const w
         return;
     }
     put(t, w->error, 3);
-    expr_entry_name(k->p->model->g, EXPR_IN_X, w->col, a, sizeof a);
+    model_variable_name(k->p->model, w->col, a, sizeof a);
     if (names == 1)
         model_row_name(k->p->model, w->row, b, sizeof b);
     if (names == 2)
-        expr_entry_name(k->p->model->g, EXPR_IN_X, w->row, b, sizeof b);
+        model_variable_name(k->p->model, w->row, b, sizeof b);
     text_add(t, ", largest at %s%s%s: ", b, b[0] != '\0' ? ", " : "", a);
     put(t, w->analytic, 8);
     text_add(t, ", by differences ");

@@ -16,7 +16,8 @@ bool nlp_is_finite(int64_t n, const double *v)
 
 typedef struct {
     nlp *p;
-    const double *inputs[EXPR_IN_COUNT];
+    const double *inputs[EXPR_IN_COUNT]; /* of the model's graph */
+    const double *own[EXPR_IN_COUNT];    /* of the view's */
 } search;
 
 /* The row of block c that is not finite first, or -1. */
@@ -77,15 +78,16 @@ static void look_at_derivative(const search *s, const char *what, expr_id e, nlp
     nlp *p = s->p;
     if (*found || e == PERI_NO_EXPR)
         return;
-    *found = expr_find_nonfinite(p->g, e, s->inputs, &out->fault);
+    *found = expr_find_nonfinite(p->g, e, s->own, &out->fault);
     if (*found)
         name_fault(out, p->g, what);
 }
 
-static peri_status look(nlp *p, const double *x, const double *ones, nlp_fault *out, bool *found)
+static peri_status look(nlp *p, const double *x, const double *all, const double *ones, nlp_fault *out, bool *found)
 {
     const double one = 1;
     const search s = {p,
+                      {[EXPR_IN_X] = all, [EXPR_IN_PARAM] = p->model->g->param_value.at},
                       {[EXPR_IN_X] = x,
                        [EXPR_IN_PARAM] = p->model->g->param_value.at,
                        [EXPR_IN_W] = ones,
@@ -109,13 +111,15 @@ peri_status nlp_find_fault(nlp *p, const double *x, nlp_fault *out, bool *found)
 {
     const int64_t n = p->n > p->m ? p->n : p->m;
     double *ones = mem_array(&p->ctx->mem, (size_t)n, sizeof *ones);
+    double *all = mem_array(&p->ctx->mem, (size_t)p->model->start.n, sizeof *all);
     *found = false;
     *out = (nlp_fault){.g = NULL};
-    if (ones == NULL)
-        return FAIL_NOMEM(p->ctx);
-    for (int64_t i = 0; i < n; i++)
+    for (int64_t i = 0; ones != NULL && i < n; i++)
         ones[i] = 1;
-    const peri_status status = look(p, x, ones, out, found);
+    if (all != NULL)
+        model_spread(p->model, x, all);
+    const peri_status status = ones != NULL && all != NULL ? look(p, x, all, ones, out, found) : FAIL_NOMEM(p->ctx);
+    mem_array_free(&p->ctx->mem, all);
     mem_array_free(&p->ctx->mem, ones);
     return status;
 }

@@ -32,7 +32,7 @@ static void fill(const nlp *p, nlp_levels *all)
     for (int64_t i = 0; i < m->vars.n; i++) {
         const int32_t k = all->of.level[m->vars.at[i].level];
         for (int64_t j = 0; k >= 0 && j < m->vars.at[i].size; j++)
-            all->at[k].variable[n[k]++] = m->vars.at[i].offset - m->vars.at[0].offset + j;
+            all->at[k].variable[n[k]++] = m->vars.at[i].at + j;
     }
     for (int64_t i = 0; i < m->cons.n; i++) {
         const int32_t k = all->of.level[m->cons.at[i].level];
@@ -145,6 +145,8 @@ static peri_status roll(nlp *p, nlp_level *l, int32_t level)
         roots[n++] = m->objective;
     if (l->info.m > 0)
         TRY(stack_rows(p, level, &roots[n++]));
+    if (n > 0)
+        TRY(model_place(p->model, n, roots));
     if (n > 0)
         TRY(diff_roll(p->model->g, n, roots, p->g, rolled));
     f = rolled[0];

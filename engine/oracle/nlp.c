@@ -24,10 +24,12 @@ static peri_status stack_constraints(peri_model *m, expr_id *out)
     expr_graph *g = m->g;
     expr_id *column = mem_array(g->m, (size_t)m->cons.n, sizeof *column);
     peri_status status = column != NULL ? PERI_OK : FAIL_NOMEM(m->ctx);
+    int64_t n = 0;
     for (int64_t k = 0; k < m->cons.n && status == PERI_OK; k++)
-        status = expr_reshape(g, m->cons.at[k].body, m->cons.at[k].size, 1, &column[k]);
+        if (model_takes_part(m, m->cons.at[k].level))
+            status = expr_reshape(g, m->cons.at[k].body, m->cons.at[k].size, 1, &column[n++]);
     if (status == PERI_OK)
-        status = expr_stack(g, m->cons.n, column, out);
+        status = expr_stack(g, n, column, out);
     mem_array_free(g->m, column);
     return status;
 }
@@ -43,6 +45,7 @@ static peri_status roll(nlp *p)
     if (p->m > 0)
         TRY(stack_constraints(m, &roots[n++]));
     context_tell(m->ctx, "grouping", 0);
+    TRY(model_place(m, n, roots));
     TRY(diff_roll(m->g, n, roots, p->g, rolled));
     TRY(expr_input(p->g, EXPR_IN_X, 0, p->n, 1, &p->x));
     if (p->m > 0)
@@ -79,7 +82,7 @@ static peri_status make(peri_model *m, nlp **out)
     p->x = p->f = p->c = p->gradient = p->lagrangian = p->lagrangian_gradient = p->residuals = PERI_NO_EXPR;
     p->g = expr_graph_new(m->ctx);
     peri_status status = p->g != NULL && make_bounds(p) ? PERI_OK : FAIL_NOMEM(m->ctx);
-    if (status == PERI_OK && m->n != m->g->n_x)
+    if (status == PERI_OK && m->lower.n != m->g->n_x)
         status =
             FAIL(m->ctx, PERI_E_UNSUPPORTED, "model \"%s\": a model inside a model has no view of its own", m->name);
     if (status == PERI_OK)
@@ -129,10 +132,12 @@ static peri_status refresh(nlp *p)
     model_class fresh;
     TRY(model_classify(m, p->class_.linear_row, &fresh)); /* where that fails it is asked again before anything is read */
     p->class_ = fresh;
-    memcpy(p->xl, m->lower.at, (size_t)p->n * sizeof *p->xl);
-    memcpy(p->xu, m->upper.at, (size_t)p->n * sizeof *p->xu);
+    model_gather(m, m->lower.at, p->xl);
+    model_gather(m, m->upper.at, p->xu);
     for (int64_t k = 0; k < m->cons.n; k++) {
         const model_constraint *c = &m->cons.at[k];
+        if (!model_takes_part(m, c->level))
+            continue;
         memcpy(p->cl + c->row, c->lower, (size_t)c->size * sizeof *p->cl);
         memcpy(p->cu + c->row, c->upper, (size_t)c->size * sizeof *p->cu);
     }

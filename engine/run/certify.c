@@ -97,8 +97,8 @@ static peri_status integer_mask(state *s, unsigned char **out)
     if (*out == NULL)
         return FAIL_NOMEM(s->p->ctx);
     for (int64_t i = 0; i < m->vars.n; i++)
-        if (m->vars.at[i].integer)
-            memset(*out + (m->vars.at[i].offset - m->vars.at[0].offset), 1, (size_t)m->vars.at[i].size);
+        if (m->vars.at[i].integer && m->vars.at[i].at >= 0)
+            memset(*out + m->vars.at[i].at, 1, (size_t)m->vars.at[i].size);
     return PERI_OK;
 }
 

@@ -80,7 +80,7 @@ const char *diagnose_row(diagnose_work *w, int64_t i)
 const char *diagnose_variable(diagnose_work *w, int64_t j)
 {
     char name[160];
-    expr_entry_name(w->s->model->g, EXPR_IN_X, j, name, sizeof name);
+    model_variable_name(w->s->model, j, name, sizeof name);
     return kept(w, name);
 }
 

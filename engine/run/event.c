@@ -39,7 +39,7 @@ static peri_status guard(peri_run *run, const double *x, const double *y, const 
     char name[128];
     int64_t k = first_bad(run->p->n, x);
     if (k >= 0) {
-        expr_entry_name(run->model->g, EXPR_IN_X, k, name, sizeof name);
+        model_variable_name(run->model, k, name, sizeof name);
         return refuse(run, "", name, x[k]);
     }
     k = first_bad(run->p->m, y);
@@ -49,7 +49,7 @@ static peri_status guard(peri_run *run, const double *x, const double *y, const 
     }
     k = first_bad(run->p->n, z);
     if (k >= 0) {
-        expr_entry_name(run->model->g, EXPR_IN_X, k, name, sizeof name);
+        model_variable_name(run->model, k, name, sizeof name);
         return refuse(run, "bound multiplier of ", name, z[k]);
     }
     return PERI_OK;

@@ -48,6 +48,8 @@ peri_status inner_variables(peri_inner *inner, peri_x *x)
                     run->plugin->name);
     for (int64_t i = 0; i < from->vars.n; i++) {
         const model_var *v = &from->vars.at[i];
+        if (v->at < 0)
+            continue;
         const expr_node *node = expr_at(from->g, v->node);
         peri_x own;
         TRY(new_named(inner, v->name, node->rows, node->cols, NULL, &own));

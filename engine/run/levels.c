@@ -121,7 +121,7 @@ static peri_status make_variable(maker *k, int64_t i)
     const peri_model *m = outer(k);
     const model_var *v = &m->vars.at[i];
     const expr_node *node = expr_at(m->g, v->node);
-    const int64_t at = v->offset - m->vars.at[0].offset;
+    const int64_t at = v->at;
     peri_model *to = k->handle[k->of->level[v->level]];
     peri_expr x;
     TRY(peri_model_var(to, v->name, node->rows, node->cols, &x));
@@ -149,14 +149,15 @@ static peri_status make_variables(maker *k)
                 TRY(make_variable(k, i));
                 there += m->vars.at[i].size;
             }
-    if (there == m->n)
-        return PERI_OK;
-    TRY(inner_param(k->inner, "held", m->n, 1, k->run->start, &k->held));
+    if (there < m->n)
+        TRY(inner_param(k->inner, "held", m->n, 1, k->run->start, &k->held));
     for (int64_t i = 0; i < m->vars.n; i++) {
         const model_var *v = &m->vars.at[i];
         const int32_t of = k->of->level[v->level];
-        if (of < 0 || k->handle[of] == NULL)
-            TRY(expr_gather_affine(k->inner->model->g, k->held, v->size, 1, v->offset - m->vars.at[0].offset, 1, &k->piece[i]));
+        if (of < 0) /* nothing reads it */
+            TRY(expr_full(k->inner->model->g, v->size, 1, 0, &k->piece[i]));
+        else if (k->handle[of] == NULL)
+            TRY(expr_gather_affine(k->inner->model->g, k->held, v->size, 1, v->at, 1, &k->piece[i]));
     }
     return PERI_OK;
 }

@@ -122,9 +122,9 @@ static void json_variables(json_writer *w, const peri_solution *s, const double 
     json_open_object(w);
     for (int64_t i = 0; i < m->vars.n; i++) {
         const model_var *v = &m->vars.at[i];
-        const int64_t at = v->offset - m->vars.at[0].offset;
-        if (at >= s->n)
-            break;
+        const int64_t at = v->at;
+        if (at < 0 || at >= s->n)
+            continue;
         json_key(w, v->name);
         json_array_of(w, expr_at(m->g, v->node)->rows, expr_at(m->g, v->node)->cols, x + at, 1);
     }
@@ -138,6 +138,8 @@ static void json_duals(json_writer *w, const peri_solution *s)
     json_open_object(w);
     for (int64_t i = 0; i < m->cons.n && m->cons.at[i].row < s->m; i++) {
         const model_constraint *c = &m->cons.at[i];
+        if (!model_takes_part(m, c->level))
+            continue;
         json_key(w, c->name);
         json_array_of(w, expr_at(m->g, c->body)->rows, expr_at(m->g, c->body)->cols, s->y + c->row,
                       m->maximize ? -1 : 1);
@@ -150,10 +152,12 @@ static void json_reduced_costs(json_writer *w, const peri_solution *s)
     const peri_model *m = s->model;
     json_key(w, "reduced_costs");
     json_open_object(w);
-    for (int64_t i = 0; i < m->vars.n && m->vars.at[i].offset - m->vars.at[0].offset < s->n; i++) {
+    for (int64_t i = 0; i < m->vars.n; i++) {
         const model_var *v = &m->vars.at[i];
+        if (v->at < 0 || v->at >= s->n)
+            continue;
         json_key(w, v->name);
-        json_array_of(w, expr_at(m->g, v->node)->rows, expr_at(m->g, v->node)->cols, s->z + (v->offset - m->vars.at[0].offset),
+        json_array_of(w, expr_at(m->g, v->node)->rows, expr_at(m->g, v->node)->cols, s->z + v->at,
                       m->maximize ? -1 : 1);
     }
     json_close(w);

@@ -187,9 +187,9 @@ static int64_t list_values(const peri_solution *s, const double *x, peri_expr *n
     const peri_model *m = s->model;
     int64_t n = 0;
     for (int64_t i = 0; i < m->vars.n; i++) {
-        const int64_t at = m->vars.at[i].offset - m->vars.at[0].offset;
-        if (at >= s->n)
-            break;
+        const int64_t at = m->vars.at[i].at;
+        if (at < 0 || at >= s->n)
+            continue;
         node[n] = m->vars.at[i].node;
         value[n++] = x + at;
     }
@@ -209,8 +209,8 @@ static bool entries_of_variable(const peri_solution *s, const double *x, peri_ex
     const expr_node *node = expr_at(g, e);
     const bool is_gather = node->op == PERI_OP_GATHER;
     const model_var *v = model_find_var(s->model, is_gather ? node->arg[0] : e);
-    const int64_t begin = v != NULL ? v->offset - s->model->vars.at[0].offset : 0;
-    if (v == NULL || begin + v->size > s->n)
+    const int64_t begin = v != NULL ? v->at : 0;
+    if (v == NULL || begin < 0 || begin + v->size > s->n)
         return false;
     for (int64_t k = 0; k < expr_size(g, e); k++)
         out[k] = x[begin + (is_gather ? expr_gather_at(g, node, k) : k)];
@@ -267,6 +267,8 @@ peri_status peri_solution_dual(peri_solution *s, peri_constraint handle, double 
     if (handle < 0 || handle >= m->cons.n)
         return FAIL(s->ctx, PERI_E_ARGUMENT, "dual: not a constraint of model \"%s\"", m->name);
     const model_constraint *c = &m->cons.at[handle];
+    if (!model_takes_part(m, c->level))
+        return FAIL(s->ctx, PERI_E_ARGUMENT, "dual: constraint \"%s\" is of a model whose solution is an expression", c->name);
     if (c->row + c->size > s->m)
         return FAIL(s->ctx, PERI_E_STATE, "dual: constraint \"%s\" was added after this solve", c->name);
     for (int64_t k = 0; k < c->size; k++)
@@ -280,7 +282,9 @@ peri_status peri_solution_reduced_cost(peri_solution *s, peri_expr x, double *ou
     const model_var *v = model_find_var(m, x);
     if (v == NULL)
         return FAIL(s->ctx, PERI_E_ARGUMENT, "reduced cost: not a variable of model \"%s\"", m->name);
-    const int64_t at = v->offset - m->vars.at[0].offset;
+    const int64_t at = v->at;
+    if (at < 0)
+        return FAIL(s->ctx, PERI_E_ARGUMENT, "reduced cost: variable \"%s\" is of a model whose solution is an expression", v->name);
     if (at + v->size > s->n)
         return FAIL(s->ctx, PERI_E_STATE, "reduced cost: variable \"%s\" was added after this solve", v->name);
     for (int64_t k = 0; k < v->size; k++)

@@ -127,8 +127,11 @@ static peri_status set_start(peri_run *run, const run_request *q)
     const nlp *p = run->p;
     const bool portable = q->x == NULL && is_portable(run);
     const peri_solution *warm = portable ? NULL : run->args->warm_start;
-    const double *x = q->x != NULL ? q->x : warm != NULL ? warm->x : run->model->start.at;
-    memcpy(run->start, x, (size_t)p->n * sizeof *run->start);
+    const double *x = q->x != NULL ? q->x : warm != NULL ? warm->x : NULL;
+    if (x != NULL)
+        memcpy(run->start, x, (size_t)p->n * sizeof *run->start);
+    else
+        model_gather(run->model, run->model->start.at, run->start);
     if (portable)
         TRY(set_portable_start(run));
     for (int64_t j = 0; j < p->n; j++)

@@ -94,9 +94,11 @@ static peri_status take(peri_warm_start *ws, const peri_solution *s)
     ws->model = arena_string(&ws->memory, m->name);
     if (ws->model == NULL)
         return FAIL_NOMEM(ws->ctx);
-    for (int64_t i = 0; i < m->vars.n && m->vars.at[i].offset - m->vars.at[0].offset < s->n; i++) {
+    for (int64_t i = 0; i < m->vars.n; i++) {
         const model_var *v = &m->vars.at[i];
-        const int64_t at = v->offset - m->vars.at[0].offset, rows = expr_at(m->g, v->node)->rows, cols = expr_at(m->g, v->node)->cols;
+        const int64_t at = v->at, rows = expr_at(m->g, v->node)->rows, cols = expr_at(m->g, v->node)->cols;
+        if (at < 0 || at >= s->n)
+            continue;
         TRY(add(ws, PERI_WARM_VARIABLES, v->name, rows, cols, &value));
         copy(value, s->x + at, v->size, 1);
         TRY(add(ws, PERI_WARM_REDUCED_COSTS, v->name, rows, cols, &value));
@@ -104,6 +106,8 @@ static peri_status take(peri_warm_start *ws, const peri_solution *s)
     }
     for (int64_t i = 0; i < m->cons.n && m->cons.at[i].row < s->m; i++) {
         const model_constraint *c = &m->cons.at[i];
+        if (!model_takes_part(m, c->level))
+            continue;
         TRY(add(ws, PERI_WARM_DUALS, c->name, expr_at(m->g, c->body)->rows, expr_at(m->g, c->body)->cols, &value));
         copy(value, s->y + c->row, c->size, sign);
     }
@@ -362,12 +366,15 @@ static peri_status apply(peri_run *run, const peri_warm_start *ws, double *x, do
     const double sign = m->maximize ? -1 : 1;
     for (int64_t i = 0; i < m->vars.n; i++) {
         const model_var *v = &m->vars.at[i];
-        const int64_t at = v->offset - m->vars.at[0].offset;
+        const int64_t at = v->at;
+        if (at < 0)
+            continue;
         (void)fit(&vars, PERI_WARM_VARIABLES, v->name, v->node, 1, x + at);
         (void)fit(&costs, PERI_WARM_REDUCED_COSTS, v->name, v->node, sign, z + at);
     }
     for (int64_t i = 0; i < m->cons.n; i++)
-        (void)fit(&cons, PERI_WARM_DUALS, m->cons.at[i].name, m->cons.at[i].body, sign, y + m->cons.at[i].row);
+        if (model_takes_part(m, m->cons.at[i].level))
+            (void)fit(&cons, PERI_WARM_DUALS, m->cons.at[i].name, m->cons.at[i].body, sign, y + m->cons.at[i].row);
     if (vars.used == 0)
         return FAIL(run->ctx, PERI_E_ARGUMENT, "warm start: no variable of model \"%s\" can be used: \"%s\" %s", m->name, vars.first, vars.why);
     *has_duals = cons.used > 0 || costs.used > 0;
