@@ -13,7 +13,8 @@ docs = \
 	docs/guide/5-data-and-power.md \
 	docs/guide/6-command-line.md \
 	docs/guide/7-methods-and-foreign-code.md \
-	docs/guide/8-surviving.md
+	docs/guide/8-surviving.md \
+	docs/guide/9-two-levels.md
 
 examples = \
 	examples/01-rosenbrock.lua \

@@ -45,6 +45,7 @@ dsl_libdsl_a_SOURCES = \
 	dsl/c/products.c \
 	dsl/c/run.c \
 	dsl/c/run_eval.c \
+	dsl/c/run_levels.c \
 	dsl/c/run_matrix.c \
 	dsl/c/shapes.c \
 	dsl/c/solution.c \

@@ -167,27 +167,24 @@ static double option_number(lua_State *L, const char *key, double absent)
     return value;
 }
 
-/* The request that the table at 2 makes; its vectors stay on the stack. */
-static void read_request(lua_State *L, const dsl_model_ud *m, peri_inner_request *q)
+void run_read_request(lua_State *L, int64_t n, int64_t m, peri_inner_request *q)
 {
     static const char *const keys[] = {"x", "y", "z", "tolerance", "iterations", "plan", NULL};
-    peri_model_info info;
     if (lua_isnil(L, 2))
         return;
     if (!lua_istable(L, 2))
         dsl_raise(L, "solve: the options of an inner problem are a table; the rest of the plan solves it");
     check_options(L, 2, "solve", keys);
-    check_status(L, peri_model_get_info(m->obj, &info));
-    q->x = run_field(L, "solve", "x", info.variables);
-    q->y = run_field(L, "solve", "y", info.constraints);
-    q->z = run_field(L, "solve", "z", info.variables);
+    q->x = run_field(L, "solve", "x", n);
+    q->y = run_field(L, "solve", "y", m);
+    q->z = run_field(L, "solve", "z", n);
     q->tolerance = option_number(L, "tolerance", 0);
     q->iterations = (int64_t)option_number(L, "iterations", 0);
     if (lua_getfield(L, 2, "plan") == LUA_TSTRING)
         q->plan = lua_tostring(L, -1);
 }
 
-static void push_result(lua_State *L, const dsl_model_ud *m, const peri_inner_result *r)
+void run_push_result(lua_State *L, const peri_inner_result *r, int64_t n, int64_t m)
 {
     const struct {
         const char *key;
@@ -197,8 +194,6 @@ static void push_result(lua_State *L, const dsl_model_ud *m, const peri_inner_re
                    {"dual", r->dual},
                    {"complementarity", r->complementarity},
                    {"kkt", r->kkt}};
-    peri_model_info info;
-    check_status(L, peri_model_get_info(m->obj, &info));
     lua_createtable(L, 0, 12);
     for (size_t k = 0; k < sizeof numbers / sizeof numbers[0]; k++) {
         lua_pushnumber(L, numbers[k].value);
@@ -210,11 +205,11 @@ static void push_result(lua_State *L, const dsl_model_ud *m, const peri_inner_re
     lua_setfield(L, -2, "why");
     lua_pushstring(L, r->message);
     lua_setfield(L, -2, "message");
-    run_push_copy(L, r->x, info.variables);
+    run_push_copy(L, r->x, n);
     lua_setfield(L, -2, "x");
-    run_push_copy(L, r->y, info.constraints);
+    run_push_copy(L, r->y, m);
     lua_setfield(L, -2, "y");
-    run_push_copy(L, r->z, info.variables);
+    run_push_copy(L, r->z, n);
     lua_setfield(L, -2, "z");
 }
 
@@ -224,17 +219,19 @@ int inner_solve(lua_State *L)
     dsl_call call;
     peri_inner_request q = {.size = (uint32_t)sizeof q};
     const peri_inner_result *result = NULL;
+    peri_model_info info;
     dsl_model_ud *m = check_inner(L, "solve");
     lua_settop(L, 2);
     luaL_checkstack(L, 30, "solve");
     pending_check(L);
-    read_request(L, m, &q);
+    check_status(L, peri_model_get_info(m->obj, &info));
+    run_read_request(L, info.variables, info.constraints, &q);
     call_enter(&call, L, m, 0);
     const peri_status status = table()->solve(m->inner, &q, &result);
     m->busy--;
     if (!run_leave(L, m->run, &call, status))
         run_raise(L, m->run, status); /* undefined at its start */
-    push_result(L, m, result);
+    run_push_result(L, result, info.variables, info.constraints);
     return 1;
 }
 

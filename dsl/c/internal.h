@@ -337,7 +337,7 @@ extern const luaL_Reg acyclic_functions[], expr_metamethods[], expr_functions[],
     constraint_functions[], handle_metamethods[], solution_metamethods[], solution_methods[], map_functions[],
     random_functions[], debug_functions[], blackbox_functions[], implicit_functions[], argmin_methods[], foreign_functions[], foreign_metamethods[],
     callback_metamethods[], pointer_metamethods[], plugin_makers[], plugin_metamethods[], run_methods[], run_eval_methods[],
-    run_matrix_methods[], run_inner_methods[], run_metamethods[], factor_methods[], factor_metamethods[], inner_methods[],
+    run_matrix_methods[], run_inner_methods[], run_levels_methods[], run_metamethods[], factor_methods[], factor_metamethods[], inner_methods[],
     array_inplace_methods[], warm_metamethods[], warm_functions[];
 JUMPS void add_operations(lua_State *L, int table); /* sum, exp ...: one closure an operation */
 

@@ -121,6 +121,7 @@ static void fill_types(lua_State *L)
     add(L, run_eval_methods);
     add(L, run_matrix_methods);
     add(L, run_inner_methods);
+    add(L, run_levels_methods);
     set_index(L, TYPE_RUN, run_metamethods, lua_gettop(L));
     lua_newtable(L);
     add(L, factor_methods);

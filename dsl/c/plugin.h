@@ -72,6 +72,9 @@ JUMPS const double *run_field(lua_State *L, const char *what, const char *key, i
 JUMPS double *run_output(lua_State *L, int i, int64_t rows, int64_t cols, const char *what);
 JUMPS void run_push_copy(lua_State *L, const double *v, int64_t n); /* as an array; nil where n = 0 */
 JUMPS dsl_run *run_new(lua_State *L); /* pushes the box */
+/* The request that the table at 2 makes, of a problem of n variables and m rows; its vectors stay on the stack. */
+JUMPS void run_read_request(lua_State *L, int64_t n, int64_t m, peri_inner_request *q);
+JUMPS void run_push_result(lua_State *L, const peri_inner_result *r, int64_t n, int64_t m); /* as a table */
 JUMPS peri_why run_why(lua_State *L, int i, const char *what);
 const char *run_why_name(peri_why why);
 void run_over(dsl_run *r); /* closes it and its inner problems */

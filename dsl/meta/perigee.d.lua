@@ -1443,6 +1443,23 @@ local run = {}
 ---@return boolean
 function run:has(trait) end
 
+---The levels of the problem by their numbers: 0 is the problem itself, 1, 2, ... are its lower models in order of making. `variables` and `rows` are the
+---places of the level's own, from 1; `parent` is the level it lies in.
+---@return table<integer, { name: string, parent: integer?, convex: boolean, variables: integer[], rows: integer[] }>
+function run:levels() end
+
+---A run that evaluates one level: its objective and its own rows, over the variables of all levels. In init.
+---@param level integer
+---@return perigee.run
+function run:level(level) end
+
+---Solves a lower level with the variables of other levels held at x; points and multipliers are of its own variables and rows.
+---@param level integer
+---@param x perigee.vector of all levels
+---@param request { x: perigee.vector?, y: perigee.vector?, z: perigee.vector?, tolerance: number?, iterations: integer?, plan: string? }?
+---@return table result as of `inner:solve`
+function run:solve_level(level, x, request) end
+
 ---@return boolean[]?
 function run:linear_rows() end
 

@@ -373,13 +373,12 @@ static void fill(const checker *k, peri_derivative_check *out)
     };
 }
 
-peri_status peri_model_check(peri_model *m, peri_derivative_check *check, char **report)
+/* One problem: its report goes into `text`. */
+static peri_status check_problem(peri_model *m, peri_derivative_check *check, text_buffer *text)
 {
     const worst_entry none = {NAN, 0, 0, 0, 0};
     checker k = {
         .gradient = none, .jacobian = none, .hessian = none, .jv = NAN, .vj = NAN, .hv = NAN, .smallest = INFINITY};
-    text_buffer text;
-    *report = NULL;
     TRY(nlp_of(m, &k.p));
     if (k.p->in_use > 0)
         return FAIL(m->ctx, PERI_E_STATE, "model \"%s\" is being solved", m->name);
@@ -390,8 +389,114 @@ peri_status peri_model_check(peri_model *m, peri_derivative_check *check, char *
     if (status != PERI_OK)
         return status;
     fill(&k, check);
+    write_report(&k, text);
+    return PERI_OK;
+}
+
+/* ---- lower levels
+ * --------------------------------------------------------------------------------------------------------------------------
+ */
+
+static peri_status copy_variables(nlp *p, peri_model *to)
+{
+    const peri_model *m = p->model;
+    for (int64_t i = 0; i < m->vars.n; i++) {
+        const model_var *v = &m->vars.at[i];
+        const expr_node *node = expr_at(m->g, v->node);
+        const int64_t slot = v->offset - m->vars.at[0].offset;
+        peri_expr x;
+        if (v->at < 0)
+            continue;
+        TRY(peri_model_var(to, v->name, node->rows, node->cols, &x));
+        TRY(peri_model_set_lower(to, x, v->size, m->lower.at + slot));
+        TRY(peri_model_set_upper(to, x, v->size, m->upper.at + slot));
+        TRY(peri_model_set_start(to, x, v->size, m->start.at + slot));
+    }
+    return PERI_OK;
+}
+
+/* The level's objective and rows over all variables as a model of its own, whose names are those of the user. */
+static peri_status copy_level(nlp *p, int32_t level, peri_model *to)
+{
+    const peri_model *m = p->model;
+    expr_id roots[2], out[2], input[EXPR_IN_COUNT];
+    const double infinite[2] = {-INFINITY, INFINITY};
+    peri_constraint handle;
+    int64_t row = 0;
+    for (int k = 0; k < EXPR_IN_COUNT; k++)
+        input[k] = PERI_NO_EXPR;
+    TRY(nlp_level_problem(p, level, &roots[0], &roots[1]));
+    TRY(copy_variables(p, to));
+    TRY(expr_input(to->g, EXPR_IN_X, 0, p->n, 1, &input[EXPR_IN_X]));
+    if (m->g->n_param > 0)
+        TRY(peri_model_param(to, "parameters", m->g->n_param, 1, m->g->n_param, m->g->param_value.at, &input[EXPR_IN_PARAM]));
+    TRY(expr_transplant(p->g, roots[1] != PERI_NO_EXPR ? 2 : 1, roots, to->g, input, out));
+    TRY(peri_model_minimize(to, out[0]));
+    for (int64_t i = 0; i < m->cons.n; i++) {
+        const model_constraint *c = &m->cons.at[i];
+        if (p->levels->of.level[c->level] != level)
+            continue;
+        expr_id rows;
+        TRY(expr_gather_affine(to->g, out[1], expr_at(m->g, c->body)->rows, expr_at(m->g, c->body)->cols, row, 1, &rows));
+        TRY(peri_model_constrain(to, c->name, rows, 1, &infinite[0], &infinite[1], &handle));
+        row += c->size;
+    }
+    return PERI_OK;
+}
+
+static void take_worse(double *error, double other, int64_t *at, const int64_t *other_at, int n)
+{
+    if (!(other > *error) && !isnan(*error))
+        return;
+    *error = other;
+    for (int k = 0; k < n; k++)
+        at[k] = other_at[k];
+}
+
+/* Places in the Jacobian are then rows of that level. */
+static peri_status check_level(nlp *p, int32_t level, peri_derivative_check *check, text_buffer *text)
+{
+    peri_derivative_check own;
+    peri_model *m = peri_model_new(p->ctx, p->levels->info[level].name);
+    if (m == NULL)
+        return PERI_E_NOMEM;
+    peri_status status = copy_level(p, level, m);
+    text_add(text, "lower model \"%s\": ", m->name);
+    if (status == PERI_OK)
+        status = check_problem(m, &own, text);
+    peri_model_free(m);
+    TRY(status);
+    take_worse(&check->gradient, own.gradient, check->gradient_at, own.gradient_at, 1);
+    take_worse(&check->jacobian, own.jacobian, check->jacobian_at, own.jacobian_at, 2);
+    take_worse(&check->hessian, own.hessian, check->hessian_at, own.hessian_at, 2);
+    return PERI_OK;
+}
+
+static peri_status check_levels(peri_model *m, peri_derivative_check *check, text_buffer *text)
+{
+    nlp *p;
+    const nlp_levels *all;
+    if (model_count_levels(m) == 1)
+        return PERI_OK;
+    TRY(nlp_of(m, &p));
+    TRY(nlp_get_levels(p, &all));
+    for (int32_t k = 1; k < all->of.n; k++)
+        TRY(check_level(p, k, check, text));
+    return PERI_OK;
+}
+
+peri_status peri_model_check(peri_model *m, peri_derivative_check *check, char **report)
+{
+    text_buffer text;
+    *report = NULL;
     text_init(&text, &m->ctx->mem);
-    write_report(&k, &text);
+    peri_status status = check_problem(m, check, &text);
+    if (status == PERI_OK)
+        status = check_levels(m, check, &text);
+    if (status != PERI_OK) {
+        text_release(&text);
+        return status;
+    }
     *report = text_take(&text);
     return *report != NULL ? PERI_OK : FAIL_NOMEM(m->ctx);
 }

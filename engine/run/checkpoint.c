@@ -87,8 +87,15 @@ static uint64_t hash_graph(const peri_model *m, const unsigned char *reach, int3
         place[e] = next++;
     }
     h = hash_join(h, m->objective == PERI_NO_EXPR ? UINT64_MAX : (uint64_t)place[m->objective]);
+    for (int64_t k = 0; k < m->nested.n; k++) {
+        const peri_model *low = m->nested.at[k];
+        h = hash_join(h, low->objective == PERI_NO_EXPR ? UINT64_MAX : (uint64_t)place[low->objective]);
+        h = hash_join(h, hash_bytes(low->name, strlen(low->name)) + low->maximize);
+        h = hash_join(h, (uint64_t)low->parent * 2 + low->inside);
+    }
     for (int64_t k = 0; k < m->cons.n; k++) {
         h = hash_join(h, (uint64_t)place[m->cons.at[k].body]);
+        h = hash_join(h, (uint64_t)m->cons.at[k].level);
         h = hash_join(h, hash_bytes(m->cons.at[k].name, strlen(m->cons.at[k].name)));
     }
     return hash_join(h, m->maximize);
@@ -105,6 +112,9 @@ static peri_status fingerprint(peri_run *run, uint64_t *out)
     bool ok = reach != NULL && place != NULL;
     if (m->objective != PERI_NO_EXPR)
         ok = vec_push(a, &roots, m->objective) && ok;
+    for (int64_t k = 0; k < m->nested.n; k++)
+        if (m->nested.at[k]->objective != PERI_NO_EXPR)
+            ok = vec_push(a, &roots, m->nested.at[k]->objective) && ok;
     for (int64_t k = 0; k < m->cons.n; k++)
         ok = vec_push(a, &roots, m->cons.at[k].body) && ok;
     if (ok) {
@@ -114,7 +124,7 @@ static peri_status fingerprint(peri_run *run, uint64_t *out)
         h = hash_doubles(hash_doubles(h, p->m, p->cl), p->m, p->cu);
         h = hash_doubles(h, m->g->n_param, m->g->param_value.at);
         for (int64_t k = 0; k < m->vars.n; k++)
-            h = hash_join(h, hash_bytes(m->vars.at[k].name, strlen(m->vars.at[k].name)) + m->vars.at[k].integer);
+            h = hash_join(h, (uint64_t)m->vars.at[k].level + hash_bytes(m->vars.at[k].name, strlen(m->vars.at[k].name)) + m->vars.at[k].integer);
         *out = h;
     }
     vec_free(a, &roots);

@@ -330,6 +330,57 @@ static void test_refused(peri_context *ctx)
     peri_model_free(t.m);
 }
 
+/* A model that is solved inside leaves the problem: its variables lie between the others', its row before theirs. */
+static void test_inside(peri_context *ctx)
+{
+    static const double start = 0.3;
+    text_model t = text_new(ctx, 1, &start);
+    peri_model *up = t.m, *low = peri_model_lower(up, "inside");
+    peri_expr part[3] = {t.x, PERI_NO_EXPR, PERI_NO_EXPR};
+    const double six = 6;
+    double value[2] = {0, 0};
+    peri_solution *s = NULL;
+    peri_model_info info;
+    const peri_solve_args args = {.plan = "ipm"};
+    text_check(&t, peri_model_var(low, "y", 2, 1, &part[1]));
+    text_check(&t, peri_model_var(up, "u", 1, 1, &part[2]));
+    text_check(&t, peri_model_set_upper(up, part[2], 1, &six));
+    text_check(&t, peri_model_set_start(up, part[2], 1, &six));
+    text_check(&t, peri_expr_stack(up, 3, part, &t.x)); /* x1 = x, x2 and x3 = y, x4 = u */
+    t.m = low;
+    text_minimize(&t, "(x2-x1)^2+x3^2");
+    text_constrain(&t, "lower row", -1, "x2", 1);
+    t.m = up;
+    text_minimize(&t, "(x1-1)^2+log(x4)^2+(x1-x4)^2");
+    const peri_constraint row = text_constrain(&t, "row", 5, "x1+x4", INFINITY);
+    is_int(model_solve_inside(up), PERI_E_ARGUMENT, "the outermost model lies in none");
+    is_int(model_solve_inside(low), PERI_OK, "a lower model is solved inside");
+    is_int(peri_model_get_info(up, &info), PERI_OK, "what is left");
+    ok(info.variables == 2 && info.constraints == 1 && (info.traits & PERI_BIT(PERI_TRAIT_LEVELS)) == 0, "has no lower level");
+    is_int(peri_model_solve(up, &args, &s), PERI_OK, "and is solved by any method: %s", peri_error(ctx));
+    is_int(peri_solution_outcome(s), PERI_LOCALLY_OPTIMAL, "to an optimum");
+    is_int(peri_solution_value(s, part[0], &value[0]), PERI_OK, "with values");
+    is_int(peri_solution_value(s, part[2], &value[1]), PERI_OK, "for both variables");
+    is_close(value[0] + value[1], 5, 1e-7, 0, "on the row that is left");
+    double y = 0;
+    is_int(peri_solution_dual(s, row, &y), PERI_OK, "which has a multiplier");
+    is_close(y, 2 * (value[0] - 1) + 2 * (value[0] - value[1]), 1e-6, 1e-6, "of the first variable's equation");
+    is_int(peri_solution_dual(s, peri_model_find_constraint(up, "lower row"), &y), PERI_E_ARGUMENT, "the other has none");
+    char *text = NULL;
+    is_int(peri_solution_json(s, &text), PERI_OK, "as JSON");
+    ok(strstr(text, "\"y\"") == NULL && strstr(text, "lower row") == NULL && strstr(text, "\"u\"") != NULL, "without what takes no part");
+    peri_free_text(ctx, text);
+    peri_solution_free(s);
+    is_int(peri_model_var(low, "late", 1, 1, &part[1]), PERI_E_STATE, "nothing more is added to it");
+    text_minimize(&t, "(x1-1)^2+x2^2");
+    is_int(peri_model_solve(up, &args, &s), PERI_E_STATE, "its variables are used no more");
+    has_text(peri_error(ctx), "uses y, a variable of model \"inside\"", "by name");
+    text_minimize(&t, "(x1-1)^2+log(x4-9)");
+    is_int(peri_model_solve(up, &args, &s), PERI_E_DOMAIN, "where it is undefined");
+    has_text(peri_error(ctx), "log(", "the operation is told: %s", peri_error(ctx));
+    peri_model_free(up);
+}
+
 static void test_memory(peri_context *ctx)
 {
     static const double at[4] = {1.3, -0.7, 0.4, 2.1};
@@ -365,6 +416,7 @@ int main(void)
     test_two(ctx);
     test_nested(ctx);
     test_refused(ctx);
+    test_inside(ctx);
     test_memory(ctx);
     peri_context_free(ctx);
     return tap_done();
