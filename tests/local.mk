@@ -233,6 +233,7 @@ lua_tests = \
 	tests/lua/examples.lua \
 	tests/lua/implicit.lua \
 	tests/lua/implicit_card.lua \
+	tests/lua/levels.lua \
 	tests/lua/invariance.lua \
 	tests/lua/io_faults.lua \
 	tests/lua/ipm.lua \
