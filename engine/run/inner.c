@@ -197,6 +197,16 @@ static peri_status accepts(const peri_run *run, const peri_plugin *next, nlp *p)
                 p->class_.class_name);
 }
 
+/* Other data may have taken a trait away that the choice rested on: convexity, say. */
+static peri_status still_fits(const peri_inner *inner, nlp *p, bool *good)
+{
+    const peri_plugin *first = inner->own.link[0].plugin;
+    uint64_t traits;
+    TRY(nlp_traits(p, first->needs[0] | first->refuses[0], &traits));
+    *good = match_traits(traits, first->needs[0], first->refuses[0], NULL, 0);
+    return PERI_OK;
+}
+
 static peri_status find_chain(peri_inner *inner, const char *plan, nlp *p, const run_chain **chain, int64_t *link)
 {
     static const peri_solve_args none;
@@ -208,12 +218,19 @@ static peri_status find_chain(peri_inner *inner, const char *plan, nlp *p, const
         *link = run->link + 1;
         return accepts(run, (*chain)->link[*link].plugin, p);
     }
-    if (inner->own_plan == NULL || strcmp(inner->own_plan, plan) != 0) {
+    bool good = false;
+    if (inner->own_plan != NULL && strcmp(inner->own_plan, plan) == 0)
+        TRY(still_fits(inner, p, &good));
+    if (!good) {
         forget_plan(inner);
         inner->own_plan = mem_string(&run->ctx->mem, plan);
         if (inner->own_plan == NULL)
             return FAIL_NOMEM(run->ctx);
-        TRY(chain_choose(&inner->own, p, plan, &none));
+        const peri_status status = chain_choose(&inner->own, p, plan, &none);
+        if (status != PERI_OK) {
+            forget_plan(inner); /* nothing was chosen */
+            return status;
+        }
     }
     *chain = &inner->own;
     *link = 0;

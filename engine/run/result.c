@@ -220,6 +220,9 @@ static bool entries_of_variable(const peri_solution *s, const double *x, peri_ex
 static peri_status value_at(peri_solution *s, const double *x, peri_expr e, double *out)
 {
     TRY(model_put_solved(s->model, &e));
+    const model_var *var = model_find_var(s->model, e);
+    if (var != NULL && var->at < 0)
+        return FAIL(s->ctx, PERI_E_ARGUMENT, "value: variable \"%s\" is of a model whose solution is an expression: ask for that one", var->name);
     if (entries_of_variable(s, x, e, out))
         return PERI_OK;
     const size_t most = (size_t)(s->model->vars.n + s->model->params.n);

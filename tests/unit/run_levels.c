@@ -25,7 +25,7 @@ enum { MOST = 8 };
 static struct {
     int64_t level;
     const char *plan;
-    const double *at, *start;
+    const double *at, *start, *later; /* later: where it is solved the second time, or NULL */
     int64_t count, parent[4], convex[4], n[4], m[4], variable[4][MOST], row[4][MOST];
     char name[4][32];
     double f[4], g[4][MOST], c[4][MOST], jac_error[4], hess_error[4];
@@ -126,8 +126,10 @@ static peri_status step(void *self, peri_run *run, peri_step *next)
     memcpy(s->x, seen.at, (size_t)peri_n(run) * sizeof *s->x);
     seen.wrong[2] = peri_level_solve(run, 0, s->x, NULL, &r);
     seen.wrong[3] = peri_level_solve(run, count, s->x, NULL, &r);
-    for (int again = 0; again < 2; again++) /* the second time nothing is made */
-        TRY(peri_level_solve(run, seen.level, s->x, &q, &r));
+    TRY(peri_level_solve(run, seen.level, s->x, &q, &r));
+    if (seen.later != NULL)
+        memcpy(s->x, seen.later, (size_t)peri_n(run) * sizeof *s->x);
+    TRY(peri_level_solve(run, seen.level, s->x, &q, &r)); /* the second time nothing is made */
     seen.why = r->why;
     seen.objective = r->objective;
     for (int64_t j = 0; j < own->n; j++) {
@@ -283,6 +285,32 @@ static void test_two(peri_context *ctx)
     peri_model_free(t.m);
 }
 
+/* Convex below where x1 > 0 only: the method that was chosen for the first solve may refuse the second problem. */
+static void test_convexity(peri_context *ctx)
+{
+    static const double convex[2] = {1, 0.25}, concave[2] = {-1, 0.25};
+    text_model t = text_new(ctx, 1, NULL);
+    peri_model *up = t.m, *low = peri_model_lower(up, "bent");
+    peri_expr part[2] = {t.x, PERI_NO_EXPR};
+    const double lo = -1, hi = 2;
+    peri_solution *s = NULL;
+    text_check(&t, peri_model_var(low, "y", 1, 1, &part[1]));
+    text_check(&t, peri_model_set_lower(low, part[1], 1, &lo));
+    text_check(&t, peri_model_set_upper(low, part[1], 1, &hi));
+    text_check(&t, peri_expr_stack(up, 2, part, &t.x));
+    t.m = low;
+    text_minimize(&t, "x1*x2^2-0.1*x2");
+    t.m = up;
+    text_minimize(&t, "(x1+1)^2");
+    seen.later = concave;
+    is_int(probe(&t, 1, NULL, convex, NULL, &s), PERI_OK, "convex, then not: %s", peri_error(ctx));
+    seen.later = NULL;
+    ok(seen.convex[1] == 0, "nothing is proven for all values above");
+    is_close(seen.x[0], 2, 1e-7, 0, "another method is chosen: the bound");
+    peri_solution_free(s);
+    peri_model_free(up);
+}
+
 static void test_nested(peri_context *ctx)
 {
     static const double at[4] = {2, 0.5, 7, -1};
@@ -368,6 +396,7 @@ static void test_inside(peri_context *ctx)
     is_int(peri_solution_dual(s, peri_model_find_constraint(up, "lower row"), &y), PERI_E_ARGUMENT, "the other has none");
     char *text = NULL;
     is_int(peri_solution_json(s, &text), PERI_OK, "as JSON");
+    is_int(peri_solution_value(s, part[1], value), PERI_E_ARGUMENT, "nor has its variable a value");
     ok(strstr(text, "\"y\"") == NULL && strstr(text, "lower row") == NULL && strstr(text, "\"u\"") != NULL, "without what takes no part");
     peri_free_text(ctx, text);
     peri_solution_free(s);
@@ -414,6 +443,7 @@ int main(void)
     if (registry_get(ctx, &r) != PERI_OK || registry_count(r) == 0)
         skip_all("no plugin is installed");
     test_two(ctx);
+    test_convexity(ctx);
     test_nested(ctx);
     test_refused(ctx);
     test_inside(ctx);
