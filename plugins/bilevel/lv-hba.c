@@ -377,16 +377,19 @@ static void watch_r(state *s, peri_run *run, char *tag)
     }
 }
 
-/* The lower level's own solution in w's place, as the last point. */
-static peri_status end(state *s, peri_run *run, peri_why why, peri_step *next)
+/* The last point: the lower level's own solution in w's place, where that is near. */
+static peri_status end(state *s, peri_run *run, char tag, peri_why why, peri_step *next)
 {
     bool moved;
     memcpy(s->next, s->w, (size_t)s->t.n * sizeof *s->w);
     TRY(two_level_polish(&s->t, run, s->opt.polish, s->next, &moved));
     if (moved && look_at_w(s, run, s->next) == PERI_OK) {
         memcpy(s->w, s->next, (size_t)s->t.n * sizeof *s->w);
-        TRY(tell(s, run, 'p', next));
+        tag = 'p';
+    } else if (moved) {
+        TRY(look_at_w(s, run, s->w));
     }
+    TRY(tell(s, run, tag, next));
     return peri_finish(run, why, next);
 }
 
@@ -405,8 +408,7 @@ static peri_status step(void *self, peri_run *run, peri_step *next)
     s->k++;
     const bool done = s->penalty * s->res_out <= s->opt.residual && s->res_in <= s->opt.residual && s->gap <= s->opt.gap;
     const bool last = s->k >= peri_get_limits(run)->iterations;
-    TRY(tell(s, run, tag, next));
-    return done ? end(s, run, PERI_WHY_CONVERGED, next) : last ? end(s, run, PERI_WHY_STALLED, next) : PERI_OK;
+    return done || last ? end(s, run, tag, done ? PERI_WHY_CONVERGED : PERI_WHY_STALLED, next) : tell(s, run, tag, next);
 }
 
 static peri_status transfer(void *self, peri_run *run)

@@ -198,8 +198,8 @@ static peri_status init(void *self, peri_run *run, const void *opt)
 
 /* ---- steps ------------------------------------------------------------------------------------------------------------------------ */
 
-/* The lower level's own solution in w's place, as the last point. */
-static peri_status end(state *s, peri_why why, peri_step *next)
+/* The last point: the lower level's own solution in w's place, where that is near. */
+static peri_status end(state *s, char tag, peri_why why, peri_step *next)
 {
     bool moved;
     if (s->noisy)
@@ -208,8 +208,11 @@ static peri_status end(state *s, peri_why why, peri_step *next)
     TRY(two_level_polish(&s->t, s->run, s->opt.polish, s->w_try, &moved));
     if (moved && look(s, s->sample++, 0, s->w_try, NULL) == PERI_OK) {
         memcpy(s->w, s->w_try, (size_t)s->t.n * sizeof *s->w);
-        TRY(tell(s, 'p', next));
+        tag = 'p';
+    } else if (moved) {
+        TRY(look(s, s->sample++, 0, s->w, NULL));
     }
+    TRY(tell(s, tag, next));
     return peri_finish(s->run, why, next);
 }
 
@@ -227,10 +230,10 @@ static peri_status step(void *self, peri_run *run, peri_step *next)
     TRY(s->opt.loop == LOOP_SINGLE ? single_step(s, &tag) : double_step(s, &tag));
     s->mean = isnan(s->mean) ? s->moved : s->mean + (s->moved - s->mean) / (double)s->opt.window;
     s->k++;
-    TRY(tell(s, tag, next));
-    if (is_done(s))
-        return end(s, PERI_WHY_CONVERGED, next);
-    return s->k >= peri_get_limits(run)->iterations ? end(s, PERI_WHY_STALLED, next) : PERI_OK;
+    const bool done = is_done(s);
+    if (done || s->k >= peri_get_limits(run)->iterations)
+        return end(s, tag, done ? PERI_WHY_CONVERGED : PERI_WHY_STALLED, next);
+    return tell(s, tag, next);
 }
 
 static peri_status transfer(void *self, peri_run *run)

@@ -150,7 +150,9 @@ static void test_limit(peri_context *ctx, const registry_entry *e, const contrac
     contract_at("%s with %s = %g", p->name, key, value);
     if (is_int(peri_model_solve(m, &args, &s), PERI_OK, "%s: %s = %g ends in a result", e->name, key, value)) {
         const peri_outcome o = peri_solution_outcome(s);
-        ok(o == wanted || is_solved(o), "%s: %s = %g: %s", e->name, key, value, peri_outcome_name(o));
+        /* with lower levels a schedule that is over may end in a point that is optimal below, and no more is claimed */
+        ok(o == wanted || is_solved(o) || (o == PERI_FEASIBLE && p->below != NULL), "%s: %s = %g: %s", e->name, key, value,
+           peri_outcome_name(o));
         if (strcmp(key, "iterations") == 0)
             ok(peri_solution_iterations(s) <= (int64_t)value, "%s: %s = %g: after %lld", e->name, key, value,
                (long long)peri_solution_iterations(s));
@@ -279,7 +281,10 @@ static void test_allocations(const registry_entry *e, const peri_plugin *plugin,
     armed_allocations = 0;
     contract_at("%s, steps watched", p->name);
     is_int(run_with(m, &copy, e->name, NULL, &s), PERI_OK, "%s: %s: a watched run", e->name, p->name);
-    is_int(armed_allocations, 0, "%s: %s: no step allocates", e->name, p->name);
+    if (p->below != NULL) /* peri_level_solve is an inner solve, which may */
+        skip(1, "%s: steps that solve a lower level allocate", e->name);
+    else
+        is_int(armed_allocations, 0, "%s: %s: no step allocates", e->name, p->name);
     peri_solution_free(s);
     peri_model_free(m);
     peri_context_free(ctx);

@@ -23,6 +23,7 @@ typedef struct {
     double x[CONTRACT_MOST];    /* of the only one, NaN: not checked */
     double dual;                /* of the first row, NaN: not checked */
     peri_outcome outcome;       /* PERI_LOCALLY_OPTIMAL stands for any that counts as solved */
+    const char *below;          /* NULL, or the objective of a lower model, whose variable is the last */
 } contract_problem;
 
 extern const contract_problem contract_problems[];

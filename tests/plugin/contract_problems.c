@@ -31,7 +31,8 @@ const contract_problem contract_problems[] = {
      1e-8,
      {-0.7193},
      ANY,
-     SOLVED},
+     SOLVED,
+     NULL},
     {"a convex quadratic",
      3,
      {1, 1, 1},
@@ -43,7 +44,8 @@ const contract_problem contract_problems[] = {
      1e-8,
      {22.0 / 19.0, -12.0 / 19.0, -2.0 / 19.0},
      ANY,
-     SOLVED},
+     SOLVED,
+     NULL},
     {"Rosenbrock's function",
      2,
      {-1.2, 1},
@@ -55,7 +57,8 @@ const contract_problem contract_problems[] = {
      1e-10,
      {1, 1},
      ANY,
-     SOLVED},
+     SOLVED,
+     NULL},
     {"a logarithm, undefined on one side",
      1,
      {0.05},
@@ -67,7 +70,8 @@ const contract_problem contract_problems[] = {
      1e-8,
      {2.385},
      ANY,
-     SOLVED},
+     SOLVED,
+     NULL},
     {"a maximization",
      2,
      {0, 0},
@@ -79,7 +83,8 @@ const contract_problem contract_problems[] = {
      1e-8,
      {1.3, -1.3},
      ANY,
-     SOLVED},
+     SOLVED,
+     NULL},
     {"bounds, one of them active",
      2,
      {0.5, 0.5},
@@ -92,7 +97,8 @@ const contract_problem contract_problems[] = {
      1e-7,
      {0.75, 1.25},
      ANY,
-     SOLVED},
+     SOLVED,
+     NULL},
     {"a start outside the bounds",
      1,
      {10},
@@ -105,7 +111,8 @@ const contract_problem contract_problems[] = {
      1e-7,
      {2.385},
      ANY,
-     SOLVED},
+     SOLVED,
+     NULL},
     {"one side bounded",
      2,
      {3, 3},
@@ -118,7 +125,8 @@ const contract_problem contract_problems[] = {
      1e-7,
      {0.5, 1.5},
      ANY,
-     SOLVED},
+     SOLVED,
+     NULL},
     {"a fixed variable among free ones",
      3,
      {0, 0, 0},
@@ -131,7 +139,8 @@ const contract_problem contract_problems[] = {
      1e-7,
      {0.35, 0.7, 1.4},
      ANY,
-     SOLVED},
+     SOLVED,
+     NULL},
     {"no variables left: all fixed",
      2,
      {0, 0},
@@ -144,7 +153,8 @@ const contract_problem contract_problems[] = {
      1e-12,
      {1.5, -0.25},
      ANY,
-     SOLVED},
+     SOLVED,
+     NULL},
     {"a linear objective in a box",
      2,
      {1, 0},
@@ -157,8 +167,10 @@ const contract_problem contract_problems[] = {
      1e-7,
      {0, 2.385},
      ANY,
-     SOLVED},
-    {"an equality", 2, {0, 0}, FREE, "x1^2 + x2^2", NULL, {{"x1 + 2*x2", 3, 3}}, 1.8, 1e-7, {0.6, 1.2}, 1.2, SOLVED},
+     SOLVED,
+     NULL},
+    {"an equality", 2, {0, 0}, FREE, "x1^2 + x2^2", NULL, {{"x1 + 2*x2", 3, 3}}, 1.8, 1e-7, {0.6, 1.2}, 1.2, SOLVED,
+     NULL},
     {"a linear program",
      2,
      {1, 1},
@@ -171,7 +183,8 @@ const contract_problem contract_problems[] = {
      1e-7,
      {3, 1},
      -0.5,
-     SOLVED},
+     SOLVED,
+     NULL},
     {"a nonlinear inequality (HS 22)",
      2,
      {2, 2},
@@ -183,7 +196,22 @@ const contract_problem contract_problems[] = {
      1e-7,
      {1, 1},
      -2.0 / 3.0,
-     SOLVED},
+     SOLVED,
+     NULL},
+    {"two levels that want the same",
+     2,
+     {2, 2},
+     {-5, -5},
+     {5, 5},
+     "(x1-1)^2 + (x2-1)^2",
+     NULL,
+     {{0}},
+     0,
+     1e-9,
+     {ANY},
+     ANY,
+     SOLVED,
+     "(x2-x1)^2"},
     {"HS 71",
      4,
      {1, 5, 5, 1},
@@ -196,7 +224,8 @@ const contract_problem contract_problems[] = {
      1e-7,
      UNKNOWN,
      ANY,
-     SOLVED},
+     SOLVED,
+     NULL},
     {"a range of two sides",
      2,
      {0, 0},
@@ -208,7 +237,8 @@ const contract_problem contract_problems[] = {
      1e-7,
      {2.25, 0.75},
      -1.5,
-     SOLVED},
+     SOLVED,
+     NULL},
     {"an inequality that is not active",
      2,
      {4, 4},
@@ -220,7 +250,8 @@ const contract_problem contract_problems[] = {
      1e-7,
      {1, 2},
      0,
-     SOLVED},
+     SOLVED,
+     NULL},
     {"no objective",
      2,
      {0.9, 0.2},
@@ -232,7 +263,8 @@ const contract_problem contract_problems[] = {
      1e-7,
      UNKNOWN,
      ANY,
-     SOLVED},
+     SOLVED,
+     NULL},
     {"infeasible",
      2,
      {0, 0},
@@ -245,7 +277,8 @@ const contract_problem contract_problems[] = {
      1,
      UNKNOWN,
      ANY,
-     PERI_INFEASIBLE},
+     PERI_INFEASIBLE,
+     NULL},
     {"unbounded",
      2,
      {1, 1},
@@ -258,7 +291,8 @@ const contract_problem contract_problems[] = {
      1,
      UNKNOWN,
      ANY,
-     PERI_UNBOUNDED},
+     PERI_UNBOUNDED,
+     NULL},
     {"an integer variable",
      2,
      {0, 0},
@@ -271,7 +305,8 @@ const contract_problem contract_problems[] = {
      1,
      UNKNOWN,
      ANY,
-     PERI_FEASIBLE},
+     PERI_FEASIBLE,
+     NULL},
     {"a graph with two nodes and a quadratic",
      4,
      {0, 0, 0.3, 0},
@@ -283,7 +318,8 @@ const contract_problem contract_problems[] = {
      1e-8,
      {0, 1.5, 0, 0},
      ANY,
-     SOLVED},
+     SOLVED,
+     NULL},
     {"a graph with two nodes and an exponential", /* of which the method's fits are solves by another one */
      4,
      {0, 0, 0.3, 0},
@@ -295,7 +331,8 @@ const contract_problem contract_problems[] = {
      1e-8,
      {0, 0.869199072441107, 0, 0},
      ANY,
-     SOLVED},
+     SOLVED,
+     NULL},
 };
 const int64_t contract_n_problems = (int64_t)(sizeof contract_problems / sizeof contract_problems[0]);
 
@@ -317,13 +354,40 @@ static void constrain_graph(text_model *t)
         text_check(t, peri_model_constrain(t->m, NULL, h, 1, &zero, &zero, &handle));
 }
 
+static void bound(text_model *t, peri_expr x, int64_t n, const double *lower, const double *upper)
+{
+    if (!t->failed)
+        text_check(t, peri_model_set_lower(t->m, x, n, lower));
+    if (!t->failed)
+        text_check(t, peri_model_set_upper(t->m, x, n, upper));
+}
+
+/* The last variable is that of a lower model. */
+static void add_lower(text_model *t, const contract_problem *p)
+{
+    const int64_t last = p->n - 1;
+    peri_model *up = t->m, *low = t->failed ? NULL : peri_model_lower(up, "below");
+    peri_expr part[2] = {t->x, PERI_NO_EXPR};
+    t->failed = t->failed || low == NULL;
+    if (!t->failed)
+        text_check(t, peri_model_var(low, "y", 1, 1, &part[1]));
+    if (!t->failed)
+        text_check(t, peri_model_set_start(low, part[1], 1, p->start + last));
+    bound(t, part[1], 1, p->lower + last, p->upper + last);
+    if (!t->failed)
+        text_check(t, peri_expr_stack(up, 2, part, &t->x));
+    t->m = low;
+    text_minimize(t, p->below);
+    t->m = up;
+}
+
 peri_model *contract_model(peri_context *ctx, const contract_problem *p)
 {
-    text_model t = text_new(ctx, p->n, p->start);
-    if (!t.failed)
-        text_check(&t, peri_model_set_lower(t.m, t.x, p->n, p->lower));
-    if (!t.failed)
-        text_check(&t, peri_model_set_upper(t.m, t.x, p->n, p->upper));
+    const int64_t own = p->below != NULL ? p->n - 1 : p->n;
+    text_model t = text_new(ctx, own, p->start);
+    bound(&t, t.x, own, p->lower, p->upper);
+    if (p->below != NULL)
+        add_lower(&t, p);
     if (!t.failed && p->outcome == PERI_FEASIBLE)
         text_check(&t, peri_model_set_integer(t.m, t.x));
     if (contract_is_graph(p))
