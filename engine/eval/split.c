@@ -41,12 +41,18 @@ static int64_t cost_of(const eval_ins *i)
 
 enum { CHUNK_COST = 1 << 15, FEWEST_CHUNKS = 4, MOST_CHUNKS = 256 };
 
-/* Chunks of a few microseconds; a kernel that gives fewer than FEWEST_CHUNKS is done before other threads have begun. */
-peri_status eval_cut_kernel(eval_compiler *c, eval_kernel *k)
+static int64_t instance_cost(const eval_kernel *k)
 {
     int64_t cost = 0;
     for (int64_t j = 0; j < k->n_ins; j++)
         cost += cost_of(&k->ins[j]);
+    return cost;
+}
+
+/* Chunks of a few microseconds; a kernel that gives fewer than FEWEST_CHUNKS is done before other threads have begun. */
+peri_status eval_cut_kernel(eval_compiler *c, eval_kernel *k)
+{
+    const int64_t cost = instance_cost(k);
     const int64_t unit = k->rows != NULL && k->rows->period > 0 ? k->rows->period : k->block, blocks = (k->n + unit - 1) / unit;
     int64_t chunks = cost < INT64_MAX / k->n ? cost * k->n / CHUNK_COST : MOST_CHUNKS;
     chunks = chunks > MOST_CHUNKS ? MOST_CHUNKS : chunks;
@@ -337,6 +343,59 @@ static peri_status plan_weave(seam_planner *t)
 
 /* ---- a kernel's seams ---------------------------------------------------------------------------------------------- */
 
+/* The scatters of the same node as number j, unless they were taken before. */
+static void take_node(eval_compiler *c, const eval_group *group, int64_t j, bool *done, seam_planner *t)
+{
+    t->n = 0;
+    for (int64_t i = j; i < group->n_scatters && !done[j]; i++)
+        if (group->scatters[i].node == group->scatters[j].node)
+            t->scatter[t->n++] = &group->scatters[i];
+    for (int64_t i = 0; i < t->n; i++)
+        done[t->scatter[i] - group->scatters] = true;
+    t->size = eval_size(c, group->scatters[j].node);
+}
+
+/* Numbers that would be set aside for one node. */
+static peri_status count_aside(seam_planner *t, int64_t *count)
+{
+    t->whole = arena_array(&t->c->data, (size_t)t->n, sizeof *t->whole);
+    t->met = mem_array(t->c->m, (size_t)t->size, sizeof *t->met);
+    const bool all = t->met != NULL && t->whole != NULL;
+    if (all && find_meetings(t)) {
+        settle_runs(t);
+        for (int64_t s = 0; s < t->n; s++)
+            for (int64_t chunk = 0, end; chunk < t->k->n_chunks; chunk++)
+                for (int64_t i = chunk * t->k->chunk; next_run(t, t->scatter[s], chunk_end(t->k, chunk), &i, &end); i = end)
+                    *count += t->scatter[s]->period > 0 ? 1 : end - i;
+    }
+    mem_array_free(t->c->m, t->met);
+    return all ? PERI_OK : nomem(t);
+}
+
+enum { ASIDE_COST = 10, SHARING_COST = 92000 }; /* of a number, of waking threads and waiting for them; in the units of cost_of, measured on AC-OPF */
+
+/*
+ * Setting aside and adding later is work that one thread does not have. Where it is more than a tenth of the kernel's, two threads have to be faster by a
+ * quarter even so, W >= 1.25 ((W + A) / 2 + S); else one does it all.
+ */
+static peri_status is_worth_splitting(eval_compiler *c, const eval_group *group, eval_kernel *k, bool *worth)
+{
+    int64_t count = 0;
+    seam_planner t = {.c = c, .k = k};
+    bool *done = arena_array(&c->data, (size_t)group->n_scatters, sizeof *done);
+    t.scatter = arena_array(&c->data, (size_t)group->n_scatters, sizeof *t.scatter);
+    if (done == NULL || t.scatter == NULL)
+        return FAIL_NOMEM(c->g->ctx);
+    for (int64_t j = 0; j < group->n_scatters; j++) {
+        take_node(c, group, j, done, &t);
+        if (t.n > 0 && t.scatter[0]->weave == NULL)
+            TRY(count_aside(&t, &count));
+    }
+    const double work = (double)instance_cost(k) * (double)k->n, more = (double)ASIDE_COST * (double)count;
+    *worth = 10 * more <= work || work >= 1.25 * (0.5 * (work + more) + SHARING_COST);
+    return PERI_OK;
+}
+
 static peri_status plan_seams(eval_compiler *c, const eval_group *group, eval_kernel *k)
 {
     eval_split *s = k->split;
@@ -351,13 +410,7 @@ static peri_status plan_seams(eval_compiler *c, const eval_group *group, eval_ke
     if (done == NULL || t.scatter == NULL || s->border_of == NULL || s->borders == NULL || s->seams == NULL)
         return FAIL_NOMEM(c->g->ctx);
     for (int64_t j = 0; j < group->n_scatters; j++) {
-        t.n = 0;
-        for (int64_t i = j; i < group->n_scatters && !done[j]; i++)
-            if (group->scatters[i].node == group->scatters[j].node)
-                t.scatter[t.n++] = &group->scatters[i];
-        for (int64_t i = 0; i < t.n; i++)
-            done[t.scatter[i] - group->scatters] = true;
-        t.size = eval_size(c, group->scatters[j].node);
+        take_node(c, group, j, done, &t);
         if (t.n > 0)
             TRY(t.scatter[0]->weave != NULL ? plan_weave(&t) : plan_node(&t));
     }
@@ -471,6 +524,10 @@ static peri_status split_kernel(eval_compiler *c, int64_t number, const double *
     eval_kernel *k = &p->kernels[number];
     const eval_group *group = &c->groups.at[number];
     if (group->n_scatters > INT32_MAX / k->n) /* more than slots can be numbered */
+        return PERI_OK;
+    bool worth = false;
+    TRY(is_worth_splitting(c, group, k, &worth));
+    if (!worth)
         return PERI_OK;
     k->split = arena_alloc(&p->data, sizeof *k->split);
     if (k->split == NULL)
