@@ -14,7 +14,8 @@ docs = \
 	docs/guide/6-command-line.md \
 	docs/guide/7-methods-and-foreign-code.md \
 	docs/guide/8-surviving.md \
-	docs/guide/9-two-levels.md
+	docs/guide/9-two-levels.md \
+	docs/guide/10-solutions-inside-models.md
 
 examples = \
 	examples/01-rosenbrock.lua \
@@ -23,7 +24,8 @@ examples = \
 	examples/04-optimal-power-flow.lua \
 	examples/05-optimal-control.lua \
 	examples/06-parameter-sweep.lua \
-	examples/07-which-depends-on-which.lua
+	examples/07-which-depends-on-which.lua \
+	examples/08-hyperparameters.lua
 
 host_examples = examples/hosts/mpc.c examples/hosts/script.c examples/hosts/small.py
 

@@ -241,6 +241,7 @@ lua_tests = \
 	tests/lua/direct.lua \
 	tests/lua/foreign.lua \
 	tests/lua/bilevel_methods.lua \
+	tests/lua/projections.lua \
 	tests/lua/proximal.lua \
 	tests/lua/squares.lua \
 	tests/lua/outcomes.lua \

@@ -1219,6 +1219,7 @@ function model:projection(project) end
 ---@field ridge? number
 ---@field name? string for messages
 
+
 --- The solution of a lower model as an expression, one a variable; the model is then no level of the problem any more.
 ---@param options perigee.argmin_options?
 ---@return perigee.expr ...

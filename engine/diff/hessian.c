@@ -368,6 +368,45 @@ static peri_status bilinear_pairs(builder *b, expr_id e, expr_id adj)
     return vec_push(g->m, &b->pairs, term) ? PERI_OK : FAIL_NOMEM(g->ctx);
 }
 
+/* Entry (i, j) of the rule's Hessian W with entries i and j of its argument: pairs i < j, which stand for both orders, and those of one with itself. */
+static peri_status rule_pairs(builder *b, expr_id e, expr_id adj)
+{
+    expr_graph *g = b->coo.g;
+    const expr_node node = *expr_at(g, e);
+    expr_rule *rule = g->rules.at[node.ref];
+    const int64_t p = rule->size, n = p * (p - 1) / 2;
+    expr_id w;
+    if (rule->hessian == NULL)
+        return diff_unsupported(g, e, "sparse second derivatives");
+    if (p > DIFF_LARGEST_DENSE)
+        return FAIL(g->ctx, PERI_E_UNSUPPORTED, "sparse hessian: %s is a function of %lld entries, formed up to %d; products with vectors are offered",
+                    rule->name, (long long)p, (int)DIFF_LARGEST_DENSE);
+    TRY(rule->hessian(rule, g, e, adj, &w));
+    TRY(expr_reshape(g, w, p * p, 1, &w));
+    pair own = {.a = node.arg[0], .b = node.arg[0], .n = p}, both = own;
+    TRY(expr_gather_affine(g, w, p, 1, 0, p + 1, &own.w));
+    if (!vec_push(g->m, &b->pairs, own))
+        return FAIL_NOMEM(g->ctx);
+    if (n == 0)
+        return PERI_OK;
+    int32_t *i = arena_array(&b->coo.data, (size_t)n, sizeof *i), *j = arena_array(&b->coo.data, (size_t)n, sizeof *j);
+    int32_t *which = arena_array(&b->coo.data, (size_t)n, sizeof *which);
+    if (i == NULL || j == NULL || which == NULL)
+        return FAIL_NOMEM(g->ctx);
+    int64_t at = 0;
+    for (int64_t r = 0; r < p; r++)
+        for (int64_t c = r + 1; c < p; c++, at++) {
+            i[at] = (int32_t)r;
+            j[at] = (int32_t)c;
+            which[at] = (int32_t)(r * p + c);
+        }
+    both.n = n;
+    both.row_a = i;
+    both.row_b = j;
+    TRY(coo_pick(g, w, n, which, &both.w));
+    return vec_push(g->m, &b->pairs, both) ? PERI_OK : FAIL_NOMEM(g->ctx);
+}
+
 static peri_status pass_other(builder *b, expr_id e)
 {
     expr_graph *g = b->coo.g;
@@ -380,12 +419,13 @@ static peri_status pass_other(builder *b, expr_id e)
     case PERI_OP_EXPM:
     case PERI_OP_CALL:
     case PERI_OP_CALLGRAD:
-    case PERI_OP_RULE:
         return diff_unsupported(g, e, "sparse second derivatives");
     default:
         break;
     }
     TRY(diff_sweep_total(&b->sweep, e, &adj));
+    if (node.op == PERI_OP_RULE)
+        TRY(rule_pairs(b, e, adj));
     if (node.op == PERI_OP_MATMUL)
         TRY(product_pairs(b, e, adj));
     if (node.op == PERI_OP_BMM || node.op == PERI_OP_CONV)

@@ -81,6 +81,8 @@ struct expr_rule {
     peri_status (*adjoint)(expr_rule *r, expr_graph *g, expr_id e, expr_id adj, expr_id *out);
     /* d e / d argument, (entries of e) x size; NULL: none */
     peri_status (*jacobian)(expr_rule *r, expr_graph *g, expr_id e, expr_id *out);
+    /* second derivatives of the sum of adj e by the argument, size x size, symmetric; adj shaped as e; NULL: none */
+    peri_status (*hessian)(expr_rule *r, expr_graph *g, expr_id e, expr_id adj, expr_id *out);
 };
 
 /*

@@ -6,6 +6,7 @@
  */
 #include "model/internal.h"
 #include "model/quadratic.h"
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -195,6 +196,17 @@ peri_status model_put_solved(const peri_model *m, expr_id *e)
     return status;
 }
 
+/* Constraints of models that are solved inside hold at their solutions: what is left of their rows is free. */
+static peri_status free_rows(peri_model *root, model_constraint *c)
+{
+    const expr_node shape = *expr_at(root->g, c->body);
+    for (int64_t k = 0; k < c->size; k++) {
+        c->lower[k] = -INFINITY;
+        c->upper[k] = INFINITY;
+    }
+    return expr_full(root->g, shape.rows, shape.cols, 0, &c->body);
+}
+
 static peri_status put_everywhere(peri_model *root)
 {
     for (int64_t i = 0; i <= root->nested.n; i++) {
@@ -204,7 +216,8 @@ static peri_status put_everywhere(peri_model *root)
     }
     for (int64_t i = 0; i < root->cons.n; i++) {
         model_constraint *c = &root->cons.at[i];
-        TRY(model_put_solved(c->level == 0 ? root : root->nested.at[c->level - 1], &c->body));
+        peri_model *m = c->level == 0 ? root : root->nested.at[c->level - 1];
+        TRY(m->inside ? free_rows(root, c) : model_put_solved(m, &c->body));
     }
     return PERI_OK;
 }

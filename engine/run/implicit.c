@@ -10,7 +10,7 @@
 
 /* ---- what the equations read ---------------------------------------------------------------------------------------------------------------- */
 
-enum { VARIES = 1, DEPENDS = 2, TAKEN = 4, WANTED = 8 };
+enum { VARIES = 1, DEPENDS = 2, TAKEN = 4, WANTED = 8, BELOW = 16, FIRST = 32 };
 
 /* marks[k] of part's node k: whether it varies with anything, and whether with the function's own unknowns */
 static void mark(const expr_graph *g, const expr_part *part, unsigned char *marks)
@@ -57,6 +57,46 @@ static bool collect(implicit_frontier *f, expr_graph *g, const expr_part *part, 
     return ok;
 }
 
+/* Entries of the inputs that leaves from `from` on are made of, marked BELOW; -1: an operation is between that had better be evaluated once, outside */
+static int64_t inputs_below(const implicit_frontier *f, const expr_graph *g, const expr_part *part, unsigned char *marks, int64_t from)
+{
+    int64_t entries = 0;
+    for (int64_t k = from; k < f->leaf.n; k++)
+        marks[expr_part_at(part, f->leaf.at[k])] |= BELOW;
+    for (int64_t k = part->nodes.n; k-- > 0;) {
+        const expr_id *args;
+        const expr_id e = part->nodes.at[k];
+        if (!(marks[k] & BELOW))
+            continue;
+        const int op = expr_at(g, e)->op;
+        if (op == PERI_OP_RULE || op == PERI_OP_CALL || op == PERI_OP_CALLGRAD)
+            return -1;
+        entries += op == PERI_OP_INPUT ? expr_size(g, e) : 0;
+        const int32_t n = expr_args(g, e, &args);
+        for (int32_t i = 0; i < n; i++)
+            if (!(marks[expr_part_at(part, args[i])] & FIRST))
+                marks[expr_part_at(part, args[i])] |= BELOW;
+    }
+    return entries;
+}
+
+/* Where many leaves are made of few inputs, these are the argument: Jacobians and Hessians by it are smaller. */
+static bool prefer_inputs(implicit_frontier *f, expr_graph *g, const expr_part *part, unsigned char *marks, int64_t from)
+{
+    int64_t entries = 0;
+    for (int64_t k = from; k < f->leaf.n; k++)
+        entries += expr_size(g, f->leaf.at[k]);
+    const int64_t inputs = inputs_below(f, g, part, marks, from);
+    if (inputs < 0 || inputs >= entries)
+        return true;
+    f->leaf.n = from;
+    bool ok = true;
+    for (int64_t k = 0; k < part->nodes.n && ok; k++)
+        if ((marks[k] & BELOW) && expr_at(g, part->nodes.at[k])->op == PERI_OP_INPUT)
+            ok = vec_push(g->m, &f->leaf, part->nodes.at[k]);
+    return ok;
+}
+
 static peri_status stack_leaves(implicit_frontier *f, expr_graph *g)
 {
     f->p = 0;
@@ -94,9 +134,9 @@ peri_status implicit_find_frontier(expr_graph *g, int64_t n_roots, const expr_id
     for (int64_t k = 0; k < n_first && ok; k++) {
         ok = vec_push(g->m, &out->leaf, first[k]);
         if (expr_part_at(&part, first[k]) >= 0)
-            marks[expr_part_at(&part, first[k])] |= TAKEN;
+            marks[expr_part_at(&part, first[k])] |= TAKEN | FIRST;
     }
-    ok = ok && collect(out, g, &part, marks, n_roots, roots);
+    ok = ok && collect(out, g, &part, marks, n_roots, roots) && prefer_inputs(out, g, &part, marks, n_first);
     mem_array_free(g->m, marks);
     expr_part_release(&part);
     const peri_status status = ok ? stack_leaves(out, g) : FAIL_NOMEM(g->ctx);
@@ -142,7 +182,7 @@ peri_status implicit_new(peri_context *ctx, const char *name, int64_t d, int64_t
     *f = (implicit){.ctx = ctx, .data = data, .d = d, .q = q, .p = p, .start_at = -1, .tolerance = 1e-10, .iterations = 100,
                     .linear_tolerance = 1e-10, .y_tangent = PERI_NO_EXPR, .y_adjoint = PERI_NO_EXPR, .theta_tangent = PERI_NO_EXPR,
                     .theta_adjoint = PERI_NO_EXPR, .bend_y = PERI_NO_EXPR, .bend_theta = PERI_NO_EXPR, .y_tangent_turned = PERI_NO_EXPR,
-                    .y_adjoint_turned = PERI_NO_EXPR};
+                    .y_adjoint_turned = PERI_NO_EXPR, .second = PERI_NO_EXPR};
     context_retain(ctx);
     const size_t n = (size_t)(d + q);
     f->name = arena_string(&f->data, name);
@@ -166,6 +206,7 @@ void implicit_free(implicit *f)
     eval_free(f->residual);
     eval_free(f->columns);
     eval_free(f->rows);
+    eval_free(f->seconds);
     peri_solution_free(f->last);
     peri_model_free(f->inner);
     expr_graph_free(f->g);

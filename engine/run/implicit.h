@@ -36,7 +36,7 @@ typedef struct {
     int32_t *pivot;
     double condition;        /* estimate, of the last factors */
     peri_run *run;           /* that lends linear-solver plugins its memory */
-    peri_factor *factor, *factor_transposed;
+    peri_factor *factor, *factor_transposed, *factor_rough;
     struct nlp idle;         /* what the run looks at for its limits */
     peri_solve_args args;
     peri_setting settings[2];
@@ -49,7 +49,7 @@ typedef peri_status (*implicit_solver)(implicit *f, const double *theta, double 
 
 struct implicit {
     expr_rule rule; /* theta -> (y, more) */
-    implicit_rule forward, backward, all;
+    implicit_rule forward, backward, all, curvature;
     peri_context *ctx;
     arena data; /* names, arrays; the implicit itself */
     char *name;
@@ -58,7 +58,8 @@ struct implicit {
     int64_t d, q, p;
     bool is_fixed_point; /* F = T(y) - y */
     /* nodes of g, made when first needed: F_theta u, F_theta' w, and derivatives of w'F_y s and of F_y s, F_y' w; see implicit_rules.c */
-    expr_id theta_tangent, theta_adjoint, y_tangent, y_adjoint, bend_y, bend_theta, y_tangent_turned, y_adjoint_turned;
+    expr_id theta_tangent, theta_adjoint, y_tangent, y_adjoint, bend_y, bend_theta, y_tangent_turned, y_adjoint_turned,
+        second;
     /* solving */
     implicit_solver solve;
     double *theta_at, *y_at; /* [p], [d + q] the last solution */
@@ -85,7 +86,7 @@ struct implicit {
     int64_t linear_iterations;
     implicit_linear linear;
     bool linear_made;
-    eval_program *columns, *rows; /* F_theta u, w'F_theta */
+    eval_program *columns, *rows, *seconds; /* F_theta u, w'F_theta, `second` */
 };
 
 /* implicit.c: an empty one with its graph's inputs; owned by the root model of m once implicit_keep was called */
@@ -118,6 +119,7 @@ peri_status implicit_need_y_adjoint(implicit *f); /* F_y' w, w in the class W */
 peri_status implicit_linear_check(implicit *f); /* whether its solver exists */
 peri_status implicit_linear_at(implicit *f, const double *y, const double *theta);
 peri_status implicit_linear_solve(implicit *f, bool transposed, const double *r, double *s);
+peri_status implicit_linear_step(implicit *f, const double *r, double *s); /* a Newton step: iterative solvers stop early */
 void implicit_linear_release(implicit *f);
 
 /* implicit_root.c */

@@ -17,6 +17,7 @@
 /* Up to so many unknowns own loops factorise; up to FORMED a matrix with up to a third of its entries is formed; beyond, one with few a row. */
 enum { DENSE = 128, FORMED = 1500, FEW_A_ROW = 60 };
 #define SINGULAR 1e14 /* condition numbers from here on */
+#define ROUGH 1e-4    /* residual of a step's system, relative */
 
 static const char NORMAL_CG[] = "normal-cg";
 
@@ -531,10 +532,12 @@ peri_status implicit_linear_at(implicit *f, const double *y, const double *theta
 
 /* ---- systems ----------------------------------------------------------------------------------------------------------------------------------- */
 
-static peri_status iterate(implicit *f, bool transposed, double *s)
+static peri_status iterate(implicit *f, bool transposed, bool roughly, double *s)
 {
     implicit_linear *l = &f->linear;
-    peri_factor **factor = transposed ? &l->factor_transposed : &l->factor;
+    peri_factor **factor = roughly ? &l->factor_rough : transposed ? &l->factor_transposed : &l->factor;
+    TRY(make_run(f));
+    l->settings[0].number = roughly ? fmax(ROUGH, f->linear_tolerance) : f->linear_tolerance; /* read when it is opened */
     TRY(open_operator(f, transposed, factor));
     if (l->kind == LINEAR_NORMAL) {
         double *const b = l->work;
@@ -548,7 +551,7 @@ static peri_status iterate(implicit *f, bool transposed, double *s)
     return status;
 }
 
-peri_status implicit_linear_solve(implicit *f, bool transposed, const double *r, double *s)
+static peri_status solve(implicit *f, bool transposed, bool roughly, const double *r, double *s)
 {
     implicit_linear *l = &f->linear;
     if (!eval_is_finite(f->d, r))
@@ -559,9 +562,20 @@ peri_status implicit_linear_solve(implicit *f, bool transposed, const double *r,
     for (int64_t i = 0; i < f->d; i++)
         s[i] *= -sign_of(f);
     if (l->kind >= LINEAR_OPERATOR)
-        return iterate(f, transposed, s);
+        return iterate(f, transposed, roughly, s);
     const peri_status status = direct(f, transposed, s);
     return status == PERI_E_NUMERIC ? singular(f, peri_error(f->ctx)) : status;
+}
+
+peri_status implicit_linear_solve(implicit *f, bool transposed, const double *r, double *s)
+{
+    return solve(f, transposed, false, r, s);
+}
+
+/* Near a root r is little more than rounding: in singular systems a part of it has no solution. */
+peri_status implicit_linear_step(implicit *f, const double *r, double *s)
+{
+    return solve(f, false, true, r, s);
 }
 
 void implicit_linear_release(implicit *f)

@@ -109,7 +109,7 @@ peri_status implicit_newton_from(implicit *f, const double *theta, double *y)
             return length <= wanted ? PERI_OK : no_root(f, "newton", k, length);
         peri_status status = implicit_linear_at(f, y, theta);
         if (status == PERI_OK)
-            status = implicit_linear_solve(f, false, r, s);
+            status = implicit_linear_step(f, r, s);
         if (status == PERI_E_DOMAIN && length <= wanted)
             return PERI_OK;
         if (status == PERI_E_DOMAIN)

@@ -18,19 +18,26 @@ static peri_status input(implicit *f, int class_, int64_t at, int64_t n, expr_id
     return expr_input(f->g, class_, at, n, 1, out);
 }
 
+/* e, with zeros behind it: n entries in all */
+static peri_status padded(expr_graph *g, expr_id e, int64_t n, expr_id *out)
+{
+    const int64_t more = n - expr_size(g, e);
+    expr_id parts[2] = {e, PERI_NO_EXPR};
+    *out = e;
+    if (more == 0)
+        return PERI_OK;
+    TRY(expr_full(g, more, 1, 0, &parts[1]));
+    return expr_stack(g, 2, parts, out);
+}
+
 /* F_y s, with s in V */
 peri_status implicit_need_y_tangent(implicit *f)
 {
-    expr_id s, zero, direction;
+    expr_id direction;
     if (f->y_tangent != PERI_NO_EXPR)
         return PERI_OK;
-    TRY(input(f, EXPR_IN_V, 0, f->d, &s));
-    direction = s;
-    if (f->q > 0) {
-        TRY(expr_full(f->g, f->q, 1, 0, &zero));
-        const expr_id parts[2] = {s, zero};
-        TRY(expr_stack(f->g, 2, parts, &direction));
-    }
+    TRY(input(f, EXPR_IN_V, 0, f->d, &direction));
+    TRY(padded(f->g, direction, f->d + f->q, &direction));
     return diff_tangent(f->g, 1, &f->F, 1, &f->y, &direction, &f->y_tangent);
 }
 
@@ -96,6 +103,23 @@ static peri_status make_turned(implicit *f, bool transposed, expr_id *out)
     return diff_tangent(f->g, 1, transposed ? &f->y_adjoint : &f->y_tangent, 2, by, direction, out);
 }
 
+/* The Hessian of w'F in y and theta, w in W, times the direction that V has: d entries of y, p of theta; d + p entries */
+static peri_status make_second(implicit *f)
+{
+    expr_id w, first[2], direction[2], parts[2];
+    const expr_id by[2] = {f->y, f->theta};
+    if (f->second != PERI_NO_EXPR)
+        return PERI_OK;
+    TRY(input(f, EXPR_IN_W, 0, f->d, &w));
+    TRY(diff_adjoint(f->g, 1, &f->F, &w, 2, by, first));
+    TRY(first_entries(f->g, f->d, first[0], &first[0]));
+    TRY(input(f, EXPR_IN_V, 0, f->d, &direction[0]));
+    TRY(padded(f->g, direction[0], f->d + f->q, &direction[0]));
+    TRY(input(f, EXPR_IN_V, f->d, f->p, &direction[1]));
+    TRY(diff_tangent(f->g, 2, first, 2, by, direction, parts));
+    return expr_stack(f->g, 2, parts, &f->second);
+}
+
 /* ---- copies ------------------------------------------------------------------------------------------------------------------------------ */
 
 /* Node e of f's graph in g, at y and theta there; v and w stand for the classes V and W, PERI_NO_EXPR where they do not occur. */
@@ -132,18 +156,6 @@ static peri_status solved(implicit *f, expr_graph *g, bool transposed, expr_id y
 static peri_status part(expr_graph *g, expr_id e, int64_t at, int64_t n, expr_id *out)
 {
     return expr_gather_affine(g, e, n, 1, at, 1, out);
-}
-
-/* e, with zeros behind it: n entries in all */
-static peri_status padded(expr_graph *g, expr_id e, int64_t n, expr_id *out)
-{
-    const int64_t more = n - expr_size(g, e);
-    expr_id parts[2] = {e, PERI_NO_EXPR};
-    *out = e;
-    if (more == 0)
-        return PERI_OK;
-    TRY(expr_full(g, more, 1, 0, &parts[1]));
-    return expr_stack(g, 2, parts, out);
 }
 
 /* ---- y* ------------------------------------------------------------------------------------------------------------------------------------ */
@@ -302,9 +314,72 @@ static peri_status jacobian_value(expr_rule *rule, const double *x, double *out)
         return FAIL_NOMEM(f->ctx);
     memset(out, 0, (size_t)(n * f->p) * sizeof *out);
     peri_status status = implicit_linear_at(f, x, x + n);
-    if (status == PERI_OK)
-        status = (f->p <= f->d ? by_columns : by_rows)(f, inputs, u, u + most, out);
+    if (status == PERI_OK && f->p > f->d)
+        status = by_rows(f, inputs, u, u + most, out);
+    if ((status == PERI_OK && f->p <= f->d) || (status == PERI_E_DOMAIN && f->linear.kind >= LINEAR_OPERATOR)) {
+        memset(u, 0, (size_t)f->p * sizeof *u);
+        status = by_columns(f, inputs, u, u + most, out); /* a singular matrix may have solutions for these right-hand sides alone */
+    }
     mem_array_free(&f->ctx->mem, u);
+    return status == PERI_E_DOMAIN ? fail_prefix(f->ctx, "%s", f->name) : status;
+}
+
+static peri_status value_hessian(expr_rule *r, expr_graph *g, expr_id e, expr_id adj, expr_id *out)
+{
+    implicit *f = implicit_of(r);
+    expr_id v, arg;
+    TRY(first_entries(g, f->d, adj, &v));
+    const expr_id parts[3] = {e, expr_at(g, e)->arg[0], v};
+    TRY(expr_stack(g, 3, parts, &arg));
+    return expr_apply_rule(g, &f->curvature.rule, arg, out);
+}
+
+/*
+ * The Hessian of v'y*(theta): with w = A'^-1 v and S = dy* / dtheta it is [S; I]' (Hessian of w'F in (y, theta)) [S; I]. Column by column.
+ *   w, direction, image  [d], [d + p], [d + p];  S [d x p]
+ */
+static peri_status fill_hessian(implicit *f, const double *inputs[EXPR_IN_COUNT], double *w, double *direction, double *image, double *S, double *out)
+{
+    const int64_t d = f->d, p = f->p;
+    TRY(make_second(f));
+    TRY(compiled(f, f->second, &f->seconds));
+    TRY(by_columns(f, inputs, direction, image, S));
+    inputs[EXPR_IN_V] = direction;
+    inputs[EXPR_IN_W] = w;
+    for (int64_t j = 0; j < p; j++) {
+        for (int64_t i = 0; i < d; i++)
+            direction[i] = S[i * p + j];
+        direction[d + j] = 1;
+        TRY(eval_run(f->seconds, inputs, &image));
+        direction[d + j] = 0;
+        for (int64_t k = 0; k < p; k++) {
+            double sum = image[d + k];
+            for (int64_t i = 0; i < d; i++)
+                sum += S[i * p + k] * image[i];
+            out[k * p + j] = sum;
+        }
+    }
+    for (int64_t j = 0; j < p; j++) /* symmetric to the last bit */
+        for (int64_t k = 0; k < j; k++)
+            out[k * p + j] = out[j * p + k] = 0.5 * (out[k * p + j] + out[j * p + k]);
+    return PERI_OK;
+}
+
+static peri_status hessian_value(expr_rule *rule, const double *x, double *out)
+{
+    implicit *f = ((const implicit_rule *)(void *)rule)->of;
+    const int64_t n = f->d + f->q, d = f->d, p = f->p;
+    const double *inputs[EXPR_IN_COUNT] = {[EXPR_IN_X] = x, [EXPR_IN_PARAM] = x + n};
+    double *w = mem_array(&f->ctx->mem, (size_t)(3 * d + 2 * p + d * p), sizeof *w);
+    if (w == NULL)
+        return FAIL_NOMEM(f->ctx);
+    double *const direction = w + d, *const image = direction + d + p, *const S = image + d + p;
+    peri_status status = implicit_linear_at(f, x, x + n);
+    if (status == PERI_OK)
+        status = implicit_linear_solve(f, true, x + n + p, w);
+    if (status == PERI_OK)
+        status = fill_hessian(f, inputs, w, direction, image, S, out);
+    mem_array_free(&f->ctx->mem, w);
     return status == PERI_E_DOMAIN ? fail_prefix(f->ctx, "%s", f->name) : status;
 }
 
@@ -313,7 +388,7 @@ static peri_status no_derivative(expr_rule *rule, expr_graph *g, expr_id e, expr
     (void)e;
     (void)t;
     *out = PERI_NO_EXPR;
-    return FAIL(g->ctx, PERI_E_UNSUPPORTED, "%s: its sparse Jacobian has no derivatives", rule->name);
+    return FAIL(g->ctx, PERI_E_UNSUPPORTED, "%s: its sparse derivatives have no derivatives", rule->name);
 }
 
 /* ---- together ---------------------------------------------------------------------------------------------------------------------------- */
@@ -340,12 +415,14 @@ void implicit_set_rules(implicit *f)
 {
     const int64_t n = f->d + f->q;
     f->rule = (expr_rule){.name = f->name, .size = f->p, .rows = n, .cols = 1, .nonsmooth = f->rule.nonsmooth, .value = value_of,
-                          .tangent = value_tangent, .adjoint = value_adjoint, .jacobian = value_jacobian};
+                          .tangent = value_tangent, .adjoint = value_adjoint, .jacobian = value_jacobian, .hessian = value_hessian};
     f->forward.rule = (expr_rule){.name = f->name, .size = n + f->p + f->d, .rows = f->d, .cols = 1, .value = system_value,
                                   .tangent = system_tangent, .adjoint = system_adjoint};
     f->backward.rule = f->forward.rule;
     f->all.rule = (expr_rule){.name = f->name, .size = n + f->p, .rows = n, .cols = f->p, .value = jacobian_value, .tangent = no_derivative,
                               .adjoint = no_derivative};
-    f->forward.of = f->backward.of = f->all.of = f;
+    f->curvature.rule = (expr_rule){.name = f->name, .size = n + f->p + f->d, .rows = f->p, .cols = f->p, .value = hessian_value,
+                                    .tangent = no_derivative, .adjoint = no_derivative};
+    f->forward.of = f->backward.of = f->all.of = f->curvature.of = f;
     f->backward.transposed = true;
 }

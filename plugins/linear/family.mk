@@ -2,6 +2,7 @@
 # linear/family.mk - linear solvers, each with the one library that it stands for.
 
 plugin_PROGRAMS += \
+	linear/bicgstab.so \
 	linear/cg.so \
 	linear/cholmod.so \
 	linear/gmres.so \
@@ -25,6 +26,7 @@ linear_klu_so_SOURCES = linear/klu.c
 linear_klu_so_LDADD = $(KLU_LIBS) -lm
 linear_spqr_so_SOURCES = linear/spqr.c linear/blas.h
 linear_spqr_so_LDADD = $(SPQR_LIBS) $(OPENBLAS_LIBS) -lm
+linear_bicgstab_so_SOURCES = linear/bicgstab.c linear/krylov.h
 linear_cg_so_SOURCES = linear/cg.c linear/krylov.h
 linear_minres_so_SOURCES = linear/minres.c linear/krylov.h
 linear_gmres_so_SOURCES = linear/gmres.c linear/krylov.h

@@ -70,7 +70,7 @@ end)
 proximal.l1_ball = lifted(function(v, radius)
   radius = radius or 1
   local level = peri.relu(threshold(peri.abs(v), radius))
-  return proximal.soft_threshold(v, level)
+  return peri.where(peri.norm1(v) - radius, proximal.soft_threshold(v, level), v)
 end)
 
 --- { |v|_2 <= radius } (1)
@@ -154,10 +154,10 @@ proximal.transport = lifted(function(V, a, b)
   local function plan(y, W)
     return peri.relu(W + y:slice(1, rows) + y:slice(rows + 1, rows + cols):t())
   end
-  local y = peri.implicit{ name = "transport", arguments = { V, a, b }, start = peri.zeros(rows + cols, 1), linear_solver = "minres", tolerance = 1e-9,
-    iterations = 1000, residual = function(y, W, r, c)
+  local y = peri.implicit{ name = "transport", arguments = { V }, start = peri.zeros(rows + cols, 1), linear_solver = "minres", tolerance = 1e-9,
+    iterations = 1000, residual = function(y, W)
       local X = plan(y, W)
-      return peri.stack{ peri.sum(X, 2) - r, peri.sum(X, 1):t() - c }
+      return peri.stack{ peri.sum(X, 2) - a, peri.sum(X, 1):t() - b }
     end }
   return plan(y, V)
 end)

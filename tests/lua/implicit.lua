@@ -131,9 +131,117 @@ do
     t.ok(s.status == "locally_optimal" and s.certificate.kkt < 1e-7 and s.objective < 1e-12, solver .. " solves a problem with one in its objective")
   end
   v:subject_to(z[1] + z[2] <= 0.3, z[3]:ge(0.1))
-  local s = v:solve("augmented-lagrangian > lbfgs", { tolerance = 1e-7 })
-  t.ok(s.certificate.kkt < 1e-6 and s:value(z[1] + z[2]) < 0.3 + 1e-6 and math.abs(s.objective - 0.02) < 1e-5, "and with some in its constraints")
-  close(s:value(z)[3], 0.4, 1e-5, "values at the solution")
+  for _, solver in ipairs{ "augmented-lagrangian > lbfgs", "ipm" } do
+    local s = v:solve(solver, { tolerance = 1e-8 })
+    t.ok(s.certificate.kkt < 1e-6 and s:value(z[1] + z[2]) < 0.3 + 1e-6 and math.abs(s.objective - 0.02) < 1e-5,
+      solver .. ": with some in its constraints")
+    close(s:value(z)[3], 0.4, 1e-5, "values at the solution")
+  end
+  t.ok(v:solve("ipm").iterations < 15, "ipm has their second derivatives")
+end
+
+-- ---- the sparse Hessian against the gradient's differences -----------------------------------------------------------------------------------
+
+do
+  local v, b, z = system{ residual = F }
+  v:minimize(peri.exp(z[1]) * z[2] + (z[3] - b[2])^2 + (b * z):sum())
+  local worst = 0
+  local e = peri.exp(z[1]) * z[2] + (z[3] - b[2])^2 + (b * z):sum()
+  local H = peri.hessian(e, b):value()
+  local plugin = peri.plugin{ name = "look", kind = "solver", needs = { "sparse_hessian" }, summary = "compares the sparse Hessian with another",
+    init = function() end, step = function(_, run)
+      local x = run:start()
+      local h = run:hessian(x)
+      for i = 1, 3 do
+        for j = 1, i do worst = math.max(worst, math.abs(h[i][j] - H[i][j])) end
+      end
+      run:accept{ x = x }
+      return run:finish "converged"
+    end }
+  local fine, err = pcall(function() return v:solve(plugin) end)
+  t.ok(fine and worst < 1e-10, ("the sparse Hessian: %.1e %s"):format(worst, fine and "" or tostring(err)))
+end
+
+-- ---- argmin ---------------------------------------------------------------------------------------------------------------------------------------
+
+do -- three models inside each other: low(u, v) in middle(v) in up
+  local up = peri.model "up"
+  local p = up:var("p", 1, { start = { 0.7 } })
+  local mid = up:lower "middle"
+  local u = mid:var("u", { start = 0.1 })
+  local low = mid:lower "low"
+  local w = low:var("w", { start = 0.2 })
+  low:minimize(peri.exp(w) - w * (u + p[1]) + 0.1 * w^4)
+  local inside = low:argmin{}
+  mid:minimize((w - 1)^2 + 0.5 * (u - p[1])^2) -- w is low's solution
+  local star = mid:argmin{ solver = "lbfgs" }
+  local all = star + 2 * peri.substitute(inside, { [u] = star })
+  t.ok(gradient_error(all, p, { 0.7 }, 1e-4) < 1e-6, "argmin inside argmin: first derivative")
+  t.ok(gradient_error(peri.grad(all, p)[1], p, { 0.7 }, 1e-4) < 1e-5, "second derivative")
+  up:minimize((star - 0.5)^2 + 0.01 * p[1]^2)
+  local s = up:solve "lbfgs"
+  t.ok(s.status == "locally_optimal" and s.certificate.kkt < 1e-6, "and the outer problem is solved")
+  close(s[u], s:value(star), 1e-12, "a lower variable's value is its solution")
+end
+
+do -- bounds, ranges, equations; two variables; objective before argmin; maximization
+  local up = peri.model "up"
+  local p = up:var("p", 2, { start = { 0.3, 2 } })
+  local low = up:lower "low"
+  local x, y = low:var("x", 2, { lower = 0, upper = { 1, 0.4 }, start = 0.1 }), low:var("y")
+  local q = up:param("q", 1.5)
+  up:minimize((x[1] - 0.6)^2 + y^2)
+  low:maximize(-((x - p):dot(x - p) + (y - q * p[1])^2 + x[1] * y))
+  low:subject_to("link", (x[1] + y):le(0.9), (x[2] + y):eq(0.5 * p[2] - 0.4))
+  local sx, sy = low:argmin{ solver = "ipm" }
+  local f = sx[1] + 2 * sy + 3 * sx[2]
+  t.ok(gradient_error(f, p, { 0.3, 2 }, 1e-5) < 1e-7, "kkt of bounds, ranges and equations")
+  t.ok(gradient_error(peri.grad(f, p)[1] + peri.grad(f, p)[2], p, { 0.3, 2 }, 1e-4) < 1e-6, "second derivatives")
+  close(peri.grad(f, q):value(), (f:value{ [q] = 1.5 + 1e-5 } - f:value{ [q] = 1.5 - 1e-5 }) / 2e-5, 1e-6, "by a parameter")
+  local s = up:solve "lbfgs"
+  t.ok(s.status == "locally_optimal", "an objective that was set before")
+end
+
+do -- what goes wrong
+  local up = peri.model "up"
+  local p = up:var("p", { start = 1 })
+  local function lower(name, build)
+    local low = up:lower(name)
+    local x = low:var("x_" .. name, 2, { start = 0.5 })
+    build(low, x)
+    return low, x
+  end
+  local a = lower("unbounded", function(low, x) low:minimize(p * x[1] + x[2]^2) end):argmin{ solver = "lbfgs" }
+  t.raises(function() a:value() end, 'argmin of model "unbounded": its problem ended as unbounded', "an unbounded lower problem")
+  local b = lower("empty", function(low, x) low:minimize(x:dot(x)); low:subject_to((x[1] + x[2]):ge(p + 1), (x[1] + x[2]):le(p)) end):argmin{ solver = "ipm" }
+  t.raises(function() b:value() end, 'argmin of model "empty": its problem ended as infeasible', "an infeasible one")
+  local c = lower("short", function(low, x) low:minimize((x[1] - p)^4 + peri.exp(x[2]) - x[2] + 100 * (x[2] - x[1]^2)^2) end)
+    :argmin{ solver = "lbfgs", options = { iterations = 2 }, iterations = 1 }
+  t.raises(function() c:value() end, "its problem ended as iteration_limit after 2 iterations", "a solver that is cut short")
+  local d = lower("kink", function(low, x) low:minimize((x - p):norm1() + (x^2):sum() * 0.1) end):argmin{ solver = "nelder-mead" }
+  t.raises(function() d:value() end, 'argmin of model "kink": its solution does not fulfil the equations', "an objective with kinks")
+  local e = lower("flat", function(low, x) low:minimize((x[1] + x[2] - p)^2) end):argmin{ solver = "lbfgs" }
+  t.raises(function() return peri.grad(e[1], p):value() end, 'argmin of model "flat": the Jacobian of its equations is singular', "no curvature")
+  up:minimize((a[1] - 1)^2 + p^2)
+  t.raises(function() up:solve "lbfgs" end, 'objective: argmin of model "unbounded"', "a solve says which level")
+  local low = lower("refused", function() end)
+  t.raises(function() low:argmin{} end, "it has no objective", "no objective")
+  t.raises(function() up:argmin{} end, "it lies inside no other", "the outermost model")
+  local twice = lower("twice", function(l, x) l:minimize((x - p):dot(x - p)) end)
+  twice:argmin{}
+  t.raises(function() twice:argmin{} end, "its solution is an expression already", "twice")
+  local whole = up:lower "whole"
+  whole:minimize((whole:var("k", { integer = true }) - p)^2)
+  t.raises(function() whole:argmin{} end, 'variable "k" is integer', "integers")
+  local named, x = lower("named", function(l, x) l:minimize((x - p):dot(x - p)) end)
+  t.raises(function() named:argmin{ mapping = "kkkt" } end, "neither stationary nor kkt", "an unknown mapping")
+  t.raises(function() named:argmin{ fixed_point = function(v) return v[1] + x[2] end } end, "1 equations for 2 variables", "wrong shapes")
+  local outer = up:lower "outer"
+  local inner = outer:lower "inner"
+  local o, i = outer:var "o", inner:var "i"
+  inner:minimize((i - o)^2)
+  outer:minimize((o - i)^2 + o^2)
+  t.raises(function() outer:argmin{} end, 'model "inner" inside it is a level; call its argmin first', "a level inside")
 end
 
 -- ---- loops, matrices, reuse ----------------------------------------------------------------------------------------------------------------------

@@ -244,4 +244,65 @@ for _, row in ipairs{ { 30, 5, 3, 1, true }, { 30, 5, 3, math.exp(2), true }, { 
   end
 end
 
+-- ---- 6. packed disks: how they move when the small ones grow -----------------------------------------------------------------------------------------
+
+do
+  local n = 32
+  local m = peri.model "disks"
+  local theta = m:var("theta", { start = 0.6 })
+  -- N / 2 disks of diameter theta and N / 2 of diameter 1 in a periodic box of (their area) / 1.1; positions are fractions of its side
+  local area = (n / 2) * (math.pi / 4) * (theta^2 + 1)
+  local side = peri.sqrt(area / 1.1)
+  local low = m:lower "relaxed"
+  local noise = peri.random.uniform{ rows = n, cols = 2, seed = 9 }
+  local x0, y0, first, second, own, other = {}, {}, {}, {}, {}, {}
+  for i = 1, n do
+    x0[i] = ((i - 1) % 6 + 0.5 * noise[i][1]) / 6
+    y0[i] = ((i - 1) // 6 + 0.5 * noise[i][2]) / 6
+  end
+  local x, y = low:var("x", n, { start = x0 }), low:var("y", n, { start = y0 })
+  for i = 1, n do
+    for j = i + 1, n do
+      first[#first + 1], second[#second + 1] = i, j
+      own[#own + 1] = (i % 2 == 0 and 1 or 0) + (j % 2 == 0 and 1 or 0) -- of diameter 1
+      other[#other + 1] = 2 - own[#own]
+    end
+  end
+  local function wrapped(d) return peri.atan2(peri.sin(2 * math.pi * d), peri.cos(2 * math.pi * d)) / (2 * math.pi) end -- to the nearest image
+  local dx, dy = wrapped(x[first] - x[second]), wrapped(y[first] - y[second])
+  local reach = 0.5 * (peri.array(own) + theta * peri.array(other))
+  local distance = side * peri.sqrt(dx^2 + dy^2)
+  low:minimize(0.5 * (peri.relu(1 - distance / reach)^2):sum())
+  local sx, sy = low:argmin{ solver = "lbfgs", options = { tolerance = 1e-9, iterations = 20000 }, linear_solver = "bicgstab", linear_tolerance = 1e-10,
+    warm = true }
+  local both = peri.stack{ sx, sy }
+  local function still(v) -- without what moves all alike
+    local out = {}
+    for block = 0, 1 do
+      local mean = 0
+      for i = 1, n do mean = mean + v[block * n + i] / n end
+      for i = 1, n do out[block * n + i] = v[block * n + i] - mean end
+    end
+    return out
+  end
+  both:value()
+  local at = both:value()
+  local J = still(peri.jacobian(both, theta):value())
+  local h = 1e-6
+  local up, down = both:value{ [theta] = 0.6 + h }, both:value{ [theta] = 0.6 - h }
+  local d, error2, size2 = still((up - down) / (2 * h)), 0, 0
+  for i = 1, 2 * n do
+    error2 = error2 + (d[i] - J[i])^2
+    size2 = size2 + d[i]^2
+  end
+  below(math.sqrt(error2 / size2), 1e-5, "6: 32 disks, sensitivity against differences")
+  t.raises(function()
+    local again = m:lower "direct"
+    local u, w = again:var("u", n, { start = at:slice(1, n) }), again:var("w", n, { start = at:slice(n + 1, 2 * n) })
+    again:minimize(peri.substitute(0.5 * (peri.relu(1 - distance / reach)^2):sum(), { [x] = u, [y] = w }))
+    local direct = again:argmin{ linear_solver = "lu" }
+    peri.jacobian(direct, theta):value()
+  end, "singular", "6: two directions in which all move alike: factors say that the Jacobian is singular")
+end
+
 t.done()
