@@ -25,7 +25,9 @@ examples = \
 	examples/05-optimal-control.lua \
 	examples/06-parameter-sweep.lua \
 	examples/07-which-depends-on-which.lua \
-	examples/08-hyperparameters.lua
+	examples/08-hyperparameters.lua \
+	examples/09-tolls.lua \
+	examples/10-support-vectors.lua
 
 host_examples = examples/hosts/mpc.c examples/hosts/script.c examples/hosts/small.py
 

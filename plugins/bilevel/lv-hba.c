@@ -36,7 +36,7 @@ static const peri_option OPTION_LIST[] = {
     PERI_REAL("polish", options, polish, 0.05, 0, 1e10, "1", "at the end the lower level's solution is taken where it is as near, relative; 0: never"),
 };
 
-enum { PATIENCE = 500, MOST_HALVINGS = 40, POWER_STEPS = 15 };
+enum { PATIENCE = 500, MOST_RAISES = 3, MOST_HALVINGS = 40, POWER_STEPS = 15 };
 
 typedef struct {
     options opt;
@@ -49,7 +49,7 @@ typedef struct {
     int64_t *stuck; /* [m_own] steps that |lambda| was r */
     double F, f, f_at, res_in, res_out, gap, penalty, moved;
     double alpha, beta, eta, r;
-    int64_t k;
+    int64_t k, raises;
 } state;
 
 /* ---- rows and multipliers ---------------------------------------------------------------------------------------------------- */
@@ -365,10 +365,13 @@ static void watch_r(state *s, peri_run *run, char *tag)
         s->stuck[i] = fabs(s->lambda[i]) >= s->r ? s->stuck[i] + 1 : 0;
         if (s->stuck[i] != PATIENCE)
             continue;
+        const bool raise = s->opt.adapt_r && s->raises < MOST_RAISES;
         snprintf(text, sizeof text, "r = %g is too small: the multiplier of the lower level's row %lld was on it for %d steps; %s", s->r,
-                 (long long)i + 1, (int)PATIENCE, s->opt.adapt_r ? "r is raised tenfold" : "a larger r is needed");
-        peri_note(run, 0, text);
-        if (!s->opt.adapt_r)
+                 (long long)i + 1, (int)PATIENCE, raise ? "r is raised tenfold" : "a larger r is needed, or shorter steps");
+        if (s->raises <= MOST_RAISES) /* the last time that it is told */
+            peri_note(run, 0, text);
+        s->raises++;
+        if (!raise)
             continue;
         s->r *= 10;
         *tag = 'r';
@@ -429,6 +432,7 @@ static peri_status transfer(void *self, peri_run *run)
     PERI_TRANSFER(run, s, eta);
     PERI_TRANSFER(run, s, r);
     PERI_TRANSFER(run, s, k);
+    PERI_TRANSFER(run, s, raises);
     return PERI_OK;
 }
 
