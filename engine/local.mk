@@ -55,6 +55,8 @@ engine_sources = \
 	engine/eval/kernel.c \
 	engine/eval/rows.c \
 	engine/eval/levels.c \
+	engine/eval/lu.c \
+	engine/eval/lu.h \
 	engine/eval/memory.c \
 	engine/eval/nuclear.c \
 	engine/eval/nuclear.h \

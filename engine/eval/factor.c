@@ -7,84 +7,10 @@
  * the solution of Q X = P when P and Q commute. Right-hand sides with several columns are turned.
  */
 #include "eval/blas.h"
+#include "eval/lu.h"
 #include "eval/plan.h"
 #include <math.h>
 #include <string.h>
-
-/* ---- own loops ------------------------------------------------------------------------------------------------------------------------ */
-
-static void swap_rows(int64_t n, double *a, int64_t i, int64_t k)
-{
-    for (int64_t j = 0; j < n; j++) {
-        const double t = a[i * n + j];
-        a[i * n + j] = a[k * n + j];
-        a[k * n + j] = t;
-    }
-}
-
-/* Gaussian elimination with partial pivoting, by rows; pivots count from 1 as LAPACK's. */
-static void plain_factor(int64_t n, double *a, int32_t *pivots)
-{
-    for (int64_t k = 0; k < n; k++) {
-        int64_t best = k;
-        for (int64_t i = k + 1; i < n; i++)
-            if (fabs(a[i * n + k]) > fabs(a[best * n + k]))
-                best = i;
-        pivots[k] = (int32_t)best + 1;
-        if (best != k)
-            swap_rows(n, a, k, best);
-        for (int64_t i = k + 1; i < n; i++) {
-            const double factor = a[i * n + k] /= a[k * n + k];
-            for (int64_t j = k + 1; j < n; j++)
-                a[i * n + j] -= factor * a[k * n + j];
-        }
-    }
-}
-
-/* row i of b -= factor * row k; b [n x m] */
-static void subtract_row(int64_t m, double factor, double *b, int64_t i, int64_t k)
-{
-    for (int64_t j = 0; j < m; j++)
-        b[i * m + j] -= factor * b[k * m + j];
-}
-
-static void divide_row(int64_t m, double divisor, double *b, int64_t i)
-{
-    for (int64_t j = 0; j < m; j++)
-        b[i * m + j] /= divisor;
-}
-
-/* b [n x m] */
-static void plain_solve(int64_t n, int64_t m, const double *lu, const int32_t *pivots, double *b)
-{
-    for (int64_t k = 0; k < n; k++)
-        if (pivots[k] != k + 1)
-            swap_rows(m, b, k, pivots[k] - 1);
-    for (int64_t i = 0; i < n; i++)
-        for (int64_t k = 0; k < i; k++)
-            subtract_row(m, lu[i * n + k], b, i, k);
-    for (int64_t i = n - 1; i >= 0; i--) {
-        for (int64_t k = i + 1; k < n; k++)
-            subtract_row(m, lu[i * n + k], b, i, k);
-        divide_row(m, lu[i * n + i], b, i);
-    }
-}
-
-/* The same for the transpose: U' L' P x = b. */
-static void plain_solve_turned(int64_t n, int64_t m, const double *lu, const int32_t *pivots, double *b)
-{
-    for (int64_t i = 0; i < n; i++) {
-        for (int64_t k = 0; k < i; k++)
-            subtract_row(m, lu[k * n + i], b, i, k);
-        divide_row(m, lu[i * n + i], b, i);
-    }
-    for (int64_t i = n - 1; i >= 0; i--)
-        for (int64_t k = i + 1; k < n; k++)
-            subtract_row(m, lu[k * n + i], b, i, k);
-    for (int64_t k = n - 1; k >= 0; k--)
-        if (pivots[k] != k + 1)
-            swap_rows(m, b, k, pivots[k] - 1);
-}
 
 /* ---- either way ------------------------------------------------------------------------------------------------------------------------ */
 
@@ -95,7 +21,7 @@ void eval_factorize(const eval_blas *blas, int64_t n, double *a, int32_t *pivots
     if (blas != NULL)
         blas->getrf(&size, &size, a, &size, pivots, &info);
     else
-        plain_factor(n, a, pivots);
+        eval_lu_factor(n, a, pivots);
 }
 
 void eval_solve_commuting(const eval_blas *blas, int64_t n, const double *lu, const int32_t *pivots, double *b)
@@ -105,7 +31,7 @@ void eval_solve_commuting(const eval_blas *blas, int64_t n, const double *lu, co
     if (blas != NULL)
         blas->getrs("N", &size, &size, lu, &size, pivots, b, &size, &info, 1);
     else
-        plain_solve(n, n, lu, pivots, b);
+        eval_lu_solve(n, n, lu, pivots, b);
 }
 
 static void make_ready(eval_factor *f)
@@ -181,9 +107,9 @@ static void linear_solve(const eval_array *t)
     }
     memcpy(t->out, t->b, (size_t)(f->n * t->cols) * sizeof *t->out);
     if (t->va.flip)
-        plain_solve_turned(f->n, t->cols, f->lu, f->pivots, t->out);
+        eval_lu_solve_turned(f->n, t->cols, f->lu, f->pivots, t->out);
     else
-        plain_solve(f->n, t->cols, f->lu, f->pivots, t->out);
+        eval_lu_solve(f->n, t->cols, f->lu, f->pivots, t->out);
 }
 
 void eval_run_factored(const eval_array *t)

@@ -8,7 +8,7 @@
 #include <math.h>
 #include <string.h>
 
-/* ---- what the equations read ---------------------------------------------------------------------------------------------------------------- */
+/* ---- what the equations read --------------------------------------------------------------------------------------- */
 
 enum { VARIES = 1, DEPENDS = 2, TAKEN = 4, WANTED = 8, BELOW = 16, FIRST = 32 };
 
@@ -169,7 +169,7 @@ peri_status implicit_transplant(expr_graph *g, const implicit_frontier *frontier
     return status;
 }
 
-/* ---- life ---------------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- life ---------------------------------------------------------------------------------------------------------- */
 
 peri_status implicit_new(peri_context *ctx, const char *name, int64_t d, int64_t q, int64_t p, implicit **out)
 {
@@ -255,7 +255,7 @@ peri_status implicit_read_settings(implicit *f, int64_t n, const peri_setting *g
     return PERI_OK;
 }
 
-/* ---- roots and fixed points ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- roots and fixed points ---------------------------------------------------------------------------------------- */
 
 typedef struct {
     peri_model *m;

@@ -34,7 +34,7 @@ typedef struct {
     struct implicit_problem *p;
 } making;
 
-/* ---- what the lower model consists of ------------------------------------------------------------------------------------------------------------------ */
+/* ---- what the lower model consists of ------------------------------------------------------------------------------ */
 
 static peri_status find_parts(making *k)
 {
@@ -120,7 +120,7 @@ static peri_status find_mapping(making *k, struct implicit_problem *p)
     return PERI_OK;
 }
 
-/* ---- the problem as a model ------------------------------------------------------------------------------------------------------------------------- */
+/* ---- the problem as a model ---------------------------------------------------------------------------------------- */
 
 static peri_status add_variable(making *k, const model_var *v, expr_id *image)
 {
@@ -193,7 +193,7 @@ static peri_status make_model(making *k)
     return status;
 }
 
-/* ---- its equations -------------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- its equations ------------------------------------------------------------------------------------------------- */
 
 /* Objective and all rows (or the host's equations) as functions of f's inputs, grouped. c: PERI_NO_EXPR without rows */
 static peri_status copy_raw(making *k, expr_graph *raw, expr_id *image, expr_id *function, expr_id *roots)
@@ -293,7 +293,7 @@ static peri_status make_equations(making *k)
     return implicit_finish(f, F[0]);
 }
 
-/* ---- the active set --------------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- the active set ------------------------------------------------------------------------------------------------ */
 
 #define NEAR 1e-4 /* a multiplier and a distance up to this, of which neither is much smaller, tell no active set */
 
@@ -301,7 +301,6 @@ typedef struct {
     implicit *f;
     double scale;        /* of multipliers */
     char row[160];       /* of the first one without strict complementarity; "": none */
-    double multiplier, distance;
 } active_set;
 
 /* marks: at k, k + n, k + 2 n;  value v between lo and hi, multiplier u (positive at lo). ret false: it cannot be told */
@@ -320,8 +319,6 @@ static bool mark_row(active_set *s, double v, double lo, double hi, double u, in
         marks[0] = 1;
         return true;
     }
-    s->multiplier = u;
-    s->distance = fabs(v - side);
     if (larger < 1e-7 || (larger < NEAR && smaller > 1e-3 * larger))
         return false;
     marks[size > distance ? 0 : n] = 1;
@@ -380,11 +377,12 @@ static peri_status find_active(implicit *f, const peri_solution *s, double *y)
     f->why_singular[0] = '\0';
     f->problem->weak = set.row[0] != '\0';
     if (f->problem->weak)
-        snprintf(f->why_singular, sizeof f->why_singular, "; %.90s is at its bound with a multiplier that is zero, so that one-sided derivatives differ", set.row);
+        snprintf(f->why_singular, sizeof f->why_singular,
+                 "; %.90s is at its bound with a multiplier that is zero, so that one-sided derivatives differ", set.row);
     return PERI_OK;
 }
 
-/* ---- solving ------------------------------------------------------------------------------------------------------------------------------------------------ */
+/* ---- solving ------------------------------------------------------------------------------------------------------- */
 
 static bool is_solved(peri_outcome outcome)
 {
@@ -456,7 +454,7 @@ static peri_status by_argmin(implicit *f, const double *theta, double *y)
     return p->weak ? PERI_OK : check_equations(f, theta, y);
 }
 
-/* ---- together --------------------------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- together ------------------------------------------------------------------------------------------------------ */
 
 static peri_status find_theta(making *k)
 {

@@ -8,6 +8,7 @@
  *   normal     conjugate gradients on M'M (M M' for transposed systems)
  * Invariant: a matrix that is singular to working precision is an error with its condition number; nothing is added to it but the user's ridge.
  */
+#include "eval/lu.h"
 #include "run/factor.h"
 #include "run/implicit.h"
 #include <math.h>
@@ -21,7 +22,7 @@ enum { DENSE = 128, FORMED = 1500, FEW_A_ROW = 60 };
 
 static const char NORMAL_CG[] = "normal-cg";
 
-/* ---- programs ------------------------------------------------------------------------------------------------------------------------------ */
+/* ---- programs ------------------------------------------------------------------------------------------------------ */
 
 static peri_status compile(implicit *f, expr_id node, eval_program **program)
 {
@@ -89,7 +90,7 @@ static peri_status apply_normal_transposed(void *ud, const double *v, double *av
     return normal(ud, true, v, av);
 }
 
-/* ---- a run that lends memory to linear solvers ---------------------------------------------------------------------------------------------- */
+/* ---- a run that lends memory to linear solvers --------------------------------------------------------------------- */
 
 static peri_status make_run(implicit *f)
 {
@@ -135,7 +136,7 @@ static peri_status open_operator(implicit *f, bool transposed, peri_factor **fac
     return factor_open_operator(l->run, f->linear_solver != NULL ? f->linear_solver : "gmres", &op, 0, factor);
 }
 
-/* ---- which way ------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- which way ----------------------------------------------------------------------------------------------------- */
 
 static peri_status find_solver(implicit *f, uint64_t *flags)
 {
@@ -204,82 +205,14 @@ static peri_status choose_kind(implicit *f)
     return PERI_OK;
 }
 
-/* ---- small matrices ---------------------------------------------------------------------------------------------------------------------------- */
-
-static void swap_rows(int64_t n, double *a, int64_t i, int64_t k)
-{
-    for (int64_t j = 0; j < n; j++) {
-        const double t = a[i * n + j];
-        a[i * n + j] = a[k * n + j];
-        a[k * n + j] = t;
-    }
-}
-
-/* P A = L U by rows; false: a pivot is zero or no number */
-static bool factorise(int64_t n, double *a, int32_t *pivot)
-{
-    for (int64_t k = 0; k < n; k++) {
-        int64_t best = k;
-        for (int64_t i = k + 1; i < n; i++)
-            if (fabs(a[i * n + k]) > fabs(a[best * n + k]))
-                best = i;
-        pivot[k] = (int32_t)best;
-        if (!(fabs(a[best * n + k]) > 0))
-            return false;
-        if (best != k)
-            swap_rows(n, a, k, best);
-        for (int64_t i = k + 1; i < n; i++) {
-            const double factor = a[i * n + k] /= a[k * n + k];
-            for (int64_t j = k + 1; j < n; j++)
-                a[i * n + j] -= factor * a[k * n + j];
-        }
-    }
-    return true;
-}
-
-static void substitute(int64_t n, const double *lu, const int32_t *pivot, double *b)
-{
-    for (int64_t k = 0; k < n; k++) {
-        const double t = b[k];
-        b[k] = b[pivot[k]];
-        b[pivot[k]] = t;
-    }
-    for (int64_t i = 0; i < n; i++)
-        for (int64_t k = 0; k < i; k++)
-            b[i] -= lu[i * n + k] * b[k];
-    for (int64_t i = n - 1; i >= 0; i--) {
-        for (int64_t k = i + 1; k < n; k++)
-            b[i] -= lu[i * n + k] * b[k];
-        b[i] /= lu[i * n + i];
-    }
-}
-
-/* U' L' P b */
-static void substitute_turned(int64_t n, const double *lu, const int32_t *pivot, double *b)
-{
-    for (int64_t i = 0; i < n; i++) {
-        for (int64_t k = 0; k < i; k++)
-            b[i] -= lu[k * n + i] * b[k];
-        b[i] /= lu[i * n + i];
-    }
-    for (int64_t i = n - 1; i >= 0; i--)
-        for (int64_t k = i + 1; k < n; k++)
-            b[i] -= lu[k * n + i] * b[k];
-    for (int64_t k = n - 1; k >= 0; k--) {
-        const double t = b[k];
-        b[k] = b[pivot[k]];
-        b[pivot[k]] = t;
-    }
-}
-
-/* ---- condition: a lower bound of |A^-1|_1, which is nearly always of its size (Higham 1988, ACM TOMS 14:381) ------------------------------------------ */
+/* ---- condition: a lower bound of |A^-1|_1, which is nearly always of its size (Higham 1988, ACM TOMS 14:381) -------- */
 
 static peri_status direct(implicit *f, bool transposed, double *b)
 {
     implicit_linear *l = &f->linear;
     if (l->kind == LINEAR_FORMED)
         return transposed ? factor_solve_transposed(l->factor, b) : factor_solve(l->factor, b);
-    (transposed ? substitute_turned : substitute)(f->d, l->lu, l->pivot, b);
+    (transposed ? eval_lu_solve_turned : eval_lu_solve)(f->d, 1, l->lu, l->pivot, b);
     return PERI_OK;
 }
 
@@ -336,7 +269,7 @@ static peri_status singular(implicit *f, const char *why)
     return FAIL(f->ctx, PERI_E_DOMAIN, "the Jacobian of its equations is singular (%s)%s", why, f->why_singular);
 }
 
-/* ---- at a point -------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- at a point ---------------------------------------------------------------------------------------------------- */
 
 static peri_status not_finite(implicit *f)
 {
@@ -397,8 +330,10 @@ static peri_status factorise_dense(implicit *f)
             sum += fabs(l->lu[i * n + j]);
         norm = fmax(norm, sum);
     }
-    if (!factorise(n, l->lu, l->pivot))
-        return singular(f, "a pivot is zero");
+    eval_lu_factor(n, l->lu, l->pivot);
+    for (int64_t j = 0; j < n; j++)
+        if (!(fabs(l->lu[j * n + j]) > 0))
+            return singular(f, "a pivot is zero");
     return check_condition(f, norm);
 }
 
@@ -530,7 +465,7 @@ peri_status implicit_linear_at(implicit *f, const double *y, const double *theta
     return PERI_OK;
 }
 
-/* ---- systems ----------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- systems ------------------------------------------------------------------------------------------------------- */
 
 static peri_status iterate(implicit *f, bool transposed, bool roughly, double *s)
 {

@@ -66,7 +66,7 @@ static peri_status no_root(implicit *f, const char *how, int64_t iterations, dou
     return FAIL(f->ctx, PERI_E_DOMAIN, "no root was found: residual %.1e after %lld iterations of %s", residual, (long long)iterations, how);
 }
 
-/* ---- Newton ------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- Newton -------------------------------------------------------------------------------------------------------- */
 
 /* The longest step of y + t s, t = 1, 1/2, ..., that shortens F; ret t, 0: none. y and r are moved. */
 static peri_status search(implicit *f, const double *theta, const double *s, double *y, double *r, double *t)
@@ -130,7 +130,7 @@ peri_status implicit_by_newton(implicit *f, const double *theta, double *y)
     return implicit_newton_from(f, theta, y);
 }
 
-/* ---- a fixed point -------------------------------------------------------------------------------------------------------------------------- */
+/* ---- a fixed point ------------------------------------------------------------------------------------------------- */
 
 peri_status implicit_by_iteration(implicit *f, const double *theta, double *y)
 {
@@ -156,7 +156,7 @@ peri_status implicit_by_iteration(implicit *f, const double *theta, double *y)
                 norm_inf(f->d, r));
 }
 
-/* ---- a plan ------------------------------------------------------------------------------------------------------------------------------------ */
+/* ---- a plan -------------------------------------------------------------------------------------------------------- */
 
 /* min 1/2 |F(y, theta)|^2 as a model; made once */
 static peri_status make_squares(implicit *f)
@@ -228,7 +228,7 @@ peri_status implicit_by_plan(implicit *f, const double *theta, double *y)
     return no_root(f, f->last->plan, f->last->iterations, length);
 }
 
-/* ---- the host's, and the engine's choice ----------------------------------------------------------------------------------------------------------- */
+/* ---- the host's, and the engine's choice --------------------------------------------------------------------------- */
 
 peri_status implicit_by_host(implicit *f, const double *theta, double *y)
 {

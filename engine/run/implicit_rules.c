@@ -10,7 +10,7 @@
 #include "run/implicit.h"
 #include <string.h>
 
-/* ---- nodes of the function's own graph ------------------------------------------------------------------------------------------------- */
+/* ---- nodes of the function's own graph ----------------------------------------------------------------------------- */
 
 /* Inputs of the class V: 0 .. d a direction of y, or s; then d + q and p for directions of y and theta. */
 static peri_status input(implicit *f, int class_, int64_t at, int64_t n, expr_id *out)
@@ -120,7 +120,7 @@ static peri_status make_second(implicit *f)
     return expr_stack(f->g, 2, parts, &f->second);
 }
 
-/* ---- copies ------------------------------------------------------------------------------------------------------------------------------ */
+/* ---- copies -------------------------------------------------------------------------------------------------------- */
 
 /* Node e of f's graph in g, at y and theta there; v and w stand for the classes V and W, PERI_NO_EXPR where they do not occur. */
 static peri_status plant(implicit *f, expr_id e, expr_graph *g, expr_id y, expr_id theta, expr_id v, expr_id w, expr_id *out)
@@ -158,7 +158,7 @@ static peri_status part(expr_graph *g, expr_id e, int64_t at, int64_t n, expr_id
     return expr_gather_affine(g, e, n, 1, at, 1, out);
 }
 
-/* ---- y* ------------------------------------------------------------------------------------------------------------------------------------ */
+/* ---- y* ------------------------------------------------------------------------------------------------------------ */
 
 static implicit *implicit_of(expr_rule *r)
 {
@@ -197,7 +197,7 @@ static peri_status value_jacobian(expr_rule *r, expr_graph *g, expr_id e, expr_i
     return expr_apply_rule(g, &f->all.rule, arg, out);
 }
 
-/* ---- the systems ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- the systems --------------------------------------------------------------------------------------------------- */
 
 typedef struct {
     implicit *f;
@@ -262,7 +262,7 @@ static peri_status system_value(expr_rule *rule, const double *x, double *out)
     return status == PERI_E_DOMAIN ? fail_prefix(f->ctx, "%s", f->name) : status;
 }
 
-/* ---- all of dy / dtheta at once ------------------------------------------------------------------------------------------------------------ */
+/* ---- all of dy / dtheta at once ------------------------------------------------------------------------------------ */
 
 static peri_status compiled(implicit *f, expr_id node, eval_program **program)
 {
@@ -391,7 +391,7 @@ static peri_status no_derivative(expr_rule *rule, expr_graph *g, expr_id e, expr
     return FAIL(g->ctx, PERI_E_UNSUPPORTED, "%s: its sparse derivatives have no derivatives", rule->name);
 }
 
-/* ---- together ---------------------------------------------------------------------------------------------------------------------------- */
+/* ---- together ------------------------------------------------------------------------------------------------------ */
 
 static peri_status value_of(expr_rule *r, const double *theta, double *out)
 {

@@ -183,4 +183,18 @@ function P.undecided() -- what is not solved says so, with its message and repor
   return (sol.status == "infeasible" and 7 or 0) + (#tostring(sol) > 0 and 1 or 0)
 end
 
+function P.implicit() -- a root, and the solution of a lower problem, in the objective of another
+  local m = peri.model "implicit"
+  local x = m:var("x", 2, { start = 0.5 })
+  local y = peri.implicit { residual = function(u) return peri.stack { u[1]^3 + u[1] - x[1], u[2] - 0.5 * peri.sin(u[2]) - x[2] * u[1] } end, start = { 0, 0 } }
+  local low = m:lower "low"
+  local w = low:var("w", 2, { lower = 0 })
+  low:minimize((w - x):dot(w - x) + w[1] * y[2])
+  low:subject_to("link", (w[1] + w[2]):le(0.8))
+  local s = low:argmin { solver = "ipm" }
+  m:minimize(quadratic(s) + (y[1] - 0.2)^2)
+  local sol = m:solve("lbfgs", { tolerance = 1e-9 })
+  return answer(sol, sol[x], sol[w], sol:value(y))
+end
+
 return P
