@@ -34,11 +34,10 @@ local function with(base, more)
 end
 
 io.stdout:setvbuf "line"
-line("", "here", "prototype, what must hold")
 
 -- ---- lv-hba: many solutions below ---------------------------------------------------------------------------------------------------
 
-local function merely_convex(n, opts)
+local function merely_convex(n)
   local up = peri.model "toy"
   local x = up:var("x", n, { start = 10 })
   local low = up:lower "low"
@@ -46,8 +45,21 @@ local function merely_convex(n, opts)
   up:minimize(0.5 * ((x - y2)^2):sum() + 0.5 * ((y1 - 1)^2):sum())
   low:minimize(0.5 * (y1^2):sum() - x:dot(y1) + y2:sum())
   low:subject_to(peri.eq(x:sum() + y1:sum() + y2:sum(), 0))
-  return up, x, opts
+  return up, x
 end
+
+if arg[1] == "growth" then
+  local n, at = tonumber(arg[2]), {}
+  merely_convex(n):solve("lv-hba", { r = 100, c0 = 10, p = 0.49, iterations = 50, callback = function()
+    at[#at + 1] = os.clock()
+    if #at == 23 then
+      print((at[23] - at[3]) / 20, (select(2, peri.debug.memory())))
+      os.exit(true, false)
+    end
+  end })
+end
+
+line("", "here", "prototype, what must hold")
 
 local function error_of(n, opts)
   local up, x = merely_convex(n)
@@ -149,19 +161,16 @@ do
   line("  seconds a run, certificate included", short((mean(seconds))), "0.4")
 end
 
--- ---- lv-hba: growth ---------------------------------------------------------------------------------------------------------------------------
+-- ---- lv-hba: growth: each size in a process that ends after some steps, before the certificate solves the lower level --------------------
 
 do
   local before
-  for _, n in ipairs(quick and { 3000, 30000 } or { 3333, 33333, 333333 }) do
-    local up = merely_convex(n)
-    local s = up:solve("lv-hba", with(scaled, { iterations = 12, lower_starts = 1, lower_time = 0.1 }))
-    local each = (s.history[13].seconds - s.history[3].seconds) / 10
-    local bytes = peri.debug.memory().peak
-    line(("lv-hba, one affine row: seconds a step, %d variables"):format(3 * n), short(each), ("%.1f ns a variable; %.0f bytes a variable at the peak")
-      :format(each / (3 * n) * 1e9, bytes / (3 * n)) .. (before and (", %.1f times"):format(each / before) or ""))
+  for _, n in ipairs(quick and { 3333, 33333 } or { 3333, 33333, 333333 }) do
+    local child <close> = assert(io.popen(("LUA_CPATH='build/?.so;;' lua5.4 '%s' growth %d"):format(arg[0], n)))
+    local each, bytes = child:read("n", "n")
+    line(("lv-hba, one affine row: seconds a step, %d variables"):format(3 * n), short(each), ("%.0f ns and %.0f bytes a variable%s")
+      :format(each / (3 * n) * 1e9, bytes / (3 * n), before and (", %.1f times"):format(each / before) or ""))
     before = each
-    up:close()
   end
 end
 
