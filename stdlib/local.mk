@@ -30,6 +30,7 @@ dist_perigeeluacops_DATA = \
 
 perigeeluadatadir = $(perigeeluadir)/data
 dist_perigeeluadata_DATA = \
+	stdlib/perigee/data/bolib.lua \
 	stdlib/perigee/data/csv.lua \
 	stdlib/perigee/data/libsvm.lua \
 	stdlib/perigee/data/matpower.lua \

@@ -8,6 +8,7 @@
 --   peri.data.matpower_case(tables)       the same from Lua tables
 --   peri.data.matrix_market(path)         a matrix, Matrix Market exchange format
 --   peri.data.nist(path)                  a nonlinear regression problem with certified values, NIST StRD format
+--   peri.data.bolib(path)                 a two-level problem with known values, tables of the library BOLIB
 --
 -- A reader's file is loaded when it is first used.
 
@@ -18,6 +19,7 @@ local readers = {
   matpower_case = "perigee.data.matpower",
   matrix_market = "perigee.data.matrix_market",
   nist = "perigee.data.nist",
+  bolib = "perigee.data.bolib",
 }
 
 return setmetatable({}, {
