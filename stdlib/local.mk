@@ -8,6 +8,7 @@ dist_perigeelua_DATA = \
 	stdlib/perigee/data.lua \
 	stdlib/perigee/json.lua \
 	stdlib/perigee/mappings.lua \
+	stdlib/perigee/nn.lua \
 	stdlib/perigee/plots.lua \
 	stdlib/perigee/power.lua \
 	stdlib/perigee/proximal.lua \
