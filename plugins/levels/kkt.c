@@ -28,8 +28,8 @@ static const char *const FORMS[] = {"auto", "branch", "relaxation", "product", "
 
 static const peri_option OPTION_LIST[] = {
     PERI_ENUM("complementarity", options, complementarity, AUTO, FORMS,
-              "how a multiplier and its slack are kept from being positive together; auto: branch where pairs are few"),
-    PERI_INT("starts", options, starts, 4, 1, 1e6, "1", "points that the search starts from"),
+              "how a multiplier and its slack are kept from being positive together; auto: relaxation, then branch where pairs are few"),
+    PERI_INT("starts", options, starts, 4, 1, 1e6, "1", "points that solves start from"),
     PERI_INT("nodes", options, nodes, 4000, 1, 1e9, "1", "branch: most nodes"),
     PERI_REAL("relaxation", options, first_relaxation, 1, 1e-12, 1e6, "1", "first bound of the products"),
     PERI_REAL("relaxation_factor", options, relaxation_factor, 0.1, 1e-4, 0.9, "1", "factor on it between solves"),
@@ -50,16 +50,21 @@ typedef struct {
 } node;
 
 typedef struct {
-    options opt;
     program p;
+    double **lower, **upper; /* [blocks][entries] bounds as they were built */
+    double *point, *found;   /* [total] where the next solve starts; solution of the last */
+    unsigned char *held;     /* [pairs] all FREE */
+} stated; /* the problem with its pairs in one form */
+
+typedef struct {
+    options opt;
+    stated relaxed, open;
     candidates known;
-    bool branch, all_infeasible;
-    node *stack; /* depth first, so at most pairs + 2 */
+    bool relaxes, branches, all_infeasible;
+    node *stack; /* branching, depth first: at most pairs + 2 */
     int64_t n_stack, solved, n_cuts, start_number;
     double relaxation;
-    double *point, *found;   /* [total] where the relaxation starts; solution of the subproblem in hand */
-    double *own;             /* [n] scratch */
-    double **lower, **upper; /* [blocks][entries] bounds as they were built */
+    double *own; /* [n] scratch */
 } state;
 
 /* ---- making
@@ -67,56 +72,70 @@ typedef struct {
 
 static peri_status allocate_stack(state *s, peri_run *run)
 {
-    const int64_t count = s->branch ? s->p.n_pairs + 3 : 1;
+    const program *p = &s->open.p;
+    const int64_t count = p->n_pairs + 3;
     s->stack = peri_alloc_bytes(run, (size_t)count, sizeof *s->stack);
     if (s->stack == NULL)
         return PERI_E_NOMEM;
     for (int64_t k = 0; k < count; k++) {
-        s->stack[k].held = peri_alloc_bytes(run, (size_t)s->p.n_pairs + 1, 1);
-        TRY(s->stack[k].held != NULL ? peri_alloc(run, s->p.total, &s->stack[k].start) : PERI_E_NOMEM);
+        s->stack[k].held = peri_alloc_bytes(run, (size_t)p->n_pairs + 1, 1);
+        TRY(s->stack[k].held != NULL ? peri_alloc(run, p->total, &s->stack[k].start) : PERI_E_NOMEM);
     }
+    memcpy(s->stack[0].start, s->open.point, (size_t)p->total * sizeof(double));
+    s->stack[0].bound = -INFINITY;
+    s->n_stack = 1;
     return PERI_OK;
 }
 
-static peri_status keep_bounds(state *s, peri_run *run)
+static peri_status keep_bounds(stated *t, peri_run *run)
 {
-    s->lower = peri_alloc_bytes(run, (size_t)s->p.n_blocks, sizeof *s->lower);
-    s->upper = peri_alloc_bytes(run, (size_t)s->p.n_blocks, sizeof *s->upper);
-    if (s->lower == NULL || s->upper == NULL)
+    t->lower = peri_alloc_bytes(run, (size_t)t->p.n_blocks, sizeof *t->lower);
+    t->upper = peri_alloc_bytes(run, (size_t)t->p.n_blocks, sizeof *t->upper);
+    if (t->lower == NULL || t->upper == NULL)
         return PERI_E_NOMEM;
-    for (int b = 0; b < s->p.n_blocks; b++) {
-        const program_block *block = &s->p.block[b];
-        TRY(peri_alloc(run, block->n, &s->lower[b]));
-        TRY(peri_alloc(run, block->n, &s->upper[b]));
-        memcpy(s->lower[b], block->lower, (size_t)block->n * sizeof(double));
-        memcpy(s->upper[b], block->upper, (size_t)block->n * sizeof(double));
+    for (int b = 0; b < t->p.n_blocks; b++) {
+        const program_block *block = &t->p.block[b];
+        TRY(peri_alloc(run, block->n, &t->lower[b]));
+        TRY(peri_alloc(run, block->n, &t->upper[b]));
+        memcpy(t->lower[b], block->lower, (size_t)block->n * sizeof(double));
+        memcpy(t->upper[b], block->upper, (size_t)block->n * sizeof(double));
     }
     return PERI_OK;
-}
-
-static peri_status allocate(state *s, peri_run *run)
-{
-    TRY(peri_alloc(run, s->p.n, &s->own));
-    TRY(peri_alloc(run, s->p.total, &s->point));
-    TRY(peri_alloc(run, s->p.total, &s->found));
-    TRY(keep_bounds(s, run));
-    return allocate_stack(s, run);
 }
 
 /* Number 0 is the model's start; multipliers and slacks start where they were built to. */
-static void choose_start(state *s, int64_t number, double *to)
+static void choose_start(state *s, stated *t, int64_t number)
 {
-    for (int b = 0; b < s->p.n_blocks; b++) {
-        const program_block *block = &s->p.block[b];
+    for (int b = 0; b < t->p.n_blocks; b++) {
+        const program_block *block = &t->p.block[b];
         for (int64_t j = 0; j < block->n; j++)
-            to[block->at + j] = number == 0 || b > 0 ? block->start[j] : candidates_random(&s->known, j);
+            t->point[block->at + j] = number == 0 || b > 0 ? block->start[j] : candidates_random(&s->known, j);
     }
 }
 
-static bool may_branch(const state *s)
+static peri_status make(state *s, peri_run *run, stated *t, pairs_form form)
 {
+    TRY(program_init(&t->p, run));
+    TRY(program_build(&t->p, form, s->opt.multiplier_limit));
+    TRY(peri_alloc(run, t->p.total, &t->point));
+    TRY(peri_alloc(run, t->p.total, &t->found));
+    t->held = peri_alloc_bytes(run, (size_t)t->p.n_pairs + 1, 1);
+    TRY(t->held != NULL ? keep_bounds(t, run) : PERI_E_NOMEM);
+    choose_start(s, t, 0);
+    return PERI_OK;
+}
+
+/* Which searches are made: relaxation finds good points, branching looks for better ones as long as its tree may have any. */
+static peri_status plan_searches(state *s, peri_run *run)
+{
+    program p;
+    TRY(program_init(&p, run));
     const int32_t form = s->opt.complementarity;
-    return form == BRANCH || (form == AUTO && !s->p.nested && s->p.expected_pairs <= MOST_PAIRS);
+    s->relaxes = form != BRANCH;
+    s->branches = form == BRANCH || (form == AUTO && !p.nested && p.expected_pairs <= MOST_PAIRS);
+    if (s->branches && p.nested)
+        return peri_fail(run, PERI_E_UNSUPPORTED, "kkt: levels inside lower levels cannot be branched on; leave complementarity = auto");
+    return PERI_OK;
 }
 
 static peri_status init(void *self, peri_run *run, const void *opt)
@@ -124,21 +143,17 @@ static peri_status init(void *self, peri_run *run, const void *opt)
     static const pairs_form forms[] = {PAIRS_RELAXED, PAIRS_OPEN, PAIRS_RELAXED, PAIRS_PRODUCT, PAIRS_FISCHER};
     state *s = self;
     s->opt = *(const options *)opt;
-    TRY(program_init(&s->p, run));
-    s->branch = may_branch(s);
-    if (s->branch && s->p.nested)
-        return peri_fail(run, PERI_E_UNSUPPORTED, "kkt: levels inside lower levels cannot be branched on; leave complementarity = auto");
-    TRY(program_build(&s->p, s->branch ? PAIRS_OPEN : forms[s->opt.complementarity], s->opt.multiplier_limit));
+    TRY(plan_searches(s, run));
     TRY(candidates_init(&s->known, run, s->opt.starts, s->opt.gap));
-    TRY(allocate(s, run));
+    TRY(peri_alloc(run, s->known.n, &s->own));
+    if (s->relaxes)
+        TRY(make(s, run, &s->relaxed, forms[s->opt.complementarity]));
+    if (s->branches) {
+        TRY(make(s, run, &s->open, PAIRS_OPEN));
+        TRY(allocate_stack(s, run));
+    }
     s->all_infeasible = true;
     s->relaxation = s->opt.first_relaxation;
-    choose_start(s, 0, s->point);
-    if (s->branch) {
-        memcpy(s->stack[0].start, s->point, (size_t)s->p.total * sizeof(double));
-        s->stack[0].bound = -INFINITY;
-        s->n_stack = 1;
-    }
     return PERI_OK;
 }
 
@@ -146,10 +161,10 @@ static peri_status init(void *self, peri_run *run, const void *opt)
  * ---------------------------------------------------------------------------------------------------------------- */
 
 /* f -= weight * sum of squared violations of the rows' lower (side 0) or upper sides (1) */
-static peri_status subtract_violation(state *s, peri_run *run, const peri_level *l, peri_x c, int side, double weight, peri_x *f)
+static peri_status subtract_violation(const program *p, peri_run *run, const peri_level *l, peri_x c, int side, double weight, peri_x *f)
 {
-    const double *bound = side == 0 ? s->p.cl : s->p.cu;
-    peri_inner *inner = s->p.inner;
+    const double *bound = side == 0 ? p->cl : p->cu;
+    peri_inner *inner = p->inner;
     int64_t *row, n = 0;
     double *at;
     peri_x t, v;
@@ -177,26 +192,23 @@ static peri_status subtract_violation(state *s, peri_run *run, const peri_level 
  * One more row for a level that is not optimal at the point looked at:  f(x, y) - f(x, y') - w sum_i violation_i(x, y')^2 <= 0 with its
  * better answer y'. The last term leaves those x alone at which y' is not feasible.
  */
-static peri_status add_cut(state *s, peri_run *run, int64_t k)
+static peri_status add_cut(state *s, peri_run *run, program *p, int64_t k)
 {
-    program *p = &s->p;
     const peri_level *l = &p->level[k];
     const double zero = 0, none = -INFINITY;
     peri_x own, there, f, c, t;
-    double best, weight;
+    double best;
     memset(s->own, 0, (size_t)p->n * sizeof *s->own);
     for (int64_t j = 0; j < l->n; j++)
         s->own[l->variable[j]] = s->known.answer[l->variable[j]];
     TRY(peri_eval_f(s->known.view[k], s->known.answer, &best));
-    weight = 1e4 * fmax(1, fabs(best));
     TRY(peri_inner_param(p->inner, "better", p->n, 1, s->own, &own));
     TRY(program_replace(p, k, own, &there));
     TRY(peri_inner_problem(p->inner, k, p->x, &f, NULL));
     TRY(peri_inner_problem(p->inner, k, there, &t, &c));
     TRY(peri_x_binary(p->inner, "sub", f, t, &f));
     for (int side = 0; side < 2; side++)
-        TRY(subtract_violation(s, run, l, c, side, weight, &f));
-    s->n_cuts++;
+        TRY(subtract_violation(p, run, l, c, side, 1e4 * fmax(1, fabs(best)), &f));
     return peri_inner_constrain(p->inner, "cut", f, &none, &zero, NULL);
 }
 
@@ -206,9 +218,15 @@ static peri_status look_below(state *s, peri_run *run, const double *point, bool
     bool improved;
     TRY(candidates_look(&s->known, point, optimal, &improved));
     *tag = improved ? '*' : *tag;
-    for (int64_t k = 1; k < s->p.n_levels && cut && !*optimal; k++)
-        if (s->known.wrong[k] && s->n_cuts < s->opt.cuts)
-            TRY(add_cut(s, run, k));
+    for (int64_t k = 1; k < s->known.n_levels && cut && !*optimal; k++) {
+        if (!s->known.wrong[k] || s->n_cuts >= s->opt.cuts)
+            continue;
+        s->n_cuts++;
+        if (s->relaxes)
+            TRY(add_cut(s, run, &s->relaxed.p, k));
+        if (s->branches)
+            TRY(add_cut(s, run, &s->open.p, k));
+    }
     return PERI_OK;
 }
 
@@ -216,12 +234,12 @@ static peri_status look_below(state *s, peri_run *run, const double *point, bool
  * ---------------------------------------------------------------------------------------------------------------- */
 
 /* Pairs that are held: the multiplier at 0, or the slack at its side. */
-static peri_status hold(state *s, const unsigned char *held)
+static peri_status hold(stated *t, const unsigned char *held)
 {
-    program *p = &s->p;
+    program *p = &t->p;
     for (int b = 0; b < p->n_blocks; b++) {
-        memcpy(p->block[b].lower, s->lower[b], (size_t)p->block[b].n * sizeof(double));
-        memcpy(p->block[b].upper, s->upper[b], (size_t)p->block[b].n * sizeof(double));
+        memcpy(p->block[b].lower, t->lower[b], (size_t)p->block[b].n * sizeof(double));
+        memcpy(p->block[b].upper, t->upper[b], (size_t)p->block[b].n * sizeof(double));
     }
     for (int64_t k = 0; k < p->n_pairs; k++) {
         const program_pair *pair = &p->pair[k];
@@ -240,14 +258,14 @@ static bool has_point(const peri_inner_result *r)
     return r->why == PERI_WHY_UNBOUNDED || (r->why != PERI_WHY_INFEASIBLE && r->why != PERI_WHY_FAILED && r->primal <= 1e-6);
 }
 
-/* One solve of the inner problem as it stands; what is found goes to s->found. */
-static peri_status solve_from(state *s, const double *start, double *objective, bool *usable)
+/* One solve of the problem as it stands; a point that is better than *objective goes to t->found. */
+static peri_status solve_from(state *s, stated *t, const double *start, double *objective, bool *usable)
 {
     const peri_inner_request q = {.size = (uint32_t)sizeof q, .x = start, .iterations = s->opt.inner_iterations};
     const peri_inner_result *r;
     *usable = false;
     s->solved++;
-    const peri_status status = peri_inner_solve(s->p.inner, &q, &r);
+    const peri_status status = peri_inner_solve(t->p.inner, &q, &r);
     if (status == PERI_E_DOMAIN)
         return PERI_OK;
     TRY(status);
@@ -255,7 +273,7 @@ static peri_status solve_from(state *s, const double *start, double *objective, 
         return PERI_OK;
     *objective = r->why == PERI_WHY_UNBOUNDED ? -INFINITY : r->objective;
     *usable = true;
-    memcpy(s->found, r->x, (size_t)s->p.total * sizeof(double));
+    memcpy(t->found, r->x, (size_t)t->p.total * sizeof(double));
     return PERI_OK;
 }
 
@@ -268,12 +286,12 @@ static double distance_of(const program_pair *pair, const double *point)
 }
 
 /* The pair that is furthest from having a zero; -1: all have one. */
-static int64_t most_violated(const state *s, const double *point, const unsigned char *held)
+static int64_t most_violated(const stated *t, const unsigned char *held)
 {
     double most = 1e-6;
     int64_t which = -1;
-    for (int64_t k = 0; k < s->p.n_pairs; k++) {
-        const double both = fmin(point[s->p.pair[k].multiplier], distance_of(&s->p.pair[k], point));
+    for (int64_t k = 0; k < t->p.n_pairs; k++) {
+        const double both = fmin(t->found[t->p.pair[k].multiplier], distance_of(&t->p.pair[k], t->found));
         if (held[k] == FREE && both > most) {
             most = both;
             which = k;
@@ -286,54 +304,62 @@ static void push(state *s, const node *from, int64_t pair, unsigned char how, do
 {
     node *to = &s->stack[s->n_stack++];
     if (to != from)
-        memcpy(to->held, from->held, (size_t)s->p.n_pairs);
+        memcpy(to->held, from->held, (size_t)s->open.p.n_pairs);
     if (pair >= 0)
         to->held[pair] = how;
-    memcpy(to->start, s->found, (size_t)s->p.total * sizeof(double));
+    memcpy(to->start, s->open.found, (size_t)s->open.p.total * sizeof(double));
     to->bound = bound;
 }
 
 /* Both sides of a pair; the one that is nearer is looked at first. The slot of `from`, just popped, is the first to be written. */
 static void split(state *s, const node *from, int64_t k, double bound)
 {
-    const bool multiplier_first = s->found[s->p.pair[k].multiplier] <= distance_of(&s->p.pair[k], s->found);
+    const program_pair *pair = &s->open.p.pair[k];
+    const bool multiplier_first = s->open.found[pair->multiplier] <= distance_of(pair, s->open.found);
     push(s, from, k, multiplier_first ? SLACK_AT_0 : MULTIPLIER_AT_0, bound);
     push(s, from, k, multiplier_first ? MULTIPLIER_AT_0 : SLACK_AT_0, bound);
 }
 
+/* From where the subproblem above ended; where that finds nothing, and for the first ones of the tree, from random points too. */
+static peri_status solve_node(state *s, const node *at, double *bound, bool *usable)
+{
+    *usable = false;
+    *bound = INFINITY;
+    TRY(hold(&s->open, at->held));
+    for (int64_t i = 0; i < s->opt.starts && (!*usable || at->bound == -INFINITY); i++) {
+        bool found;
+        if (i > 0)
+            choose_start(s, &s->open, i);
+        TRY(solve_from(s, &s->open, i == 0 ? at->start : s->open.point, bound, &found));
+        *usable = *usable || found;
+    }
+    return PERI_OK;
+}
+
 /* One subproblem of the tree. */
-static peri_status search(state *s, peri_run *run, char *tag, double *bound)
+static peri_status search(state *s, peri_run *run, char *tag)
 {
     node *at = &s->stack[--s->n_stack];
     bool usable = false, optimal;
-    *bound = INFINITY;
-    *tag = '-';
-    if (candidates_beaten(&s->known, at->bound)) {
-        *tag = 'p';
+    double bound = at->bound;
+    *tag = 'p';
+    if (candidates_beaten(&s->known, bound))
         return PERI_OK;
-    }
-    TRY(hold(s, at->held));
-    for (int64_t i = 0; i < s->opt.starts && (i == 0 || !usable || s->solved < 3 * s->opt.starts); i++) {
-        bool found;
-        if (i > 0)
-            choose_start(s, i, s->point);
-        TRY(solve_from(s, i == 0 ? at->start : s->point, bound, &found));
-        usable = usable || found;
-    }
+    TRY(solve_node(s, at, &bound, &usable));
+    *tag = '-';
     if (!usable)
         return PERI_OK;
     s->all_infeasible = false;
-    if (candidates_beaten(&s->known, *bound)) {
-        *tag = 'p';
+    *tag = 'p';
+    if (candidates_beaten(&s->known, bound))
         return PERI_OK;
-    }
     *tag = '+';
-    const int64_t cuts = s->n_cuts, pair = most_violated(s, s->found, at->held);
-    TRY(look_below(s, run, s->found, pair < 0, &optimal, tag));
+    const int64_t cuts = s->n_cuts, pair = most_violated(&s->open, at->held);
+    TRY(look_below(s, run, s->open.found, pair < 0, &optimal, tag));
     if (pair >= 0)
-        split(s, at, pair, *bound);
+        split(s, at, pair, bound);
     else if (!optimal && s->n_cuts > cuts) /* the same subproblem, with the cut */
-        push(s, at, -1, FREE, *bound);
+        push(s, at, -1, FREE, bound);
     return PERI_OK;
 }
 
@@ -343,50 +369,48 @@ static peri_status search(state *s, peri_run *run, char *tag, double *bound)
 static peri_status next_start(state *s)
 {
     s->relaxation = s->opt.first_relaxation;
-    choose_start(s, ++s->start_number, s->point);
-    return hold(s, s->stack[0].held);
+    choose_start(s, &s->relaxed, ++s->start_number);
+    return PERI_OK;
 }
 
 /* At the end each pair is held at the side that it is nearer to: the point is then as exact as the solver makes it. */
-static peri_status polish(state *s, double *f, char *tag)
+static peri_status polish(state *s, char *tag)
 {
+    stated *t = &s->relaxed;
     bool usable;
-    double polished = INFINITY;
-    unsigned char *held = s->stack[0].held;
-    for (int64_t k = 0; k < s->p.n_pairs; k++)
-        held[k] = s->point[s->p.pair[k].multiplier] <= distance_of(&s->p.pair[k], s->point) ? MULTIPLIER_AT_0 : SLACK_AT_0;
-    TRY(hold(s, held));
-    TRY(solve_from(s, s->point, &polished, &usable));
-    memset(held, FREE, (size_t)s->p.n_pairs);
+    double f = INFINITY;
+    for (int64_t k = 0; k < t->p.n_pairs; k++)
+        t->held[k] = t->point[t->p.pair[k].multiplier] <= distance_of(&t->p.pair[k], t->point) ? MULTIPLIER_AT_0 : SLACK_AT_0;
+    TRY(hold(t, t->held));
+    TRY(solve_from(s, t, t->point, &f, &usable));
+    memset(t->held, FREE, (size_t)t->p.n_pairs);
     if (usable) {
-        memcpy(s->point, s->found, (size_t)s->p.total * sizeof(double));
-        *f = polished;
+        memcpy(t->point, t->found, (size_t)t->p.total * sizeof(double));
         *tag = '+';
     }
-    return hold(s, held);
+    return hold(t, t->held);
 }
 
-/* One solve of the relaxed problem; a new start behind the last one. */
-static peri_status relax(state *s, peri_run *run, char *tag, double *bound)
+/* One solve of the relaxed problem; at the end of a sequence the point is looked at, and the next start chosen. */
+static peri_status relax(state *s, peri_run *run, char *tag)
 {
+    stated *t = &s->relaxed;
     bool usable, optimal;
+    double f = INFINITY;
     const int64_t cuts = s->n_cuts;
-    *bound = INFINITY;
-    *tag = 'r';
-    TRY(peri_inner_set_param(s->p.inner, s->p.relaxation, &s->relaxation));
-    TRY(solve_from(s, s->point, bound, &usable));
-    if (!usable) {
-        *tag = '-';
+    TRY(peri_inner_set_param(t->p.inner, t->p.relaxation, &s->relaxation));
+    TRY(solve_from(s, t, t->point, &f, &usable));
+    *tag = usable ? 'r' : '-';
+    if (!usable)
         return next_start(s);
-    }
     s->all_infeasible = false;
-    memcpy(s->point, s->found, (size_t)s->p.total * sizeof(double));
+    memcpy(t->point, t->found, (size_t)t->p.total * sizeof(double));
     if (s->relaxation > s->opt.last_relaxation) {
         s->relaxation = fmax(s->opt.last_relaxation, s->relaxation * s->opt.relaxation_factor);
         return PERI_OK;
     }
-    TRY(polish(s, bound, tag));
-    TRY(look_below(s, run, s->point, true, &optimal, tag));
+    TRY(polish(s, tag));
+    TRY(look_below(s, run, t->point, true, &optimal, tag));
     if (optimal || s->n_cuts == cuts)
         return next_start(s);
     s->relaxation = fmax(s->opt.last_relaxation, 1e-3 * s->opt.first_relaxation);
@@ -396,27 +420,23 @@ static peri_status relax(state *s, peri_run *run, char *tag, double *bound)
 /* ---- the loop
  * ---------------------------------------------------------------------------------------------------------------- */
 
-static bool is_done(const state *s)
-{
-    return s->branch ? s->n_stack == 0 || s->solved >= s->opt.nodes : s->start_number >= s->opt.starts;
-}
-
 static peri_status step(void *self, peri_run *run, peri_step *next)
 {
     state *s = self;
+    const bool relaxes = s->relaxes && s->start_number < s->opt.starts;
     peri_row row = peri_empty_row();
-    double bound;
-    char tag;
-    TRY(s->branch ? search(s, run, &tag, &bound) : relax(s, run, &tag, &bound));
+    row.regularization = relaxes ? s->relaxation : NAN;
+    TRY(relaxes ? relax(s, run, &row.tag) : search(s, run, &row.tag));
     if (s->known.has_best) {
         row.objective = s->known.best_f;
         row.primal = s->known.best_violation;
     }
-    row.tag = tag;
-    if (!s->branch)
-        row.regularization = s->relaxation;
     TRY(peri_accept(run, s->known.best, NULL, NULL, &row, next));
-    return is_done(s) ? candidates_finish(&s->known, s->all_infeasible, next) : PERI_OK;
+    if (s->relaxes && s->start_number < s->opt.starts)
+        return PERI_OK;
+    if (s->branches && s->n_stack > 0 && s->solved < s->opt.nodes)
+        return PERI_OK;
+    return candidates_finish(&s->known, s->all_infeasible, next);
 }
 
 static const peri_reformulation_ops OPS = {.init = init, .step = step};
@@ -427,7 +447,7 @@ static const char PAGE[] =
     "second derivatives of the lower levels in the gradient of the rows, and third ones in their Hessian; these are exact.\n\n"
     "complementarity = branch holds one of each pair at zero, in a tree (Bard and Moore): where the problem is linear, or convex quadratic but for the pairs, "
     "the answer is the global optimum of it. relaxation lets products be as large as t, which goes to zero; product sums them up first; fischer-burmeister "
-    "rounds its function off by t. These find local optima, from as many starts as asked for, and are for many pairs. auto branches where pairs are few.\n\n"
+    "rounds its function off by t. These find local optima, from as many starts as asked for, and are for many pairs. auto relaxes, and where pairs are few branches then.\n\n"
     "Each point found is compared with solves of the lower levels on their own, from several starts unless they are proven convex. Where a "
     "better one is known, the point is cut off, and the pair of x and the better y is a candidate. The form is optimistic.\n\n"
     "A row of the history is one subproblem, with the best objective so far. Tags: * a better point, + solved, p cut off by its bound, - no feasible point, "

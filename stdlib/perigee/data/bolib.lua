@@ -44,11 +44,11 @@ end
 
 local function numbers(path, file, key, n)
   local list = field(path, file, key, "table")
-  if #list ~= n then usage.malformed(path, 1, "%s: %d numbers for %d variables", key, #list, n) end
+  if #list < n then usage.malformed(path, 1, "%s: %d numbers for %d variables", key, #list, n) end
   for i, value in ipairs(list) do
     if not json.number(value) then usage.malformed(path, 1, "%s: entry %d is no number", key, i) end
   end
-  return list
+  return table.move(list, 1, n, 1, {}) -- a file of the collection has more than it needs
 end
 
 local function expressions(path, file, key)
