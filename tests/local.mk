@@ -243,6 +243,7 @@ lua_tests = \
 	tests/lua/bilevel_methods.lua \
 	tests/lua/projections.lua \
 	tests/lua/proximal.lua \
+	tests/lua/levels_plans.lua \
 	tests/lua/networks.lua \
 	tests/lua/squares.lua \
 	tests/lua/outcomes.lua \

@@ -145,17 +145,29 @@ static double sum_of(int64_t n, const double *v)
     return sum;
 }
 
-/* A multiplier with its value and sides: a sign without a side counts as dual residual, the product as complementarity.
- */
-static void price(double multiplier, double value, double lower, double upper, double *dual, double *complementarity)
+/* A multiplier with its value and sides: a sign without a side counts as dual residual, the product as complementarity. */
+static void price(double multiplier, double value, double lower, double upper, double *dual, double *complementarity, double *products)
 {
     const double side = multiplier > 0 ? lower : upper;
     if (!(multiplier < 0 || multiplier > 0))
         return;
-    if (isinf(side))
+    if (isinf(side)) {
         raise_to(dual, fabs(multiplier));
-    else
-        raise_to(complementarity, fabs(multiplier) * fabs(value - side));
+    } else {
+        const double product = fabs(multiplier) * fabs(value - side);
+        raise_to(complementarity, product);
+        *products += product;
+    }
+}
+
+/*
+ * What residuals are relative to. Multipliers that run away and cancel, as those of a row that is given twice can, make the mean of all as large as one
+ * likes, and any residual small by it: where they are beyond the gradient and leave products as large as the objective itself, the mean does not count.
+ */
+static double scale_of(double gradient, double mean, double products, double objective)
+{
+    const double own = fmax(1, gradient);
+    return mean > 100 * own && products > 1e-3 * fmax(1, fabs(objective)) ? own : fmax(own, mean);
 }
 
 static void subtract_rows(state *s, const double *y)
@@ -206,9 +218,8 @@ static peri_status dual_residuals(state *s, const double *x, const double *y, co
                                   peri_certificate *out)
 {
     const nlp *p = s->p;
-    double dual = 0, complementarity = 0;
-    const double mean = (sum_of(p->m, y) + sum_of(p->n, z)) / (double)(p->m + p->n);
-    const double scale = fmax(1, fmax(largest(p->n, s->residual), mean));
+    double dual = 0, complementarity = 0, products = 0;
+    const double mean = (sum_of(p->m, y) + sum_of(p->n, z)) / (double)(p->m + p->n), gradient = largest(p->n, s->residual);
     if (!nlp_is_finite(p->m, y) || !nlp_is_finite(p->n, z))
         dual = complementarity = INFINITY;
     unsigned char *held = arena_array(&s->memory, (size_t)p->n, 1);
@@ -221,10 +232,11 @@ static peri_status dual_residuals(state *s, const double *x, const double *y, co
         if ((integer != NULL && integer[j]) || held[j])
             continue;
         raise_to(&dual, fabs(s->residual[j] - z[j]));
-        price(z[j], x[j], p->xl[j], p->xu[j], &dual, &complementarity);
+        price(z[j], x[j], p->xl[j], p->xu[j], &dual, &complementarity, &products);
     }
     for (int64_t i = 0; i < p->m; i++)
-        price(y[i], s->c[i], p->cl[i], p->cu[i], &dual, &complementarity);
+        price(y[i], s->c[i], p->cl[i], p->cu[i], &dual, &complementarity, &products);
+    const double scale = scale_of(gradient, mean, products, s->f);
     out->dual = isinf(dual) ? dual : dual / scale;
     out->complementarity = isinf(complementarity) ? complementarity : complementarity / scale;
     return PERI_OK;

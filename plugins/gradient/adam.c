@@ -21,7 +21,7 @@ typedef struct {
 } options;
 
 static const peri_option OPTION_LIST[] = {
-    PERI_REAL("rate", options, rate, 1e-3, 1e-12, 1e6, "1", "learning rate: the length of a step in a coordinate whose gradient keeps its sign"),
+    PERI_REAL("rate", options, rate, 1e-2, 1e-12, 1e6, "1", "learning rate: the length of a step in a coordinate whose gradient keeps its sign"),
     PERI_REAL("beta1", options, beta1, 0.9, 0, 0.999999, "1", "memory of the averaged gradient"),
     PERI_REAL("beta2", options, beta2, 0.999, 0, 0.99999999, "1", "memory of the averaged squared gradient"),
     PERI_REAL("epsilon", options, epsilon, 1e-8, 1e-16, 1, "1", "added to the root of the averaged square"),
@@ -137,7 +137,7 @@ static peri_status step(void *self, peri_run *run, peri_step *next)
     move(s, rate);
     const peri_status status = peri_eval_fg(run, s->x, &s->f, s->g);
     if (status == PERI_E_DOMAIN)
-        return peri_fail(run, PERI_E_NUMERIC, "adam: the function is not defined where a step led; a smaller rate, or bounds, may help");
+        return peri_fail(run, PERI_E_NUMERIC, "the function is not defined where a step led; a smaller rate, or bounds, may help");
     TRY(status);
     return tell(s, run, rate, next);
 }
@@ -161,7 +161,7 @@ static const peri_solver_ops OPS = {.init = init, .step = step, .save = transfer
 static const char PAGE[] =
     "Adam for smooth functions with bounds or none: a step's length in each coordinate is about the rate, whatever the gradient's size. It makes "
     "steady progress on losses of networks whose gradients differ by orders of magnitude between layers, and is slow to many digits: with a constant rate it ends up "
-    "circling a minimum at the distance of a step. Let the rate fall (schedule) for more; lbfgs is the better choice for smooth deterministic problems.\n\n"
+    "circling a minimum at the distance of a step. Let the rate fall (schedule) for more; the usual rate for networks trained on samples is 1e-3; lbfgs is the better choice for smooth deterministic problems.\n\n"
     "Column step is the rate, dual the certificate's residual.";
 
 static const peri_plugin ADAM = {

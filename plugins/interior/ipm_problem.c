@@ -351,7 +351,7 @@ static void report_multipliers(ipm_state *s)
 }
 
 typedef struct {
-    double primal, dual, complementarity, largest_gradient, sum;
+    double primal, dual, complementarity, largest_gradient, sum, products;
 } residuals;
 
 /* One variable or row: value, its sides, its multiplier. */
@@ -364,6 +364,7 @@ static void add_side(residuals *r, double value, double lower, double upper, dou
         r->dual = ipm_max(r->dual, fabs(multiplier));
     else
         r->complementarity = ipm_max(r->complementarity, fabs(multiplier * (value - side)));
+    r->products += isinf(side) ? 0.0 : fabs(multiplier * (value - side));
 }
 
 /* What the multipliers of the rows leave of the objective's gradient: column j of the model. */
@@ -382,7 +383,7 @@ static double gradient_rest(const ipm_problem *q, int64_t j)
 static void measure(ipm_state *s)
 {
     ipm_problem *q = &s->problem;
-    residuals r = {0.0, 0.0, 0.0, 0.0, 0.0};
+    residuals r = {0.0, 0.0, 0.0, 0.0, 0.0, 0.0};
     for (int64_t j = 0; j < q->n_model; j++) {
         const double rest = gradient_rest(q, j);
         r.largest_gradient = ipm_max(r.largest_gradient, fabs(q->g[j]));
@@ -397,12 +398,14 @@ static void measure(ipm_state *s)
         add_side(&r, q->c[c], q->cl[c], q->cu[c], q->y_out[c]);
     }
     const double count = (double)(q->n_model + q->m_model);
-    const double scale = ipm_max(1.0, ipm_max(r.largest_gradient, count > 0.0 ? r.sum / count : 0.0));
+    const double own = ipm_max(1.0, r.largest_gradient), mean = count > 0.0 ? r.sum / count : 0.0;
+    const bool runaway = mean > 100.0 * own && r.products > 1e-3 * ipm_max(1.0, fabs(s->main.f / q->f_scale)); /* as the engine's */
+    const double scale = runaway ? own : ipm_max(own, mean);
     s->certificate.primal = r.primal;
     s->certificate.dual = r.dual / scale;
     s->certificate.complementarity = r.complementarity / scale;
     s->certificate.scale = scale;
-    s->certificate.strict = ipm_max(r.dual, r.complementarity) / ipm_max(1.0, r.largest_gradient);
+    s->certificate.strict = ipm_max(r.dual, r.complementarity) / own;
     s->certificate.kkt = ipm_max(r.primal, ipm_max(s->certificate.dual, s->certificate.complementarity));
 }
 

@@ -169,7 +169,7 @@ static int factorise_all(state *s)
         const peri_status status = factorise(s, &s->low[k]);
         if (status == PERI_E_NUMERIC) {
             char text[256];
-            snprintf(text, sizeof text, "implicit: the optimality conditions of level \"%.100s\" are singular at a point: no derivative there",
+            snprintf(text, sizeof text, "the optimality conditions of level \"%.100s\" are singular at a point: no derivative there",
                      s->known.level[k].name);
             if (!s->singular)
                 peri_note(s->known.run, 0, text);
@@ -375,9 +375,9 @@ static peri_status check(const state *s, peri_run *run)
 {
     for (int64_t k = 1; k < s->known.n_levels; k++)
         if (s->known.level[k].parent > 0)
-            return peri_fail(run, PERI_E_UNSUPPORTED, "implicit: a level lies inside a lower level; use its argmin{} there");
+            return peri_fail(run, PERI_E_UNSUPPORTED, "a level lies inside a lower level; use its argmin{} there");
     if (s->upper->n == 0)
-        return peri_fail(run, PERI_E_UNSUPPORTED, "implicit: there are no upper variables");
+        return peri_fail(run, PERI_E_UNSUPPORTED, "there are no upper variables");
     return PERI_OK;
 }
 

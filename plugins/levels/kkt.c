@@ -37,7 +37,7 @@ static const peri_option OPTION_LIST[] = {
     PERI_REAL("multiplier_limit", options, multiplier_limit, 1e8, 1, 1e20, "1", "largest multiplier of a lower level's rows"),
     PERI_REAL("gap", options, gap, 1e-7, 1e-12, 1, "1", "a lower level is optimal when no solve of it is better by more than this, relative"),
     PERI_INT("cuts", options, cuts, 50, 0, 1e6, "1", "most inequalities against points whose lower level is not optimal"),
-    PERI_INT("inner_iterations", options, inner_iterations, 500, 1, 1e9, "1", "most iterations of one inner solve"),
+    PERI_INT("inner_iterations", options, inner_iterations, 200, 1, 1e9, "1", "most iterations of one inner solve"),
 };
 
 enum { FREE, MULTIPLIER_AT_0, SLACK_AT_0 };
@@ -134,7 +134,7 @@ static peri_status plan_searches(state *s, peri_run *run)
     s->relaxes = form != BRANCH;
     s->branches = form == BRANCH || (form == AUTO && !p.nested && p.expected_pairs <= MOST_PAIRS);
     if (s->branches && p.nested)
-        return peri_fail(run, PERI_E_UNSUPPORTED, "kkt: levels inside lower levels cannot be branched on; leave complementarity = auto");
+        return peri_fail(run, PERI_E_UNSUPPORTED, "levels inside lower levels cannot be branched on; leave complementarity = auto");
     return PERI_OK;
 }
 
@@ -470,6 +470,6 @@ const peri_plugin KKT = {
     .removes = {PERI_BIT(PERI_TRAIT_LEVELS) | PERI_BIT(PERI_TRAIT_MULTILEVEL) | PERI_BIT(PERI_TRAIT_CONVEX)},
     .adds = {PERI_BIT(PERI_TRAIT_CONSTRAINTS) | PERI_BIT(PERI_TRAIT_EQUALITIES) | PERI_BIT(PERI_TRAIT_NONLINEAR_CONSTRAINTS) |
              PERI_BIT(PERI_TRAIT_BOUNDS)},
-    .flags = PERI_FLAG_RANDOM,
+    .flags = PERI_FLAG_RANDOM | PERI_FLAG_AUTOMATIC,
     .rank = 40,
 };

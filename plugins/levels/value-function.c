@@ -180,7 +180,7 @@ static peri_status init(void *self, peri_run *run, const void *opt)
     TRY(candidates_init(&s->known, run, s->opt.level_starts, s->opt.gap));
     for (int64_t k = 1; k < s->known.n_levels; k++)
         if (s->known.level[k].n == s->known.n)
-            return peri_fail(run, PERI_E_UNSUPPORTED, "value-function: the lower level has all variables, so its value is a number");
+            return peri_fail(run, PERI_E_UNSUPPORTED, "the lower level has all variables, so its value is a number");
     s->value = peri_alloc_bytes(run, (size_t)s->known.n_levels, sizeof *s->value);
     TRY(s->value != NULL ? peri_alloc(run, s->known.n, &s->start) : PERI_E_NOMEM);
     memcpy(s->start, s->known.start, (size_t)s->known.n * sizeof *s->start);
