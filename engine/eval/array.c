@@ -3,7 +3,6 @@
  * array.c - operations on whole arrays other than products and what needs factors: running sums, the exponential, foreign functions; and the door to
  * all of them. Matrices are row-major. Workspace is planned.
  */
-#include "base/fence.h"
 #include "eval/blas.h"
 #include "eval/plan.h"
 #include <math.h>
@@ -111,19 +110,7 @@ static void row_max(const eval_array *t)
 
 static peri_status call(eval_program *p, const eval_array *t)
 {
-    const int64_t n = t->rows * t->cols;
-    const bool value = t->op == PERI_OP_CALL;
-    fence before;
-    fence_take(&before, FENCE_CHEAP);
-    activity_function(p->g->ctx, t->fn.name);
-    const int code = value ? t->fn.value(t->fn.ud, n, t->a, t->out) : t->fn.gradient(t->fn.ud, n, t->a, t->out);
-    activity_function(p->g->ctx, NULL);
-    (void)fence_restore(&before);
-    if (code < 0)
-        return fail_callback(p->g->ctx, t->fn.name);
-    if (code > 0)
-        fill(value ? 1 : n, NAN, t->out);
-    return PERI_OK;
+    return expr_call_function(p->g->ctx, &t->fn, t->op == PERI_OP_CALL, t->rows * t->cols, t->a, t->out);
 }
 
 /* Where it is undefined its entries are NaN, as an operation's are; its message is found when somebody asks for the cause. */

@@ -232,6 +232,10 @@ const double *expr_const_data(const expr_graph *g, expr_id e); /* CONST, dense: 
 /* ---- the plain interpreter (interp.c): node by node, no fusion; the reference, and constant folding ------------------------ */
 /* Values of one node from its arguments' values. args[k] [size of argument k]; out [size of e]. Sparse arguments: see const. */
 peri_status expr_apply(const expr_graph *g, expr_id e, const double *const *args, double *out);
+/* A compiled function at x [n]: out [1], or [n] its gradient; NaN where it is undefined. An error that a function of the engine recorded inside it, and
+ * that it hands on, keeps its code and message; others become PERI_E_CALLBACK. */
+peri_status expr_call_function(peri_context *ctx, const peri_function *fn, bool value, int64_t n, const double *x, double *out);
+
 /* Values of roots; inputs[class] may be NULL where unused. outs[k]: [size of roots[k]]. */
 peri_status expr_interpret(expr_graph *g, int64_t n_roots, const expr_id *roots, const double *const inputs[EXPR_IN_COUNT],
                            double *const *outs);

@@ -98,22 +98,27 @@ static void apply_row_max(const expr_graph *g, const expr_node *node, const doub
         apply_reduction(PERI_OP_MAX, cols, a + i * cols, out + i);
 }
 
+peri_status expr_call_function(peri_context *ctx, const peri_function *fn, bool value, int64_t n, const double *x, double *out)
+{
+    const int before = ctx->error.code;
+    fence floats;
+    fence_take(&floats, FENCE_CHEAP);
+    activity_function(ctx, fn->name);
+    ctx->error.code = PERI_OK;
+    const int code = value ? fn->value(fn->ud, n, x, out) : fn->gradient(fn->ud, n, x, out);
+    activity_function(ctx, NULL);
+    (void)fence_restore(&floats);
+    if (code < 0)
+        return code == (int)ctx->error.code ? ctx->error.code : fail_callback(ctx, fn->name);
+    ctx->error.code = before;
+    for (int64_t k = 0; k < (value ? 1 : n) && code > 0; k++)
+        out[k] = NAN;
+    return PERI_OK;
+}
+
 static peri_status apply_call(const expr_graph *g, const expr_node *node, const double *x, double *out)
 {
-    const peri_function *fn = &g->calls.at[node->ref];
-    const int64_t n = expr_size(g, node->arg[0]);
-    fence before;
-    fence_take(&before, FENCE_CHEAP);
-    activity_function(g->ctx, fn->name);
-    const int code = node->op == PERI_OP_CALL ? fn->value(fn->ud, n, x, out) : fn->gradient(fn->ud, n, x, out);
-    activity_function(g->ctx, NULL);
-    (void)fence_restore(&before);
-    if (code < 0)
-        return fail_callback(g->ctx, fn->name);
-    if (code > 0)
-        for (int64_t k = 0; k < (int64_t)node->rows * node->cols; k++)
-            out[k] = NAN;
-    return PERI_OK;
+    return expr_call_function(g->ctx, &g->calls.at[node->ref], node->op == PERI_OP_CALL, expr_size(g, node->arg[0]), x, out);
 }
 
 peri_status expr_apply(const expr_graph *g, expr_id e, const double *const *args, double *out)

@@ -231,9 +231,40 @@ peri_status inner_x_substitute(peri_inner *inner, peri_x e, int64_t n, const per
     return peri_expr_substitute(inner->model, e, n, from, to, out);
 }
 
+/* A plugin's function answers with the engine's own codes, some of which come without a message: a cancellation, what a test makes fail. */
+typedef struct {
+    peri_call fn;
+    peri_run *run;
+} plugin_call;
+
+static int answer(const plugin_call *c, int code)
+{
+    fail_record *e = &c->run->ctx->error;
+    if (code < 0 && (int)e->code != code && strcmp(peri_status_name((peri_status)code), "unknown") != 0)
+        (void)FAIL(c->run->ctx, (peri_status)code, "%s: %s failed", c->run->plugin->name, c->fn.name);
+    return code;
+}
+
+static int call_value(void *ud, int64_t n, const double *x, double *f)
+{
+    const plugin_call *c = ud;
+    return answer(c, c->fn.value(c->fn.ud, n, x, f));
+}
+
+static int call_gradient(void *ud, int64_t n, const double *x, double *g)
+{
+    const plugin_call *c = ud;
+    return answer(c, c->fn.gradient(c->fn.ud, n, x, g));
+}
+
 peri_status inner_x_call(peri_inner *inner, const peri_call *fn, peri_x x, peri_x *out)
 {
-    const peri_function f = {.name = fn->name, .ud = fn->ud, .value = fn->value, .gradient = fn->gradient};
+    plugin_call *c = arena_alloc(&inner->run->memory, sizeof *c);
+    if (c == NULL)
+        return FAIL_NOMEM(inner->run->ctx);
+    *c = (plugin_call){.fn = *fn, .run = inner->run};
+    const peri_function f = {.name = fn->name, .ud = c, .value = call_value,
+                             .gradient = fn->gradient != NULL ? call_gradient : NULL};
     return peri_expr_call(inner->model, &f, x, out);
 }
 

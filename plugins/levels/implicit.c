@@ -64,17 +64,25 @@ struct state {
     double *at, *point, *c, *w;  /* [upper->n] arguments in hand; [n] them with the answers; [rows of level 0] values; weights */
     double *g, *h, *v;           /* [n] scratch */
     double f, *start;
-    bool known_at, has_factors, singular;
+    bool known_at, has_factors, singular, cancelled; /* cancelled: an evaluation inside a solve was, which ends the run */
     int64_t start_number;
 };
 
 /* ---- the lower levels' answers
  * ---------------------------------------------------------------------------------------------------------------- */
 
+static int refuse(state *s, peri_status status)
+{
+    s->cancelled = s->cancelled || status == PERI_E_CANCELLED;
+    return status == PERI_E_DOMAIN ? 1 : (int)status;
+}
+
 /* Answers and values at x; 0, 1 where some level has none, or an error. */
 static int answer(state *s, const double *x)
 {
     candidates *c = &s->known;
+    if (s->cancelled)
+        return PERI_E_CANCELLED;
     if (s->known_at && memcmp(s->at, x, (size_t)s->upper->n * sizeof *x) == 0)
         return 0;
     s->known_at = s->has_factors = false;
@@ -85,7 +93,7 @@ static int answer(state *s, const double *x)
         double f;
         const peri_status status = candidates_solve_level(c, k, s->point, &f, l->y, l->z);
         if (status != PERI_OK)
-            return status;
+            return refuse(s, status);
         if (!isfinite(f))
             return 1;
         for (int64_t j = 0; j < l->n; j++)
@@ -95,7 +103,7 @@ static int answer(state *s, const double *x)
     if (status == PERI_OK && s->upper->m > 0)
         status = peri_eval_c(s->top, s->point, s->c);
     if (status != PERI_OK)
-        return status == PERI_E_DOMAIN ? 1 : status;
+        return refuse(s, status);
     s->known_at = true;
     return 0;
 }
@@ -177,7 +185,7 @@ static int factorise_all(state *s)
             return 1;
         }
         if (status != PERI_OK)
-            return status == PERI_E_DOMAIN ? 1 : status;
+            return refuse(s, status);
     }
     s->has_factors = true;
     return 0;
@@ -237,7 +245,7 @@ static int gradient_at(void *ud, int64_t n, const double *x, double *g)
     for (int64_t k = 1; k < s->known.n_levels && status == PERI_OK; k++)
         status = through_level(s, &s->low[k], s->g);
     if (status != PERI_OK)
-        return status == PERI_E_DOMAIN ? 1 : status;
+        return refuse(s, status);
     for (int64_t j = 0; j < n; j++)
         g[j] = s->g[s->upper->variable[j]];
     return 0;
@@ -421,6 +429,8 @@ static peri_status step(void *self, peri_run *run, peri_step *next)
     peri_row row = peri_empty_row();
     row.tag = '-';
     const peri_status status = peri_inner_solve(s->inner, &q, &r);
+    if (s->cancelled)
+        return PERI_E_CANCELLED;
     TRY(status == PERI_E_DOMAIN ? PERI_OK : status);
     if (status == PERI_OK) {
         const int refused = answer(s, r->x);

@@ -50,17 +50,25 @@ struct state {
     value_of *value; /* [levels]; entry 0 unused */
     double w, *start;
     int64_t start_number;
-    bool all_infeasible;
+    bool all_infeasible, cancelled; /* cancelled: an evaluation inside a solve was, which ends the run */
 };
 
 /* ---- the value of a level
  * ---------------------------------------------------------------------------------------------------------------- */
+
+static int refuse(value_of *v, peri_status status)
+{
+    v->s->cancelled = v->s->cancelled || status == PERI_E_CANCELLED;
+    return status == PERI_E_DOMAIN ? 1 : (int)status;
+}
 
 /* The answer at the arguments, unless it is the one in hand. */
 static int look_up(value_of *v, const double *x)
 {
     candidates *c = &v->s->known;
     const peri_level *l = &c->level[v->level];
+    if (v->s->cancelled)
+        return PERI_E_CANCELLED;
     if (v->known && memcmp(v->at, x, (size_t)v->n * sizeof *x) == 0)
         return 0;
     v->known = false;
@@ -70,7 +78,7 @@ static int look_up(value_of *v, const double *x)
         v->x[l->variable[j]] = v->y[j];
     const peri_status status = candidates_solve_level(c, v->level, v->x, &v->value, v->y, v->z);
     if (status != PERI_OK)
-        return status;
+        return refuse(v, status);
     if (!isfinite(v->value))
         return 1;
     for (int64_t j = 0; j < l->n; j++)
@@ -101,7 +109,7 @@ static int gradient_at(void *ud, int64_t n, const double *x, double *g)
     if (status == PERI_OK && peri_m(view) > 0)
         status = peri_eval_vj(view, v->x, v->z, v->jy);
     if (status != PERI_OK)
-        return status == PERI_E_DOMAIN ? 1 : status;
+        return refuse(v, status);
     for (int64_t j = 0; j < n; j++)
         g[j] = v->g[v->entry[j]] - v->jy[v->entry[j]];
     return 0;
@@ -222,6 +230,8 @@ static peri_status step(void *self, peri_run *run, peri_step *next)
     row.regularization = s->w;
     row.tag = '-';
     const peri_status status = peri_inner_solve(s->inner, &q, &r);
+    if (s->cancelled)
+        return PERI_E_CANCELLED;
     TRY(status == PERI_E_DOMAIN ? PERI_OK : status);
     if (status != PERI_OK)
         r = NULL;

@@ -171,7 +171,8 @@ PERI_MUST_CHECK PERI_API peri_status peri_expr_reshape(peri_model *m, peri_expr 
 PERI_MUST_CHECK PERI_API peri_status peri_expr_mark(peri_model *m, peri_expr e, const char *name, peri_expr *out);
 
 /* A compiled function of an array x [n]. ud is borrowed and must outlive the model. Return non-zero to fail:
- * > 0 undefined here (recoverable), < 0 an error that ends the solve with PERI_E_CALLBACK. */
+ * > 0 undefined here (recoverable), < 0 an error that ends the solve with PERI_E_CALLBACK, or with the code itself where it is that of an engine
+ * function that failed inside. */
 typedef struct {
     const char *name;
     void *ud;

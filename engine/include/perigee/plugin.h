@@ -253,7 +253,7 @@ typedef peri_solver_ops peri_reformulation_ops;
 typedef int32_t peri_x; /* an expression of an inner problem, an immutable array; PERI_NO_X: none */
 #define PERI_NO_X (-1)
 
-/* A function of an array x [n] with a scalar value; return 0, > 0: undefined there, < 0: an error that ends the run. */
+/* A function of an array x [n] with a scalar value; return 0, > 0: undefined there, < 0: a peri_status, which ends the run. */
 typedef struct {
     const char *name;
     void *ud; /* borrowed, must live as long as the run */
