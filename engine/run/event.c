@@ -146,25 +146,24 @@ static void write_log(const peri_run *run, const peri_event *e)
               e->tag != 0 ? e->tag : ' ');
 }
 
-static peri_event event_of(const peri_run *run, const peri_row *row, bool best)
+static void fill_event(const peri_run *run, const peri_row *row, bool best, peri_event *e)
 {
     const double f = run->point[run->last].objective;
-    return (peri_event){
-        .iteration = run->iterations,
-        .seconds = clock_seconds() - run->started,
-        .objective = run->model->maximize ? -f : f,
-        .primal = row->primal,
-        .dual = row->dual,
-        .complementarity = row->complementarity,
-        .step = row->step,
-        .trust_radius = row->trust_radius,
-        .barrier = row->barrier,
-        .regularization = row->regularization,
-        .tag = row->tag,
-        .best = best,
-        .inner_iterations = run->inner_iterations,
-        .restoration = row->phase == PERI_PHASE_RESTORATION,
-    };
+    memset(e, 0, sizeof *e); /* what lies between the fields too: events go to files and other processes as they are */
+    e->iteration = run->iterations;
+    e->seconds = clock_seconds() - run->started;
+    e->objective = run->model->maximize ? -f : f;
+    e->primal = row->primal;
+    e->dual = row->dual;
+    e->complementarity = row->complementarity;
+    e->step = row->step;
+    e->trust_radius = row->trust_radius;
+    e->barrier = row->barrier;
+    e->regularization = row->regularization;
+    e->tag = row->tag;
+    e->best = best;
+    e->inner_iterations = run->inner_iterations;
+    e->restoration = row->phase == PERI_PHASE_RESTORATION;
 }
 
 /* The points themselves, where they can be drawn. */
@@ -193,7 +192,8 @@ peri_status event_accept(peri_run *run, const double *x, const double *y, const 
     const bool best = keep(run, x, y, z, row);
     if (!run->in_init)
         run->iterations++;
-    const peri_event event = event_of(run, row, best);
+    peri_event event;
+    fill_event(run, row, best, &event);
     run->inner_iterations = 0;
     isolate_publish(run);
     if (!vec_push(&run->ctx->mem, &run->solution->history, event))

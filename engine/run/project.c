@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * project.c - projections onto the feasible set of a run's problem, by what the set is: the bounds alone; a polyhedron (project_polyhedron.c);
- * a function of the user's; anything else, as an inner problem  min |u - v|^2 / 2  in u with v as data, solved by a plan of the engine's choice from where the last
- * one ended. A polyhedron on which the dual method is lost is given to the inner problem too, whose multipliers it then starts from: what
- * comes out is the exact point of its piece. Invariant: a returned point is within the bounds exactly.
+ * a function of the user's; anything else, as an inner problem  min |u - v|^2 / 2  in u with v as data, solved by a plan of the
+ * engine's choice from where the last one ended. A polyhedron on which the dual method is lost is given to the inner problem
+ * too, whose multipliers it then starts from: what comes out is the exact point of its piece. Invariant: a returned point is within the bounds exactly.
  */
 #include "run/project.h"
 #include "base/fail.h"
