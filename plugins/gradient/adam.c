@@ -160,8 +160,10 @@ static const peri_solver_ops OPS = {.init = init, .step = step, .save = transfer
 
 static const char PAGE[] =
     "Adam for smooth functions with bounds or none: a step's length in each coordinate is about the rate, whatever the gradient's size. It makes "
-    "steady progress on losses of networks whose gradients differ by orders of magnitude between layers, and is slow to many digits: with a constant rate it ends up "
-    "circling a minimum at the distance of a step. Let the rate fall (schedule) for more; the usual rate for networks trained on samples is 1e-3; lbfgs is the better choice for smooth deterministic problems.\n\n"
+    "steady progress on losses of networks whose gradients differ by orders of magnitude between layers, and is slow to many digits: with a "
+    "constant rate it ends up "
+    "circling a minimum at the distance of a step. Let the rate fall (schedule) for more; the usual rate for networks trained on samples is "
+    "1e-3; lbfgs is the better choice for smooth deterministic problems.\n\n"
     "Column step is the rate, dual the certificate's residual.";
 
 static const peri_plugin ADAM = {

@@ -459,7 +459,8 @@ static const char PAGE[] =
     "implicit differentiation of the lower level's optimality conditions, from one factorisation of them at each x. \"implicit > lbfgs\" is the usual plan; "
     "where level 0 has rows, \"implicit > augmented-lagrangian > lbfgs\".\n\n"
     "For lower levels whose answer is unique and whose active rows are known: y(x) has a kink where an active row changes, and a jump where "
-    "a lower level that is not convex changes its mind. Where the conditions are singular, as with several answers, that is noted and counts as a point without a "
+    "a lower level that is not convex changes its mind. Where the conditions are singular, as with several answers, that is noted and "
+    "counts as a point without a "
     "derivative. A level inside a lower level: use its argmin{}, which has the same derivative, as an expression.\n\n"
     "A row of the history is one solve from one start, with the best objective so far; * a better point, + solved, - no answer.";
 
