@@ -61,6 +61,7 @@ unit_tests = \
 	tests/unit/run_certify.t \
 	tests/unit/run_inner.t \
 	tests/unit/run_isolate.t \
+	tests/unit/run_implicit.t \
 	tests/unit/run_levels.t \
 	tests/unit/certify_levels.t \
 	tests/unit/run_outcome.t \

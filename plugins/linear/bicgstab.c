@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * bicgstab.c - stabilised biconjugate gradients for square systems without symmetry, preconditioned from the right: seven vectors, two products an
+ * bicgstab.c - stabilised biconjugate gradients for systems with or without symmetry, preconditioned from the right: seven vectors, two products an
  * iteration. Where the recurrence breaks down it begins again from the point reached, with the true residual. Invariant: r = b - A x.
  * Source: van der Vorst 1992, SIAM J. Sci. Stat. Comput. 13:631.
  */
@@ -17,7 +17,6 @@ static const peri_option OPTION_LIST[] = {
 typedef struct {
     krylov_system a;
     double *x, *r, *shadow, *p, *v, *t, *z; /* [n] */
-    bool transposed;
 } state;
 
 static peri_status allocate(state *s, peri_run *run)
@@ -33,14 +32,6 @@ static peri_status analyse(void *self, peri_run *run, const void *opt, const per
     return allocate(s, run);
 }
 
-static peri_status analyse_general(void *self, peri_run *run, const void *opt, const peri_pattern *pattern, uint64_t needs)
-{
-    state *s = self;
-    (void)needs;
-    TRY(krylov_open(&s->a, run, opt, pattern, true));
-    return allocate(s, run);
-}
-
 static peri_status attach(void *self, peri_run *run, const void *opt, const peri_operator *op)
 {
     state *s = self;
@@ -53,7 +44,7 @@ static peri_status multiply(state *s, const double *v, double *out)
 {
     s->a.iterations++;
     TRY(krylov_precondition(&s->a, false, v, s->z));
-    return krylov_multiply(&s->a, s->transposed, s->z, out);
+    return krylov_multiply(&s->a, false, s->z, out);
 }
 
 static void add(int64_t n, double factor, const double *v, double *to)
@@ -65,7 +56,7 @@ static void add(int64_t n, double factor, const double *v, double *to)
 /* r := b - A x; ret its length */
 static peri_status true_residual(state *s, const double *b, double *length)
 {
-    TRY(krylov_multiply(&s->a, s->transposed, s->x, s->r));
+    TRY(krylov_multiply(&s->a, false, s->x, s->r));
     for (int64_t i = 0; i < s->a.n; i++)
         s->r[i] = b[i] - s->r[i];
     *length = sqrt(krylov_dot(s->a.n, s->r, s->r));
@@ -110,13 +101,13 @@ static peri_status sweep(state *s, peri_run *run, double target)
     return PERI_OK;
 }
 
-static peri_status solve_with(state *s, peri_run *run, double *b, bool transposed)
+static peri_status solve(void *self, peri_run *run, double *b)
 {
+    state *s = self;
     const int64_t n = s->a.n;
     const double size = sqrt(krylov_dot(n, b, b)), target = s->a.opt.residual * size;
     double length = size;
     int stalls = 0;
-    s->transposed = transposed;
     TRY(krylov_begin(&s->a, run, b, s->x, s->r));
     while (length > target && stalls < 3 && s->a.iterations < s->a.opt.products) {
         const double before = length;
@@ -130,29 +121,14 @@ static peri_status solve_with(state *s, peri_run *run, double *b, bool transpose
     return PERI_OK;
 }
 
-static peri_status solve(void *self, peri_run *run, double *b)
-{
-    return solve_with(self, run, b, false);
-}
-
-static peri_status solve_transposed(void *self, peri_run *run, double *b)
-{
-    return solve_with(self, run, b, true);
-}
-
 static const char PAGE[] =
-    "Stabilised biconjugate gradients for square systems without symmetry, of a matrix or of an operator known by its products: seven vectors\n"
-    "whatever the number of iterations, where gmres keeps more with each, and two products an iteration. The residual is not monotone. Begins\n"
-    "again from the point reached where its recurrence breaks down. From zero it stays in the matrix' range: singular systems that have\n"
-    "solutions get one. Also solves with the transpose, where the operator has one.";
+    "Stabilised biconjugate gradients for systems that are known by their products, symmetric or not: seven vectors whatever the number of\n"
+    "iterations, where gmres keeps more with each, and two products an iteration. The residual is not monotone. Begins again from the point\n"
+    "reached where its recurrence breaks down. From zero it stays in the operator's range: singular systems that have solutions get one.\n"
+    "It may stall where eigenvalues lie on both sides of zero; gmres does not. Of matrices it takes positive definite ones.";
 
-static const peri_linear_solver_ops OPS = {.analyse = analyse,
-                                           .analyse_general = analyse_general,
-                                           .factor = krylov_factor,
-                                           .solve = solve,
-                                           .solve_transposed = solve_transposed,
-                                           .attach = attach,
-                                           .iterations = krylov_iterations};
+static const peri_linear_solver_ops OPS = {
+    .analyse = analyse, .factor = krylov_factor, .solve = solve, .attach = attach, .iterations = krylov_iterations};
 
 static const peri_plugin BICGSTAB = {
     PERI_LINEAR_SOLVER(state, krylov_options, OPTION_LIST),
@@ -161,10 +137,10 @@ static const peri_plugin BICGSTAB = {
     .family = "linear",
     .version = "1",
     .license = "Apache-2.0",
-    .summary = "stabilised biconjugate gradients, for square systems without symmetry and operators",
+    .summary = "stabilised biconjugate gradients, for operators with or without symmetry",
     .page = PAGE,
     .reference = "van der Vorst 1992, SIAM J. Sci. Stat. Comput. 13:631",
-    .flags = PERI_FLAG_GENERAL | PERI_FLAG_INDEFINITE | PERI_FLAG_QUASIDEFINITE | PERI_FLAG_DEFINITE | PERI_FLAG_ITERATIVE,
+    .flags = PERI_FLAG_DEFINITE | PERI_FLAG_ITERATIVE, /* what it promises: it may stall where eigenvalues lie on both sides */
     .rank = -35,
 };
 
