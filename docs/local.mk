@@ -27,7 +27,8 @@ examples = \
 	examples/07-which-depends-on-which.lua \
 	examples/08-hyperparameters.lua \
 	examples/09-tolls.lua \
-	examples/10-support-vectors.lua
+	examples/10-support-vectors.lua \
+	examples/11-implicit-layer.lua
 
 host_examples = examples/hosts/mpc.c examples/hosts/script.c examples/hosts/small.py
 
