@@ -258,8 +258,8 @@ static peri_expr trace(lua_State *L, int function, reading *r)
         lua_pushvalue(L, r->argument[k].at);
     lua_call(L, (int)r->o.n_arguments + 1, 1);
     pending_check(L);
-    check_operand(L, lua_gettop(L), "implicit: what its function returns,", &result);
-    check_own(L, r, &result, "what its function returns,");
+    check_operand(L, lua_gettop(L), "implicit: what its function returns", &result);
+    check_own(L, r, &result, "what its function returns");
     if (result.rows * result.cols != r->rows * r->cols)
         dsl_raise(L, "implicit: %lld equations for %lld unknowns", (long long)(result.rows * result.cols), (long long)(r->rows * r->cols));
     return node_of(L, r->m, &result);
@@ -336,8 +336,8 @@ static int unroll(lua_State *L, int function, const reading *r, int64_t steps)
         for (int64_t i = 0; i < r->o.n_arguments; i++)
             lua_pushvalue(L, r->argument[i].at);
         lua_call(L, (int)r->o.n_arguments + 1, 1);
-        check_operand(L, base + 1, "implicit: what its function returns,", &y);
-        check_own(L, r, &y, "what its function returns,");
+        check_operand(L, base + 1, "implicit: what its function returns", &y);
+        check_own(L, r, &y, "what its function returns");
         if (y.rows != r->rows || y.cols != r->cols)
             dsl_raise(L, "implicit: its function returns %lld entries for %lld unknowns", (long long)(y.rows * y.cols), (long long)(r->rows * r->cols));
     }
@@ -408,8 +408,8 @@ static peri_expr own_equations(lua_State *L, const char *field, reading *r, int6
     }
     lua_call(L, (int)n, 1);
     pending_check(L);
-    check_operand(L, lua_gettop(L), "argmin: what its function returns,", &result);
-    check_own(L, r, &result, "what its function returns,");
+    check_operand(L, lua_gettop(L), "argmin: what its function returns", &result);
+    check_own(L, r, &result, "what its function returns");
     return node_of(L, r->m, &result);
 }
 
