@@ -36,7 +36,7 @@ end
 
 local function attempt(problem, plan)
   local model = problem.model()
-  local done, solution = pcall(model.solve, model, plan, { time_limit = 30, seed = 1 })
+  local done, solution = pcall(model.solve, model, plan, { time_limit = 10, seed = 1 })
   if not done then return { text = tostring(solution):sub(1, 100) } end
   local c = solution.certificate
   local out = { objective = solution.objective, gap = c.lower_gap, primal = c.primal, seconds = solution.seconds, status = solution.status }

@@ -75,6 +75,12 @@ for _, form in ipairs { "auto", "branch", "relaxation", "product", "fischer-burm
 end
 local tied = found(folded, "kkt > ipm", nil, 1e-3)
 t.ok(tied.objective >= 0.25 - 1e-4, "a point that only satisfies the lower level's conditions is not taken: " .. tied.objective)
+do -- rows below are no rows of the problem that implicit makes; rows above are
+  local below = { name = "rows below", best = 0.25, F = plain.F, f = function(x, y) return (y[1] - x[1])^2 / 2 + (y[2] - 1)^2 end, ny = 2,
+    g = function(_, y) return { (y[1] + y[2]):le(5) } end }
+  found(below, "implicit > lbfgs")
+  t.raises(function() solve(coupled, "implicit > lbfgs") end, "refuses constraints", "where there are rows above, lbfgs says why not")
+end
 t.is(found(plain, "kkt > ipm").status, "locally_optimal", "certified in the problem of two levels")
 
 -- ---- levels inside levels, and beside each other
