@@ -6,6 +6,7 @@ dist_perigeelua_DATA = \
 	stdlib/perigee/cops.lua \
 	stdlib/perigee/dag.lua \
 	stdlib/perigee/data.lua \
+	stdlib/perigee/hard_constraints.lua \
 	stdlib/perigee/json.lua \
 	stdlib/perigee/mappings.lua \
 	stdlib/perigee/nn.lua \

@@ -232,6 +232,7 @@ lua_tests = \
 	tests/lua/dsl_meta.lua \
 	tests/lua/dsl_solve.lua \
 	tests/lua/examples.lua \
+	tests/lua/hard_constraints.lua \
 	tests/lua/implicit.lua \
 	tests/lua/implicit_card.lua \
 	tests/lua/levels.lua \
