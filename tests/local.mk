@@ -144,7 +144,7 @@ TESTS += $(unit_tests) $(plugin_tests)
 
 # ---- plugins made for the tests, most of them with one fault. absent needs a library that is gone afterwards.
 
-bad_plugins = absent callback copy dies duplicate empty falls fp_mode good int_size kind liar longer magic major minor misnamed nameless nan \
+bad_plugins = absent callback copy dies duplicate empty escapes falls fp_mode good int_size kind liar longer magic major minor misnamed nameless nan \
 	no_entry no_ops no_options offset option_size pointer_size process range real_size shorter summary table_size traits twice \
 	type undefined
 test_plugins = $(bad_plugins:%=tests/bad/%.so) tests/foreign/samples.so tests/plugin/abi_1_0.so tests/plugin/abi_1_0_linear.so tests/plugin/cxx_descent.so \

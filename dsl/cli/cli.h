@@ -212,6 +212,7 @@ void sandbox_watch(struct lua_State *L); /* memory, time and interruption end th
 /* confine.c */
 void confine_defaults(cli_args *a); /* limits of a sandbox where none were given */
 void confine_files(const cli_args *a);
+void filter_calls(bool processes); /* filter.c: processes: may be made, and told to end */
 /* A child process for the sandbox: true in it; false in the parent, once it has ended with *status. */
 bool confine_fork(cli *c, int *status);
 void confine_self(const cli *c); /* in the child, when all is open that it needs */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * confine.c - limits that the system keeps. For any script and solve: the size of files. For a sandbox: a child process that has no file but the
- * standard three, may open none for writing nor start a program, has limits of memory, processor time, file size and open files, and cannot outlive
- * its parent, which kills it should it still run when its time is over. Invariant: whatever the script does, the parent ends with one line at most
+ * standard three, may open none for writing nor start a program, may not make the system calls of filter.c, has limits of memory, processor time,
+ * file size and open files, and cannot outlive its parent, which kills it should it still run when its time is over. Invariant: whatever the script does, the parent ends with one line at most
  * and a status that is not 0 unless the script came to its end.
  */
 #define _GNU_SOURCE
@@ -97,6 +97,7 @@ void confine_self(const cli *c)
     const size_t threads = c->args.threads > 0 ? (size_t)c->args.threads : (size_t)sysconf(_SC_NPROCESSORS_ONLN);
     const size_t space = address_space();
     forbid_writing();
+    filter_calls(c->args.isolate);
     limit(RLIMIT_CORE, 0);
     limit(RLIMIT_NOFILE, FILES);
     if (isfinite(c->args.seconds))

@@ -4,7 +4,7 @@
 
 bin_PROGRAMS = perigee
 
-perigee_CPPFLAGS = -I$(top_srcdir)/engine/include -I$(top_builddir) $(LUA_CFLAGS) $(EDIT_CFLAGS) \
+perigee_CPPFLAGS = -I$(top_srcdir)/engine/include -I$(top_builddir) $(LUA_CFLAGS) $(EDIT_CFLAGS) $(SECCOMP_CFLAGS) $(SECCOMP_CPPFLAGS) \
 	-DPERI_BIN_DIR='"$(bindir)"' -DPERI_LUA_DIR='"$(luadir)"' -DPERI_PLUGIN_DIR='"$(plugindir)"' \
 	-DPERI_CHECK_DIR='"$(checkerdir)"' -DPERI_TEMPLATE_DIR='"$(templatedir)"'
 perigee_SOURCES = \
@@ -21,6 +21,7 @@ perigee_SOURCES = \
 	dsl/cli/cmd_version.c \
 	dsl/cli/confine.c \
 	dsl/cli/edit.c \
+	dsl/cli/filter.c \
 	dsl/cli/help.c \
 	dsl/cli/log.c \
 	dsl/cli/main.c \

@@ -161,6 +161,19 @@ PERIGEE_PLUGIN_PATH=$work/plugins try "$perigee" run files.lua
 [ -e dies-was-here ]
 pass $? "as it does outside a sandbox"
 
+ln -s "$build/tests/bad/escapes.so" plugins/
+printf 'local m = require("perigee").model "m" local x = m:var("x", { start = 8 }) m:minimize(x^2) m:solve "escapes"' >escapes.lua
+PERIGEE_PLUGIN_PATH=$work/plugins try "$perigee" run escapes.lua
+refused 1 'did: process program socket signal$' "outside, a plugin may do all that its user may"
+if ldconfig -p 2>/dev/null | grep -q 'libseccomp\.so\.2' && grep -q '^Seccomp_filters:' /proc/self/status; then
+    PERIGEE_PLUGIN_PATH=$work/plugins try "$perigee" run --sandbox escapes.lua
+    refused 1 'did:$' "inside, no process, no program, no socket, no signal to another"
+    try "$perigee" run --sandbox --threads 2 good.lua word
+    ended 0 "threads are there"
+else
+    say "no libseccomp, or a kernel without filters: system calls are not filtered here"
+fi
+
 printf 'local m = require("perigee").model "m" local x = m:var("x", { start = 8 }) m:minimize(x^2) m:solve("dies", { how = "crash" })' >crash.lua
 PERIGEE_PLUGIN_PATH=$work/plugins try "$perigee" run --sandbox crash.lua
 refused 1 'crash\.lua: its process was ended by signal 11' "a crash is a line"
