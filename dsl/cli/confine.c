@@ -2,8 +2,8 @@
 /*
  * confine.c - limits that the system keeps. For any script and solve: the size of files. For a sandbox: a child process that has no file but the
  * standard three, may open none for writing nor start a program, may not make the system calls of filter.c, has limits of memory, processor time,
- * file size and open files, and cannot outlive its parent, which kills it should it still run when its time is over. Invariant: whatever the script does, the parent ends with one line at most
- * and a status that is not 0 unless the script came to its end.
+ * file size and open files, and cannot outlive its parent, which kills it should it still run when its time is over.
+ * Invariant: whatever the script does, the parent ends with one line at most and a status that is not 0 unless the script came to its end.
  */
 #define _GNU_SOURCE
 #include "cli.h"
