@@ -194,7 +194,7 @@ peri_status implicit_new(peri_context *ctx, const char *name, int64_t d, int64_t
     bool ok = f->name != NULL && f->g != NULL && f->theta_at != NULL && f->y_at != NULL && f->start != NULL && f->work != NULL;
     const peri_status status = ok ? expr_new_var(f->g, "y", d + q, 1, &f->y) : FAIL_NOMEM(ctx);
     *out = f;
-    return status == PERI_OK ? expr_new_param(f->g, "theta", p, 1, f->work, &f->theta) : status;
+    return status == PERI_OK ? expr_new_param(f->g, "theta", p, 1, f->theta_at, &f->theta) : status;
 }
 
 void implicit_free(implicit *f)
