@@ -57,10 +57,11 @@ static bool collect(implicit_frontier *f, expr_graph *g, const expr_part *part, 
     return ok;
 }
 
-/* Entries of the inputs that leaves from `from` on are made of, marked BELOW; -1: an operation is between that had better be evaluated once, outside */
-static int64_t inputs_below(const implicit_frontier *f, const expr_graph *g, const expr_part *part, unsigned char *marks, int64_t from)
+/* Entries of the inputs that leaves from `from` on are made of, marked BELOW; -1: an operation is between that had better be evaluated once, outside, or
+ * operations with more than `most` entries: a network, say */
+static int64_t inputs_below(const implicit_frontier *f, const expr_graph *g, const expr_part *part, unsigned char *marks, int64_t from, int64_t most)
 {
-    int64_t entries = 0;
+    int64_t entries = 0, between = 0;
     for (int64_t k = from; k < f->leaf.n; k++)
         marks[expr_part_at(part, f->leaf.at[k])] |= BELOW;
     for (int64_t k = part->nodes.n; k-- > 0;) {
@@ -73,6 +74,9 @@ static int64_t inputs_below(const implicit_frontier *f, const expr_graph *g, con
             return -1;
         entries += op == PERI_OP_INPUT ? expr_size(g, e) : 0;
         const int32_t n = expr_args(g, e, &args);
+        between += n > 0 ? expr_size(g, e) : 0;
+        if (between > most)
+            return -1;
         for (int32_t i = 0; i < n; i++)
             if (!(marks[expr_part_at(part, args[i])] & FIRST))
                 marks[expr_part_at(part, args[i])] |= BELOW;
@@ -80,13 +84,16 @@ static int64_t inputs_below(const implicit_frontier *f, const expr_graph *g, con
     return entries;
 }
 
+/* Leaves themselves, and so many times as many entries between them and inputs, may be evaluated inside, at each step of the solver. */
+enum { WORTHWHILE = 8 };
+
 /* Where many leaves are made of few inputs, these are the argument: Jacobians and Hessians by it are smaller. */
 static bool prefer_inputs(implicit_frontier *f, expr_graph *g, const expr_part *part, unsigned char *marks, int64_t from)
 {
     int64_t entries = 0;
     for (int64_t k = from; k < f->leaf.n; k++)
         entries += expr_size(g, f->leaf.at[k]);
-    const int64_t inputs = inputs_below(f, g, part, marks, from);
+    const int64_t inputs = inputs_below(f, g, part, marks, from, WORTHWHILE * entries);
     if (inputs < 0 || inputs >= entries)
         return true;
     f->leaf.n = from;
