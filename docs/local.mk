@@ -28,7 +28,8 @@ examples = \
 	examples/08-hyperparameters.lua \
 	examples/09-tolls.lua \
 	examples/10-support-vectors.lua \
-	examples/11-implicit-layer.lua
+	examples/11-implicit-layer.lua \
+	examples/12-physics.lua
 
 host_examples = examples/hosts/mpc.c examples/hosts/script.c examples/hosts/small.py
 

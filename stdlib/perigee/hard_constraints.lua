@@ -291,7 +291,8 @@ local function new_expert(self, m, name, k, b, everywhere, o)
   local others = 0
   for _, other in ipairs(everywhere) do others = others + other.rows end
   if o.ridge == 0 and (self.count or #box) + others < b.columns then
-    usage.fail("%s: %d points and %d other rows do not determine %d weights; give more points, or a ridge", e.name, self.count or #box, others, b.columns)
+    usage.fail("%s: %d points and %d other rows do not determine %d weights; give more points, or a ridge", e.name, self.count or #box, others,
+      b.columns)
   end
   self.points[k] = draw(self, k, 0)
   if o.redraw then
