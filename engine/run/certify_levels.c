@@ -168,7 +168,8 @@ static peri_status try_multipliers(certify_work *w, nlp *p, const double *x, con
     TRY(without_multipliers(w, p, x, y, z, &factor));
     c.dual *= factor;
     c.complementarity *= factor;
-    if (!(fmax(c.dual, c.complementarity) < fmax(low->residual, low->complementarity)))
+    /* as good is better: the fit at the point is tried after a barrier's multipliers, which are not zero on weakly active rows */
+    if (!(fmax(c.dual, c.complementarity) <= fmax(low->residual, low->complementarity)))
         return PERI_OK;
     low->residual = c.dual;
     low->complementarity = c.complementarity;

@@ -8,9 +8,11 @@
  *     grad F = J_0'v + J'w + sum_k (d/d(x, y) grad_{y_k} L_k)' mu_k + z
  *     grad_{y_k} g_i ' mu_k = 0    for rows i of level k that have a multiplier l_i (strongly active: held as equations, w_i free)
  *
- * v and z having the signs of their sides, w_i = 0 where row i is on no side. A row on a side without multiplier (weakly active) is tried as three
- * kinds: w_i and grad g_i'mu with the sign of the side (strong stationarity), w_i = 0, or grad g_i'mu = 0 (both of Mordukhovich's); bounds of lower
- * variables are rows like any other. The residual is the smallest that signed least squares find, over max(1, |grad F|).
+ * v and z having the signs of their sides, w_i = 0 where row i is on no side. A row on a side without multiplier (weakly active) has w_i and
+ * grad g_i'mu with the sign of the side (strong stationarity); where nothing fits, every branch must fit by itself: the row held as an equation, w_i of
+ * either sign, or its multiplier held at zero, grad g_i'mu of either sign (Bouligand's stationarity). Mordukhovich's, one of the two being zero, would
+ * let points pass from which the objective falls. Bounds of lower variables are rows like any other. The residual is that of signed least squares,
+ * over max(1, |grad F|).
  */
 #include "run/certify_levels.h"
 #include "run/signed_fit.h"
@@ -18,10 +20,10 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { LARGEST = 600, MOST_WEAK = 5 }; /* unknowns of a dense fit; weakly active rows of which all kinds are tried */
+enum { LARGEST = 600, MOST_WEAK = 5 }; /* unknowns of a dense fit; weakly active rows of which all branches are tried */
 static const double ACTIVE = 1e-5, STRONG = 1e-5;
 
-typedef enum { BOTH_SIGNS, NO_ROW, NO_MU } weak_kind;
+typedef enum { BOTH_SIGNS, ROW_HELD, MULTIPLIER_HELD } weak_kind;
 
 /* A row or bound of a lower level that is on a side. */
 typedef struct {
@@ -161,15 +163,13 @@ static void add_members(fit *t)
 {
     for (int64_t i = 0; i < t->member.n; i++) {
         const member *m = &t->member.at[i];
-        const int sign = m->strong || m->kind == NO_MU ? 0 : m->sign;
-        if (m->strong || m->kind != NO_ROW) {
-            if (m->row >= 0)
-                add_row(t, m->row, sign);
-            else
-                new_column(t, sign, -1 - m->variable)[m->variable] = 1;
-        }
-        if (!m->strong && m->kind != NO_MU) /* the product with mu may be something */
-            new_column(t, m->kind == NO_ROW ? 0 : m->sign, 0)[t->p->n + i] = -1;
+        const int sign = m->strong || m->kind == ROW_HELD ? 0 : m->sign;
+        if (m->row >= 0)
+            add_row(t, m->row, sign);
+        else
+            new_column(t, sign, -1 - m->variable)[m->variable] = 1;
+        if (!m->strong) /* the product with mu may be something */
+            new_column(t, m->kind == MULTIPLIER_HELD ? 0 : m->sign, 0)[t->p->n + i] = -1;
     }
 }
 
@@ -235,25 +235,30 @@ static peri_status fit_once(fit *t, int64_t fixed)
     return PERI_OK;
 }
 
-/* Strong stationarity first; where that fails and few rows are weakly active, every kind of each. */
+/*
+ * Strong stationarity first. Where that fails, each branch, every weakly active row either held as an equation or its multiplier held at zero, must be
+ * stationary by itself: one that is not has a direction of descent that the problem allows.
+ */
 static peri_status fit_all(fit *t)
 {
-    int64_t weak[MOST_WEAK], n = 0, kinds = 1;
+    int64_t weak[MOST_WEAK], n = 0;
+    double worst = 0;
     TRY(fit_once(t, t->cols));
+    const double strong = t->out->dual;
     for (int64_t i = 0; i < t->member.n; i++)
         if (!t->member.at[i].strong) {
             if (n == MOST_WEAK)
                 return PERI_OK;
             weak[n++] = i;
-            kinds *= 3;
         }
-    const int64_t fixed = t->most;
-    for (int64_t code = 1; code < kinds && t->out->dual > t->w->tolerance; code++) {
-        int64_t rest = code;
-        for (int64_t i = 0; i < n; i++, rest /= 3)
-            t->member.at[weak[i]].kind = (weak_kind)(rest % 3);
-        TRY(fit_once(t, fixed));
+    for (int64_t code = 0; n > 0 && code < INT64_C(1) << n && worst < strong && strong > t->w->tolerance; code++) {
+        for (int64_t i = 0; i < n; i++)
+            t->member.at[weak[i]].kind = (code >> i & 1) != 0 ? ROW_HELD : MULTIPLIER_HELD;
+        t->out->dual = INFINITY;
+        TRY(fit_once(t, t->most));
+        worst = fmax(worst, t->out->dual);
     }
+    t->out->dual = n > 0 && strong > t->w->tolerance ? fmin(strong, worst) : strong;
     return PERI_OK;
 }
 

@@ -122,6 +122,8 @@ static const test TESTS[] = {
     {"weakly active", {"x1^2+x2", "(x2-x1)^2", NULL, "x2", {{0}, {0, INF}}, 1, 1, FREE_Y}, {0, 0}, PERI_LOCALLY_OPTIMAL, 0, NULL},
     /* F = (x - 1)^2 + max(x, 0): falls to the right of the kink */
     {"weakly active, not stationary", {"(x1-1)^2+x2", "(x2-x1)^2", NULL, "x2", {{0}, {0, INF}}, 1, 1, FREE_Y}, {0, 0}, PERI_FEASIBLE, 0, "kkt"},
+    /* F = (x - y)^2 - y falls to the right of the kink, though with mu = 0 and w = -1 Mordukhovich's conditions hold in it */
+    {"weakly active, one branch falls", {"(x1-x2)^2-x2", "(x2-x1)^2", NULL, "x2", {{0}, {0, INF}}, 1, 1, FREE_Y}, {0, 0}, PERI_FEASIBLE, 0, "kkt"},
     {"its optimum", {"(x1-1)^2+x2", "(x2-x1)^2", NULL, "x2", {{0}, {0, INF}}, 1, 1, FREE_Y}, {0.5, 0.5}, PERI_LOCALLY_OPTIMAL, 0, NULL},
     /* coupled rows: x + y <= 1 above, y >= x - 1 below; y = max(0, x - 1), F = (x - 4)^2 + y^2: x = 1 */
     {"a coupled row above", {"(x1-4)^2+x2^2", "x2^2", "x1+x2", "x2-x1", {{-INF, 1}, {-1, INF}}, 1, 1, FREE_Y}, {1, 0}, PERI_LOCALLY_OPTIMAL, 0,
