@@ -46,6 +46,9 @@ typedef struct {
 
 static const char *const ORDERINGS[] = {"automatic", "amd", "amf", "scotch", "pord", "qamd", NULL};
 static const int ORDERING_CODES[] = {7, 0, 2, 3, 4, 6};
+
+enum { AMD = 1, QAMD = 5 };
+
 static const char *const SCALINGS[] = {"automatic", "none", "diagonal", "iterative", "thorough", NULL};
 
 enum { SCALE_AUTOMATIC, SCALE_NONE, SCALE_DIAGONAL, SCALE_ITERATIVE, SCALE_THOROUGH };
@@ -53,7 +56,7 @@ enum { SCALE_AUTOMATIC, SCALE_NONE, SCALE_DIAGONAL, SCALE_ITERATIVE, SCALE_THORO
 static const int SCALING_CODES[] = {77, 0, 1, 7, 8};
 
 static const peri_option OPTION_LIST[] = {
-    PERI_ENUM("ordering", options, ordering, 1, ORDERINGS, "fill-reducing ordering"),
+    PERI_ENUM("ordering", options, ordering, 1, ORDERINGS, "fill-reducing ordering; amd is qamd where a row is dense"),
     PERI_BOOL("matching", options, matching, 0, "look for large pairs of pivots before ordering: more stable, slower"),
     PERI_ENUM("scaling", options, scaling, 0, SCALINGS, "scaling of rows and columns before each factorisation"),
     PERI_REAL("pivot", options, pivot, 1e-6, 0, 0.5, "1",
@@ -123,6 +126,25 @@ static peri_status copy_pattern(state *s, peri_run *run, const peri_pattern *p)
     return PERI_OK;
 }
 
+/* A row with far more entries than the others. In the plain ordering by degree the fronts beside it are a chain, along which pivots that it makes
+ * too small are delayed from front to front, each tried again in each: cubic, by the entry. */
+static peri_status has_dense_row(const state *s, peri_run *run, bool *dense)
+{
+    const peri_pattern *p = s->pattern;
+    const double most = fmax(16, 10 * sqrt((double)p->cols)); /* that of AMD's own "dense" */
+    int64_t *count;
+    *dense = false;
+    TRY(peri_alloc_index(run, p->cols, &count));
+    memset(count, 0, (size_t)p->cols * sizeof *count);
+    for (int64_t k = 0; k < p->nnz; k++) {
+        count[s->row[k] - 1]++;
+        count[s->col[k] - 1]++;
+    }
+    for (int64_t j = 0; j < p->cols; j++)
+        *dense = *dense || (double)count[j] > most;
+    return PERI_OK;
+}
+
 static void set_controls(state *s)
 {
     DMUMPS_STRUC_C *id = &s->id;
@@ -160,6 +182,10 @@ static peri_status analyse(void *self, peri_run *run, const void *opt, const per
     if (s->id.INFOG(1) < 0)
         return failed(s, run, "starting");
     s->alive = true;
+    bool dense;
+    TRY(has_dense_row(s, run, &dense));
+    if (dense && s->opt.ordering == AMD)
+        s->opt.ordering = QAMD;
     set_controls(s);
     s->id.n = (MUMPS_INT)pattern->cols;
     s->id.nnz = pattern->nnz;

@@ -380,6 +380,18 @@ do
   t.ok(not pcall(m.solve, m, "ipm"), "undefined at the start, inside the bounds: an error")
 end
 
+-- One dense row over variables half of which have no curvature: small pivots that are delayed from front to front took a minute.
+do
+  local n = 1000
+  local m = peri.model "dense row"
+  local a, b = m:var("a", n, { start = 10 }), m:var("b", n, { start = 10 })
+  m:minimize(0.5 * (a^2):sum() - 10 * a:sum() + b:sum())
+  m:subject_to("row", peri.eq(a:sum() + b:sum(), -10 * n))
+  local sol = m:solve("ipm", { time_limit = 20 })
+  t.is(sol.status, "optimal", "a dense row: solved")
+  t.is_close(sol.objective, n * (0.5 * 121 - 10 * 11 - 21), 1e-7, 0, "a dense row: the optimum") -- a = 11, b = -21 on average
+end
+
 -- ---- a real case ----------------------------------------------------------------------------------------------------------------
 
 do
