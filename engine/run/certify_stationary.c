@@ -21,6 +21,7 @@
 #include <string.h>
 
 enum { LARGEST = 600, MOST_WEAK = 5 }; /* unknowns of a dense fit; weakly active rows of which all branches are tried */
+enum { MOST_SIDED = 8, MOST_VERTICES = 70 }; /* rows of which all sets are tried, C(8, 4) of them smallest ones */
 static const double ACTIVE = 1e-5, STRONG = 1e-5;
 
 typedef enum { BOTH_SIGNS, ROW_HELD, MULTIPLIER_HELD } weak_kind;
@@ -52,6 +53,12 @@ typedef struct {
 static peri_status nomem(const fit *t)
 {
     return FAIL_NOMEM(t->p->ctx);
+}
+
+static void cannot(const fit *t, const char *what, const char *name)
+{
+    snprintf(t->out->why, sizeof t->out->why, "stationarity of the whole is not known: %s%s%s%s", what, name[0] != '\0' ? " \"" : "", name,
+             name[0] != '\0' ? "\"" : "");
 }
 
 /* ---- sides
@@ -262,14 +269,156 @@ static peri_status fit_all(fit *t)
     return PERI_OK;
 }
 
-/* ---- all of it
+/* ---- multipliers of a lower level that are not unique
  * ---------------------------------------------------------------------------------------------------------------- */
 
-static void cannot(const fit *t, const char *what, const char *name)
+/*
+ * Where they are not, the point must be stationary with each vertex of their set: with one inside it, more rows are held than need be, and a point from
+ * which the objective falls may be alone (Dempe and Dutta, Mathematical Programming 131, 2012). A vertex is a fit by a smallest set of rows.
+ */
+typedef struct {
+    int64_t n; /* 0: unique */
+    double *y[MOST_VERTICES], *z[MOST_VERTICES];
+} vertices;
+
+/* Gradients of the level's members in its own variables: equations first, then `sided` others. */
+typedef struct {
+    int64_t rows, cols, sided;
+    const member **of; /* [cols] */
+    double *b, *target, *some, *q, *residual;
+    signed char *sign;
+} gradients;
+
+static peri_status get_gradients(fit *t, int32_t level, gradients *g)
 {
-    snprintf(t->out->why, sizeof t->out->why, "stationarity of the whole is not known: %s%s%s%s", what, name[0] != '\0' ? " \"" : "", name,
-             name[0] != '\0' ? "\"" : "");
+    arena *a = &t->w->memory;
+    const peri_level *l = &t->w->all->info[level];
+    const size_t rows = (size_t)l->n, cols = (size_t)t->member.n;
+    double f, *all = arena_array(a, (size_t)t->p->n, sizeof *all);
+    *g = (gradients){.rows = l->n,
+                     .of = arena_array(a, cols, sizeof *g->of),
+                     .b = arena_array(a, rows * cols, sizeof(double)),
+                     .some = arena_array(a, rows * cols, sizeof(double)),
+                     .target = arena_array(a, rows, sizeof(double)),
+                     .residual = arena_array(a, rows, sizeof(double)),
+                     .q = arena_array(a, cols, sizeof(double)),
+                     .sign = arena_array(a, cols, 1)};
+    if (all == NULL || g->of == NULL || g->b == NULL || g->some == NULL || g->target == NULL || g->residual == NULL || g->q == NULL || g->sign == NULL)
+        return nomem(t);
+    for (int sided = 0; sided < 2; sided++)
+        for (int64_t i = 0; i < t->member.n; i++) {
+            const member *m = &t->member.at[i];
+            if (m->level != level || (m->sign != 0) != sided)
+                continue;
+            for (int64_t r = 0; r < l->n; r++)
+                g->b[g->cols * l->n + r] = slope(t, m, l->variable[r]);
+            g->of[g->cols++] = m;
+            g->sided += sided;
+        }
+    TRY(nlp_fg(t->w->low[level].view, t->w->x, &f, all));
+    for (int64_t r = 0; r < l->n; r++)
+        g->target[r] = all[l->variable[r]];
+    return PERI_OK;
 }
+
+/* Does a sided row's gradient depend on the others'? Gram and Schmidt's process, twice for each column. */
+static bool are_dependent(const gradients *g)
+{
+    for (int64_t k = 0; k < g->cols; k++) {
+        double *v = g->some + k * g->rows, before = 0, after = 0;
+        memcpy(v, g->b + k * g->rows, (size_t)g->rows * sizeof *v);
+        for (int64_t r = 0; r < g->rows; r++)
+            before += v[r] * v[r];
+        for (int64_t pass = 0; pass < 2 * k; pass++) {
+            const double *u = g->some + pass % k * g->rows;
+            double dot = 0;
+            for (int64_t r = 0; r < g->rows; r++)
+                dot += u[r] * v[r];
+            for (int64_t r = 0; r < g->rows; r++)
+                v[r] -= dot * u[r];
+        }
+        for (int64_t r = 0; r < g->rows; r++)
+            after += v[r] * v[r];
+        const bool depends = !(after > 1e-16 * before);
+        if (depends && k >= g->cols - g->sided)
+            return true;
+        for (int64_t r = 0; r < g->rows; r++)
+            v[r] = depends ? 0 : v[r] / sqrt(after);
+    }
+    return false;
+}
+
+/* The gradient of the objective by the equations and those sided rows that are in `code`. */
+static peri_status fit_some(fit *t, gradients *g, int64_t code, bool *fits)
+{
+    const int64_t first = g->cols - g->sided;
+    for (int64_t k = 0; k < g->cols; k++) {
+        const bool in = k < first || (code >> (k - first) & 1) != 0;
+        for (int64_t r = 0; r < g->rows; r++)
+            g->some[k * g->rows + r] = in ? g->b[k * g->rows + r] : 0;
+        g->sign[k] = g->of[k]->sign;
+    }
+    signed_fit f = {g->rows, g->cols, g->some, g->target, g->sign, g->q, g->residual};
+    if (!signed_fit_solve(&t->p->ctx->mem, &f))
+        return nomem(t);
+    *fits = nlp_is_finite(g->rows, g->residual) && largest(g->rows, g->residual) <= 1e-6 * fmax(1, largest(g->rows, g->target));
+    return PERI_OK;
+}
+
+static peri_status keep_vertex(fit *t, int32_t level, const gradients *g, vertices *v)
+{
+    const peri_level *l = &t->w->all->info[level];
+    double *y = arena_array(&t->w->memory, (size_t)l->m, sizeof *y), *z = arena_array(&t->w->memory, (size_t)l->n, sizeof *z);
+    if (y == NULL || z == NULL)
+        return nomem(t);
+    for (int64_t k = 0; k < g->cols; k++) {
+        for (int64_t i = 0; i < l->m; i++)
+            y[i] += g->of[k]->row == l->row[i] ? g->q[k] : 0;
+        for (int64_t i = 0; i < l->n; i++)
+            z[i] += g->of[k]->variable == l->variable[i] ? g->q[k] : 0;
+    }
+    v->y[v->n] = y;
+    v->z[v->n++] = z;
+    return PERI_OK;
+}
+
+static int size_of(int64_t code)
+{
+    int n = 0;
+    for (; code != 0; code &= code - 1)
+        n++;
+    return n;
+}
+
+static peri_status list_vertices(fit *t, int32_t level, vertices *v)
+{
+    gradients g;
+    int64_t kept[MOST_VERTICES];
+    bool fits = false;
+    TRY(get_gradients(t, level, &g));
+    if (!are_dependent(&g))
+        return PERI_OK;
+    if (g.sided > MOST_SIDED) {
+        cannot(t, "more than one set of multipliers fits lower model", t->w->all->info[level].name);
+        return PERI_OK;
+    }
+    for (int size = 0; size <= g.sided; size++)
+        for (int64_t code = 0; code < INT64_C(1) << g.sided && v->n < MOST_VERTICES; code++) {
+            bool smaller = size_of(code) != size;
+            for (int64_t i = 0; i < v->n; i++)
+                smaller = smaller || (kept[i] & code) == kept[i];
+            if (smaller)
+                continue;
+            TRY(fit_some(t, &g, code, &fits));
+            kept[v->n] = code;
+            if (fits)
+                TRY(keep_vertex(t, level, &g, v));
+        }
+    return PERI_OK;
+}
+
+/* ---- all of it
+ * ---------------------------------------------------------------------------------------------------------------- */
 
 /* What it takes is there? */
 static bool is_possible(const fit *t)
@@ -336,8 +485,51 @@ static bool make_room(fit *t)
     return true;
 }
 
+/* With the multipliers of the lower levels that stand in w. */
+static peri_status fit_with_multipliers(fit *t)
+{
+    bool there = true;
+    t->member.n = t->cols = 0;
+    TRY(list_members(t));
+    add_upper(t);
+    for (int32_t k = 1; k < t->w->all->of.n && there; k++)
+        TRY(allowed(t, add_mu(t, k), &there));
+    t->most = t->cols; /* from here on: columns that stay */
+    t->out->dual = INFINITY;
+    return there ? fit_all(t) : PERI_OK;
+}
+
+/* The vertices of all levels in all combinations; the worst counts. */
+static peri_status fit_vertices(fit *t, const vertices *v)
+{
+    const int32_t n = t->w->all->of.n;
+    int64_t count = 1;
+    double worst = 0;
+    for (int32_t k = 1; k < n; k++) {
+        count *= v[k].n > 0 ? v[k].n : 1;
+        if (count > MOST_VERTICES) {
+            cannot(t, "too many multipliers fit lower model", t->w->all->info[k].name);
+            return PERI_OK;
+        }
+    }
+    for (int64_t code = 0; code < count && worst <= t->w->tolerance && t->out->why[0] == '\0'; code++) {
+        int64_t rest = code;
+        for (int32_t k = 1; k < n; k++)
+            if (v[k].n > 0) {
+                t->w->low[k].y = v[k].y[rest % v[k].n];
+                t->w->low[k].z = v[k].z[rest % v[k].n];
+                rest /= v[k].n;
+            }
+        TRY(fit_with_multipliers(t));
+        worst = fmax(worst, t->out->dual);
+    }
+    t->out->dual = worst;
+    return PERI_OK;
+}
+
 static peri_status solve(fit *t)
 {
+    const int32_t n = t->w->all->of.n;
     bool there = false;
     TRY(evaluate(t, &there));
     if (!there)
@@ -348,13 +540,12 @@ static peri_status solve(fit *t)
         cannot(t, "the problem is too large for a dense fit of its multipliers", "");
         return PERI_OK;
     }
-    if (!make_room(t))
+    vertices *v = arena_array(&t->w->memory, (size_t)n, sizeof *v);
+    if (v == NULL || !make_room(t))
         return nomem(t);
-    add_upper(t);
-    for (int32_t k = 1; k < t->w->all->of.n && there; k++)
-        TRY(allowed(t, add_mu(t, k), &there));
-    t->most = t->cols; /* from here on: columns that stay */
-    return there ? fit_all(t) : PERI_OK;
+    for (int32_t k = 1; k < n && t->out->why[0] == '\0'; k++)
+        TRY(list_vertices(t, k, &v[k]));
+    return t->out->why[0] == '\0' ? fit_vertices(t, v) : PERI_OK;
 }
 
 peri_status certify_stationary(certify_work *w, certify_stationarity *out)

@@ -124,6 +124,9 @@ static const test TESTS[] = {
     {"weakly active, not stationary", {"(x1-1)^2+x2", "(x2-x1)^2", NULL, "x2", {{0}, {0, INF}}, 1, 1, FREE_Y}, {0, 0}, PERI_FEASIBLE, 0, "kkt"},
     /* F = (x - y)^2 - y falls to the right of the kink, though with mu = 0 and w = -1 Mordukhovich's conditions hold in it */
     {"weakly active, one branch falls", {"(x1-x2)^2-x2", "(x2-x1)^2", NULL, "x2", {{0}, {0, INF}}, 1, 1, FREE_Y}, {0, 0}, PERI_FEASIBLE, 0, "kkt"},
+    /* min y, y >= x, y >= 0: l1 + l2 = 1 at 0. F = x^2 - x + y / 2 falls to the right, though with l1, l2 > 0 both are held and 0 is alone */
+    {"many multipliers below, one falls", {"x1^2-x1+0.5*x2", "x2", NULL, "x2-x1", {{0}, {0, INF}}, 1, 1, {0, INF}}, {0, 0}, PERI_FEASIBLE, 0, NULL},
+    {"many multipliers below, an optimum", {"x1^2-0.5*x1+2*x2", "x2", NULL, "x2-x1", {{0}, {0, INF}}, 1, 1, {0, INF}}, {0, 0}, PERI_LOCALLY_OPTIMAL, 0, NULL},
     {"its optimum", {"(x1-1)^2+x2", "(x2-x1)^2", NULL, "x2", {{0}, {0, INF}}, 1, 1, FREE_Y}, {0.5, 0.5}, PERI_LOCALLY_OPTIMAL, 0, NULL},
     /* coupled rows: x + y <= 1 above, y >= x - 1 below; y = max(0, x - 1), F = (x - 4)^2 + y^2: x = 1 */
     {"a coupled row above", {"(x1-4)^2+x2^2", "x2^2", "x1+x2", "x2-x1", {{-INF, 1}, {-1, INF}}, 1, 1, FREE_Y}, {1, 0}, PERI_LOCALLY_OPTIMAL, 0,
