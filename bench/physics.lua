@@ -86,7 +86,7 @@ local function residual(f) return f.ut - rate * f.uxx - growth * f.u * (1 - f.u)
 --- A model of one sample. o: basis (1: SC), split, points
 local function make(o)
   local m = peri.model "physics"
-  local start = m:param("start", initial(1))
+  local start = m:var("start", nx, { start = initial(1) }) -- another one in each evaluation; it is first of the model's numbers
   local u0 = start[place]
   local curve = Dxx % u0
   local X = peri.hstack(inputs, u0, rate * curve, start[behind] - start[ahead])
@@ -95,27 +95,19 @@ local function make(o)
   local f = { u = b, ut = Dt % b, uxx = Dxx % b }
   local full = {}
   if o.split then
-    local layer = hc.layer(m, "physics", { grid = { nt, nx }, split = { 1, o.split }, points = o.points, seed = 3, residual = residual, redraw = o.redraw,
-      fields = f, offsets = { u = u0, uxx = curve } })
+    local layer = hc.layer(m, "physics", { grid = { nt, nx }, split = { 1, o.split }, points = o.points, seed = 3, residual = residual, fields = f,
+      offsets = { u = u0, uxx = curve } })
     for name in pairs(f) do full[name] = layer:field(name) end
-    o.layer = layer
   else
     full = { u = u0 + f.u, ut = f.ut, uxx = curve + f.uxx }
   end
-  local loss, parts = residual(full):norm2(), {}
-  for i, w in ipairs(net.weights) do parts[i] = peri.grad(loss, w):reshape(w:rows() * w:cols(), 1) end
-  return { net = net, start = start, loss = loss, gradient = peri.stack(parts), u = full.u, layer = o.layer }
+  m:minimize(residual(full):norm2())
+  return { m = m, net = net, start = start, u = full.u }
 end
 
---- The list of weights as one column, and back.
-local function join(values)
-  local parts = {}
-  for i, v in ipairs(values) do parts[i] = v:reshape(v:rows() * v:cols(), 1) end
-  return peri.stack(parts)
-end
-
-local function point(model, x)
-  local at, from = {}, 0
+--- Values of the model's expressions for all its numbers x and other initial values.
+local function point(model, x, first)
+  local at, from = { [model.start] = first }, nx
   for _, w in ipairs(model.net.weights) do
     local size, rows = w:rows() * w:cols(), {}
     for i = 1, size do rows[i] = from + i end
@@ -132,46 +124,74 @@ for k = 1, tests do
 end
 
 local function test_error(model, x)
-  local at, sum = point(model, x), 0
-  for _, case in ipairs(held) do
-    model.start:set(case[1])
-    sum = sum + (model.u:value(at) - case[2]):norm2() / case[2]:norm2()
-  end
+  local sum = 0
+  for _, case in ipairs(held) do sum = sum + (model.u:value(point(model, x, case[1])) - case[2]):norm2() / case[2]:norm2() end
   return sum / tests
 end
 
---- Mean gradient of a batch; a sample whose gradient is undefined counts as zero. err: how many
-local function slope_of(model, x, step)
-  local at, g, undefined = point(model, x), 0 * x, 0
+-- ---- training
+
+local training = {} -- of the model that is trained: points after steps, gradients that were undefined, seconds
+
+--- The mean gradient of a batch of new initial values; a sample whose gradient is undefined counts as zero.
+local function batch_gradient(state, run)
+  local x, g = state.x, state.mean:fill(0)
+  local sum = 0
   for k = 1, batch do
-    model.start:set(initial(10 + batch * step + k))
-    if model.layer and #model.layer.masks > 0 then model.layer:draw(batch * step + k) end
-    local fine, one = pcall(model.gradient.value, model.gradient, at)
-    if fine then g = g + one * (1 / batch) else undefined = undefined + 1 end
+    for i, v in ipairs(initial(10 + batch * state.k + k)) do x[i] = v end
+    local f, one = run:fg(x, state.g)
+    if f then
+      g:axpy(1 / batch, one)
+      sum = sum + f / batch
+    else
+      training.undefined = training.undefined + 1
+    end
   end
-  return g, undefined
+  for i = 1, nx do g[i] = 0 end
+  return g, sum
 end
 
---- Adam at 2e-3, halved every 400 steps, gradients no longer than 1.
-local function train(name, model, card)
-  local values = {}
-  for i, w in ipairs(model.net.weights) do values[i] = w:value() end
-  local x = join(values)
-  local first, second, undefined = 0 * x, 0 * x, 0
-  local report, inside = { [0] = test_error(model, x) }, 0
-  for step = 1, steps do
-    local from = os.clock()
-    local g, lost = slope_of(model, x, step)
-    undefined = undefined + lost
+--- Adam at 2e-3, halved every 400 steps, gradients no longer than 1; a batch of its own in each step, which a plugin for models cannot know of.
+peri.plugin {
+  name = "batches", family = "bench", version = "1", license = "Apache-2.0",
+  summary = "adam on the initial values of a study", page = "Each step reads new initial values, the first numbers of the model.",
+  reference = "Kingma and Ba 2015, algorithm 1", needs = { "gradient", "objective" }, refuses = { "constraints", "integer" }, options = {},
+  init = function(state, run)
+    state.x, state.k = run:start(), 0
+    state.g, state.mean, state.first, state.second = peri.zeros(run.n), peri.zeros(run.n), peri.zeros(run.n), peri.zeros(run.n)
+  end,
+  step = function(state, run)
+    local k = state.k + 1
+    state.k = k
+    local g, f = batch_gradient(state, run)
     g = g * math.min(1, 1 / math.max(1e-300, g:norm2()))
-    first, second = 0.9 * first + 0.1 * g, 0.999 * second + 0.001 * g^2
-    x = x - 2e-3 * 0.5^((step - 1) // 400) * (first / (1 - 0.9^step)) / (peri.sqrt(second / (1 - 0.999^step)) + 1e-8)
-    inside = inside + os.clock() - from
-    if step == 200 or step == 600 or step == steps then report[step] = test_error(model, x) end
+    state.first, state.second = 0.9 * state.first + 0.1 * g, 0.999 * state.second + 0.001 * g^2
+    local change = state.first / (1 - 0.9^k) / (peri.sqrt(state.second / (1 - 0.999^k)) + 1e-8)
+    state.x = state.x - 2e-3 * 0.5^((k - 1) // 400) * change
+    if k == 200 or k == 600 or k == steps then training.points[k] = 1 * state.x end
+    run:accept { x = state.x, objective = f }
+  end,
+}
+
+--- All of a model's numbers at the start.
+local function first_point(model)
+  local parts = { model.start:value() }
+  for _, w in ipairs(model.net.weights) do
+    local v = w:value()
+    parts[#parts + 1] = v:reshape(v:rows() * v:cols(), 1)
   end
+  return peri.stack(parts)
+end
+
+local function train(name, model, card)
+  training = { points = { [0] = first_point(model) }, undefined = 0 }
+  local began = os.clock()
+  if steps > 0 then model.m:solve("batches", { iterations = steps, tolerance = 0 }) end
+  local seconds, report = os.clock() - began, {}
+  for step, x in pairs(training.points) do report[step] = test_error(model, x) end
   local function shown(step) return report[step] and ("%.4f"):format(report[step]) or "-" end
-  print(("%-26s %-8s %-8s %-8s %-28s %.2f s a step of processor time, %d gradients undefined"):format(name, shown(0), shown(200), shown(600), card,
-    inside / math.max(1, steps), undefined))
+  print(("%-26s %-8s %-8s %-8s %-24s %.3f s of processor time a step, %d gradients undefined"):format(name, shown(0), shown(200), shown(600), card,
+    seconds / math.max(1, steps), training.undefined))
   if steps ~= 200 and steps ~= 600 and steps > 0 then print(("%26s after %d steps: %s"):format("", steps, shown(steps))) end
   return report
 end
@@ -191,9 +211,7 @@ if steps >= 600 then
 end
 local function untrained(split)
   local model = make { basis = 3, split = split, points = 600 // split }
-  local values = {}
-  for i, w in ipairs(model.net.weights) do values[i] = w:value() end
-  return test_error(model, join(values))
+  return test_error(model, first_point(model))
 end
 local one, four = untrained(1), untrained(4)
 print(("untrained, N = 3: HC %.3f (0.117), MoE %.3f (0.072), MoE < HC %s"):format(one, four, four < one))

@@ -24,6 +24,8 @@ local usage = require "perigee.usage"
 local hc = {}
 
 local function count(value) return math.type(value) == "integer" and value >= 1 end
+local function is_array(v) return getmetatable(v) == "perigee.array" end
+local function is_field(v) return is_array(v) or getmetatable(v) == "perigee.expr" end
 
 -- ---- the router
 
@@ -63,6 +65,7 @@ function hc.router(grid, split)
 end
 
 function router:partition(A)
+  if not is_field(A) then usage.fail("partition: expected an array or an expression, not a %s", type(A)) end
   if A:rows() ~= self.size then usage.fail("partition: a field of %d rows on a grid of %d points", A:rows(), self.size) end
   if #self.boxes == 1 then return { A } end
   local parts = {}
@@ -73,6 +76,7 @@ end
 function router:unpartition(parts)
   if type(parts) ~= "table" or #parts ~= #self.boxes then usage.fail("unpartition: expected a list of %d fields, one a box", #self.boxes) end
   for k, rows in ipairs(self.boxes) do
+    if not is_field(parts[k]) then usage.fail("unpartition: field %d is neither an array nor an expression", k) end
     if parts[k]:rows() ~= #rows then usage.fail("unpartition: field %d has %d rows, and its box has %d points", k, parts[k]:rows(), #rows) end
   end
   if #parts == 1 then return parts[1] end
@@ -139,11 +143,9 @@ end
 
 -- ---- residuals of an expert
 
-local function is_array(v) return getmetatable(v) == "perigee.array" end
-
 --- A named field as it was given, with as many rows and columns as it must have.
 local function field(where, kind, name, v, rows, columns)
-  if not is_array(v) and getmetatable(v) ~= "perigee.expr" then
+  if not is_field(v) then
     usage.fail("%s: %s.%s must be an array or an expression, not a %s", where, kind, name, type(v))
   end
   if v:rows() ~= rows or v:cols() ~= columns then
@@ -156,24 +158,34 @@ local function field(where, kind, name, v, rows, columns)
   return v
 end
 
-local function any(list) return select(2, next(list)) end
+--- Pairs of a table by name in alphabetical order, so that equal scripts make equal models, bit by bit.
+local function sorted(list)
+  local names = {}
+  for name in pairs(list) do names[#names + 1] = tostring(name) end
+  table.sort(names)
+  local i = 0
+  return function()
+    i = i + 1
+    return names[i], list[names[i]]
+  end
+end
 
 --- A block of rows, checked: fields, offsets, data by name, and the function of them. rows: nil where the fields tell.
 local function block(where, given, rows, columns)
   if type(given.fields) ~= "table" or not next(given.fields) then usage.fail("%s: fields must be a table of matrices by name", where) end
   if type(given.residual) ~= "function" then usage.fail("%s: residual must be a function of the fields", where) end
-  local first = any(given.fields)
-  if not is_array(first) and getmetatable(first) ~= "perigee.expr" then usage.fail("%s: fields must be a table of matrices by name", where) end
+  local _, first = sorted(given.fields)()
+  if not is_field(first) then usage.fail("%s: fields must be a table of matrices by name", where) end
   local b = { where = where, residual = given.residual, rows = rows or first:rows(), columns = columns or first:cols() }
   b.fields, b.offsets, b.data = {}, {}, {}
-  for name, v in pairs(given.fields) do b.fields[name] = field(where, "fields", name, v, b.rows, b.columns) end
+  for name, v in sorted(given.fields) do b.fields[name] = field(where, "fields", name, v, b.rows, b.columns) end
   for _, kind in ipairs { "offsets", "data" } do
-    for name, v in pairs(given[kind] or {}) do b[kind][name] = field(where, kind, name, v, b.rows, 1) end
+    for name, v in sorted(usage.option(where, given, kind, "table", {})) do b[kind][name] = field(where, kind, name, v, b.rows, 1) end
   end
-  for name in pairs(b.offsets) do
+  for name in sorted(b.offsets) do
     if not b.fields[name] then usage.fail("%s: offsets.%s belongs to no field; values without weights are data", where, name) end
   end
-  for name in pairs(b.data) do
+  for name in sorted(b.data) do
     if b.fields[name] then usage.fail("%s: data.%s has the name of a field", where, name) end
   end
   return b
@@ -184,7 +196,7 @@ local function cut(b, rows)
   local c = { where = b.where, residual = b.residual, rows = #rows, columns = b.columns }
   for _, kind in ipairs { "fields", "offsets", "data" } do
     c[kind] = {}
-    for name, v in pairs(b[kind]) do c[kind][name] = v[rows] end
+    for name, v in sorted(b[kind]) do c[kind][name] = v[rows] end
   end
   return c
 end
@@ -194,7 +206,7 @@ local function held(b)
   local c = { where = b.where, residual = b.residual, rows = b.rows, columns = b.columns }
   for _, kind in ipairs { "fields", "offsets", "data" } do
     c[kind] = {}
-    for name, v in pairs(b[kind]) do c[kind][name] = is_array(v) and v or peri.stop(v) end
+    for name, v in sorted(b[kind]) do c[kind][name] = is_array(v) and v or peri.stop(v) end
   end
   return c
 end
@@ -208,8 +220,9 @@ end
 --- Residuals of a block for weights w.
 local function rows_of(b, w)
   local f = {}
-  for name in pairs(b.fields) do f[name] = weighted(b, name, w) end
-  for name, v in pairs(b.data) do f[name] = v end
+  for name in sorted(b.fields) do f[name] = weighted(b, name, w) end
+  for name, v in sorted(b.data) do f[name] = v end
+  setmetatable(f, { __index = function(_, name) usage.fail("%s: the residual reads %s, which is neither a field nor data", b.where, tostring(name)) end })
   local r = b.residual(f)
   if getmetatable(r) ~= "perigee.expr" or r:cols() ~= 1 then usage.fail("%s: residual must return a column that depends on the fields", b.where) end
   return r
@@ -322,6 +335,7 @@ end
 --   layer.w[k]             weights of expert k, an expression; layer.points[k]: the rows that it has drawn
 --   layer:field(name, F, offset)   the field NAME for all of the grid; or F % w + offset with another matrix
 function hc.layer(m, name, opts)
+  if getmetatable(m) ~= "perigee.model" then usage.fail("hard_constraints.layer: the first argument must be a model, not a %s", type(m)) end
   if type(name) ~= "string" then usage.fail("hard_constraints.layer: the name must be a string") end
   local o = {}
   for key, value in pairs(type(opts) == "table" and opts or usage.fail("%s: options must be a table", name)) do o[key] = value end
@@ -335,7 +349,9 @@ function hc.layer(m, name, opts)
   end
   self.block = block(name, o, self.router.size)
   local everywhere = {}
-  for i, given in ipairs(o.everywhere or {}) do everywhere[i] = block(("%s: everywhere[%d]"):format(name, i), given, nil, self.block.columns) end
+  for i, given in ipairs(usage.option(name, o, "everywhere", "table", {})) do
+    everywhere[i] = block(("%s: everywhere[%d]"):format(name, i), given, nil, self.block.columns)
+  end
   for k = 1, #self.router.boxes do self.w[k] = weights(new_expert(self, m, name, k, self.block, everywhere, o), o) end
   return self
 end
