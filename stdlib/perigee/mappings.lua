@@ -16,6 +16,7 @@ local mappings = {}
 
 local function options(where, given, needed, others)
   local known = table.move(others or {}, 1, #(others or {}), #needed + 1, table.move(needed, 1, #needed, 1, {}))
+  if type(given) ~= "table" then usage.fail("%s: a table of options is needed, not %s; it takes %s", where, tostring(given), table.concat(known, ", ")) end
   usage.only(where, given, known)
   for _, key in ipairs(needed) do
     if given[key] == nil then usage.fail("%s: %s is needed; it takes %s", where, key, table.concat(known, ", ")) end

@@ -199,4 +199,29 @@ function proximal.group_lasso(v, level)
   return v * peri.where(length - level, 1 - level / length, 0 * length)
 end
 
+-- ---- what they are given ---------------------------------------------------------------------------------------------------------------------
+
+local arguments = {
+  l2_ball = {}, linf_ball = {}, second_order_cone = {}, hyperplane = { "a", "b" }, halfspace = { "a", "b" }, affine = { "A", "b" },
+  soft_threshold = { "level" }, elastic_net = { "level", "ridge" }, ridge = { "level" }, group_lasso = { "level" },
+}
+
+local function is_array(v)
+  return is_expr(v) or getmetatable(v) == "perigee.array"
+end
+
+for name, more in pairs(arguments) do
+  local f = proximal[name]
+  proximal[name] = function(v, ...)
+    if not is_array(v) then usage.fail("%s: an array or an expression is needed, not %s", name, tostring(v)) end
+    for k, of in ipairs(more) do
+      local given = (select(k, ...))
+      if type(given) ~= "number" and not is_array(given) then
+        usage.fail("%s: %s is %s, must be a number, an array or an expression", name, of, tostring(given))
+      end
+    end
+    return f(v, ...)
+  end
+end
+
 return proximal

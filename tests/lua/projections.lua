@@ -140,4 +140,15 @@ end
 t.raises(function() proximal.second_order_cone(peri.array{ 1 }) end, "at least 2 entries", "a cone of one entry")
 t.raises(function() proximal.polyhedron(nil, peri.array{ 1 }, {}) end, "must be an expression", "a polyhedron without a model")
 
+-- ---- wrong arguments are named ----------------------------------------------------------------------------------------------------------------
+
+do
+  local mappings = require "perigee.mappings"
+  local v = peri.array { 1, 2 }
+  t.raises(function() proximal.soft_threshold(v) end, "soft_threshold: level is nil, must be a number", "a level that is missing")
+  t.raises(function() proximal.hyperplane(v, {}, 1) end, "hyperplane: a is table", "a list in the place of an array")
+  t.raises(function() proximal.second_order_cone(3) end, "second_order_cone: an array or an expression is needed, not 3", "no vector")
+  t.raises(function() mappings.stationary() end, "stationary: a table of options is needed, not nil; it takes objective", "no options")
+end
+
 t.done()
