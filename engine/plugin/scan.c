@@ -35,6 +35,16 @@ static bool is_same_folder(const char *a, const char *b)
     return stat(a, &sa) == 0 && stat(b, &sb) == 0 && sa.st_dev == sb.st_dev && sa.st_ino == sb.st_ino;
 }
 
+/* "a\\ b" as "a b": pkg-config tells folders so, and a path made of what it tells has them so. */
+static void drop_backslashes(char *folder)
+{
+    char *to = folder;
+    for (const char *from = folder; *from != '\0'; from++)
+        if (from[0] != '\\' || from[1] != ' ')
+            *to++ = *from;
+    *to = '\0';
+}
+
 peri_status scan_add_folder(registry *r, const char *path, size_t length)
 {
     while (length > 1 && path[length - 1] == '/')
@@ -43,8 +53,10 @@ peri_status scan_add_folder(registry *r, const char *path, size_t length)
     if (folder == NULL)
         return FAIL_NOMEM(r->ctx);
     memcpy(folder, path, length);
+    if (!is_folder(folder))
+        drop_backslashes(folder);
     if (!is_folder(folder)) {
-        log_write(r->ctx, 1, "plugin folder %s: no such folder", folder);
+        log_write(r->ctx, 1, "plugin folder %.*s: no such folder", (int)length, path);
         return PERI_OK;
     }
     for (int64_t i = 0; i < r->folders.n; i++)

@@ -43,6 +43,8 @@ has_not out '^not ok' "has no failure"
 is "$(tail -n 1 out)" "1..$(grep -cE '^(not )?ok' out)" "and its plan"
 PERIGEE_PLUGIN_PATH="$work/a solver/plugin:$build/plugins" try "$perigee" show my-solver
 has out "^Minimises a smooth function without bounds and constraints" "its page is shown"
+PERIGEE_PLUGIN_PATH="$work/a\\ solver/plugin:$build/plugins" try "$perigee" show my-solver
+ended 0 "from a folder as pkg-config tells it, with a backslash before its space"
 
 # ---- in Lua
 
