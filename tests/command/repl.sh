@@ -42,7 +42,7 @@ begin() # - a session on a terminal; what it writes goes to the file typed
 {
     : >typed
     seen=0
-    TERM=xterm LC_ALL=C.UTF-8 XDG_STATE_HOME="$work/state" timeout -k 1 300 script -qfec "'$perigee' repl" typed <keys >/dev/null 2>&1 &
+    TERM=xterm LC_ALL=C.UTF-8 XDG_STATE_HOME="$work/state" timeout -k 1 300 script -qfec "exec '$perigee' repl" typed <keys >/dev/null 2>&1 &
     process=$!
     exec 7>keys
     prompted
