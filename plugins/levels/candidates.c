@@ -172,6 +172,15 @@ bool candidates_beaten(const candidates *s, double objective)
     return s->has_best && s->best_violation <= CANDIDATES_FEASIBLE && objective >= s->best_f - 1e-9 * fmax(1, fabs(s->best_f));
 }
 
+peri_status candidates_accept(const candidates *s, peri_run *run, peri_row *row, peri_step *next)
+{
+    if (s->has_best) {
+        row->objective = s->best_f;
+        row->primal = s->best_violation;
+    }
+    return peri_accept(run, s->best, NULL, NULL, row, next);
+}
+
 peri_status candidates_finish(const candidates *s, bool all_infeasible, peri_step *next)
 {
     const bool feasible = s->has_best && s->best_violation <= CANDIDATES_FEASIBLE;

@@ -48,6 +48,8 @@ PERI_CHECKED peri_status candidates_solve_level(candidates *s, int64_t k, const 
 PERI_CHECKED peri_status candidates_look(candidates *s, const double *x, bool *optimal, bool *improved);
 /* Whether the best is a point that nothing with this objective could improve. */
 bool candidates_beaten(const candidates *s, double objective);
+/* The best ends an iteration: with its objective and violation in `row`, once there is one. */
+PERI_CHECKED peri_status candidates_accept(const candidates *s, peri_run *run, peri_row *row, peri_step *next);
 /* The end of a run: why, by what was found; the best must have been accepted last. */
 PERI_CHECKED peri_status candidates_finish(const candidates *s, bool all_infeasible, peri_step *next);
 

@@ -440,11 +440,7 @@ static peri_status step(void *self, peri_run *run, peri_step *next)
             TRY(candidates_look(&s->known, s->point, &optimal, &improved));
         row.tag = improved ? '*' : refused == 0 ? '+' : '-';
     }
-    if (s->known.has_best) {
-        row.objective = s->known.best_f;
-        row.primal = s->known.best_violation;
-    }
-    TRY(peri_accept(run, s->known.best, NULL, NULL, &row, next));
+    TRY(candidates_accept(&s->known, run, &row, next));
     if (++s->start_number >= s->opt.starts)
         return candidates_finish(&s->known, false, next);
     for (int64_t j = 0; j < s->upper->n; j++)

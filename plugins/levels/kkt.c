@@ -427,11 +427,7 @@ static peri_status step(void *self, peri_run *run, peri_step *next)
     peri_row row = peri_empty_row();
     row.regularization = relaxes ? s->relaxation : NAN;
     TRY(relaxes ? relax(s, run, &row.tag) : search(s, run, &row.tag));
-    if (s->known.has_best) {
-        row.objective = s->known.best_f;
-        row.primal = s->known.best_violation;
-    }
-    TRY(peri_accept(run, s->known.best, NULL, NULL, &row, next));
+    TRY(candidates_accept(&s->known, run, &row, next));
     if (s->relaxes && s->start_number < s->opt.starts)
         return PERI_OK;
     if (s->branches && s->n_stack > 0 && s->solved < s->opt.nodes)

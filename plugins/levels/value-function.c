@@ -240,11 +240,7 @@ static peri_status step(void *self, peri_run *run, peri_step *next)
         TRY(candidates_look(&s->known, r->x, &optimal, &improved));
         row.tag = improved ? '*' : '+';
     }
-    if (s->known.has_best) {
-        row.objective = s->known.best_f;
-        row.primal = s->known.best_violation;
-    }
-    TRY(peri_accept(run, s->known.best, NULL, NULL, &row, next));
+    TRY(candidates_accept(&s->known, run, &row, next));
     TRY(advance(s, r, optimal));
     return s->start_number >= s->opt.starts ? candidates_finish(&s->known, s->all_infeasible, next) : PERI_OK;
 }

@@ -53,16 +53,6 @@ static void add(int64_t n, double factor, const double *v, double *to)
         to[i] += factor * v[i];
 }
 
-/* r := b - A x; ret its length */
-static peri_status true_residual(state *s, const double *b, double *length)
-{
-    TRY(krylov_multiply(&s->a, false, s->x, s->r));
-    for (int64_t i = 0; i < s->a.n; i++)
-        s->r[i] = b[i] - s->r[i];
-    *length = sqrt(krylov_dot(s->a.n, s->r, s->r));
-    return PERI_OK;
-}
-
 /* From x with its residual in r, until the recurred residual is as small as wanted, or a quantity that is divided by vanishes. */
 static peri_status sweep(state *s, peri_run *run, double target)
 {
@@ -112,7 +102,7 @@ static peri_status solve(void *self, peri_run *run, double *b)
     while (length > target && stalls < 3 && s->a.iterations < s->a.opt.products) {
         const double before = length;
         TRY(sweep(s, run, 0.5 * target));
-        TRY(true_residual(s, b, &length));
+        TRY(krylov_residual(&s->a, false, b, s->x, s->r, &length));
         stalls = length < 0.9 * before ? 0 : stalls + 1;
     }
     if (!(length <= target))

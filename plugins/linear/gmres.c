@@ -156,10 +156,7 @@ static peri_status solve_with(state *s, peri_run *run, double *b, bool transpose
     while (length > target && length < before * (1 - 1e-6) && s->a.iterations < s->a.opt.products) {
         before = length;
         TRY(cycle(s, run, length, 0.9 * target));
-        TRY(krylov_multiply(&s->a, transposed, s->x, s->z));
-        for (int64_t j = 0; j < n; j++)
-            s->r[j] = b[j] - s->z[j];
-        length = sqrt(krylov_dot(n, s->r, s->r));
+        TRY(krylov_residual(&s->a, transposed, b, s->x, s->r, &length));
     }
     if (!(length <= target))
         return krylov_too_slow(&s->a, run, length, size);

@@ -161,6 +161,17 @@ PERI_MAYBE_UNUSED static double krylov_dot(int64_t n, const double *a, const dou
     return (s0 + s1) + (s2 + s3);
 }
 
+/* r := b - A x (transposed: A'); ret its length. r may not be x or b. */
+PERI_MAYBE_UNUSED static peri_status krylov_residual(const krylov_system *s, bool transposed, const double *b, const double *x, double *r,
+                                                     double *length)
+{
+    TRY(krylov_multiply(s, transposed, x, r));
+    for (int64_t i = 0; i < s->n; i++)
+        r[i] = b[i] - r[i];
+    *length = sqrt(krylov_dot(s->n, r, r));
+    return PERI_OK;
+}
+
 PERI_MAYBE_UNUSED static bool krylov_stopped(peri_run *run, int64_t iteration)
 {
     return iteration % 32 == 31 && PERI_HOST_HAS(should_stop) && peri_should_stop(run);

@@ -40,16 +40,6 @@ static peri_status attach(void *self, peri_run *run, const void *opt, const peri
     return allocate(s, run);
 }
 
-/* r := b - A x; ret its length */
-static peri_status true_residual(state *s, const double *b, double *length)
-{
-    TRY(krylov_multiply(&s->a, false, s->x, s->r));
-    for (int64_t i = 0; i < s->a.n; i++)
-        s->r[i] = b[i] - s->r[i];
-    *length = sqrt(krylov_dot(s->a.n, s->r, s->r));
-    return PERI_OK;
-}
-
 /* One sweep of the method on A d = r from d = 0, x += d: until phi has fallen by `reduction`, or the space is exhausted. */
 static peri_status sweep(state *s, peri_run *run, double reduction)
 {
@@ -120,7 +110,7 @@ static peri_status solve(void *self, peri_run *run, double *b)
     while (length > s->a.opt.residual * size && length < 0.9 * before && s->a.iterations < s->a.opt.products) {
         before = length;
         TRY(sweep(s, run, 0.5 * s->a.opt.residual * size / length));
-        TRY(true_residual(s, b, &length));
+        TRY(krylov_residual(&s->a, false, b, s->x, s->r, &length));
     }
     if (!(length <= s->a.opt.residual * size))
         return krylov_too_slow(&s->a, run, length, size);
