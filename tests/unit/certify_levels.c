@@ -7,6 +7,7 @@
 #include "run/internal.h"
 #include "run/signed_fit.h"
 #include "tap/tap.h"
+#include "unit/installed.h"
 #include "unit/text_model.h"
 #include <math.h>
 
@@ -322,12 +323,7 @@ static void test_memory(peri_context *ctx)
 
 int main(void)
 {
-    plan_later();
-    peri_host_table = host_table();
-    peri_context *ctx = peri_context_new(NULL);
-    registry *r = NULL;
-    if (registry_get(ctx, &r) != PERI_OK || registry_count(r) == 0)
-        skip_all("no plugin is installed");
+    peri_context *ctx = installed_context();
     is_int(peri_context_register(ctx, &CLAIM, NULL), PERI_OK, "registered");
     for (size_t k = 0; k < sizeof TESTS / sizeof TESTS[0]; k++)
         test_one(ctx, &TESTS[k]);

@@ -5,6 +5,7 @@
  */
 #include "run/internal.h"
 #include "tap/tap.h"
+#include "unit/installed.h"
 #include "unit/text_model.h"
 #include <math.h>
 
@@ -434,12 +435,7 @@ static void test_memory(peri_context *ctx)
 
 int main(void)
 {
-    plan_later();
-    peri_host_table = host_table();
-    peri_context *ctx = peri_context_new(NULL);
-    registry *r = NULL;
-    if (registry_get(ctx, &r) != PERI_OK || registry_count(r) == 0)
-        skip_all("no plugin is installed");
+    peri_context *ctx = installed_context();
     test_two(ctx);
     test_convexity(ctx);
     test_nested(ctx);
