@@ -25,7 +25,8 @@ static peri_status init(void *self, peri_run *run, const void *opt)
     TRY(peri_alloc(run, peri_n(run), &s->x));
     TRY(peri_alloc(run, peri_n(run), &s->g));
     TRY(peri_alloc(run, peri_m(run), &s->c));
-    TRY(peri_jac_pattern(run, &pattern));
+    if (peri_m(run) > 0)
+        TRY(peri_jac_pattern(run, &pattern));
     TRY(peri_alloc(run, pattern.nnz, &s->jac));
     return peri_start(run, s->x);
 }

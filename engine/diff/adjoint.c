@@ -92,11 +92,11 @@ peri_status diff_sweep_add(diff_sweep *s, expr_id to, expr_id value)
     return PERI_OK;
 }
 
-static peri_status add_scatter(diff_sweep *s, expr_id to, expr_id value, int64_t n, int32_t *index)
+static peri_status add_scatter(diff_sweep *s, expr_id to, expr_id value, int64_t n, int64_t list)
 {
     if (!s->depends[to] || diff_is_zero(s->g, value))
         return PERI_OK;
-    const diff_scatter item = {value, n, index, s->first[to]};
+    const diff_scatter item = {value, n, list, s->first[to]};
     if (!vec_push(s->g->m, &s->scatters, item))
         return FAIL_NOMEM(s->g->ctx);
     s->first[to] = s->scatters.n - 1;
@@ -104,7 +104,7 @@ static peri_status add_scatter(diff_sweep *s, expr_id to, expr_id value, int64_t
 }
 
 /* Scatters of single entries are stacked into one argument. */
-static peri_status join_singles(diff_sweep *s, int64_t first, int64_t n, expr_id *args, const int32_t **lists, int64_t *kept)
+static peri_status join_singles(diff_sweep *s, int64_t first, int64_t n, expr_id *args, int64_t *lists, int64_t *kept)
 {
     expr_graph *g = s->g;
     expr_id *single = arena_array(&s->data, (size_t)n, sizeof *single);
@@ -117,15 +117,15 @@ static peri_status join_singles(diff_sweep *s, int64_t first, int64_t n, expr_id
         const diff_scatter *item = &s->scatters.at[k];
         if (item->n == 1) {
             single[singles] = item->source;
-            index[singles++] = item->index[0];
+            index[singles++] = expr_list_at(&g->lists.at[item->list], 0);
         } else {
             args[*kept] = item->source;
-            lists[(*kept)++] = item->index;
+            lists[(*kept)++] = item->list;
         }
     }
     if (singles == 0)
         return PERI_OK;
-    lists[*kept] = index;
+    TRY(expr_list_ref(g, singles, index, &lists[*kept]));
     return expr_stack(g, singles, single, &args[(*kept)++]);
 }
 
@@ -135,11 +135,11 @@ static peri_status scattered(diff_sweep *s, expr_id e, expr_id *out)
     for (int64_t k = s->first[e]; k >= 0; k = s->scatters.at[k].next)
         n++;
     expr_id *args = arena_array(&s->data, (size_t)n, sizeof *args);
-    const int32_t **lists = arena_array(&s->data, (size_t)n, sizeof *lists);
+    int64_t *lists = arena_array(&s->data, (size_t)n, sizeof *lists);
     if (args == NULL || lists == NULL)
         return FAIL_NOMEM(s->g->ctx);
     TRY(join_singles(s, s->first[e], n, args, lists, &kept));
-    return expr_scatter_sum(s->g, expr_at(s->g, e)->rows, expr_at(s->g, e)->cols, kept, args, lists, out);
+    return expr_scatter_lists(s->g, expr_at(s->g, e)->rows, expr_at(s->g, e)->cols, kept, args, lists, out);
 }
 
 /* The whole adjoint of e, shaped as e; -1: none. */
@@ -162,6 +162,17 @@ peri_status diff_sweep_total(diff_sweep *s, expr_id e, expr_id *out)
 
 /* ---- rules for array operations ---------------------------------------------------------------------------------------------------- */
 
+/* One place n times. */
+static peri_status repeated(diff_sweep *s, int64_t n, int32_t place, int64_t *list)
+{
+    int32_t *index = arena_array(&s->data, (size_t)n, sizeof *index);
+    if (index == NULL)
+        return FAIL_NOMEM(s->g->ctx);
+    for (int64_t k = 0; k < n; k++)
+        index[k] = place;
+    return expr_list_ref(s->g, n, index, list);
+}
+
 static peri_status back_gather(diff_sweep *s, const expr_node *node, expr_id adj)
 {
     expr_graph *g = s->g;
@@ -173,12 +184,14 @@ static peri_status back_gather(diff_sweep *s, const expr_node *node, expr_id adj
         TRY(expr_reshape(g, adj, expr_at(g, from)->rows, expr_at(g, from)->cols, &adj));
         return diff_sweep_add(s, from, adj);
     }
-    int32_t *index = arena_array(&s->data, (size_t)n, sizeof *index);
-    if (index == NULL)
-        return FAIL_NOMEM(g->ctx);
-    for (int64_t k = 0; k < n; k++)
-        index[k] = (int32_t)expr_gather_at(g, node, k);
-    return add_scatter(s, from, adj, n, index);
+    int64_t list = 0;
+    if (!(node->flags & EXPR_AFFINE))
+        list = node->index;
+    else if (n > 1 && node->stride == 0)
+        TRY(repeated(s, n, node->first, &list));
+    else
+        TRY(expr_list_steps(g, n, node->first, node->stride, &list));
+    return add_scatter(s, from, adj, n, list);
 }
 
 static peri_status back_scatter(diff_sweep *s, const expr_node *node, expr_id adj)
@@ -186,11 +199,13 @@ static peri_status back_scatter(diff_sweep *s, const expr_node *node, expr_id ad
     expr_graph *g = s->g;
     for (int32_t k = 0; k < node->many.n; k++) {
         const expr_id to = g->args.at[node->many.list + k];
-        const expr_list list = g->lists.at[g->args.at[node->many.list + node->many.n + k]];
+        const expr_list list = g->lists.at[expr_scatter_ref(g, node, k)];
+        const int64_t rows = expr_at(g, to)->rows, cols = expr_at(g, to)->cols;
         expr_id part;
         if (!s->depends[to])
             continue;
-        TRY(expr_gather_list(g, adj, expr_at(g, to)->rows, expr_at(g, to)->cols, list.n, list.at, &part));
+        TRY(list.stride != 0 ? expr_gather_affine(g, adj, rows, cols, list.first, list.stride, &part)
+                             : expr_gather_list(g, adj, rows, cols, list.n, list.at, &part));
         TRY(diff_sweep_add(s, to, part));
     }
     return PERI_OK;
@@ -335,7 +350,7 @@ static bool is_scaled_identity(const expr_graph *g, expr_id adj, int64_t n, expr
     const expr_node spread = *expr_at(g, part);
     bool diagonal = list.n == n;
     for (int64_t k = 0; k < list.n && diagonal; k++)
-        diagonal = list.at[k] == k * (n + 1);
+        diagonal = expr_list_at(&list, k) == k * (n + 1);
     *t = spread.op == PERI_OP_GATHER ? spread.arg[0] : PERI_NO_EXPR;
     return diagonal && *t != PERI_NO_EXPR && expr_size(g, *t) == 1;
 }
@@ -516,14 +531,10 @@ static peri_status collect(diff_sweep *s, expr_id wrt, expr_id *out)
         const int64_t n = expr_size(g, e), size = expr_size(g, wrt);
         const int64_t lo = node.ref > want.ref ? node.ref : want.ref;
         const int64_t hi = node.ref + n < want.ref + size ? node.ref + n : want.ref + size;
-        int32_t *index = arena_array(&s->data, (size_t)(hi - lo), sizeof *index);
-        if (index == NULL)
-            return FAIL_NOMEM(g->ctx);
-        for (int64_t k = lo; k < hi; k++)
-            index[k - lo] = (int32_t)(k - want.ref);
-        const int32_t *lists[1] = {index};
+        int64_t list;
+        TRY(expr_list_steps(g, hi - lo, lo - want.ref, 1, &list));
         TRY(expr_gather_affine(g, part, hi - lo, 1, lo - node.ref, 1, &part));
-        TRY(expr_scatter_sum(g, want.rows, want.cols, 1, &part, lists, &part));
+        TRY(expr_scatter_lists(g, want.rows, want.cols, 1, &part, &list, &part));
         if (*out < 0)
             *out = part;
         else

@@ -70,6 +70,10 @@ static bool find_walk(const expr_list *list, walk *w)
     const int64_t middle = list->n / 2;
     if (list->n < SHORTEST_WALK)
         return false;
+    if (list->stride != 0) {
+        *w = (walk){.k = w->k, .stride = list->stride, .first = list->first, .end = list->n};
+        return list->stride > 0;
+    }
     w->stride = list->at[middle + 1] - list->at[middle];
     for (w->begin = middle; w->begin > 0 && list->at[w->begin] - list->at[w->begin - 1] == w->stride;)
         w->begin--;
@@ -127,11 +131,11 @@ static int32_t *walking_list(const aligned *t, int64_t n, int64_t first, int64_t
     return list;
 }
 
-static int32_t *part_of_list(const aligned *t, const int32_t *at, int64_t n)
+static int32_t *part_of_list(const aligned *t, const expr_list *from, int64_t begin, int64_t n)
 {
     int32_t *list = mem_array(t->g->m, (size_t)n, sizeof *list);
-    if (list != NULL)
-        memcpy(list, at, (size_t)n * sizeof *list);
+    for (int64_t k = 0; k < n && list != NULL; k++)
+        list[k] = expr_list_at(from, begin + k);
     return list;
 }
 
@@ -166,7 +170,7 @@ static peri_status spread(expr_graph *g, expr_id e, int64_t n, expr_id *out)
 /* Instances [begin, end) of argument k of `node` as they were. */
 static peri_status keep_part(aligned *t, const expr_node *node, int32_t k, int64_t begin, int64_t end)
 {
-    const int32_t *at = t->g->lists.at[t->g->args.at[node->many.list + node->many.n + k]].at;
+    const int64_t ref = expr_scatter_ref(t->g, node, k);
     expr_id value = t->g->args.at[node->many.list + k];
     if (begin >= end)
         return PERI_OK;
@@ -174,7 +178,7 @@ static peri_status keep_part(aligned *t, const expr_node *node, int32_t k, int64
         TRY(shifted(t->g, value, begin, end - begin, &value));
         TRY(spread(t->g, value, end - begin, &value));
     }
-    return push(t, value, part_of_list(t, at + begin, end - begin));
+    return push(t, value, part_of_list(t, &t->g->lists.at[ref], begin, end - begin));
 }
 
 /* The sum of what the walks bring to one lane in rows [row, row + n). */

@@ -181,14 +181,15 @@ typedef struct {
     VEC(const int32_t *) lists;
 } scattered;
 
-static peri_status add_scattered(batcher *b, scattered *s, expr_id arg, const int32_t *at)
+/* Entry i of arg goes to entry begin + i of `to`. */
+static peri_status add_scattered(batcher *b, scattered *s, expr_id arg, const expr_list *to, int64_t begin)
 {
     const int64_t K = b->points, n = size_of(b, arg);
     const expr_id *parts;
     if (b->varies[arg] && expr_at(b->from, arg)->op == PERI_OP_STACK) {
         const int32_t n_parts = expr_args(b->from, arg, &parts);
-        for (int32_t k = 0; k < n_parts; at += size_of(b, parts[k]), k++)
-            TRY(add_scattered(b, s, parts[k], at));
+        for (int32_t k = 0; k < n_parts; begin += size_of(b, parts[k]), k++)
+            TRY(add_scattered(b, s, parts[k], to, begin));
         return PERI_OK;
     }
     int32_t *list = arena_array(&s->data, (size_t)(n * K), sizeof *list);
@@ -196,7 +197,7 @@ static peri_status add_scattered(batcher *b, scattered *s, expr_id arg, const in
     if (list == NULL)
         return FAIL_NOMEM(b->to->ctx);
     for (int64_t i = 0; i < n * K; i++)
-        list[i] = (int32_t)(at[i / K] * K + i % K);
+        list[i] = (int32_t)(expr_list_at(to, begin + i / K) * K + i % K);
     TRY(full_image(b, arg, &image));
     return vec_push(b->to->m, &s->args, image) && vec_push(b->to->m, &s->lists, list) ? PERI_OK : FAIL_NOMEM(b->to->ctx);
 }
@@ -210,7 +211,7 @@ static peri_status batch_scatter(batcher *b, expr_id e, expr_id *out)
     peri_status status = PERI_OK;
     arena_init(&s.data, b->to->m);
     for (int32_t a = 0; a < node->many.n && status == PERI_OK; a++)
-        status = add_scattered(b, &s, args[a], from->lists.at[args[node->many.n + a]].at);
+        status = add_scattered(b, &s, args[a], &from->lists.at[args[node->many.n + a]], 0);
     if (status == PERI_OK)
         status = expr_scatter_sum(b->to, size_of(b, e) * b->points, 1, s.args.n, s.args.at, s.lists.at, out);
     vec_free(b->to->m, &s.args);

@@ -304,7 +304,7 @@ static peri_status gather(coo_builder *b, expr_id e, const expr_node *node)
 }
 
 /* The argument's rows moved to to[row]; no new values. */
-static peri_status relabel(coo_builder *b, expr_id e, expr_id arg, const int32_t *to, int64_t shift)
+static peri_status relabel(coo_builder *b, expr_id e, expr_id arg, const expr_list *to, int64_t shift)
 {
     const struct coo from = b->jac[arg];
     for (int64_t k = 0; k < from.n; k++) {
@@ -312,7 +312,7 @@ static peri_status relabel(coo_builder *b, expr_id e, expr_id arg, const int32_t
         TRY(new_group(b, e, from.at[k].n, &group));
         group->value = from.at[k].value;
         for (int64_t i = 0; i < from.at[k].n; i++) {
-            group->row[i] = to != NULL ? to[from.at[k].row[i]] : (int32_t)(from.at[k].row[i] * (shift >= 0) + (shift > 0 ? shift : 0));
+            group->row[i] = to != NULL ? expr_list_at(to, from.at[k].row[i]) : (int32_t)(from.at[k].row[i] * (shift >= 0) + (shift > 0 ? shift : 0));
             group->col[i] = from.at[k].col[i];
         }
     }
@@ -325,9 +325,10 @@ static peri_status listed(coo_builder *b, expr_id e, const expr_node *node)
     int64_t at = 0;
     for (int32_t k = 0; k < node->many.n; k++) {
         const expr_id arg = g->args.at[node->many.list + k];
-        const int32_t *to = node->op == PERI_OP_SCATTER ? g->lists.at[g->args.at[node->many.list + node->many.n + k]].at : NULL;
+        const bool scatter = node->op == PERI_OP_SCATTER;
+        const expr_list to = scatter ? g->lists.at[expr_scatter_ref(g, node, k)] : (expr_list){.n = 0};
         if (b->depends[arg])
-            TRY(relabel(b, e, arg, to, at));
+            TRY(relabel(b, e, arg, scatter ? &to : NULL, at));
         at += expr_size(g, arg);
     }
     return PERI_OK;

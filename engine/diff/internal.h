@@ -23,7 +23,7 @@ peri_status diff_sum(expr_graph *g, expr_id a, expr_id b, expr_id *out);
 typedef struct {
     expr_id source; /* an adjoint with one entry an index */
     int64_t n;
-    int32_t *index; /* arena memory */
+    int64_t list;   /* the graph's index list: where they go */
     int64_t next;   /* in sweep->scatters; -1: last */
 } diff_scatter;
 

@@ -312,19 +312,14 @@ static peri_status roll_stack(roller *r, const expr_node *node, expr_id *out)
 
 static peri_status roll_scatter(roller *r, const expr_node *node, expr_id *out)
 {
-    expr_graph *to = r->to;
     const int32_t n = node->many.n;
-    expr_id *args = mem_array(to->m, (size_t)n, sizeof *args);
-    const int32_t **lists = mem_array(to->m, (size_t)n, sizeof *lists);
-    peri_status status = args != NULL && lists != NULL ? PERI_OK : FAIL_NOMEM(to->ctx);
-    for (int32_t k = 0; k < n && status == PERI_OK; k++) {
-        lists[k] = r->from->lists.at[r->from->args.at[node->many.list + n + k]].at;
+    expr_id *args = mem_array(r->to->m, (size_t)n, sizeof *args);
+    peri_status status = args != NULL ? PERI_OK : FAIL_NOMEM(r->to->ctx);
+    for (int32_t k = 0; k < n && status == PERI_OK; k++)
         status = roll_value(r, r->from->args.at[node->many.list + k], &args[k]);
-    }
     if (status == PERI_OK)
-        status = expr_scatter_sum(to, node->rows, node->cols, n, args, lists, out);
-    mem_array_free(to->m, args);
-    mem_array_free(to->m, lists);
+        status = expr_scatter_like(r->to, r->from, node, args, out);
+    mem_array_free(r->to->m, args);
     return status;
 }
 

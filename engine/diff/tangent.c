@@ -152,15 +152,9 @@ static peri_status input_tangent(forward *f, expr_id e, int64_t n_wrt, const exp
             TRY(expr_reshape(g, part, node.rows, node.cols, out));
             continue;
         }
-        int32_t *index = mem_array(g->m, (size_t)(hi - lo), sizeof *index);
-        if (index == NULL)
-            return FAIL_NOMEM(g->ctx);
-        for (int64_t i = lo; i < hi; i++)
-            index[i - lo] = (int32_t)(i - node.ref);
-        const int32_t *lists[1] = {index};
-        const peri_status status = expr_scatter_sum(g, node.rows, node.cols, 1, &part, lists, &part);
-        mem_array_free(g->m, index);
-        TRY(status);
+        int64_t list;
+        TRY(expr_list_steps(g, hi - lo, lo - node.ref, 1, &list));
+        TRY(expr_scatter_lists(g, node.rows, node.cols, 1, &part, &list, &part));
         TRY(plus(g, *out, part, out));
     }
     return PERI_OK;

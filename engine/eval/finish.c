@@ -297,10 +297,10 @@ static peri_status finish_scatters(kernel *k)
         if (s == NULL)
             continue;
         const expr_node *node = expr_at(c->g, s->node);
-        const int32_t *list = c->g->lists.at[c->g->args.at[node->many.list + node->many.n + s->arg]].at;
+        const expr_list *list = &c->g->lists.at[expr_scatter_ref(c->g, node, s->arg)];
         const bool rows = i->code == EVAL_ADD_GRID && i->imm == 0, runs = i->code == EVAL_ADD_RUNS, woven = i->code == EVAL_WEAVE;
         group->scatters[group->n_scatters++] = (struct eval_scatter){
-            (int32_t)j, i->there, s->stores, s->node, s->place, list, rows ? i->index[0] : runs ? k->n : 0, woven ? i->index : NULL,
+            (int32_t)j, i->there, s->stores, s->node, s->place, *list, rows ? i->index[0] : runs ? k->n : 0, woven ? i->index : NULL,
             i->dst.place.offset - s->place.offset};
     }
     return PERI_OK;

@@ -70,8 +70,8 @@ static bool can_be_direct(const eval_compiler *c, expr_id e, int32_t k)
 {
     const expr_id a = eval_arg(c, c->g->args.at[expr_at(c->g, e)->many.list + k]);
     const expr_list *list = scatter_list(c, e, k);
-    return c->kind[a] == KIND_ARRAY && !has_place(c, a) && list->unique && list->hi - list->lo + 1 == list->n && list->at[0] == list->lo &&
-           list->at[list->n - 1] == list->hi;
+    return c->kind[a] == KIND_ARRAY && !has_place(c, a) && list->unique && list->hi - list->lo + 1 == list->n &&
+           expr_list_at(list, 0) == list->lo && expr_list_at(list, list->n - 1) == list->hi;
 }
 
 /* Whether no other argument of the scatter reaches the range, and none is a constant, whose entries are copied to everywhere at first. */
@@ -88,7 +88,7 @@ static bool is_alone(const eval_compiler *c, expr_id e, int32_t k)
         if (j == k || other->hi < own->lo || other->lo > own->hi)
             continue;
         for (int64_t i = 0; i < other->n; i++)
-            if (other->at[i] >= own->lo && other->at[i] <= own->hi)
+            if (expr_list_at(other, i) >= own->lo && expr_list_at(other, i) <= own->hi)
                 return false;
     }
     return true;

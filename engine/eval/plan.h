@@ -202,7 +202,7 @@ typedef struct {
         bool stores;
         expr_id node;
         eval_place place;          /* of the node */
-        const int32_t *list;
+        expr_list list;            /* of its places */
         int64_t period;            /* > 0: neighbours with one place, of one row of so many and one block, are added up first; 0: each by itself */
         const int32_t *weave;      /* of a WEAVE: its index; else NULL */
         int64_t low;               /* of a WEAVE: the first place of all */

@@ -22,8 +22,14 @@ static int32_t step_of(int64_t n, const int32_t *at, int64_t *limits)
     return next > equal;
 }
 
-/* Takes the list if rows do not get too short by it. limit[k]: instance k begins a row */
-static peri_status try_list(kernel *k, const int32_t *at, unsigned char *limit, int64_t *n_limits)
+/* limit[k]: instance k begins a row; NULL: none does so far */
+typedef struct {
+    unsigned char *limit;
+    int64_t n;
+} row_limits;
+
+/* Takes the list if rows do not get too short by it. */
+static peri_status try_list(kernel *k, const int32_t *at, row_limits *limits)
 {
     int64_t own, more = 0;
     for (int64_t j = 0; j < k->lists.n; j++)
@@ -32,13 +38,17 @@ static peri_status try_list(kernel *k, const int32_t *at, unsigned char *limit, 
     const int32_t step = step_of(k->n, at, &own);
     if (own * SHORTEST_ROW > k->n)
         return PERI_OK;
+    if (limits->limit == NULL)
+        limits->limit = mem_array(k->c->m, (size_t)k->n, 1);
+    if (limits->limit == NULL)
+        return kernel_nomem(k);
     for (int64_t i = 1; i < k->n; i++)
-        more += at[i] != at[i - 1] + step && !limit[i];
-    if ((*n_limits + more) * SHORTEST_ROW > k->n)
+        more += at[i] != at[i - 1] + step && !limits->limit[i];
+    if ((limits->n + more) * SHORTEST_ROW > k->n)
         return PERI_OK;
     for (int64_t i = 1; i < k->n; i++)
-        limit[i] |= at[i] != at[i - 1] + step;
-    *n_limits += more;
+        limits->limit[i] |= at[i] != at[i - 1] + step;
+    limits->n += more;
     const struct row_list item = {at, step, NULL};
     return vec_push(k->c->m, &k->lists, item) ? PERI_OK : kernel_nomem(k);
 }
@@ -60,13 +70,13 @@ static peri_status visit(kernel *k, expr_id e, expr_id_list *todo)
     return vec_push(k->c->m, todo, e) ? PERI_OK : kernel_nomem(k);
 }
 
-static peri_status take_views(kernel *k, expr_id_list *todo, unsigned char *limit, int64_t *n_limits)
+static peri_status take_views(kernel *k, expr_id_list *todo, row_limits *limits)
 {
     const eval_compiler *c = k->c;
     while (todo->n > 0) {
         const expr_id e = todo->at[--todo->n], *args;
         if (is_candidate(k, e))
-            TRY(try_list(k, c->g->lists.at[expr_at(c->g, e)->index].at, limit, n_limits));
+            TRY(try_list(k, c->g->lists.at[expr_at(c->g, e)->index].at, limits));
         if (c->kind[e] != KIND_VALUE || c->home[e] != k->group)
             continue;
         const int32_t n = expr_args(c->g, e, &args);
@@ -76,24 +86,24 @@ static peri_status take_views(kernel *k, expr_id_list *todo, unsigned char *limi
     return PERI_OK;
 }
 
-static peri_status take_scatters(kernel *k, int64_t n, const eval_sink *sinks, unsigned char *limit, int64_t *n_limits)
+static peri_status take_scatters(kernel *k, int64_t n, const eval_sink *sinks, row_limits *limits)
 {
     for (int64_t j = 0; j < n; j++)
         if (sinks[j].kind == SINK_SCATTER && !sinks[j].affine)
-            TRY(try_list(k, eval_sink_list(k->c, &sinks[j])->at, limit, n_limits));
+            TRY(try_list(k, eval_sink_list(k->c, &sinks[j])->at, limits));
     return PERI_OK;
 }
 
-static peri_status make_rows(kernel *k, const unsigned char *limit, int64_t n_limits)
+static peri_status make_rows(kernel *k, const row_limits *limits)
 {
     arena *const a = &k->c->program->data;
     eval_rows *r = arena_alloc(a, sizeof *r);
-    int32_t *start = arena_array(a, (size_t)n_limits + 2, sizeof *start);
+    int32_t *start = arena_array(a, (size_t)limits->n + 2, sizeof *start);
     if (r == NULL || start == NULL)
         return kernel_nomem(k);
     r->n = 1;
     for (int64_t i = 1; i < k->n; i++)
-        if (limit[i])
+        if (limits->limit[i])
             start[r->n++] = (int32_t)i;
     start[r->n] = (int32_t)k->n;
     r->start = start;
@@ -108,24 +118,23 @@ static peri_status make_rows(kernel *k, const unsigned char *limit, int64_t n_li
 peri_status eval_find_rows(kernel *k, int64_t n_sinks, const eval_sink *sinks)
 {
     expr_id_list todo = {0};
-    int64_t n_limits = 0;
+    row_limits limits = {NULL, 0};
+    peri_status status = PERI_OK;
     if (k->n < FEWEST || k->n > INT32_MAX - 1)
         return PERI_OK;
     for (int64_t j = 0; j < n_sinks; j++)
         if (sinks[j].woven != 0)
             return PERI_OK;
-    unsigned char *limit = mem_array(k->c->m, (size_t)k->n, 1);
-    peri_status status = limit != NULL ? PERI_OK : kernel_nomem(k);
     for (int64_t j = 0; j < n_sinks && status == PERI_OK; j++)
         status = visit(k, sinks[j].value, &todo);
     if (status == PERI_OK)
-        status = take_views(k, &todo, limit, &n_limits);
+        status = take_views(k, &todo, &limits);
     if (status == PERI_OK)
-        status = take_scatters(k, n_sinks, sinks, limit, &n_limits);
+        status = take_scatters(k, n_sinks, sinks, &limits);
     if (status == PERI_OK && k->lists.n > 0)
-        status = make_rows(k, limit, n_limits);
+        status = make_rows(k, &limits);
     vec_free(k->c->m, &todo);
-    mem_array_free(k->c->m, limit);
+    mem_array_free(k->c->m, limits.limit);
     return status;
 }
 

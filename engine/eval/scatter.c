@@ -15,31 +15,77 @@ const expr_list *eval_sink_list(const eval_compiler *c, const eval_sink *s)
     return &c->g->lists.at[c->g->args.at[node->many.list + node->many.n + s->arg]];
 }
 
-static void find_stride(const eval_compiler *c, eval_sink *s)
+/* Places that the sinks of one node do not tell apart are one: of arguments that go to ranges, what lies between their ends. */
+typedef struct {
+    eval_compiler *c;
+    expr_id node;
+    int64_t n;              /* places */
+    int64_t *cut;           /* [n + 1] where each begins in the node; NULL: every entry is a place */
+    unsigned char *touched; /* [n] 255 by earlier kernels, else how many times in this one, at most 2 */
+    unsigned char *stored;  /* [n] */
+} places;
+
+static peri_status find_stride(const eval_compiler *c, eval_sink *s)
 {
     const expr_list *list = eval_sink_list(c, s);
-    s->first = list->at[0];
-    s->stride = list->n > 1 ? list->at[1] - list->at[0] : 1;
-    s->affine = s->stride > 0;
-    for (int64_t k = 2; k < list->n && s->affine; k++)
-        s->affine = list->at[k] - list->at[k - 1] == s->stride;
+    s->first = expr_list_at(list, 0);
+    s->stride = list->n > 1 ? expr_list_at(list, 1) - s->first : 1;
+    s->affine = list->stride > 0;
+    if (s->affine) /* others are read from memory */
+        return PERI_OK;
+    const expr_node *node = expr_at(c->g, s->node);
+    return expr_list_data(c->g, expr_scatter_ref(c->g, node, s->arg)) != NULL ? PERI_OK : FAIL_NOMEM(c->g->ctx);
 }
 
-/* touched[j]: 255 by earlier kernels, else how many times in this one, at most 2 */
-static void count_touches(const eval_compiler *c, int64_t n, eval_sink *const *sinks, unsigned char *touched)
+/* The first place that begins at or after entry `at`. */
+static int64_t place_from(const places *p, int64_t at)
+{
+    int64_t low = 0, high = p->n;
+    while (low < high) {
+        const int64_t middle = (low + high) / 2;
+        if (p->cut[middle] < at)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* The sink's list, of places. */
+static expr_list places_of(const places *p, const eval_sink *s)
+{
+    expr_list list = *eval_sink_list(p->c, s);
+    if (p->cut != NULL) {
+        const int64_t begin = place_from(p, list.first), end = place_from(p, list.first + list.n);
+        list.first = (int32_t)begin;
+        list.n = end - begin;
+        list.at = NULL;
+    }
+    return list;
+}
+
+static void count_touches(const places *p, int64_t n, eval_sink *const *sinks)
 {
     for (int64_t k = 0; k < n; k++) {
-        const expr_list *list = eval_sink_list(c, sinks[k]);
-        for (int64_t i = 0; i < list->n; i++)
-            if (touched[list->at[i]] < 2)
-                touched[list->at[i]]++;
+        const expr_list list = places_of(p, sinks[k]);
+        for (int64_t i = 0; i < list.n; i++)
+            if (p->touched[expr_list_at(&list, i)] < 2)
+                p->touched[expr_list_at(&list, i)]++;
     }
 }
 
-static bool reaches_first(const expr_list *list, const unsigned char *touched, unsigned char most)
+static void mark(const places *p, const eval_sink *s, unsigned char *marks, unsigned char value)
 {
-    for (int64_t i = 0; i < list->n; i++)
-        if (touched[list->at[i]] > most)
+    const expr_list list = places_of(p, s);
+    for (int64_t i = 0; i < list.n; i++)
+        marks[expr_list_at(&list, i)] = value;
+}
+
+static bool reaches_first(const places *p, const eval_sink *s, unsigned char most)
+{
+    const expr_list list = places_of(p, s);
+    for (int64_t i = 0; i < list.n; i++)
+        if (p->touched[expr_list_at(&list, i)] > most)
             return false;
     return true;
 }
@@ -47,6 +93,8 @@ static bool reaches_first(const expr_list *list, const unsigned char *touched, u
 /* Ascending places, and those of the first one moved by a number. */
 static bool is_shifted(const expr_list *list, const expr_list *first)
 {
+    if (list->stride != 0 || first->stride != 0)
+        return list->n == first->n && list->stride == first->stride && list->stride > 0;
     const int32_t by = list->at[0] - first->at[0];
     bool is = list->n == first->n;
     for (int64_t i = 0; i < list->n && is; i++)
@@ -115,80 +163,79 @@ static bool is_weave(const eval_compiler *c, int64_t n, eval_sink *const *sinks)
 }
 
 /* All of them store, who comes first where, or all add. */
-static void plan_weave(const eval_compiler *c, int64_t n, eval_sink **sinks, unsigned char *touched, unsigned char *stored)
+static void plan_weave(const places *p, int64_t n, eval_sink **sinks)
 {
     bool stores = true;
     for (int64_t k = 0; k < n; k++)
-        stores = stores && reaches_first(eval_sink_list(c, sinks[k]), touched, 2);
+        stores = stores && reaches_first(p, sinks[k], 2);
     for (int64_t k = 0; k < n; k++) {
-        const expr_list *list = eval_sink_list(c, sinks[k]);
         sinks[k]->stores = stores;
         sinks[k]->rank = 1;
-        for (int64_t i = 0; i < list->n; i++) {
-            touched[list->at[i]] = 255;
-            stored[list->at[i]] |= stores;
-        }
+        mark(p, sinks[k], p->touched, 255);
+        if (stores)
+            mark(p, sinks[k], p->stored, 1);
     }
     sinks[0]->woven = (int32_t)n;
     for (int64_t k = 1; k < n; k++)
         sinks[k]->woven = -1;
 }
 
-static void plan_kernel(const eval_compiler *c, int64_t n, eval_sink **sinks, unsigned char *touched, unsigned char *stored)
+static void plan_kernel(const places *p, int64_t n, eval_sink **sinks)
 {
-    count_touches(c, n, sinks, touched);
-    if (n > 1 && is_weave(c, n, sinks)) {
-        plan_weave(c, n, sinks, touched, stored);
+    count_touches(p, n, sinks);
+    if (n > 1 && is_weave(p->c, n, sinks)) {
+        plan_weave(p, n, sinks);
         return;
     }
-    find_shifts(c, n, sinks);
+    find_shifts(p->c, n, sinks);
     const int64_t lead = leading(n, sinks);
     for (int64_t k = 0; k < n; k++) {
-        const expr_list *list = eval_sink_list(c, sinks[k]);
-        sinks[k]->stores = reaches_first(list, touched, k == lead ? 2 : 1);
-        sinks[k]->alone = sinks[k]->stores && (k != lead || reaches_first(list, touched, 1));
-        for (int64_t i = 0; i < list->n && sinks[k]->stores; i++)
-            stored[list->at[i]] = 1;
+        sinks[k]->stores = reaches_first(p, sinks[k], k == lead ? 2 : 1);
+        sinks[k]->alone = sinks[k]->stores && (k != lead || reaches_first(p, sinks[k], 1));
+        if (sinks[k]->stores)
+            mark(p, sinks[k], p->stored, 1);
     }
     rank_sinks(n, sinks);
-    for (int64_t k = 0; k < n; k++) {
-        const expr_list *list = eval_sink_list(c, sinks[k]);
-        for (int64_t i = 0; i < list->n; i++)
-            touched[list->at[i]] = 255;
-    }
+    for (int64_t k = 0; k < n; k++)
+        mark(p, sinks[k], p->touched, 255);
 }
 
 enum { MOST_RANGES = 8, ENTRIES_A_RANGE = 64 }; /* more are kept when they are rare */
 
-static int64_t count_ranges(int64_t size, const unsigned char *stored)
+static int64_t count_ranges(const places *p)
 {
     int64_t n = 0;
-    for (int64_t j = 0; j < size; j++)
-        n += !stored[j] && (j == 0 || stored[j - 1]);
+    for (int64_t j = 0; j < p->n; j++)
+        n += !p->stored[j] && (j == 0 || p->stored[j - 1]);
     return n;
 }
 
-/* The places that nothing stores to; the last range goes on to the end where there are too many. */
-static peri_status zero_rest(eval_compiler *c, expr_id e, eval_group *first, const unsigned char *stored)
+static int64_t entry_of(const places *p, int64_t place)
 {
-    const int64_t size = eval_size(c, e), all = count_ranges(size, stored);
+    return p->cut != NULL ? p->cut[place] : place;
+}
+
+/* The places that nothing stores to; the last range goes on to the end where there are too many. */
+static peri_status zero_rest(const places *p, eval_group *first)
+{
+    const int64_t size = eval_size(p->c, p->node), all = count_ranges(p);
     const int64_t most = all * ENTRIES_A_RANGE <= size ? all : MOST_RANGES;
-    int64_t ranges = 0, last = size;
-    while (last > 0 && stored[last - 1])
+    int64_t ranges = 0, last = p->n;
+    while (last > 0 && p->stored[last - 1])
         last--;
     for (int64_t j = 0, end; j < last; j = end) {
-        if (stored[j]) {
+        if (p->stored[j]) {
             end = j + 1;
             continue;
         }
-        for (end = j + 1; end < last && !stored[end];)
+        for (end = j + 1; end < last && !p->stored[end];)
             end++;
         if (++ranges == most)
             end = last;
-        struct eval_zero_range range = {c->place[e], end - j, NULL};
-        range.place.offset += j;
-        if (!vec_push(c->m, &first->zeros, range))
-            return FAIL_NOMEM(c->g->ctx);
+        struct eval_zero_range range = {p->c->place[p->node], entry_of(p, end) - entry_of(p, j), NULL};
+        range.place.offset += entry_of(p, j);
+        if (!vec_push(p->c->m, &first->zeros, range))
+            return FAIL_NOMEM(p->c->g->ctx);
     }
     return PERI_OK;
 }
@@ -207,7 +254,7 @@ static void add_to_image(const eval_compiler *c, const eval_sink *s, double *ima
     double value = 0;
     const bool same = expr_constant_value(c->g, s->value, &value);
     for (int64_t i = 0; i < list->n; i++)
-        image[list->at[i]] += same ? value : expr_const_data(c->g, s->value)[i];
+        image[expr_list_at(list, i)] += same ? value : expr_const_data(c->g, s->value)[i];
 }
 
 /* Constants are summed up now, when they are more than a few: the scatter starts from a copy. Removes their sinks. */
@@ -234,42 +281,93 @@ static peri_status make_image(eval_compiler *c, expr_id e, int64_t n, eval_sink 
 }
 
 /* The others may store where no constant is. */
-static int64_t drop_constants(const eval_compiler *c, int64_t n, eval_sink **sinks, unsigned char *touched)
+static int64_t drop_constants(const places *p, int64_t n, eval_sink **sinks)
 {
     int64_t kept = 0;
     for (int64_t k = 0; k < n; k++) {
-        const expr_list *list = eval_sink_list(c, sinks[k]);
-        for (int64_t i = 0; i < list->n && sinks[k]->kind == SINK_NONE; i++)
-            touched[list->at[i]] = 255;
-        if (sinks[k]->kind != SINK_NONE)
+        if (sinks[k]->kind == SINK_NONE)
+            mark(p, sinks[k], p->touched, 255);
+        else
             sinks[kept++] = sinks[k];
     }
     return kept;
 }
 
+static int ascending(const void *a, const void *b)
+{
+    const int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* Where all arguments go to ranges: p->cut, from the ends of all, and of what is put there directly. */
+static peri_status find_places(places *p, int64_t n, eval_sink *const *sinks)
+{
+    int64_t kept = 2;
+    p->n = eval_size(p->c, p->node);
+    for (int64_t k = 0; k < n; k++)
+        if (eval_sink_list(p->c, sinks[k])->stride != 1)
+            return PERI_OK;
+    int64_t *cut = mem_array(p->c->m, 2 * (size_t)(n + p->c->direct.n + 1), sizeof *cut);
+    if (cut == NULL)
+        return FAIL_NOMEM(p->c->g->ctx);
+    cut[1] = p->n;
+    for (int64_t k = 0; k < n; k++) {
+        cut[kept++] = eval_sink_list(p->c, sinks[k])->first;
+        cut[kept++] = eval_sink_list(p->c, sinks[k])->first + eval_sink_list(p->c, sinks[k])->n;
+    }
+    for (int64_t k = 0; k < p->c->direct.n; k++)
+        if (p->c->direct.at[k].scatter == p->node) {
+            cut[kept++] = p->c->direct.at[k].first;
+            cut[kept++] = p->c->direct.at[k].first + p->c->direct.at[k].n;
+        }
+    qsort(cut, (size_t)kept, sizeof *cut, ascending);
+    p->n = 0;
+    for (int64_t k = 1; k < kept; k++)
+        if (cut[k] != cut[p->n])
+            cut[++p->n] = cut[k];
+    p->cut = cut;
+    return PERI_OK;
+}
+
+static void mark_direct(const places *p)
+{
+    for (int64_t k = 0; k < p->c->direct.n; k++) {
+        const struct eval_direct *d = &p->c->direct.at[k];
+        if (d->scatter != p->node)
+            continue;
+        const int64_t begin = p->cut != NULL ? place_from(p, d->first) : d->first;
+        const int64_t end = p->cut != NULL ? place_from(p, d->first + d->n) : d->first + d->n;
+        memset(p->stored + begin, 1, (size_t)(end - begin));
+    }
+}
+
+static peri_status plan_sinks(places *p, int64_t n, eval_sink **sinks)
+{
+    eval_group *first = &p->c->groups.at[sinks[0]->kernel];
+    bool image;
+    mark_direct(p);
+    TRY(make_image(p->c, p->node, n, sinks, &image));
+    if (image)
+        n = drop_constants(p, n, sinks);
+    for (int64_t begin = 0, end = 0; begin < n; begin = end) {
+        while (end < n && sinks[end]->kernel == sinks[begin]->kernel)
+            TRY(find_stride(p->c, sinks[end++]));
+        plan_kernel(p, end - begin, sinks + begin);
+    }
+    return image ? PERI_OK : zero_rest(p, first);
+}
+
 static peri_status plan_node(eval_compiler *c, expr_id e, int64_t n, eval_sink **sinks)
 {
-    const size_t size = (size_t)eval_size(c, e);
-    unsigned char *touched = mem_array(c->m, size, 1), *stored = mem_array(c->m, size, 1);
-    peri_status status = touched != NULL && stored != NULL ? PERI_OK : FAIL_NOMEM(c->g->ctx);
-    eval_group *first = &c->groups.at[sinks[0]->kernel];
-    for (int64_t k = 0; k < c->direct.n && status == PERI_OK; k++)
-        if (c->direct.at[k].scatter == e)
-            memset(stored + c->direct.at[k].first, 1, (size_t)c->direct.at[k].n);
-    bool image = false;
+    places p = {.c = c, .node = e};
+    peri_status status = find_places(&p, n, sinks);
+    p.touched = mem_array(c->m, (size_t)p.n, 1);
+    p.stored = mem_array(c->m, (size_t)p.n, 1);
     if (status == PERI_OK)
-        status = make_image(c, e, n, sinks, &image);
-    if (status == PERI_OK && image)
-        n = drop_constants(c, n, sinks, touched);
-    for (int64_t begin = 0, end = 0; status == PERI_OK && begin < n; begin = end) {
-        while (end < n && sinks[end]->kernel == sinks[begin]->kernel)
-            find_stride(c, sinks[end++]);
-        plan_kernel(c, end - begin, sinks + begin, touched, stored);
-    }
-    if (status == PERI_OK && !image)
-        status = zero_rest(c, e, first, stored);
-    mem_array_free(c->m, touched);
-    mem_array_free(c->m, stored);
+        status = p.touched != NULL && p.stored != NULL ? plan_sinks(&p, n, sinks) : FAIL_NOMEM(c->g->ctx);
+    mem_array_free(c->m, p.touched);
+    mem_array_free(c->m, p.stored);
+    mem_array_free(c->m, p.cut);
     return status;
 }
 

@@ -76,7 +76,9 @@ typedef struct {
     int64_t n, size;                      /* scatters of one node, and its places */
     const struct eval_scatter **scatter;  /* [n] in the order of their instructions */
     eval_border *border;                  /* [n] of those */
-    int32_t *met;                         /* [size] 0: by none, 1 + chunk: by that one only, -1: by several */
+    int32_t *met;                         /* [n_met] 0: by none, 1 + chunk: by that one only, -1: by several; see met_at */
+    int64_t n_met;
+    int64_t first, step, reach;           /* step > 0: all go in this step, from `first` on at the lowest, `reach` more at the highest */
     bool *whole;                          /* [n] set aside altogether */
     int64_t runs;                         /* neighbouring instances of one scatter and chunk that are set aside */
     int64_t *slots;                       /* so far, of all nodes */
@@ -85,6 +87,11 @@ typedef struct {
 static peri_status nomem(const seam_planner *t)
 {
     return FAIL_NOMEM(t->c->g->ctx);
+}
+
+static int32_t place_at(const struct eval_scatter *s, int64_t i)
+{
+    return expr_list_at(&s->list, i);
 }
 
 static int64_t chunk_end(const eval_kernel *k, int64_t chunk)
@@ -100,16 +107,48 @@ static int64_t block_end(const eval_kernel *k, int64_t at, int64_t end)
     return (at / k->block + 1) * k->block < end ? (at / k->block + 1) * k->block : end;
 }
 
+/*
+ * By which chunks a place is met. Where all scatters walk in one step, those of two chunks meet in the first places behind the border between them only,
+ * and only those are noted; NULL: another place, which one chunk meets at the most.
+ */
+static int32_t *met_at(const seam_planner *t, int64_t place)
+{
+    if (t->step == 0)
+        return &t->met[place];
+    const int64_t span = t->k->chunk * t->step, border = (place - t->first) / span, behind = (place - t->first) % span;
+    return border == 0 || border >= t->k->n_chunks || behind > t->reach ? NULL : &t->met[(border - 1) * (t->reach + 1) + behind];
+}
+
+static bool is_seam(const seam_planner *t, int64_t place)
+{
+    const int32_t *met = met_at(t, place);
+    return met != NULL && *met < 0;
+}
+
+/* The first instance from i on with a place that is noted, at most `end`. */
+static int64_t next_noted(const seam_planner *t, const struct eval_scatter *s, int64_t i, int64_t end)
+{
+    if (t->step == 0 || i >= end || met_at(t, place_at(s, i)) != NULL)
+        return i;
+    const int64_t span = t->k->chunk * t->step, border = (place_at(s, i) - t->first) / span + 1;
+    if (border >= t->k->n_chunks)
+        return end;
+    const int64_t next = (border * span - (s->list.first - t->first) + t->step - 1) / t->step;
+    return next < end ? next : end;
+}
+
 static bool find_meetings(const seam_planner *t)
 {
     bool any = false;
     for (int64_t s = 0; s < t->n; s++)
-        for (int64_t chunk = 0; chunk < t->k->n_chunks; chunk++)
-            for (int64_t i = chunk * t->k->chunk; i < chunk_end(t->k, chunk); i++) {
-                int32_t *met = &t->met[t->scatter[s]->list[i]];
+        for (int64_t chunk = 0; chunk < t->k->n_chunks; chunk++) {
+            const int64_t end = chunk_end(t->k, chunk);
+            for (int64_t i = next_noted(t, t->scatter[s], chunk * t->k->chunk, end); i < end; i = next_noted(t, t->scatter[s], i + 1, end)) {
+                int32_t *met = met_at(t, place_at(t->scatter[s], i));
                 any = any || (*met != 0 && *met != chunk + 1);
                 *met = *met == 0 || *met == chunk + 1 ? (int32_t)chunk + 1 : -1;
             }
+        }
     return any;
 }
 
@@ -124,12 +163,13 @@ static int64_t least(int64_t a, int64_t b)
  */
 static bool next_run(const seam_planner *t, const struct eval_scatter *s, int64_t end, int64_t *begin, int64_t *run_end)
 {
-    while (*begin < end && t->met[s->list[*begin]] >= 0)
-        (*begin)++;
+    *begin = next_noted(t, s, *begin, end);
+    while (*begin < end && !is_seam(t, place_at(s, *begin)))
+        *begin = next_noted(t, s, *begin + 1, end);
     if (s->period > 0)
         end = least(end, least((*begin / s->period + 1) * s->period, block_end(t->k, *begin, end)));
     *run_end = *begin;
-    while (*run_end < end && t->met[s->list[*run_end]] < 0 && (s->period == 0 || s->list[*run_end] == s->list[*begin]))
+    while (*run_end < end && is_seam(t, place_at(s, *run_end)) && (s->period == 0 || place_at(s, *run_end) == place_at(s, *begin)))
         (*run_end)++;
     return *begin < *run_end;
 }
@@ -159,7 +199,7 @@ static void settle_runs(seam_planner *t)
                 continue;
             t->whole[s] = again = true;
             for (int64_t i = 0; i < t->k->n; i++)
-                t->met[t->scatter[s]->list[i]] = -1;
+                *met_at(t, place_at(t->scatter[s], i)) = -1;
         }
     }
 }
@@ -207,7 +247,7 @@ static void fill_block(const seam_planner *t, eval_seam *m, int64_t chunk, int64
             if (!cut_out(a, at, end, &from, &to))
                 continue;
             for (int64_t i = from; i < (t->scatter[s]->period > 0 ? from + 1 : to); i++) {
-                const int32_t j = t->scatter[s]->list[i], q = -2 - t->met[j];
+                const int32_t j = place_at(t->scatter[s], i), q = -2 - *met_at(t, j);
                 if (used[q] == 0)
                     m->place[q] = t->scatter[s]->stores ? j : -1 - j;
                 m->from[m->start[q] + used[q]++] = (int32_t)(a->slot + i - a->begin);
@@ -230,7 +270,7 @@ static void fill_seam(const seam_planner *t, eval_seam *m, int32_t *used)
 static int64_t number_seams(const seam_planner *t)
 {
     int64_t n = 0;
-    for (int64_t j = 0; j < t->size; j++)
+    for (int64_t j = 0; j < t->n_met; j++)
         if (t->met[j] < 0)
             t->met[j] = (int32_t)(-2 - n++);
     return n;
@@ -252,7 +292,7 @@ static peri_status make_seam(const seam_planner *t, eval_seam *m)
             for (int64_t r = t->border[s].first[0]; r < t->border[s].first[t->k->n_chunks]; r++)
                 for (int64_t i = t->border[s].aside[r].begin;
                      i < (t->scatter[s]->period > 0 ? t->border[s].aside[r].begin + 1 : t->border[s].aside[r].end); i++)
-                    m->start[-2 - t->met[t->scatter[s]->list[i]] + 1]++;
+                    m->start[-2 - *met_at(t, place_at(t->scatter[s], i)) + 1]++;
         for (int64_t q = 0; q < n; q++)
             m->start[q + 1] += m->start[q];
         fill_seam(t, m, used);
@@ -261,11 +301,31 @@ static peri_status make_seam(const seam_planner *t, eval_seam *m)
     return all ? eval_point(t->c, &m->dst, t->scatter[0]->place) : nomem(t);
 }
 
+/* Room for what is met. Few instances of one scatter are then in a border's places, so that none is set aside altogether. */
+static void make_room(seam_planner *t)
+{
+    int64_t low = INT64_MAX, high = 0;
+    t->step = t->scatter[0]->list.stride;
+    for (int64_t s = 0; s < t->n; s++) {
+        const expr_list *list = &t->scatter[s]->list;
+        low = list->first < low ? list->first : low;
+        high = list->first > high ? list->first : high;
+        if (list->stride != t->step || t->step < 0 || t->scatter[s]->period > 0)
+            t->step = 0;
+    }
+    t->first = low;
+    t->reach = high - low;
+    if (t->step > 0 && (t->reach >= MANY_RUNS * t->step || t->reach >= t->k->chunk * t->step))
+        t->step = 0;
+    t->n_met = t->step > 0 ? (t->k->n_chunks - 1) * (t->reach + 1) : t->size;
+    t->whole = arena_array(&t->c->data, (size_t)t->n, sizeof *t->whole);
+    t->met = mem_array(t->c->m, (size_t)t->n_met, sizeof *t->met);
+}
+
 /* The scatters of one node, which `t` knows. */
 static peri_status plan_node(seam_planner *t)
 {
-    t->whole = arena_array(&t->c->data, (size_t)t->n, sizeof *t->whole);
-    t->met = mem_array(t->c->m, (size_t)t->size, sizeof *t->met);
+    make_room(t);
     if (t->met == NULL || t->whole == NULL) {
         mem_array_free(t->c->m, t->met);
         return nomem(t);
@@ -358,8 +418,7 @@ static void take_node(eval_compiler *c, const eval_group *group, int64_t j, bool
 /* Numbers that would be set aside for one node. */
 static peri_status count_aside(seam_planner *t, int64_t *count)
 {
-    t->whole = arena_array(&t->c->data, (size_t)t->n, sizeof *t->whole);
-    t->met = mem_array(t->c->m, (size_t)t->size, sizeof *t->met);
+    make_room(t);
     const bool all = t->met != NULL && t->whole != NULL;
     if (all && find_meetings(t)) {
         settle_runs(t);

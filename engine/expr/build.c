@@ -459,10 +459,7 @@ enum { MOST_RANGES = 64 };
 /* Where the list is neighbours: its first entry, otherwise -1. */
 static int64_t range_begin(const expr_list *list)
 {
-    for (int64_t k = 1; k < list->n; k++)
-        if (list->at[k] != list->at[0] + k)
-            return -1;
-    return list->at[0];
+    return list->stride == 1 ? list->first : -1;
 }
 
 /* A scatter of n arguments to ranges that lie side by side is a stack: *out = -1 where they do not. list: as SCATTER's */
@@ -475,7 +472,7 @@ static peri_status scatter_as_stack(expr_graph *g, int64_t rows, int64_t cols, i
     int64_t at = 0;
     for (int64_t k = 0; k < n; k++) { /* the one that begins at `at` */
         int64_t j = 0;
-        while (j < n && g->lists.at[list[n + j]].at[0] != at)
+        while (j < n && expr_list_at(&g->lists.at[list[n + j]], 0) != at)
             j++;
         if (j == n || range_begin(&g->lists.at[list[n + j]]) < 0)
             return PERI_OK;
@@ -490,38 +487,49 @@ static peri_status scatter_as_stack(expr_graph *g, int64_t rows, int64_t cols, i
     return expr_reshape(g, *out, rows, cols, out);
 }
 
-peri_status expr_scatter_sum(expr_graph *g, int64_t rows, int64_t cols, int64_t n, const expr_id *args,
-                             const int32_t *const *index, expr_id *out)
+/* Arguments that are not zero, and behind them as many list numbers. */
+static peri_status scatter_arguments(expr_graph *g, int64_t places, int64_t n, const expr_id *args, const int64_t *ref, expr_id *list, int64_t *kept)
+{
+    *kept = 0;
+    for (int64_t k = 0; k < n; k++) {
+        const expr_list *index = &g->lists.at[ref[k]];
+        double value;
+        if (expr_constant_value(g, args[k], &value) && !(value < 0) && !(value > 0))
+            continue;
+        if (index->lo < 0 || index->hi >= places)
+            return FAIL(g->ctx, PERI_E_INDEX, "scatter: index %d is outside 1 .. %lld", (int)(index->lo < 0 ? index->lo : index->hi) + 1,
+                        (long long)places);
+        TRY(expr_densify(g, args[k], &list[*kept]));
+        list[n + (*kept)++] = (expr_id)ref[k];
+    }
+    memmove(list + *kept, list + n, (size_t)*kept * sizeof *list);
+    return PERI_OK;
+}
+
+peri_status expr_scatter_lists(expr_graph *g, int64_t rows, int64_t cols, int64_t n, const expr_id *args, const int64_t *ref, expr_id *out)
 {
     TRY(check_size(g, rows, cols));
     expr_id *list = mem_array(g->m, (size_t)(2 * n), sizeof *list);
-    peri_status status = list != NULL ? PERI_OK : FAIL_NOMEM(g->ctx);
     int64_t kept = 0;
-    for (int64_t k = 0; k < n && status == PERI_OK; k++) {
-        double value;
-        int64_t ref = 0;
-        if (expr_constant_value(g, args[k], &value) && !(value < 0) && !(value > 0))
-            continue;
-        status = expr_densify(g, args[k], &list[kept]);
-        const int64_t size = expr_size(g, args[k]);
-        for (int64_t i = 0; i < size && status == PERI_OK; i++)
-            if (index[k][i] < 0 || index[k][i] >= rows * cols)
-                status = FAIL(g->ctx, PERI_E_INDEX, "scatter: index %d is outside 1 .. %lld", (int)index[k][i] + 1,
-                              (long long)(rows * cols));
-        if (status == PERI_OK)
-            status = expr_intern_list_data(g, size, index[k], &ref);
-        list[n + kept++] = (expr_id)ref;
-    }
-    if (status == PERI_OK && kept == 0) {
-        status = expr_full(g, rows, cols, 0, out);
-    } else if (status == PERI_OK) {
-        memmove(list + kept, list + n, (size_t)kept * sizeof *list);
-        status = scatter_as_stack(g, rows, cols, kept, list, out);
-    }
-    if (status == PERI_OK && kept > 0 && *out < 0) {
+    peri_status status = list != NULL ? scatter_arguments(g, rows * cols, n, args, ref, list, &kept) : FAIL_NOMEM(g->ctx);
+    if (status == PERI_OK)
+        status = kept == 0 ? expr_full(g, rows, cols, 0, out) : scatter_as_stack(g, rows, cols, kept, list, out);
+    if (status == PERI_OK && kept > 0 && *out < 0)
         status = expr_intern_list(g, expr_blank(PERI_OP_SCATTER, rows, cols), kept, 2 * kept, list, out);
-    }
     mem_array_free(g->m, list);
+    return status;
+}
+
+peri_status expr_scatter_sum(expr_graph *g, int64_t rows, int64_t cols, int64_t n, const expr_id *args,
+                             const int32_t *const *index, expr_id *out)
+{
+    int64_t *ref = mem_array(g->m, (size_t)n, sizeof *ref);
+    peri_status status = ref != NULL ? PERI_OK : FAIL_NOMEM(g->ctx);
+    for (int64_t k = 0; k < n && status == PERI_OK; k++)
+        status = expr_list_ref(g, expr_size(g, args[k]), index[k], &ref[k]);
+    if (status == PERI_OK)
+        status = expr_scatter_lists(g, rows, cols, n, args, ref, out);
+    mem_array_free(g->m, ref);
     return status;
 }
 

@@ -35,13 +35,15 @@ peri_status expr_gather_like(expr_graph *g, const expr_graph *from, const expr_n
 peri_status expr_scatter_like(expr_graph *g, const expr_graph *from, const expr_node *node, const expr_id *args, expr_id *out)
 {
     const int32_t n = node->many.n;
-    const int32_t **lists = mem_array(g->m, (size_t)n, sizeof *lists);
-    if (lists == NULL)
-        return FAIL_NOMEM(g->ctx);
-    for (int32_t k = 0; k < n; k++)
-        lists[k] = from->lists.at[from->args.at[node->many.list + n + k]].at;
-    const peri_status status = expr_scatter_sum(g, node->rows, node->cols, n, args, lists, out);
-    mem_array_free(g->m, lists);
+    int64_t *ref = mem_array(g->m, (size_t)n, sizeof *ref);
+    peri_status status = ref != NULL ? PERI_OK : FAIL_NOMEM(g->ctx);
+    for (int32_t k = 0; k < n && status == PERI_OK; k++) {
+        const expr_list list = from->lists.at[expr_scatter_ref(from, node, k)];
+        status = list.stride != 0 ? expr_list_steps(g, list.n, list.first, list.stride, &ref[k]) : expr_list_ref(g, list.n, list.at, &ref[k]);
+    }
+    if (status == PERI_OK)
+        status = expr_scatter_lists(g, node->rows, node->cols, n, args, ref, out);
+    mem_array_free(g->m, ref);
     return status;
 }
 

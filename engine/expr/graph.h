@@ -55,9 +55,11 @@ typedef struct {
     uint64_t hash;
 } expr_const;
 
+/* Of a SCATTER, equal steps are kept as such; a GATHER that has them has no list. */
 typedef struct {
     int64_t n;
-    int32_t *at; /* [n] */
+    int32_t *at; /* [n]; NULL: entry k is first + k * stride, stride not 0 */
+    int32_t first, stride;
     uint64_t hash;
     int32_t lo, hi; /* smallest and largest entry */
     bool unique;    /* no entry twice */
@@ -198,6 +200,13 @@ peri_status expr_gather_affine(expr_graph *g, expr_id e, int64_t rows, int64_t c
                                expr_id *out);
 peri_status expr_scatter_sum(expr_graph *g, int64_t rows, int64_t cols, int64_t n, const expr_id *args,
                              const int32_t *const *index, expr_id *out); /* index[k]: [size of args[k]] */
+/* The same with index lists that the graph has: ref[k], of which expr_list_steps makes those in equal steps without an array. */
+peri_status expr_scatter_lists(expr_graph *g, int64_t rows, int64_t cols, int64_t n, const expr_id *args, const int64_t *ref, expr_id *out);
+peri_status expr_list_ref(expr_graph *g, int64_t n, const int32_t *index, int64_t *ref);
+peri_status expr_list_steps(expr_graph *g, int64_t n, int64_t first, int64_t stride, int64_t *ref); /* n > 1: stride not 0 */
+/* args scattered as node does, a SCATTER of `from` */
+peri_status expr_scatter_like(expr_graph *g, const expr_graph *from, const expr_node *node, const expr_id *args, expr_id *out);
+const int32_t *expr_list_data(expr_graph *g, int64_t ref); /* a list's entries, written out if they are not yet; NULL: memory is out */
 peri_status expr_stack(expr_graph *g, int64_t n, const expr_id *args, expr_id *out);
 peri_status expr_reshape(expr_graph *g, expr_id e, int64_t rows, int64_t cols, expr_id *out);
 peri_status expr_broadcast(expr_graph *g, expr_id e, int64_t rows, int64_t cols, expr_id *out); /* scalar, column or row */
@@ -218,6 +227,17 @@ peri_status expr_transplant(expr_graph *from, int64_t n_roots, const expr_id *ro
 /* The same with nodes leaf[k] of `from` becoming image[k] of `to`; input NULL: no other input is reached. */
 peri_status expr_transplant_leaves(expr_graph *from, int64_t n_roots, const expr_id *roots, expr_graph *to, const expr_id *input, int64_t n,
                                    const expr_id *leaf, const expr_id *image, expr_id *out);
+
+static inline int32_t expr_list_at(const expr_list *list, int64_t k)
+{
+    return list->at != NULL ? list->at[k] : (int32_t)(list->first + k * list->stride);
+}
+
+/* Index list of argument k of a SCATTER. */
+static inline int64_t expr_scatter_ref(const expr_graph *g, const expr_node *node, int64_t k)
+{
+    return g->args.at[node->many.list + node->many.n + k];
+}
 
 /* Index k of a GATHER's entry in its source. */
 static inline int64_t expr_gather_at(const expr_graph *g, const expr_node *node, int64_t k)

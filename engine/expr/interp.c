@@ -42,7 +42,7 @@ static void apply_scatter(const expr_graph *g, const expr_node *node, const doub
     for (int32_t k = 0; k < node->many.n; k++) {
         const expr_list *list = &g->lists.at[g->args.at[node->many.list + node->many.n + k]];
         for (int64_t i = 0; i < list->n; i++)
-            out[list->at[i]] += args[k][i];
+            out[expr_list_at(list, i)] += args[k][i];
     }
 }
 

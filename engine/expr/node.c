@@ -153,7 +153,7 @@ static bool list_is_unique(expr_graph *g, const expr_list *list, bool *unique)
 peri_status expr_intern_list_data(expr_graph *g, int64_t n, const int32_t *index, int64_t *ref)
 {
     const uint64_t h = hash_join(hash_bytes(index, (size_t)n * sizeof *index), (uint64_t)n);
-    if (hash_get(&g->list_map, h, ref) && g->lists.at[*ref].n == n &&
+    if (hash_get(&g->list_map, h, ref) && g->lists.at[*ref].n == n && g->lists.at[*ref].stride == 0 &&
         memcmp(g->lists.at[*ref].at, index, (size_t)n * sizeof *index) == 0)
         return PERI_OK;
     expr_list list = {.n = n, .hash = h, .lo = INT32_MAX, .hi = -1};
@@ -170,6 +170,41 @@ peri_status expr_intern_list_data(expr_graph *g, int64_t n, const int32_t *index
         return FAIL_NOMEM(g->ctx);
     *ref = g->lists.n - 1;
     return PERI_OK;
+}
+
+peri_status expr_list_steps(expr_graph *g, int64_t n, int64_t first, int64_t stride, int64_t *ref)
+{
+    const int32_t step = n > 1 ? (int32_t)stride : 1, last = (int32_t)(first + (n - 1) * step);
+    const uint64_t h = hash_join(hash_join(UINT64_C(0x9ddfea08eb382d69) + (uint64_t)n, (uint64_t)first), (uint64_t)step);
+    if (hash_get(&g->list_map, h, ref) && g->lists.at[*ref].n == n && g->lists.at[*ref].first == first && g->lists.at[*ref].stride == step)
+        return PERI_OK;
+    const expr_list list = {.n = n, .first = (int32_t)first, .stride = step, .hash = h, .unique = true,
+                            .lo = step > 0 ? (int32_t)first : last, .hi = step > 0 ? last : (int32_t)first};
+    if (!vec_push(g->m, &g->lists, list) || !hash_put(&g->list_map, h, g->lists.n - 1))
+        return FAIL_NOMEM(g->ctx);
+    *ref = g->lists.n - 1;
+    return PERI_OK;
+}
+
+peri_status expr_list_ref(expr_graph *g, int64_t n, const int32_t *index, int64_t *ref)
+{
+    const int64_t stride = n > 1 ? (int64_t)index[1] - index[0] : 1;
+    bool steps = stride != 0 && stride >= -INT32_MAX && stride <= INT32_MAX;
+    for (int64_t k = 2; k < n && steps; k++)
+        steps = (int64_t)index[k] - index[k - 1] == stride;
+    return steps ? expr_list_steps(g, n, index[0], stride, ref) : expr_intern_list_data(g, n, index, ref);
+}
+
+const int32_t *expr_list_data(expr_graph *g, int64_t ref)
+{
+    expr_list *list = &g->lists.at[ref];
+    if (list->at != NULL)
+        return list->at;
+    int32_t *at = arena_array(&g->data, (size_t)list->n, sizeof *at);
+    for (int64_t k = 0; k < list->n && at != NULL; k++)
+        at[k] = (int32_t)(list->first + k * list->stride);
+    list->at = at;
+    return at;
 }
 
 /* ---- inputs ------------------------------------------------------------------------------------------------------------ */

@@ -25,7 +25,6 @@ peri_status expr_fold(expr_graph *g, const expr_node *node, expr_id *out); /* al
 
 /* copy.c: a gather or a scatter of `from` on other arguments, in g; node is no pointer into g */
 peri_status expr_gather_like(expr_graph *g, const expr_graph *from, const expr_node *node, expr_id arg, expr_id *out);
-peri_status expr_scatter_like(expr_graph *g, const expr_graph *from, const expr_node *node, const expr_id *args, expr_id *out);
 
 /* sugar.c: operations made of others; matmul.c's shapes and special cases */
 peri_status expr_sugar(expr_graph *g, peri_op op, const expr_id *args, expr_id *out);

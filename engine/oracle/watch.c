@@ -76,7 +76,7 @@ static void watch_scatter(const expr_graph *g, const expr_node *node, nlp_watche
         if (sort == HARMLESS_CONSTANT)
             continue;
         if (sort == MULTIPLE && list->unique && !one)
-            watch(w, list->at[where], list->at[where] + 1);
+            watch(w, expr_list_at(list, where), expr_list_at(list, where) + 1);
         else
             watch(w, list->lo, list->hi + 1);
         one = one || sort == MULTIPLE;

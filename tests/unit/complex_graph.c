@@ -247,7 +247,7 @@ static void eval_scatter(evaluator *t, const expr_node *node, number *const *arg
     for (int32_t a = 0; a < node->many.n; a++) {
         const expr_list *list = &t->g->lists.at[t->g->args.at[node->many.list + node->many.n + a]];
         for (int64_t k = 0; k < list->n; k++)
-            out[list->at[k]] += args[a][k];
+            out[expr_list_at(list, k)] += args[a][k];
     }
 }
 
