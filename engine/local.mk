@@ -117,6 +117,9 @@ engine_sources = \
 	engine/diff/batch.h \
 	engine/diff/batch_eval.c \
 	engine/diff/align.c \
+	engine/diff/gather.c \
+	engine/diff/instances.c \
+	engine/diff/merge.c \
 	engine/diff/assemble.c \
 	engine/diff/coo.c \
 	engine/diff/diff.h \

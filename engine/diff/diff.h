@@ -45,6 +45,17 @@ peri_status diff_hessian(expr_graph *g, expr_id root, int64_t x0, int64_t n, int
 peri_status diff_align(expr_graph *g, int64_t n, const expr_id *roots, expr_id *out);
 
 /*
+ * diff_merge - the scalar f with sums whose terms are partly the same, at other instances, computed once; f itself where there is nothing to gain.
+ * For its value and gradient: the derivatives that are sparse matrices do not gain by it.
+ */
+peri_status diff_merge(expr_graph *g, expr_id f, expr_id *out);
+/*
+ * diff_gather - f and its gradient, a column, rewritten so that most of the gradient's entries are computed entry by entry, and f's sums in the same
+ * pass; as they were where that is not cheaper
+ */
+peri_status diff_gather(expr_graph *g, expr_id f, expr_id gradient, expr_id *f_out, expr_id *gradient_out);
+
+/*
  * diff_squares - the residuals of a sum of squares: f - r'r does not depend on the variables
  *   in   f  a scalar: sums, differences without variables, weighted by constants and parameters, of squares, even powers, and products and
  *           quotients of such

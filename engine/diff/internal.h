@@ -18,6 +18,7 @@ peri_status diff_plus(expr_graph *g, expr_id a, expr_id b, expr_id *out);
 peri_status diff_times(expr_graph *g, expr_id a, expr_id b, expr_id *out);
 /* a + b, a common factor taken out */
 peri_status diff_sum(expr_graph *g, expr_id a, expr_id b, expr_id *out);
+bool diff_share_factor(const expr_graph *g, expr_id a, expr_id b); /* is there one? */
 
 /* adjoint.c: one reverse sweep, in the steps that the Hessian needs separately */
 typedef struct {
@@ -87,6 +88,19 @@ peri_status diff_row_weights(expr_graph *g, expr_id e, expr_id *out);
 /* d exp(a) in direction d */
 peri_status diff_expm_direction(expr_graph *g, expr_id a, expr_id d, expr_id *out);
 peri_status diff_transpose(expr_graph *g, expr_id a, expr_id *out);
+
+/* instances.c: which of many instances, ascending or not: at[k], or first + k stride where `at` is NULL */
+typedef struct {
+    int64_t n;
+    const int32_t *at;
+    int64_t first, stride;
+} diff_instances;
+diff_instances diff_instances_of(int64_t n, const int32_t *at);
+peri_status diff_pick_instances(expr_graph *g, expr_id e, const diff_instances *w, expr_id *out); /* as they are */
+/* e, of which each entry is an instance, at some of them, what it reads picked out: a column, or a scalar where it is the same for all */
+peri_status diff_restrict(expr_graph *g, expr_id e, const diff_instances *w, expr_id *out);
+/* What the nodes between some roots and what they read cost for one instance, in additions; -1: memory is out. */
+int64_t diff_cost(expr_graph *g, int64_t n, const expr_id *roots);
 
 /* coo.c: a sparse Jacobian in pieces: entry k of a group is value[k] (a node; size 1: the same for all) at (row[k], col[k]). */
 typedef struct {

@@ -122,6 +122,13 @@ static peri_status product_of(expr_graph *g, const factors *f, expr_id *out)
     return PERI_OK;
 }
 
+bool diff_share_factor(const expr_graph *g, expr_id a, expr_id b)
+{
+    factors x = factors_of(g, a), y = factors_of(g, b), common = {.n = 0};
+    take_common(&x, &y, &common);
+    return common.n > 0 && expr_size(g, a) == expr_size(g, b);
+}
+
 /* u a + u b is u (a + b): adjoints are made by products from above, so their terms often share a factor. */
 peri_status diff_sum(expr_graph *g, expr_id a, expr_id b, expr_id *out)
 {

@@ -346,6 +346,23 @@ static bool reads_constraints(int program)
     return program == NLP_C || program == NLP_JAC || program == NLP_JV || program == NLP_VJ;
 }
 
+/* The same nodes in the form that is computed fastest. */
+static peri_status rewritten(nlp *p, int program, const expr_id *e, expr_id *run)
+{
+    expr_graph *g = p->g;
+    expr_id one;
+    if (program != NLP_F && program != NLP_FG)
+        return diff_align(g, 1, e, run);
+    TRY(diff_merge(g, e[0], &run[0]));
+    if (program == NLP_F)
+        return diff_align(g, 1, run, run);
+    if (run[0] != e[0]) {
+        TRY(expr_full(g, expr_at(g, run[0])->rows, expr_at(g, run[0])->cols, 1, &one));
+        TRY(diff_adjoint(g, 1, &run[0], &one, 1, &p->x, &run[1]));
+    }
+    return diff_gather(g, run[0], run[1], &run[0], &run[1]);
+}
+
 peri_status nlp_compile(nlp *p, int program)
 {
     if (p->program[program] != NULL)
@@ -358,8 +375,8 @@ peri_status nlp_compile(nlp *p, int program)
     context_tell(p->model->ctx, "derivatives", 0);
     peri_status status = outputs_of(p, program, e, &n);
     memcpy(run, e, sizeof run);
-    if (status == PERI_OK && e[0] != PERI_NO_EXPR && n == 1)
-        status = diff_align(p->g, 1, e, run);
+    if (status == PERI_OK && e[0] != PERI_NO_EXPR)
+        status = rewritten(p, program, e, run);
     if (status == PERI_OK && e[0] != PERI_NO_EXPR) {
         context_tell(p->model->ctx, "compiling", 0);
         const eval_output out[2] = {{run[0], 0, 0}, {n > 1 ? run[1] : run[0], 1, 0}};
