@@ -759,7 +759,8 @@ peri_status roll_group(roller *r, int64_t n, const expr_id *scalars)
     }
     for (int64_t k = n_heads - 1; k >= 0 && status == PERI_OK; k--)
         status = add_sum(&p, heads[k], (int32_t)k, &constant[k]);
-    reverse_terms(&p);
+    if (status == PERI_OK)
+        reverse_terms(&p);
     if (status == PERI_OK)
         status = split_rare(&p, heads, constant, &n_heads);
     if (status == PERI_OK)
