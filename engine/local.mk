@@ -135,11 +135,17 @@ engine_sources = \
 	engine/diff/tangent.c \
 	engine/diff/template.c \
 	engine/diff/template.h \
+	engine/diff/terms.c \
+	engine/diff/terms.h \
+	engine/diff/terms_image.c \
+	engine/diff/terms_rules.c \
 	engine/oracle/acyclic.c \
 	engine/oracle/acyclic.h \
 	engine/oracle/batch.c \
 	engine/oracle/check.c \
 	engine/oracle/evaluate.c \
+	engine/oracle/finite_sum.c \
+	engine/oracle/finite_sum.h \
 	engine/oracle/guard.c \
 	engine/oracle/info.c \
 	engine/oracle/levels.c \

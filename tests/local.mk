@@ -48,6 +48,7 @@ unit_tests = \
 	tests/unit/io_json.t \
 	tests/unit/io_token.t \
 	tests/unit/model_classify.t \
+	tests/unit/finite_sum.t \
 	tests/unit/oracle_nlp.t \
 	tests/unit/plugin_bad.t \
 	tests/unit/plugin_given.t \

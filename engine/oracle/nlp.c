@@ -6,6 +6,7 @@
  */
 #include "oracle/nlp.h"
 #include "oracle/acyclic.h"
+#include "oracle/finite_sum.h"
 #include "oracle/prox.h"
 #include "base/clock.h"
 #include "diff/batch.h"
@@ -105,6 +106,7 @@ void nlp_free(nlp *p)
     nlp_levels_free(p);
     nlp_prox_free(p->prox);
     nlp_acyclic_free(p->acyclic);
+    finite_sum_free(p->sum);
     for (int k = 0; k < NLP_PROGRAMS; k++)
         if (p->program[k] != NULL)
             eval_free(p->program[k]);

@@ -48,6 +48,7 @@ typedef struct nlp {
     struct nlp_prox *prox;               /* prox.h; NULL until asked for */
     struct nlp_levels *levels;           /* levels.c; NULL: not asked for yet */
     struct nlp_acyclic *acyclic;         /* acyclic.h; NULL until asked for */
+    struct finite_sum *sum;              /* finite_sum.h; the same */
     struct run_kept *kept;               /* run/again.c: the plan of the last solve; freed through kept_free */
     void (*kept_free)(struct run_kept *kept);
     peri_evaluations count;

@@ -92,12 +92,13 @@ static peri_status noted(peri_run *run, const double *x, peri_status status)
 
 static peri_status host_eval_f(peri_run *run, const double *x, double *f)
 {
+    draw_settle(run);
     return noted(run, x, nlp_f(run->p, x, f));
 }
 
 static peri_status host_eval_fg(peri_run *run, const double *x, double *f, double *g)
 {
-    return noted(run, x, nlp_fg(run->p, x, f, g));
+    return noted(run, x, draw_is_active(run) ? draw_fg(run, x, f, g) : nlp_fg(run->p, x, f, g));
 }
 
 static peri_status host_eval_c(peri_run *run, const double *x, double *c)
@@ -122,6 +123,7 @@ static peri_status host_hess_pattern(peri_run *run, peri_pattern *pattern)
 
 static peri_status host_eval_hess(peri_run *run, const double *x, double sigma, const double *w, double *val)
 {
+    draw_settle(run);
     return noted(run, x, nlp_hess(run->p, x, sigma, w, val));
 }
 
@@ -138,6 +140,7 @@ static peri_status host_eval_vj(peri_run *run, const double *x, const double *w,
 static peri_status host_eval_hv(peri_run *run, const double *x, double sigma, const double *w, const double *v,
                                 double *hv)
 {
+    draw_settle(run);
     return noted(run, x, nlp_hv(run->p, x, sigma, w, v, hv));
 }
 
@@ -148,6 +151,7 @@ static peri_status host_residual_count(peri_run *run, int64_t *count)
 
 static peri_status host_eval_residuals(peri_run *run, const double *x, double *r)
 {
+    draw_settle(run);
     return noted(run, x, nlp_r(run->p, x, r));
 }
 
@@ -158,7 +162,13 @@ static peri_status host_residual_jac_pattern(peri_run *run, peri_pattern *patter
 
 static peri_status host_eval_residual_jac(peri_run *run, const double *x, double *val)
 {
+    draw_settle(run);
     return noted(run, x, nlp_r_jac(run->p, x, val));
+}
+
+static peri_status host_eval_terms(peri_run *view, const double *x, double *f, double *g)
+{
+    return noted(view, x, draw_terms(view, x, f, g));
 }
 
 /* A point that is undefined is no failure of the others, but remembered like one. */
@@ -174,11 +184,13 @@ static peri_status noted_batch(peri_run *run, int64_t points, const double *x, i
 
 static peri_status host_eval_f_batch(peri_run *run, int64_t points, const double *x, double *f)
 {
+    draw_settle(run);
     return noted_batch(run, points, x, 1, f, nlp_f_batch(run->p, points, x, f));
 }
 
 static peri_status host_eval_fg_batch(peri_run *run, int64_t points, const double *x, double *f, double *g)
 {
+    draw_settle(run);
     return noted_batch(run, points, x, 1, f, nlp_fg_batch(run->p, points, x, f, g));
 }
 
@@ -339,6 +351,8 @@ const peri_host *host_table(void)
         .projection_apply = projection_apply,
         .sample_rows = draw_rows,
         .sample = draw_sample,
+        .sample_set = draw_choose,
+        .eval_terms = host_eval_terms,
         .levels = levels_get,
         .level_view = levels_view,
         .level_solve = levels_solve,

@@ -419,6 +419,8 @@ typedef struct peri_host {
     peri_status (*eval_weights)(peri_run *run, const double *x, double *w);
     int64_t (*sample_rows)(const peri_run *view);
     peri_status (*sample)(peri_run *view, uint64_t key, int64_t rows);
+    peri_status (*sample_set)(peri_run *view, int64_t rows, const int64_t *index);
+    peri_status (*eval_terms)(peri_run *view, const double *x, double *f, double *g);
     /* later ones append below this line */
 } peri_host;
 
@@ -952,9 +954,15 @@ PERI_CHECKED PERI_INLINE peri_status peri_level_solve(peri_run *run, int64_t lev
  * Samples of a level's sum (ABI 1.1). Where a user declared a parameter as the weights of a level's terms, its view (peri_level_view) can be told to
  * evaluate a random part of them: that many rows are drawn with equal chances and put back, and a row that was drawn weighs its own weight times
  * (number of weights) / rows for each time, so that values and derivatives are right on average. What is drawn is a function of the run's seed and the key
- * alone: the same key gives the same sample again, at whatever points and to whatever level has as many rows.
+ * alone: the same key gives the same sample again, at whatever points and to whatever level has as many rows. Where the objective is
+ * rest(x) + sum_i w_i L_i(x) as far as the engine sees, peri_eval_fg of a sample costs what its rows cost, not what all do; where it does not see that, a
+ * note of the run says why, and all rows are evaluated with the sample's weights.
  *   peri_sample_rows  the number of weights of the view's level; 0: there are none
  *   peri_sample       evaluations of the view from now on: of a sample of `rows` rows; 0: of all
+ *   peri_sample_set   the same of rows that the caller chose: index [rows] from 0 on, with repetitions; each weighs its own weight times (number of
+ *                     weights) / rows.  err PERI_E_ARGUMENT  there is no such row
+ *   peri_eval_terms   each row of the sample at hand by itself, weighed as it is there, without rest(x): f [rows], g [rows n] by rows, or NULL
+ *                     err PERI_E_DOMAIN; PERI_E_STATE  no sample at hand; PERI_E_UNSUPPORTED  terms cannot be told apart
  */
 PERI_INLINE int64_t peri_sample_rows(const peri_run *view)
 {
@@ -964,6 +972,16 @@ PERI_INLINE int64_t peri_sample_rows(const peri_run *view)
 PERI_CHECKED PERI_INLINE peri_status peri_sample(peri_run *view, uint64_t key, int64_t rows)
 {
     return PERI_HOST_HAS(sample) ? peri_host_table->sample(view, key, rows) : PERI_E_UNSUPPORTED;
+}
+
+PERI_CHECKED PERI_INLINE peri_status peri_sample_set(peri_run *view, int64_t rows, const int64_t *index)
+{
+    return PERI_HOST_HAS(sample_set) ? peri_host_table->sample_set(view, rows, index) : PERI_E_UNSUPPORTED;
+}
+
+PERI_CHECKED PERI_INLINE peri_status peri_eval_terms(peri_run *view, const double *x, double *f, double *g)
+{
+    return PERI_HOST_HAS(eval_terms) ? peri_host_table->eval_terms(view, x, f, g) : PERI_E_UNSUPPORTED;
 }
 
 /*
