@@ -202,6 +202,11 @@ engine_sources = \
 	engine/run/implicit.c \
 	engine/run/implicit.h \
 	engine/run/implicit_argmin.c \
+	engine/run/implicit_batch.c \
+	engine/run/implicit_batch.h \
+	engine/run/implicit_batch_rules.c \
+	engine/run/implicit_batch_solve.c \
+	engine/run/implicit_batch_steps.c \
 	engine/run/implicit_linear.c \
 	engine/run/implicit_root.c \
 	engine/run/implicit_rules.c \

@@ -73,7 +73,8 @@ static int solve_in_lua(void *ud, const double *const *arguments, const double *
 enum { OPTIONS = 1 };
 
 static const char *const NAMES[] = {"residual", "fixed_point", "start", "solver", "arguments", "name", "tolerance", "iterations", "warm",
-                                    "linear_solver", "linear_tolerance", "linear_iterations", "ridge", "options", "model", "unroll", NULL};
+                                    "linear_solver", "linear_tolerance", "linear_iterations", "ridge", "options", "model", "unroll", "least_squares", "batch",
+                                    "mode", "polish", NULL};
 
 typedef struct {
     peri_implicit o;
@@ -247,20 +248,37 @@ static void read_arguments(lua_State *L, reading *r)
     r->o.arguments = node;
 }
 
+/* What the function is given for argument k: of a batch what stands for one instance's part, rows of the whole. */
+static void push_argument(lua_State *L, reading *r, int64_t k, peri_expr *placeholder)
+{
+    const operand *a = &r->argument[k];
+    if (r->o.batch == 0 && !r->o.squares) {
+        lua_pushvalue(L, a->at);
+        return;
+    }
+    const int64_t n = r->o.batch > 0 ? r->o.batch : 1;
+    if (a->rows % n != 0)
+        dsl_raise(L, "implicit: argument %lld has %lld rows, which %lld instances do not divide", (long long)(k + 1), (long long)a->rows, (long long)n);
+    check_status(L, peri_expr_unknown(r->m, a->rows / n, a->cols, placeholder));
+    push_node(L, r->model, r->model_at, *placeholder, a->rows / n * a->cols > 1 || (a->list && n == 1) ? FORM_LIST : FORM_SCALAR);
+}
+
 /* Calls the function at `function` with the unknown and the arguments; the result's node. */
 static peri_expr trace(lua_State *L, int function, reading *r)
 {
     operand result;
+    peri_expr *placeholder = temporary(L, (size_t)r->o.n_arguments + 1, sizeof *placeholder);
+    r->o.placeholders = placeholder;
     check_status(L, peri_expr_unknown(r->m, r->rows, r->cols, &r->o.unknown));
     lua_pushvalue(L, function);
     push_node(L, r->model, r->model_at, r->o.unknown, r->list ? FORM_LIST : FORM_SCALAR);
     for (int64_t k = 0; k < r->o.n_arguments; k++)
-        lua_pushvalue(L, r->argument[k].at);
+        push_argument(L, r, k, &placeholder[k]);
     lua_call(L, (int)r->o.n_arguments + 1, 1);
     pending_check(L);
     check_operand(L, lua_gettop(L), "implicit: what its function returns", &result);
     check_own(L, r, &result, "what its function returns");
-    if (result.rows * result.cols != r->rows * r->cols)
+    if (!r->o.squares && result.rows * result.cols != r->rows * r->cols)
         dsl_raise(L, "implicit: %lld equations for %lld unknowns", (long long)(result.rows * result.cols), (long long)(r->rows * r->cols));
     return node_of(L, r->m, &result);
 }
@@ -324,6 +342,36 @@ static void read_plan_options(lua_State *L, peri_implicit *o)
     o->n_settings = read_engine_settings(L, lua_gettop(L), "implicit", &o->settings);
 }
 
+/* batch: how many instances, or their names, which stay on the stack; mode and polish of least squares */
+static void read_batch(lua_State *L, peri_implicit *o)
+{
+    char text[200];
+    const int type = lua_getfield(L, OPTIONS, "batch"), at = lua_gettop(L);
+    const bool named = type == LUA_TTABLE && lua_rawlen(L, at) > 0;
+    o->batch = named ? (int64_t)lua_rawlen(L, at) : lua_isinteger(L, at) ? lua_tointeger(L, at) : 0;
+    if (type != LUA_TNIL && o->batch < 1) {
+        describe(L, at, text, sizeof text);
+        dsl_raise(L, "implicit: batch must be the number of instances or a list of their names, not %s", text);
+    }
+    if (named) {
+        const char **names = temporary(L, (size_t)o->batch, sizeof *names);
+        luaL_checkstack(L, (int)(o->batch < 100000 ? o->batch : 100000) + 20, "implicit: too many instances");
+        for (int64_t k = 0; k < o->batch; k++) {
+            if (lua_rawgeti(L, at, k + 1) != LUA_TSTRING)
+                dsl_raise(L, "implicit: name %lld of batch is a %s", (long long)(k + 1), luaL_typename(L, -1));
+            names[k] = lua_tostring(L, -1);
+        }
+        o->instances = names;
+    }
+    const char *mode = text_option(L, "mode");
+    o->root_form = mode != NULL && strcmp(mode, "root") == 0;
+    if (mode != NULL && !o->root_form && strcmp(mode, "exact") != 0)
+        dsl_raise(L, "implicit: mode \"%s\" is neither \"exact\" nor \"root\"", mode);
+    o->unpolished = lua_getfield(L, OPTIONS, "polish") == LUA_TBOOLEAN && !lua_toboolean(L, -1);
+    if ((mode != NULL || o->unpolished) && !o->squares)
+        dsl_raise(L, "implicit: mode and polish are for least_squares");
+}
+
 /* K times y = T(y, ...), as so many copies in the graph: what derivatives of an iteration's steps are, not of its limit. */
 static int unroll(lua_State *L, int function, const reading *r, int64_t steps)
 {
@@ -345,7 +393,28 @@ static int unroll(lua_State *L, int function, const reading *r, int64_t steps)
     return 1;
 }
 
-/* peri.implicit{ residual = function(y, ...) end or fixed_point = , start = , ... } */
+/* The function that is given, and of which kind it is: it stays on the stack. */
+static int read_function(lua_State *L, const char **kind)
+{
+    static const char *const kinds[] = {"residual", "fixed_point", "least_squares"};
+    char text[200];
+    int found = 0;
+    for (int k = 0; k < 3; k++) {
+        if (lua_getfield(L, OPTIONS, kinds[k]) == LUA_TNIL)
+            continue;
+        *kind = kinds[k];
+        found = found == 0 ? lua_gettop(L) : -1;
+    }
+    if (found <= 0)
+        dsl_raise(L, "implicit: %s is needed: residual, fixed_point or least_squares = function(y, ...)", found < 0 ? "one of the three" : "one");
+    if (lua_type(L, found) != LUA_TFUNCTION) {
+        describe(L, found, text, sizeof text);
+        dsl_raise(L, "implicit: %s must be a function of the unknown, not %s", *kind, text);
+    }
+    return found;
+}
+
+/* peri.implicit{ residual = function(y, ...) end or fixed_point = or least_squares = , start = , ... } */
 static int l_implicit(lua_State *L)
 {
     reading r = {.o = {.unknown = PERI_NO_EXPR, .residual = PERI_NO_EXPR, .fixed_point = PERI_NO_EXPR, .start = PERI_NO_EXPR}};
@@ -359,29 +428,26 @@ static int l_implicit(lua_State *L)
     if (state_of(L)->frame != NULL)
         dsl_raise(L, "implicit cannot be called inside the function of a peri.map, which runs only once");
     check_options(L, OPTIONS, "implicit", NAMES);
-    const bool residual = lua_getfield(L, OPTIONS, "residual") != LUA_TNIL, fixed = lua_getfield(L, OPTIONS, "fixed_point") != LUA_TNIL;
-    if (residual == fixed)
-        dsl_raise(L, "implicit: %s is needed: residual = function(y, ...) or fixed_point = function(y, ...)", residual ? "one of the two" : "one");
-    const int function = residual ? 2 : 3;
-    if (lua_type(L, function) != LUA_TFUNCTION) {
-        describe(L, function, text, sizeof text);
-        dsl_raise(L, "implicit: %s must be a function of the unknown, not %s", residual ? "residual" : "fixed_point", text);
-    }
+    const char *kind = NULL;
+    const int function = read_function(L, &kind);
+    const bool fixed = strcmp(kind, "fixed_point") == 0;
+    r.o.squares = strcmp(kind, "least_squares") == 0;
     choose_model(L, function, &r);
     r.m = r.model->obj;
     read_numbers_of(L, &r.o);
     read_start(L, &r);
     read_arguments(L, &r);
+    read_batch(L, &r.o);
     const int64_t steps = (int64_t)number_option(L, "unroll", 1, 0);
-    if (steps > 0 && residual)
+    if (steps > 0 && !fixed)
         dsl_raise(L, "implicit: unroll is for a fixed_point, whose steps are repeated");
     if (steps > 0)
         return unroll(L, function, &r, steps);
     read_solver(L, &r);
     read_plan_options(L, &r.o);
-    *(residual ? &r.o.residual : &r.o.fixed_point) = trace(L, function, &r);
+    *(fixed ? &r.o.fixed_point : &r.o.residual) = trace(L, function, &r);
     check_status(L, peri_expr_implicit(r.m, &r.o, &out));
-    return push_node(L, r.model, r.model_at, out, r.list ? FORM_LIST : FORM_SCALAR);
+    return push_node(L, r.model, r.model_at, out, r.list || r.o.batch > 1 ? FORM_LIST : FORM_SCALAR);
 }
 
 /* ---- low:argmin{} -------------------------------------------------------------------------------------------------------------------------- */

@@ -1087,10 +1087,14 @@ function peri.blackbox(fn, x) end
 ---@class perigee.implicit_options
 ---@field residual? fun(y: perigee.expr, ...: perigee.expr): perigee.expr|perigee.array|number|number[] F(y, ...), zero at the solution; or fixed_point
 ---@field fixed_point? fun(y: perigee.expr, ...: perigee.expr): perigee.expr|perigee.array|number|number[] T(y, ...), y at the solution
+---@field least_squares? fun(y: perigee.expr, ...: perigee.expr): perigee.expr|perigee.array|number|number[] r(y, ...), 1/2 |r|^2 least at the solution
+---@field batch? integer|string[] how many instances, or their names: the functions are those of one, arguments and result those of all below each other
+---@field mode? "exact"|"root" of least_squares: with second derivatives of r, or as if r were zero
+---@field polish? boolean of least_squares: Newton's steps behind the others; default true
 ---@field start perigee.expr|perigee.array|number|number[] start values, which tell the unknown's shape; an expression may vary and has no part in derivatives
 ---@field arguments? perigee.expr|perigee.array|number|number[][] what the functions get after the unknown
 ---@field solver? "newton"|"fixed-point"|string|fun(start: number|perigee.array, ...: number|perigee.array): number|number[]|perigee.array|nil
----@field options? table<string, number|string|boolean> of the plan that `solver` names
+---@field options? table<string, number|string|boolean> of the plan that `solver` names; of least_squares rule ("jaxopt" or "optimistix"), tolerance, iterations
 ---@field tolerance? number largest entry of F at the solution, relative; default 1e-10
 ---@field iterations? integer of newton (100) and fixed-point (10000)
 ---@field warm? boolean begin at the last solution

@@ -163,6 +163,9 @@ peri_status eval_run_array(eval_program *p, const eval_array *t)
 peri_status eval_open_blas(eval_compiler *c, eval_array *out)
 {
     eval_program *p = c->program;
+    out->blas = NULL;
+    if (c->alone)
+        return PERI_OK;
     if (p->blas == NULL) {
         p->blas = arena_alloc(&p->data, sizeof *p->blas);
         if (p->blas == NULL)

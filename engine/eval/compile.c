@@ -220,7 +220,7 @@ static void compiler_release(eval_compiler *c)
     arena_release(&c->data);
 }
 
-peri_status eval_compile(expr_graph *g, int64_t n, const eval_output *outputs, eval_program **program)
+static peri_status compile_for(bool alone, expr_graph *g, int64_t n, const eval_output *outputs, eval_program **program)
 {
     eval_program *p = mem_alloc(g->m, sizeof *p);
     *program = NULL;
@@ -236,6 +236,7 @@ peri_status eval_compile(expr_graph *g, int64_t n, const eval_output *outputs, e
     c.g = g;
     c.m = g->m;
     c.program = p;
+    c.alone = alone;
     arena_init(&c.data, g->m);
     hash_init(&c.group_of, g->m);
     const peri_status status = compile(&c, n, outputs);
@@ -246,6 +247,16 @@ peri_status eval_compile(expr_graph *g, int64_t n, const eval_output *outputs, e
     }
     *program = p;
     return PERI_OK;
+}
+
+peri_status eval_compile(expr_graph *g, int64_t n, const eval_output *outputs, eval_program **program)
+{
+    return compile_for(false, g, n, outputs, program);
+}
+
+peri_status eval_compile_alone(expr_graph *g, int64_t n, const eval_output *outputs, eval_program **program)
+{
+    return compile_for(true, g, n, outputs, program);
 }
 
 void eval_free(eval_program *p)

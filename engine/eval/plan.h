@@ -213,6 +213,7 @@ typedef struct {
     expr_graph *g;
     mem *m;
     eval_program *program;
+    bool alone;            /* for one thread, which need not be the caller's: no kernel is cut, no BLAS */
     arena data;
     expr_id top;
     expr_id *alias;        /* [top + 1] the node that has the same entries */

@@ -24,6 +24,8 @@ typedef struct {
  *   err  PERI_E_NOMEM
  */
 peri_status eval_compile(expr_graph *g, int64_t n, const eval_output *outputs, eval_program **program);
+/* The same, planned for eval_run_alone: own loops instead of BLAS, one thread's memory. */
+peri_status eval_compile_alone(expr_graph *g, int64_t n, const eval_output *outputs, eval_program **program);
 void eval_free(eval_program *program);
 
 /*
@@ -37,7 +39,7 @@ peri_status eval_run(eval_program *program, const double *const inputs[EXPR_IN_C
 
 /* The same on the calling thread alone: for programs that run on several threads at once, each its own. Bits are the same. */
 peri_status eval_run_alone(eval_program *program, const double *const inputs[EXPR_IN_COUNT], double *const *outputs);
-/* May it run on any thread? It calls no function of a user's, and no BLAS. */
+/* May it run on any thread? It calls no function of a user's, no rule, and no BLAS. */
 bool eval_is_self_contained(const eval_program *program);
 
 /* No entry of v [n] is infinite or NaN: one pass, as fast as it can be read. */

@@ -362,7 +362,7 @@ bool eval_is_self_contained(const eval_program *p)
 {
     bool alone = p->blas == NULL;
     for (int64_t k = 0; k < p->n_arrays && alone; k++)
-        alone = p->arrays[k].op != PERI_OP_CALL && p->arrays[k].op != PERI_OP_CALLGRAD;
+        alone = p->arrays[k].op != PERI_OP_CALL && p->arrays[k].op != PERI_OP_CALLGRAD && p->arrays[k].op != PERI_OP_RULE;
     return alone;
 }
 

@@ -609,7 +609,7 @@ peri_status eval_plan_threads(eval_compiler *c)
         most = p->kernels[k].n_chunks > most ? p->kernels[k].n_chunks : most;
     if (most == 1)
         return PERI_OK;
-    const int32_t threads = context_threads(c->g->ctx);
+    const int32_t threads = c->alone ? 1 : context_threads(c->g->ctx);
     p->threads = (int32_t)(threads < most ? threads : most);
     if (p->threads == 1)
         return PERI_OK;

@@ -3,7 +3,7 @@
  * implicit.c - implicit functions made and freed: what their equations read of the model around them becomes their argument, and the equations are copied
  * into a graph of their own, in which repeated structure is grouped. Invariant: the outer graph keeps the rule alone, which its root model owns.
  */
-#include "run/implicit.h"
+#include "run/implicit_batch.h"
 #include "plugin/registry.h"
 #include <math.h>
 #include <string.h>
@@ -210,6 +210,7 @@ void implicit_free(implicit *f)
         return;
     peri_context *ctx = f->ctx;
     implicit_linear_release(f);
+    implicit_batch_release(f->batch);
     eval_free(f->residual);
     eval_free(f->columns);
     eval_free(f->rows);
@@ -455,6 +456,8 @@ peri_status peri_expr_implicit(peri_model *m, const peri_implicit *options, peri
     implicit *f = NULL;
     int64_t start_at = -1;
     *out = PERI_NO_EXPR;
+    if (options->batch > 0 || options->squares)
+        return implicit_batch_expr(m, options, out);
     TRY(check_request(&r));
     TRY(find_theta(&r, &frontier, &start_at));
     peri_status status = implicit_new(m->ctx, r.name, expr_size(m->g, options->unknown), 0, frontier.p, &f);

@@ -44,6 +44,8 @@ typedef struct {
     int64_t systems, factorisations; /* solved so far */
 } implicit_linear;
 
+typedef struct implicit_batch implicit_batch; /* implicit_batch.h */
+
 /* y* from theta; err PERI_E_DOMAIN: there is none, and the message says why, without the name */
 typedef peri_status (*implicit_solver)(implicit *f, const double *theta, double *y);
 
@@ -87,6 +89,7 @@ struct implicit {
     implicit_linear linear;
     bool linear_made;
     eval_program *columns, *rows, *seconds; /* F_theta u, w'F_theta, `second` */
+    implicit_batch *batch;                  /* this is one of several instances, and its rules are not used; or NULL */
 };
 
 /* implicit.c: an empty one with its graph's inputs; owned by the root model of m once implicit_keep was called */
@@ -112,6 +115,12 @@ peri_status implicit_read_settings(implicit *f, int64_t n, const peri_setting *g
 
 /* implicit_rules.c */
 void implicit_set_rules(implicit *f);
+peri_status implicit_need_theta_tangent(implicit *f);
+peri_status implicit_need_theta_adjoint(implicit *f);
+peri_status implicit_need_bend(implicit *f);
+peri_status implicit_need_turned(implicit *f, bool transposed, expr_id *out);
+/* Node e of f's graph in g, at y and theta there; v and w stand for the classes V and W, PERI_NO_EXPR where they do not occur. */
+peri_status implicit_plant(implicit *f, expr_id e, expr_graph *g, expr_id y, expr_id theta, expr_id v, expr_id w, expr_id *out);
 peri_status implicit_need_y_tangent(implicit *f); /* F_y v, v in the class V */
 peri_status implicit_need_y_adjoint(implicit *f); /* F_y' w, w in the class W */
 

@@ -57,7 +57,7 @@ peri_status implicit_need_y_adjoint(implicit *f)
     return first_entries(f->g, f->d, all, &f->y_adjoint);
 }
 
-static peri_status make_theta_tangent(implicit *f)
+peri_status implicit_need_theta_tangent(implicit *f)
 {
     expr_id u;
     if (f->theta_tangent != PERI_NO_EXPR)
@@ -66,7 +66,7 @@ static peri_status make_theta_tangent(implicit *f)
     return diff_tangent(f->g, 1, &f->F, 1, &f->theta, &u, &f->theta_tangent);
 }
 
-static peri_status make_theta_adjoint(implicit *f)
+peri_status implicit_need_theta_adjoint(implicit *f)
 {
     expr_id w;
     if (f->theta_adjoint != PERI_NO_EXPR)
@@ -76,7 +76,7 @@ static peri_status make_theta_adjoint(implicit *f)
 }
 
 /* The derivatives of w'F_y s by y and by theta */
-static peri_status make_bend(implicit *f)
+peri_status implicit_need_bend(implicit *f)
 {
     expr_id w, out[2];
     const expr_id by[2] = {f->y, f->theta};
@@ -91,7 +91,7 @@ static peri_status make_bend(implicit *f)
 }
 
 /* d(F_y) s or d(F_y') s in the directions that V has behind s */
-static peri_status make_turned(implicit *f, bool transposed, expr_id *out)
+peri_status implicit_need_turned(implicit *f, bool transposed, expr_id *out)
 {
     expr_id direction[2];
     const expr_id by[2] = {f->y, f->theta};
@@ -122,8 +122,7 @@ static peri_status make_second(implicit *f)
 
 /* ---- copies -------------------------------------------------------------------------------------------------------- */
 
-/* Node e of f's graph in g, at y and theta there; v and w stand for the classes V and W, PERI_NO_EXPR where they do not occur. */
-static peri_status plant(implicit *f, expr_id e, expr_graph *g, expr_id y, expr_id theta, expr_id v, expr_id w, expr_id *out)
+peri_status implicit_plant(implicit *f, expr_id e, expr_graph *g, expr_id y, expr_id theta, expr_id v, expr_id w, expr_id *out)
 {
     const expr_id inputs[EXPR_IN_COUNT] = {[EXPR_IN_X] = y,   [EXPR_IN_PARAM] = theta,         [EXPR_IN_W] = w,
                                            [EXPR_IN_SIGMA] = PERI_NO_EXPR, [EXPR_IN_V] = v, [EXPR_IN_Y] = PERI_NO_EXPR};
@@ -170,9 +169,9 @@ static peri_status value_tangent(expr_rule *r, expr_graph *g, expr_id e, expr_id
     implicit *f = implicit_of(r);
     const expr_id theta = expr_at(g, e)->arg[0];
     expr_id bu;
-    TRY(make_theta_tangent(f));
+    TRY(implicit_need_theta_tangent(f));
     TRY(expr_reshape(g, t, f->p, 1, &t));
-    TRY(plant(f, f->theta_tangent, g, e, theta, t, PERI_NO_EXPR, &bu));
+    TRY(implicit_plant(f, f->theta_tangent, g, e, theta, t, PERI_NO_EXPR, &bu));
     TRY(solved(f, g, false, e, theta, bu, out));
     return padded(g, *out, f->d + f->q, out);
 }
@@ -182,10 +181,10 @@ static peri_status value_adjoint(expr_rule *r, expr_graph *g, expr_id e, expr_id
     implicit *f = implicit_of(r);
     const expr_id theta = expr_at(g, e)->arg[0];
     expr_id w;
-    TRY(make_theta_adjoint(f));
+    TRY(implicit_need_theta_adjoint(f));
     TRY(first_entries(g, f->d, adj, &w));
     TRY(solved(f, g, true, e, theta, w, &w));
-    return plant(f, f->theta_adjoint, g, e, theta, PERI_NO_EXPR, w, out);
+    return implicit_plant(f, f->theta_adjoint, g, e, theta, PERI_NO_EXPR, w, out);
 }
 
 static peri_status value_jacobian(expr_rule *r, expr_graph *g, expr_id e, expr_id *out)
@@ -227,10 +226,10 @@ static peri_status system_tangent(expr_rule *rule, expr_graph *g, expr_id e, exp
     expr_id dr, dyt, v, more;
     TRY(part(g, t, n + f->p, f->d, &dr));
     TRY(part(g, t, 0, n + f->p, &dyt));
-    TRY(make_turned(f, s.transposed, node));
+    TRY(implicit_need_turned(f, s.transposed, node));
     const expr_id parts[2] = {e, dyt};
     TRY(stack(g, 2, parts, &v));
-    TRY(plant(f, *node, g, s.y, s.theta, v, s.transposed ? e : PERI_NO_EXPR, &more));
+    TRY(implicit_plant(f, *node, g, s.y, s.theta, v, s.transposed ? e : PERI_NO_EXPR, &more));
     TRY(expr_binary(g, PERI_OP_ADD, dr, more, &dr));
     return solved(f, g, s.transposed, s.y, s.theta, dr, out);
 }
@@ -241,12 +240,12 @@ static peri_status system_adjoint(expr_rule *rule, expr_graph *g, expr_id e, exp
     TRY(read_system(rule, g, e, &s));
     implicit *f = s.f;
     expr_id other, parts[3];
-    TRY(make_bend(f));
+    TRY(implicit_need_bend(f));
     TRY(solved(f, g, !s.transposed, s.y, s.theta, adj, &other));
     const expr_id v = s.transposed ? other : e, w = s.transposed ? e : other;
-    TRY(plant(f, f->bend_y, g, s.y, s.theta, v, w, &parts[0]));
+    TRY(implicit_plant(f, f->bend_y, g, s.y, s.theta, v, w, &parts[0]));
     TRY(padded(g, parts[0], f->d + f->q, &parts[0]));
-    TRY(plant(f, f->bend_theta, g, s.y, s.theta, v, w, &parts[1]));
+    TRY(implicit_plant(f, f->bend_theta, g, s.y, s.theta, v, w, &parts[1]));
     parts[2] = other;
     return stack(g, 3, parts, out);
 }
@@ -275,7 +274,7 @@ static peri_status compiled(implicit *f, expr_id node, eval_program **program)
 /* By columns, one system a parameter. out [(d + q) x p], zeros at first */
 static peri_status by_columns(implicit *f, const double *inputs[EXPR_IN_COUNT], double *u, double *s, double *out)
 {
-    TRY(make_theta_tangent(f));
+    TRY(implicit_need_theta_tangent(f));
     TRY(compiled(f, f->theta_tangent, &f->columns));
     inputs[EXPR_IN_V] = u;
     for (int64_t j = 0; j < f->p; j++) {
@@ -291,7 +290,7 @@ static peri_status by_columns(implicit *f, const double *inputs[EXPR_IN_COUNT], 
 
 static peri_status by_rows(implicit *f, const double *inputs[EXPR_IN_COUNT], double *u, double *s, double *out)
 {
-    TRY(make_theta_adjoint(f));
+    TRY(implicit_need_theta_adjoint(f));
     TRY(compiled(f, f->theta_adjoint, &f->rows));
     inputs[EXPR_IN_W] = s;
     for (int64_t i = 0; i < f->d; i++) {

@@ -1,7 +1,8 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- Equations that a model's output fulfils by construction: basis functions b on a grid (of a network, say) are weighted by w, and w is what makes the
 -- residuals of the equations least at points of the grid, w* = argmin 1/2 |r(w, b)|^2. The grid is cut into boxes, each with an expert: weights and points
--- of its own. Derivatives of w* come from the conditions J'r = 0 at the solution; no step of the solver is differentiated.
+-- of its own. Derivatives of w* come from the conditions J'r = 0 at the solution; no step of the solver is differentiated. All experts, of all samples of a
+-- batch, are one node (peri.implicit with `batch`), and are solved side by side on threads.
 --
 --   local hc = require "perigee.hard_constraints"
 --   local layer = hc.layer(m, "flow", {
@@ -170,13 +171,15 @@ local function sorted(list)
   end
 end
 
---- A block of rows, checked: fields, offsets, data by name, and the function of them. rows: nil where the fields tell.
-local function block(where, given, rows, columns)
+--- A block of rows, checked: fields, offsets, data by name, and the function of them. rows: nil where the fields tell; samples: of so many each
+local function block(where, given, rows, columns, samples)
   if type(given.fields) ~= "table" or not next(given.fields) then usage.fail("%s: fields must be a table of matrices by name", where) end
   if type(given.residual) ~= "function" then usage.fail("%s: residual must be a function of the fields", where) end
   local _, first = sorted(given.fields)()
   if not is_field(first) then usage.fail("%s: fields must be a table of matrices by name", where) end
   local b = { where = where, residual = given.residual, rows = rows or first:rows(), columns = columns or first:cols() }
+  if b.rows % samples ~= 0 then usage.fail("%s: %d rows, which %d samples do not divide", where, b.rows, samples) end
+  b.size = b.rows // samples
   b.fields, b.offsets, b.data = {}, {}, {}
   for name, v in sorted(given.fields) do b.fields[name] = field(where, "fields", name, v, b.rows, b.columns) end
   for _, kind in ipairs { "offsets", "data" } do
@@ -191,73 +194,31 @@ local function block(where, given, rows, columns)
   return b
 end
 
---- The block at some of its rows: all fields cut once, for any weights.
-local function cut(b, rows)
-  local c = { where = b.where, residual = b.residual, rows = #rows, columns = b.columns }
+--- Rows of a block that instance after instance takes, as arguments of the function that solves an instance: added to `list`. rows: nil where all
+-- instances have all of it, which they read without
+local function take(b, rows, list)
+  local taken = { block = b, first = #list + 1, shared = rows == nil }
   for _, kind in ipairs { "fields", "offsets", "data" } do
-    c[kind] = {}
-    for name, v in sorted(b[kind]) do c[kind][name] = v[rows] end
+    for _, v in sorted(rows and b[kind] or {}) do list[#list + 1] = v[rows] end
   end
-  return c
+  return taken
 end
 
---- The block with all it knows of the world outside held fixed.
-local function held(b)
-  local c = { where = b.where, residual = b.residual, rows = b.rows, columns = b.columns }
-  for _, kind in ipairs { "fields", "offsets", "data" } do
-    c[kind] = {}
-    for name, v in sorted(b[kind]) do c[kind][name] = is_array(v) and v or peri.stop(v) end
+--- Residuals of a block for weights w, from an instance's arguments.
+local function rows_of(taken, w, arguments)
+  local b, at, f = taken.block, taken.first, {}
+  local function get(v)
+    if taken.shared then return v end
+    at = at + 1
+    return arguments[at - 1]
   end
-  return c
-end
-
-local function weighted(b, name, w)
-  local value = b.fields[name] % w
-  if b.offsets[name] then value = b.offsets[name] + value end
-  return value
-end
-
---- Residuals of a block for weights w.
-local function rows_of(b, w)
-  local f = {}
-  for name in sorted(b.fields) do f[name] = weighted(b, name, w) end
-  for name, v in sorted(b.data) do f[name] = v end
+  for name, v in sorted(b.fields) do f[name] = get(v) % w end
+  for name, v in sorted(b.offsets) do f[name] = get(v) + f[name] end
+  for name, v in sorted(b.data) do f[name] = get(v) end
   setmetatable(f, { __index = function(_, name) usage.fail("%s: the residual reads %s, which is neither a field nor data", b.where, tostring(name)) end })
   local r = b.residual(f)
   if getmetatable(r) ~= "perigee.expr" or r:cols() ~= 1 then usage.fail("%s: residual must return a column that depends on the fields", b.where) end
   return r
-end
-
---- All rows of an expert: its points, the rows that every expert has, the ridge.
-local function residuals(e, w, change)
-  change = change or function(b) return b end
-  local r = rows_of(change(e.block), w)
-  local parts = { e.mask and (change == held and peri.stop(e.mask) or e.mask) * r or r }
-  for _, b in ipairs(e.everywhere) do parts[#parts + 1] = rows_of(change(b), w) end
-  if e.ridge > 0 then parts[#parts + 1] = e.ridge * w end
-  return #parts == 1 and parts[1] or peri.stack(parts)
-end
-
--- ---- weights of an expert
-
---- J'r = 0 with J held fixed: its Jacobian is J'J, so that dw = -J^+ dr.
-local function root_form(e, w)
-  return peri.implicit {
-    name = e.name, model = e.model, start = peri.stop(w),
-    residual = function(v)
-      local at = peri.mark(peri.stop(v), "weights")
-      return peri.grad(peri.dot(residuals(e, at, held), residuals(e, v)), at)
-    end,
-  }
-end
-
-local function weights(e, o)
-  local low = e.model:lower(e.name)
-  local w = low:var(e.name, e.block.columns, { start = o.start or 0 })
-  low:minimize(0.5 * (residuals(e, w)^2):sum())
-  local solution = low:argmin { solver = o.solver or "levenberg-marquardt", options = o.options, warm = o.warm }
-  solution = solution:reshape(e.block.columns, 1)
-  return o.mode == "root" and root_form(e, solution) or solution
 end
 
 -- ---- the layer
@@ -265,15 +226,21 @@ end
 local layer = {}
 layer.__index = layer
 
-local KNOWN = { "grid", "split", "fields", "offsets", "data", "residual", "everywhere", "points", "redraw", "seed", "ridge", "start", "mode", "solver",
-  "options", "warm" }
+local KNOWN = { "grid", "split", "samples", "fields", "offsets", "data", "residual", "everywhere", "points", "redraw", "seed", "ridge", "start", "mode", "rule",
+  "tolerance", "iterations", "polish", "warm" }
+local KNOWN_EVERYWHERE = { "fields", "offsets", "data", "residual", "scope", "at" }
 
 local function check(where, o)
   usage.only(where, o, KNOWN)
   o.mode = usage.option(where, o, "mode", "string", "exact")
   if o.mode ~= "exact" and o.mode ~= "root" then usage.fail('%s: mode "%s" is neither "exact" nor "root"', where, o.mode) end
+  o.rule = usage.option(where, o, "rule", "string", "jaxopt")
+  if o.rule ~= "jaxopt" and o.rule ~= "optimistix" then usage.fail('%s: rule "%s" is neither "jaxopt" nor "optimistix"', where, o.rule) end
+  o.chosen_ridge = o.ridge ~= nil
   o.ridge = usage.option(where, o, "ridge", "number", 1e-4)
   if not (o.ridge >= 0 and o.ridge < math.huge) then usage.fail("%s: ridge must be a number >= 0", where) end
+  o.samples = o.samples or 1
+  if not count(o.samples) then usage.fail("%s: samples must be a positive integer", where) end
   o.seed = o.seed or 0
   if math.type(o.seed) ~= "integer" then usage.fail("%s: seed must be an integer", where) end
   if o.points ~= nil and not count(o.points) then usage.fail("%s: points must be a positive integer, the points of each expert", where) end
@@ -282,57 +249,147 @@ end
 
 local function seed_of(self, k, draw) return self.seed + 1000003 * k + 7919 * draw end
 
-local function ones_at(rows, n)
-  local mask = {}
-  for i = 1, n do mask[i] = 0 end
-  for _, row in ipairs(rows) do mask[row] = 1 end
-  return mask
+--- Which of its box's points expert k, of all samples' experts, has: places in the box.
+local function draw(self, k, number)
+  local n = #self.router.boxes[1]
+  if self.count then return hc.sample(n, self.count, seed_of(self, k, number)) end
+  local all = {}
+  for i = 1, n do all[i] = i end
+  return all
 end
 
---- Points of expert k: rows of its box.
-local function draw(self, k, number)
-  local box = self.router.boxes[k]
-  if not self.count then return table.move(box, 1, #box, 1, {}) end
+--- Draws for all experts: layer.points, rows of the fields. Returns the rows one after another, and ones at the points of all boxes.
+local function draw_all(self, number)
+  local rows, mask, experts = {}, {}, #self.router.boxes
+  for s = 1, self.samples do
+    for e = 1, experts do
+      local k, box, points = (s - 1) * experts + e, self.router.boxes[e], {}
+      for i = 1, #box do mask[(k - 1) * #box + i] = 0 end
+      for i, at in ipairs(draw(self, k, number)) do
+        points[i] = (s - 1) * self.router.size + box[at]
+        rows[#rows + 1] = points[i]
+        mask[(k - 1) * #box + at] = 1
+      end
+      self.points[k] = points
+    end
+  end
+  return rows, mask
+end
+
+--- Rows of a block that is every expert's, expert after expert; nil where one sample's experts all have all of it.
+local function everywhere_rows(self, b)
+  if self.samples == 1 then return nil end
   local rows = {}
-  for i, at in ipairs(hc.sample(#box, self.count, seed_of(self, k, number))) do rows[i] = box[at] end
+  for s = 1, self.samples do
+    for _ = 1, #self.router.boxes do
+      for i = 1, b.size do rows[#rows + 1] = (s - 1) * b.size + i end
+    end
+  end
   return rows
 end
 
-local function new_expert(self, m, name, k, b, everywhere, o)
-  local box = self.router.boxes[k]
-  local e = { name = ("%s, expert %d"):format(name, k), model = m, everywhere = everywhere, ridge = o.ridge }
-  local others = 0
-  for _, other in ipairs(everywhere) do others = others + other.rows end
-  if o.ridge == 0 and (self.count or #box) + others < b.columns then
-    usage.fail("%s: %d points and %d other rows do not determine %d weights; give more points, or a ridge", e.name, self.count or #box, others,
-      b.columns)
+--- Ones at the rows that lie in the expert's own box. at: of each row of a sample, the grid point.
+local function own_rows(self, where, b, at)
+  local box_of, mask, counts = {}, {}, {}
+  for e, box in ipairs(self.router.boxes) do
+    for _, row in ipairs(box) do box_of[row] = e end
   end
-  self.points[k] = draw(self, k, 0)
+  if type(at) ~= "table" or #at ~= b.size then usage.fail('%s: scope "local" needs at, the grid point of each of its %d rows', where, b.size) end
+  for _ = 1, self.samples do
+    for e = 1, #self.router.boxes do
+      for i = 1, b.size do
+        if not box_of[at[i]] then usage.fail("%s: at[%d] is no point of the grid", where, i) end
+        mask[#mask + 1] = box_of[at[i]] == e and 1 or 0
+        counts[e] = (counts[e] or 0) + mask[#mask]
+      end
+    end
+  end
+  return peri.array(mask), counts
+end
+
+--- Blocks of all experts, and how many rows of them expert k has at least.
+local function read_everywhere(self, name, o, list)
+  local blocks, least = {}, 0
+  for i, given in ipairs(usage.option(name, o, "everywhere", "table", {})) do
+    local where = ("%s: everywhere[%d]"):format(name, i)
+    if type(given) ~= "table" then usage.fail("%s: must be a table, not a %s", where, type(given)) end
+    usage.only(where, given, KNOWN_EVERYWHERE)
+    local b = block(where, given, nil, self.block.columns, self.samples)
+    local scope = usage.option(where, given, "scope", "string", "global")
+    if scope ~= "global" and scope ~= "local" then usage.fail('%s: scope "%s" is neither "global" nor "local"', where, scope) end
+    local taken = take(b, everywhere_rows(self, b), list)
+    local counts
+    if scope == "local" then
+      list[#list + 1], counts = own_rows(self, where, b, given.at)
+      taken.mask = #list
+      local fewest = math.huge
+      for e = 1, #self.router.boxes do fewest = math.min(fewest, counts[e] // self.samples) end
+      least = least + fewest
+    else
+      least = least + b.size
+    end
+    blocks[i] = taken
+  end
+  return blocks, least
+end
+
+local function instance_names(self)
+  local names = {}
+  for s = 1, self.samples do
+    for e = 1, #self.router.boxes do
+      names[#names + 1] = (self.samples > 1 and ("sample %d, "):format(s) or "") .. ("expert %d"):format(e)
+    end
+  end
+  return names
+end
+
+local function solve(self, m, name, o)
+  local arguments = {}
+  local rows, mask = draw_all(self, 0)
+  local points = take(self.block, o.redraw and self.order or rows, arguments)
   if o.redraw then
-    local inside = {}
-    for i, row in ipairs(box) do inside[row] = i end
-    self.inside[k] = inside
-    local at = {}
-    for i, row in ipairs(self.points[k]) do at[i] = inside[row] end
-    e.mask = m:param(("%s.points%d"):format(name, k), ones_at(at, #box))
-    self.masks[k] = e.mask
+    self.mask = m:param(name .. ".points", mask)
+    arguments[#arguments + 1] = self.mask
+    points.mask = #arguments
   end
-  e.block = cut(b, o.redraw and box or self.points[k])
-  return e
+  local blocks, others = read_everywhere(self, name, o, arguments)
+  local own = self.count or #self.router.boxes[1]
+  if not (o.chosen_ridge and o.ridge > 0) and own + others < self.block.columns then
+    usage.fail("%s, expert 1: %d points and %d other rows do not determine %d weights; give more points, or a ridge", name, own, others, self.block.columns)
+  end
+  table.insert(blocks, 1, points)
+  return peri.implicit {
+    name = name, model = m, batch = self.instances, arguments = arguments, start = peri.ones(self.block.columns, 1) * (o.start or 0), mode = o.mode,
+    warm = o.warm, polish = o.polish, options = { rule = o.rule, tolerance = o.tolerance, iterations = o.iterations },
+    least_squares = function(w, ...)
+      local given, parts = { ... }, {}
+      for i, b in ipairs(blocks) do
+        local r = rows_of(b, w, given)
+        parts[i] = b.mask and given[b.mask] * r or r
+      end
+      if o.ridge > 0 then parts[#parts + 1] = o.ridge * w end
+      return #parts == 1 and parts[1] or peri.stack(parts)
+    end,
+  }
 end
 
 --- A layer of model m. Options beside those at the head of this file:
+--   samples      several samples at once, 1 unless given: fields, offsets and data are those of one sample below those of another, and so are the rows of
+--                every block of `everywhere`; each sample has experts of its own
 --   points       number of points each expert draws from its box, without repetition; all of them unless given
 --   redraw       true: layer:draw(i) draws others, i = 0, 1, ...; costs as much as if all points were taken
 --   seed         of the draws, 0 unless given; each expert has a stream of its own
 --   data         columns that the residual reads and that have no weights: f.NAME
---   everywhere   list of blocks { fields, offsets, data, residual } whose rows every expert has: initial and boundary values of the whole grid
---   ridge        factor of the rows ridge * w, 1e-4 unless given
+--   everywhere   list of blocks { fields, offsets, data, residual } whose rows every expert has: initial and boundary values of the whole grid;
+--                scope = "local", at = { grid points of the rows }: an expert has those of its box alone
+--   ridge        factor of the rows ridge * w, 1e-4 unless given; where they are what determines the weights it must be given
 --   start        of the weights, 0 unless given; warm = true: begin at the last ones
 --   mode         "exact": H = J'J + sum r_i Hess r_i at the solution; "root": J'J, as if the residuals were zero: an approximation
---   solver, options   a plan for the inner problems, "levenberg-marquardt" unless given; every solution is polished by Newton's method
--- It has
---   layer.w[k]             weights of expert k, an expression; layer.points[k]: the rows that it has drawn
+--   rule         of Levenberg and Marquardt's damping: "jaxopt" (gain ratio; unless given) or "optimistix" (three steps' lengths)
+--   tolerance, iterations   of its steps: 1e-6 and 50 unless given; fields and derivatives are exact whatever they are, unless
+--   polish       is false: Newton's steps behind it are left out
+-- Fewer points or other tolerances in a test: another layer on the same fields. It has
+--   layer.w[k]             weights of expert k, an expression; layer.points[k]: the rows that it has drawn; experts of the second sample follow the first's
 --   layer:field(name, F, offset)   the field NAME for all of the grid; or F % w + offset with another matrix
 function hc.layer(m, name, opts)
   if getmetatable(m) ~= "perigee.model" then usage.fail("hard_constraints.layer: the first argument must be a model, not a %s", type(m)) end
@@ -340,19 +397,28 @@ function hc.layer(m, name, opts)
   local o = {}
   for key, value in pairs(type(opts) == "table" and opts or usage.fail("%s: options must be a table", name)) do o[key] = value end
   check(name, o)
-  local self = setmetatable({ name = name, w = {}, points = {}, inside = {}, masks = {}, count = o.points, seed = o.seed }, layer)
+  local self = setmetatable({ name = name, w = {}, points = {}, count = o.points, seed = o.seed, samples = o.samples }, layer)
   local whole = {}
   for a = 1, type(o.grid) == "table" and #o.grid or 0 do whole[a] = 1 end
   self.router = hc.router(o.grid, o.split or whole)
   if self.count and self.count > #self.router.boxes[1] then
     usage.fail("%s: %d points of each expert, and a box has %d", name, self.count, #self.router.boxes[1])
   end
-  self.block = block(name, o, self.router.size)
-  local everywhere = {}
-  for i, given in ipairs(usage.option(name, o, "everywhere", "table", {})) do
-    everywhere[i] = block(("%s: everywhere[%d]"):format(name, i), given, nil, self.block.columns)
+  self.rows = self.samples * self.router.size
+  self.block = block(name, o, self.rows, nil, self.samples)
+  self.instances, self.order, self.place = instance_names(self), {}, {}
+  for s = 0, self.samples - 1 do
+    for _, box in ipairs(self.router.boxes) do
+      for _, row in ipairs(box) do self.order[#self.order + 1] = s * self.router.size + row end
+    end
   end
-  for k = 1, #self.router.boxes do self.w[k] = weights(new_expert(self, m, name, k, self.block, everywhere, o), o) end
+  for i, row in ipairs(self.order) do self.place[row] = i end
+  self.weights = solve(self, m, name, o)
+  for k = 1, #self.instances do
+    local rows = {}
+    for i = 1, self.block.columns do rows[i] = (k - 1) * self.block.columns + i end
+    self.w[k] = self.weights[rows]
+  end
   return self
 end
 
@@ -361,24 +427,23 @@ function layer:field(name, F, offset)
     if not self.block.fields[name] then usage.fail("%s: no field %s", self.name, tostring(name)) end
     F, offset = self.block.fields[name], self.block.offsets[name]
   else
-    field(self.name, "field", tostring(name), F, self.router.size, self.block.columns)
+    field(self.name, "field", tostring(name), F, self.rows, self.block.columns)
   end
-  local parts = self.router:partition(F)
-  for k, w in ipairs(self.w) do parts[k] = parts[k] % w end
-  local value = self.router:unpartition(parts)
+  local value
+  if #self.instances == 1 then
+    value = F % self.weights
+  else
+    value = peri.bmm(F[self.order], self.weights, #self.instances)[self.place]
+  end
   return offset and value + offset or value
 end
 
 --- Other points for all experts, of the streams' draw `number`; what was computed before does not change.
 function layer:draw(number)
-  if #self.masks == 0 then usage.fail("%s: its points are drawn once; redraw = true makes a layer that draws again", self.name) end
+  if not self.mask then usage.fail("%s: its points are drawn once; redraw = true makes a layer that draws again", self.name) end
   if math.type(number) ~= "integer" or number < 0 then usage.fail("%s: a draw's number is an integer >= 0", self.name) end
-  for k, mask in ipairs(self.masks) do
-    self.points[k] = draw(self, k, number)
-    local at = {}
-    for i, row in ipairs(self.points[k]) do at[i] = self.inside[k][row] end
-    mask:set(ones_at(at, #self.router.boxes[k]))
-  end
+  local _, mask = draw_all(self, number)
+  self.mask:set(mask)
 end
 
 return hc

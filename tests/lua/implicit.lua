@@ -312,7 +312,7 @@ do
 
   local function refused(options, text, name) t.raises(function() return peri.implicit(options) end, text, name) end
   local function f(u) return u - p end
-  refused({ residual = f, fixed_point = f, start = 0 }, "one of the two is needed", "both kinds of equations")
+  refused({ residual = f, fixed_point = f, start = 0 }, "one of the three is needed", "both kinds of equations")
   refused({ start = 0 }, "one is needed", "none")
   refused({ residual = f }, "start must be the start values", "no start values")
   refused({ residual = f, start = { 0, 0 }, linear_solver = "gmers" }, "gmers", "a linear solver that is not there")

@@ -391,8 +391,24 @@ typedef struct {
     int64_t linear_iterations;
     double ridge;
     const char *mapping; /* of peri_model_argmin */
+    /* a batch, or least squares; see below */
+    bool squares, root_form, unpolished;
+    int64_t batch;
+    const peri_expr *placeholders;
+    const char *const *instances;
 } peri_implicit;
 PERI_MUST_CHECK PERI_API peri_status peri_expr_unknown(peri_model *m, int64_t rows, int64_t cols, peri_expr *out);
+/*
+ * Many of one kind at once: with batch = K the residual is that of one instance, over the unknown and placeholders[k] (from peri_expr_unknown) in place of
+ * arguments[k], which is K instances below each other; what else the residual reads is the same for all. Each is solved by itself, side by side on the
+ * context's threads, by newton (squares: levenberg-marquardt, then newton); a message names the first that fails. Systems are dense.
+ *   squares      y minimizes 1/2 |residual|^2, which may have more entries than the unknown. With batch 0 it is one instance
+ *   settings     of squares: rule "jaxopt" or "optimistix" (for the damping), tolerance of the gradient relative to its start's, or 1 (1e-6), iterations (50)
+ *   unpolished   of squares: without newton behind these steps
+ *   root_form    of squares: derivatives with J'J instead of J'J + sum r_i Hess r_i, J fixed; right where the residuals are zero
+ *   instances    names for messages [batch]; NULL: "instance 1" ...
+ * Then out is the K solutions below each other. It has gradients and products of Hessians, no sparse Jacobian.
+ */
 /* peri_expr_implicit - out: shaped as the unknown;  err PERI_E_SHAPE, PERI_E_ARGUMENT, PERI_E_OPTION, PERI_E_NAME (linear_solver) */
 PERI_MUST_CHECK PERI_API peri_status peri_expr_implicit(peri_model *m, const peri_implicit *options, peri_expr *out);
 /*
