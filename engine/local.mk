@@ -175,6 +175,7 @@ engine_sources = \
 	engine/plugin/trial.c \
 	engine/run/again.c \
 	engine/run/certify.c \
+	engine/run/certify_held.c \
 	engine/run/certify_levels.c \
 	engine/run/certify_levels.h \
 	engine/run/certify_stationary.c \

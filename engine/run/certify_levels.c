@@ -81,20 +81,12 @@ static bool is_answer(peri_status status)
     return status == PERI_E_NAME || status == PERI_E_DOMAIN || status == PERI_E_NUMERIC || status == PERI_E_UNSUPPORTED || status == PERI_E_CANCELLED;
 }
 
-static bool has_levels_inside(const certify_work *w, int32_t level)
-{
-    for (int32_t k = level + 1; k < w->all->of.n; k++)
-        if (w->all->of.parent[k] == level)
-            return true;
-    return false;
-}
-
 /* By the engine's choice; where no method is chosen for a level with levels inside, by the plan that solved the whole. */
 static peri_status solve_once(const certify_work *w, int32_t level, const double *start, const peri_inner_result **r)
 {
     peri_inner_request q = {.size = (uint32_t)sizeof q, .x = start};
     const peri_status status = levels_solve(w->run, level, w->x, &q, r);
-    if (status != PERI_E_UNSUPPORTED || !has_levels_inside(w, level))
+    if (status != PERI_E_UNSUPPORTED || !certify_has_inside(w, level))
         return status;
     q.plan = w->run->chain->text;
     return levels_solve(w->run, level, w->x, &q, r);
@@ -140,8 +132,7 @@ static peri_lower_state state_of(const search *s, double violation, double thres
 /* ---- its own conditions
  * ---------------------------------------------------------------------------------------------------------------- */
 
-/* Residuals are relative to the mean multiplier too, which must not hide that no multipliers exist: they are as large as one likes then. */
-static peri_status without_multipliers(certify_work *w, nlp *p, const double *x, const double *y, const double *z, double *factor)
+peri_status certify_factor(certify_work *w, nlp *p, const double *x, const double *y, const double *z, double *factor)
 {
     double f, sum = 0, most = 1, *g = arena_array(&w->memory, (size_t)p->n, sizeof *g);
     *factor = 1;
@@ -165,7 +156,7 @@ static peri_status try_multipliers(certify_work *w, nlp *p, const double *x, con
     peri_certificate c;
     double factor;
     TRY(certify(p, x, y, z, &c));
-    TRY(without_multipliers(w, p, x, y, z, &factor));
+    TRY(certify_factor(w, p, x, y, z, &factor));
     c.dual *= factor;
     c.complementarity *= factor;
     /* as good is better: the fit at the point is tried after a barrier's multipliers, which are not zero on weakly active rows */
@@ -185,8 +176,10 @@ static peri_status look_at_conditions(certify_work *w, int32_t level, const sear
     const peri_level *l = &w->all->info[level];
     const peri_inner *inner = w->run->level[level].solve;
     nlp *p;
-    if (has_levels_inside(w, level) || inner == NULL || w->all->at[level].class_.integers > 0)
+    if (inner == NULL || w->all->at[level].class_.integers > 0)
         return PERI_OK;
+    if (certify_has_inside(w, level))
+        return certify_held_level(w, level);
     TRY(nlp_of(inner->model, &p));
     double *x = arena_array(&w->memory, (size_t)l->n, sizeof *x), *y = arena_array(&w->memory, (size_t)l->m, sizeof *y),
            *z = arena_array(&w->memory, (size_t)l->n, sizeof *z);
@@ -241,15 +234,15 @@ static void tell_level(const certify_work *w, const peri_lower_result *r, const 
                  "constraints meet no qualification there, or the point is not accurate enough", r->name, num_print_digits(r->residual, 3, a));
 }
 
-static void add(peri_lower_result r, double gap, solution_levels *out)
+static void add(peri_lower_result r, int32_t level, double gap, solution_levels *out)
 {
     static const int badness[] = {0, 1, 4, 3, 2}; /* of states */
     out->gap = fmax(out->gap, gap);
     out->answered = out->answered && r.state == PERI_LOWER_SOLVED;
     if (badness[r.state] > badness[out->worst])
         out->worst = r.state;
-    if (out->n < SOLUTION_LEVELS)
-        out->at[out->n++] = r;
+    if (level <= SOLUTION_LEVELS)
+        out->at[level - 1] = r;
 }
 
 static peri_status look_at_level(certify_work *w, int32_t level, double violation, solution_levels *out)
@@ -285,7 +278,7 @@ static peri_status look_at_level(certify_work *w, int32_t level, double violatio
     r.objective = m->maximize ? -f : f;
     r.best = !s.any ? NAN : m->maximize ? -s.best : s.best;
     tell_level(w, &r, &s, out);
-    add(r, r.gap, out);
+    add(r, level, r.gap, out);
     return PERI_OK;
 }
 
@@ -319,6 +312,44 @@ static peri_status whole(certify_work *w, double *y, double *z, peri_certificate
     return PERI_OK;
 }
 
+/* Level 0's row that is violated most; -1: none is by more than counts. */
+static int64_t worst_row(const certify_work *w)
+{
+    const peri_level *l = &w->all->info[0];
+    const nlp *p = w->run->p;
+    double most = outcome_threshold(w->tolerance);
+    int64_t worst = -1;
+    for (int64_t i = 0; i < l->m; i++) {
+        const double c = w->run->rows[l->row[i]], v = fmax(p->cl[l->row[i]] - c, c - p->cu[l->row[i]]);
+        worst = v > most ? l->row[i] : worst;
+        most = fmax(most, v);
+    }
+    return worst;
+}
+
+/* Where the lower levels are optimal and level 0's rows are not fulfilled: can the violation be reduced with the lower levels optimal? */
+static peri_status look_at_violation(certify_work *w, solution_levels *levels)
+{
+    const nlp *p = w->run->p;
+    const peri_model *m = w->run->model;
+    const int64_t row = worst_row(w);
+    levels->violation_slope = INFINITY;
+    if (row < 0 || !levels->answered || levels->gap > outcome_lower_threshold(w->tolerance))
+        return PERI_OK;
+    certify_stationarity s = {.y = arena_array(&w->memory, (size_t)p->m, sizeof(double)), .z = arena_array(&w->memory, (size_t)p->n, sizeof(double))};
+    if (s.y == NULL || s.z == NULL)
+        return FAIL_NOMEM(w->run->ctx);
+    TRY(certify_held(w, true, &s));
+    if (s.why[0] != '\0')
+        return PERI_OK;
+    levels->violation_slope = fmax(s.dual, s.complementarity);
+    for (int64_t i = 0; i < m->cons.n; i++)
+        if (row >= m->cons.at[i].row && row < m->cons.at[i].row + m->cons.at[i].size)
+            snprintf(levels->why, sizeof levels->why, "locally infeasible: near this point no optimum of the lower models comes nearer to constraint "
+                     "\"%.60s\" of model \"%.60s\"", m->cons.at[i].name, m->name);
+    return PERI_OK;
+}
+
 static peri_status look(certify_work *w, double *y, double *z, peri_certificate *out, solution_levels *levels)
 {
     TRY(nlp_get_levels(w->run->p, &w->all));
@@ -333,16 +364,18 @@ static peri_status look(certify_work *w, double *y, double *z, peri_certificate 
         return PERI_OK;
     }
     TRY(status);
-    for (int32_t k = 1; k < w->all->of.n; k++)
+    levels->n = w->all->of.n - 1 < SOLUTION_LEVELS ? w->all->of.n - 1 : SOLUTION_LEVELS;
+    for (int32_t k = w->all->of.n - 1; k > 0; k--) /* conditions of levels inside come before those of the one around them */
         TRY(look_at_level(w, k, violation_of(w, k), levels));
-    return whole(w, y, z, out, levels);
+    TRY(whole(w, y, z, out, levels));
+    return look_at_violation(w, levels);
 }
 
 peri_status certify_levels(peri_run *run, const double *x, double *y, double *z, peri_certificate *out, solution_levels *levels)
 {
     const peri_limits limits = run->limits;
     certify_work w = {.run = run, .x = x, .tolerance = run->limits.tolerance};
-    *levels = (solution_levels){.answered = true};
+    *levels = (solution_levels){.answered = true, .violation_slope = INFINITY};
     out->lower_gap = INFINITY;
     if (!nlp_is_finite(run->p->n, x)) {
         levels->answered = false;

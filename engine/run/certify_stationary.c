@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * certify_stationary.c - first-order stationarity of a problem with one layer of lower levels, in the form that the lower levels' conditions of optimality
+ * certify_stationary.c - first-order stationarity of a small problem with one layer of lower levels (others: certify_held.c), in the form that the lower levels' conditions of optimality
  * give it: a mathematical program with complementarity constraints (Dempe, Foundations of Bilevel Programming, 2002, ch. 5; Scheel and Scholtes,
  * Mathematics of Operations Research 25, 2000). With l_k the multipliers and L_k = f_k - l_k'g_k the Lagrangian of lower level k in its
  * variables y_k, there must be multipliers v of level 0's rows, w of lower rows, mu_k of the lower gradients, z of bounds with
@@ -22,7 +22,6 @@
 
 enum { LARGEST = 600, MOST_WEAK = 5 }; /* unknowns of a dense fit; weakly active rows of which all branches are tried */
 enum { MOST_SIDED = 8, MOST_VERTICES = 70 }; /* rows of which all sets are tried, C(8, 4) of them smallest ones */
-static const double ACTIVE = 1e-5, STRONG = 1e-5;
 
 typedef enum { BOTH_SIGNS, ROW_HELD, MULTIPLIER_HELD } weak_kind;
 
@@ -64,28 +63,12 @@ static void cannot(const fit *t, const char *what, const char *name)
 /* ---- sides
  * ---------------------------------------------------------------------------------------------------------------- */
 
-/* 1 lower, -1 upper, 0 both, 2 none */
-static int side_of(double v, double lower, double upper)
-{
-    const bool on_lower = isfinite(lower) && fabs(v - lower) <= ACTIVE * (1 + fabs(lower));
-    const bool on_upper = isfinite(upper) && fabs(v - upper) <= ACTIVE * (1 + fabs(upper));
-    return on_lower && on_upper ? 0 : on_lower ? 1 : on_upper ? -1 : 2;
-}
-
-static double largest(int64_t n, const double *v)
-{
-    double most = 0;
-    for (int64_t k = 0; k < n; k++)
-        most = fmax(most, fabs(v[k]));
-    return most;
-}
-
 static bool push_member(fit *t, int side, member m, double multiplier, double scale)
 {
     if (side == 2)
         return true;
     m.sign = (signed char)side;
-    m.strong = side == 0 || fabs(multiplier) > STRONG * fmax(1, scale);
+    m.strong = side == 0 || fabs(multiplier) > CERTIFY_STRONG * fmax(1, scale);
     m.kind = BOTH_SIGNS;
     return vec_push(&t->p->ctx->mem, &t->member, m);
 }
@@ -97,16 +80,16 @@ static peri_status list_members(fit *t)
     for (int32_t k = 1; k < w->all->of.n; k++) {
         const peri_level *l = &w->all->info[k];
         const certify_lower *low = &w->low[k];
-        const double scale = fmax(largest(l->m, low->y), largest(l->n, low->z));
+        const double scale = fmax(certify_largest(l->m, low->y), certify_largest(l->n, low->z));
         for (int64_t i = 0; i < l->m; i++) {
             const int64_t row = l->row[i];
-            const int side = side_of(w->run->rows[row], p->cl[row], p->cu[row]);
+            const int side = certify_side(w->run->rows[row], p->cl[row], p->cu[row]);
             if (!push_member(t, side, (member){.row = row, .variable = -1, .level = k}, low->y[i], scale))
                 return nomem(t);
         }
         for (int64_t i = 0; i < l->n; i++) {
             const int64_t j = l->variable[i];
-            const int side = p->xl[j] >= p->xu[j] ? 0 : side_of(w->x[j], p->xl[j], p->xu[j]);
+            const int side = p->xl[j] >= p->xu[j] ? 0 : certify_side(w->x[j], p->xl[j], p->xu[j]);
             if (!push_member(t, side, (member){.row = -1, .variable = j, .level = k}, low->z[i], scale))
                 return nomem(t);
         }
@@ -142,13 +125,13 @@ static void add_upper(fit *t)
     const nlp *p = t->p;
     const peri_level *l = &w->all->info[0];
     for (int64_t i = 0; i < l->m; i++) {
-        const int side = side_of(w->run->rows[l->row[i]], p->cl[l->row[i]], p->cu[l->row[i]]);
+        const int side = certify_side(w->run->rows[l->row[i]], p->cl[l->row[i]], p->cu[l->row[i]]);
         if (side != 2)
             add_row(t, l->row[i], side);
     }
     for (int64_t i = 0; i < l->n; i++) {
         const int64_t j = l->variable[i];
-        const int side = p->xl[j] >= p->xu[j] ? 0 : side_of(w->x[j], p->xl[j], p->xu[j]);
+        const int side = p->xl[j] >= p->xu[j] ? 0 : certify_side(w->x[j], p->xl[j], p->xu[j]);
         if (side != 2)
             new_column(t, side, -1 - j)[j] = 1;
     }
@@ -212,7 +195,7 @@ static void tell_fit(fit *t, double dual)
     const certify_work *w = t->w;
     const nlp *p = t->p;
     certify_stationarity *out = t->out;
-    const double scale = fmax(1, largest(p->n, t->gradient));
+    const double scale = fmax(1, certify_largest(p->n, t->gradient));
     if (!(dual / scale < out->dual))
         return;
     memset(out->z, 0, (size_t)p->n * sizeof *out->z);
@@ -238,7 +221,7 @@ static peri_status fit_once(fit *t, int64_t fixed)
     signed_fit f = {t->rows, t->cols, t->b, t->target, t->sign, t->q, t->residual};
     if (!signed_fit_solve(&t->p->ctx->mem, &f))
         return nomem(t);
-    tell_fit(t, nlp_is_finite(t->rows, t->residual) ? largest(t->rows, t->residual) : INFINITY);
+    tell_fit(t, nlp_is_finite(t->rows, t->residual) ? certify_largest(t->rows, t->residual) : INFINITY);
     return PERI_OK;
 }
 
@@ -361,7 +344,7 @@ static peri_status fit_some(fit *t, gradients *g, int64_t code, bool *fits)
     signed_fit f = {g->rows, g->cols, g->some, g->target, g->sign, g->q, g->residual};
     if (!signed_fit_solve(&t->p->ctx->mem, &f))
         return nomem(t);
-    *fits = nlp_is_finite(g->rows, g->residual) && largest(g->rows, g->residual) <= 1e-6 * fmax(1, largest(g->rows, g->target));
+    *fits = nlp_is_finite(g->rows, g->residual) && certify_largest(g->rows, g->residual) <= 1e-6 * fmax(1, certify_largest(g->rows, g->target));
     return PERI_OK;
 }
 
@@ -425,17 +408,15 @@ static bool is_possible(const fit *t)
 {
     const nlp_levels *all = t->w->all;
     for (int32_t k = 1; k < all->of.n; k++) {
-        if (all->of.parent[k] > 0)
-            cannot(t, "there are levels inside lower model", all->info[all->of.parent[k]].name);
-        else if (all->at[k].class_.integers > 0)
-            cannot(t, "there are integer variables in lower model", all->info[k].name);
+        if (all->at[k].class_.integers > 0)
+            cannot(t, "integer variables have no conditions of first order: there are some in lower model", all->info[k].name);
         else if (!isfinite(t->w->low[k].residual))
             cannot(t, "there are no multipliers for lower model", all->info[k].name);
         if (t->out->why[0] != '\0')
             return false;
     }
     if (t->p->class_.integers > 0)
-        cannot(t, "there are integer variables", "");
+        cannot(t, "integer variables have no conditions of first order: there are some in model", t->w->all->info[0].name);
     return t->out->why[0] == '\0';
 }
 
@@ -536,10 +517,8 @@ static peri_status solve(fit *t)
         return PERI_OK;
     TRY(list_members(t));
     t->most = t->p->n + t->w->all->info[0].m + 2 * t->member.n;
-    if (t->most > LARGEST) {
-        cannot(t, "the problem is too large for a dense fit of its multipliers", "");
-        return PERI_OK;
-    }
+    if (t->most > LARGEST)
+        return certify_held(t->w, false, t->out);
     vertices *v = arena_array(&t->w->memory, (size_t)n, sizeof *v);
     if (v == NULL || !make_room(t))
         return nomem(t);
@@ -555,6 +534,9 @@ peri_status certify_stationary(certify_work *w, certify_stationarity *out)
     out->why[0] = '\0';
     if (!is_possible(&t))
         return PERI_OK;
+    for (int32_t k = 1; k < w->all->of.n; k++)
+        if (w->all->of.parent[k] > 0)
+            return certify_held(w, false, out);
     const peri_status status = solve(&t);
     vec_free(&t.p->ctx->mem, &t.member);
     return status;

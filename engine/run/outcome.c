@@ -131,6 +131,12 @@ static peri_outcome judge_lower(const outcome_evidence *e, double threshold, cha
     return PERI_FEASIBLE;
 }
 
+/* A lower level that has no optimum at the point. */
+static bool has_no_answer(const outcome_evidence *e)
+{
+    return e->levels != NULL && (e->levels->worst == PERI_LOWER_INFEASIBLE || e->levels->worst == PERI_LOWER_UNBOUNDED);
+}
+
 static bool is_unbounded(const outcome_evidence *e, double threshold)
 {
     const bool feasible = e->relative <= threshold;
@@ -153,6 +159,8 @@ peri_outcome outcome_from(const outcome_evidence *e, char *message, size_t size)
         return e->stopped_by;
     if (lower_is_optimal(e) && (c->kkt <= e->tolerance || (c->kkt <= threshold && e->stopped_by == PERI_OPTIMAL)))
         return solved(e);
+    if (has_no_answer(e) && (e->stopped_by == PERI_NUMERICAL_ERROR || (e->stopped_by == PERI_OPTIMAL && e->why == PERI_WHY_FAILED)))
+        return judge_lower(e, threshold, message, size); /* that is what it broke down of */
     if (e->stopped_by != PERI_OPTIMAL)
         return e->stopped_by;
     if (e->levels != NULL && (c->primal <= threshold || e->levels->worst == PERI_LOWER_INFEASIBLE) && e->why != PERI_WHY_LIMIT &&
@@ -161,7 +169,9 @@ peri_outcome outcome_from(const outcome_evidence *e, char *message, size_t size)
     if (is_unbounded(e, threshold))
         return PERI_UNBOUNDED;
     if (is_infeasible(e, threshold)) {
-        if (!has_trait(e, PERI_TRAIT_CONVEX))
+        if (e->levels != NULL && e->levels->violation_slope <= STATIONARY)
+            snprintf(message, size, "%s", e->levels->why);
+        else if (!has_trait(e, PERI_TRAIT_CONVEX))
             snprintf(message, size, "locally infeasible: the violation cannot be reduced near this point");
         return PERI_INFEASIBLE;
     }

@@ -410,6 +410,8 @@ peri_status run_conclude(peri_run *run)
     e.largest_x = largest(p->n, s->x);
     if (run->why != PERI_WHY_CONTINUE && s->certificate.primal > outcome_threshold(e.tolerance))
         TRY(certify_violation(p, s->x, &e.violation_slope));
+    if (e.levels != NULL && e.levels->violation_slope < e.violation_slope)
+        e.violation_slope = e.levels->violation_slope;
     if (run->why == PERI_WHY_UNBOUNDED)
         TRY(certify_relative(p, s->x, &e.relative));
     s->objective = run->model->maximize ? -f : f;

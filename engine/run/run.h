@@ -25,6 +25,7 @@ typedef struct {
     peri_lower_state worst;        /* of all */
     char why[240];                 /* one line: what is wrong with a level, or why stationarity is not known; "" */
     bool stationarity;             /* it was computed */
+    double violation_slope;        /* as certify_violation's, of level 0's rows over points that are optimal below; INFINITY: not known */
 } solution_levels;
 
 struct peri_solution {
