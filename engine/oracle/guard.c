@@ -53,6 +53,23 @@ static peri_status look_at_objective(const search *s, nlp_fault *out, bool *foun
     return PERI_OK;
 }
 
+static peri_status look_at_lower_objectives(const search *s, nlp_fault *out, bool *found)
+{
+    const nlp_levels *all;
+    if ((s->p->class_.traits & PERI_BIT(PERI_TRAIT_LEVELS)) == 0)
+        return PERI_OK;
+    TRY(nlp_get_levels(s->p, &all));
+    for (int32_t k = 1; k < all->of.n && !*found; k++) {
+        const peri_model *m = all->of.model[k];
+        char where[96];
+        *found = m->objective != PERI_NO_EXPR && expr_find_nonfinite(m->g, m->objective, s->inputs, &out->fault);
+        snprintf(where, sizeof where, "objective of lower model \"%.60s\"", m->name);
+        if (*found)
+            name_fault(out, m->g, where);
+    }
+    return PERI_OK;
+}
+
 static peri_status look_at_constraints(const search *s, nlp_fault *out, bool *found)
 {
     nlp *p = s->p;
@@ -96,6 +113,8 @@ static peri_status look(nlp *p, const double *x, const double *all, const double
     TRY(look_at_objective(&s, out, found));
     if (!*found)
         TRY(look_at_constraints(&s, out, found));
+    if (!*found)
+        TRY(look_at_lower_objectives(&s, out, found));
     look_at_derivative(&s, "objective: in its gradient", p->gradient, out, found);
     look_at_derivative(&s, "constraints: in their jacobian", p->has_jac ? p->jac.values : PERI_NO_EXPR, out, found);
     look_at_derivative(&s, "objective or constraints: in their hessian", p->has_hess ? p->hess.values : PERI_NO_EXPR, out,

@@ -39,11 +39,32 @@ static void add_reason(text_buffer *reasons, const char *name, const char *reaso
         text_add(reasons, "%s: %s\n", name, reason);
 }
 
-/* What a problem with these traits becomes by the links of the chain, as far as their tables tell. */
-static uint64_t foretold(const plan_chain *chain, uint64_t traits)
+/* What level 0's own rows are as functions of answers: a reformulation that takes the rows of lower levels away leaves them. */
+static uint64_t rows_above(nlp *p)
+{
+    const fail_record before = p->ctx->error;
+    const nlp_levels *all;
+    if (nlp_get_levels(p, &all) != PERI_OK) {
+        p->ctx->error = before; /* out of memory: whoever needs more of it next says so */
+        return 0;
+    }
+    const uint64_t rows = all->at[0].class_.traits & (PERI_BIT(PERI_TRAIT_CONSTRAINTS) | PERI_BIT(PERI_TRAIT_EQUALITIES));
+    return rows != 0 ? rows | PERI_BIT(PERI_TRAIT_NONLINEAR_CONSTRAINTS) : 0;
+}
+
+/* What a problem with these traits becomes by one link, as far as its table tells. */
+static uint64_t made_by(nlp *p, const registry_entry *e, uint64_t traits)
+{
+    const uint64_t made = (traits & ~e->removes) | e->adds;
+    const bool takes_rows = (traits & ~made & PERI_BIT(PERI_TRAIT_LEVELS)) != 0 && (e->removes & PERI_BIT(PERI_TRAIT_CONSTRAINTS)) != 0;
+    return takes_rows ? made | rows_above(p) : made;
+}
+
+/* And by all links of the chain. */
+static uint64_t foretold(nlp *p, const plan_chain *chain, uint64_t traits)
 {
     for (int64_t k = 0; k < chain->n; k++)
-        traits = (traits & ~chain->link[k]->removes) | chain->link[k]->adds;
+        traits = made_by(p, chain->link[k], traits);
     return traits;
 }
 
@@ -224,24 +245,34 @@ static peri_status extend(search *s, plan_chain *chain, uint64_t traits, int64_t
             add_reason(&s->lines, e->name, why);
         plan_chain longer = *chain;
         longer.link[longer.n++] = e;
-        const uint64_t made = (traits & ~e->removes) | e->adds;
+        const uint64_t made = made_by(s->p, e, traits);
         if (good && (((traits & ~made) & s->refused) | ((made & ~traits) & s->needed)) != 0)
             TRY(extend(s, &longer, made, length, best));
     }
     return PERI_OK;
 }
 
-/* Reformulations of problems with lower models that are there for the asking. */
+static peri_status choose_automatic(nlp *p, registry *r, text_buffer *reasons, plan_chain *before);
+
+/* Reformulations of problems with lower models that are there for the asking, each with the engine's choice behind it. */
 static void tell_named(search *s)
 {
     for (int64_t i = 0; i < registry_count(s->r); i++) {
-        const registry_entry *e = registry_at(s->r, i);
-        char text[96], why[512];
+        registry_entry *e = registry_at(s->r, i);
+        plan_chain whole = {1, {e}};
+        char text[256], why[512];
         if (e->kind != PERI_KIND_REFORMULATION || (e->flags & PERI_FLAG_AUTOMATIC) != 0 || !takes_levels(e))
             continue;
-        snprintf(text, sizeof text, "%.80s > ...", e->name);
         const bool good = match_traits(s->traits, e->needs, e->refuses, why, sizeof why);
-        add_reason(&s->lines, text, good ? "fits, used only when named" : why);
+        const fail_record error = s->p->ctx->error;
+        if (good && choose_automatic(s->p, s->r, NULL, &whole) != PERI_OK) {
+            snprintf(why, sizeof why, "fits, but nothing that is chosen automatically does behind it");
+            s->p->ctx->error = error;
+        } else if (good) {
+            snprintf(why, sizeof why, "fits, used only when named");
+        }
+        plan_text(&whole, text, sizeof text);
+        add_reason(&s->lines, text, why);
     }
 }
 
@@ -258,7 +289,7 @@ static peri_status weigh_chains(search *s)
     if (s->exact) /* what the search for a solver alone has found out about the Hessian is known by now */
         TRY(nlp_traits(s->p, 0, &known));
     s->traits &= known;
-    if ((s->traits & PERI_BIT(PERI_TRAIT_LEVELS)) != 0)
+    if ((s->traits & PERI_BIT(PERI_TRAIT_LEVELS)) != 0 && s->all)
         tell_named(s);
     for (int64_t length = 2; length <= SEARCHED; length++) {
         plan_chain none = {0}, best = {0};
@@ -321,7 +352,7 @@ static peri_status choose_automatic(nlp *p, registry *r, text_buffer *reasons, p
     text_init(&s.lines, &p->ctx->mem);
     while (status == PERI_OK && traits != before_asking) { /* each round takes away a trait that is not there: few rounds */
         before_asking = traits;
-        s.traits = foretold(before, traits);
+        s.traits = foretold(p, before, traits);
         text_release(&s.lines);
         text_init(&s.lines, &p->ctx->mem);
         status = look(&s);
@@ -399,6 +430,21 @@ static peri_status read_plan(peri_context *ctx, registry *r, const char *plan, p
     return PERI_OK;
 }
 
+/* Behind a refusal of link k: what would do behind the links before it, if anything does. */
+static void add_plan(nlp *p, registry *r, const plan_chain *chain, int64_t k, char *why, size_t size)
+{
+    const fail_record error = p->ctx->error;
+    const size_t at = strlen(why);
+    plan_chain other = *chain;
+    char text[256];
+    other.n = k;
+    if (choose_automatic(p, r, NULL, &other) == PERI_OK && other.n > k) {
+        plan_text(&other, text, sizeof text);
+        snprintf(why + at, size - at, "; \"%s\" fits", text);
+    }
+    p->ctx->error = error;
+}
+
 /* The first link against the problem, the others against what the links before them make, as far as that is certain. */
 static peri_status check_named(nlp *p, registry *r, const plan_chain *chain, text_buffer *reasons)
 {
@@ -412,11 +458,13 @@ static peri_status check_named(nlp *p, registry *r, const plan_chain *chain, tex
             TRY(try_fit(p, e, true, &good, why, sizeof why));
         if (!good)
             add_methods(r, traits, e, why, sizeof why);
+        if (!good && k > 0)
+            add_plan(p, r, chain, k, why, sizeof why);
         snprintf(line, sizeof line, "%s%s", k > 0 && !good ? "behind the links before it: " : "", why);
         add_reason(reasons, e->name, good ? "named, fits" : line);
         if (!good)
             return FAIL(p->ctx, PERI_E_UNSUPPORTED, "%s: %s", e->name, line);
-        traits = (traits & ~e->removes) | e->adds;
+        traits = made_by(p, e, traits);
     }
     return PERI_OK;
 }
@@ -449,12 +497,12 @@ peri_status plan_choose(nlp *p, const char *plan, text_buffer *reasons, plan_cha
 }
 
 /* What each link of a chain is there for. */
-static void put_steps(text_buffer *t, const nlp *p, const plan_chain *chain, uint64_t traits)
+static void put_steps(text_buffer *t, nlp *p, const plan_chain *chain, uint64_t traits)
 {
     char gone[400];
     for (int64_t k = 0; k < chain->n && chain->n > 1; k++) {
         const registry_entry *e = chain->link[k];
-        const uint64_t made = (traits & ~e->removes) | e->adds;
+        const uint64_t made = made_by(p, e, traits);
         match_words(traits & ~made, gone, sizeof gone);
         text_add(t, "  step %lld, %s: ", (long long)k + 1, e->name);
         if (e->kind == PERI_KIND_REFORMULATION)

@@ -83,10 +83,12 @@ static bool host_start_duals(peri_run *run, double *y, double *z)
 
 static peri_status noted(peri_run *run, const double *x, peri_status status)
 {
-    if (status == PERI_E_DOMAIN) {
-        memcpy(run->undefined_at, x, (size_t)run->p->n * sizeof *x);
-        run->was_undefined = true;
-    }
+    peri_run *const both[] = {run, run->outer}; /* a view of one level has the variables of all */
+    for (int k = 0; status == PERI_E_DOMAIN && k < 2; k++)
+        if (both[k] != NULL) {
+            memcpy(both[k]->undefined_at, x, (size_t)run->p->n * sizeof *x);
+            both[k]->was_undefined = true;
+        }
     return status;
 }
 

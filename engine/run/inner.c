@@ -137,6 +137,7 @@ static peri_status make_view(peri_inner *inner, nlp *p)
                        .plugin = run->plugin,
                        .args = run->args,
                        .limits = run->limits,
+                       .started = run->started,
                        .linear_solver = run->linear_solver,
                        .undefined_at = undefined_at,
                        .last = -1,

@@ -64,7 +64,7 @@ struct peri_run {
     arena memory;                /* peri_alloc's, and all else that dies with the run */
     void *state, *options;       /* of the solver */
     struct peri_inner *inners;   /* list head, inner.c's */
-    const peri_run *outer;       /* of a level's view: the run, and which of its levels */
+    peri_run *outer;             /* of a level's view: the run, and which of its levels */
     int64_t outer_level;
     struct run_draw *draw;       /* draw.c's: what was drawn of its level's sum; NULL: nothing */
     struct run_level *level;     /* [levels] levels.c's; NULL: nothing is made yet */

@@ -10,6 +10,7 @@
 #include "run/run.h"
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 /* Relative slope of the violation up to which a point counts as stationary for it. */
 static const double STATIONARY = 1e-4;
@@ -137,6 +138,16 @@ static bool has_no_answer(const outcome_evidence *e)
     return e->levels != NULL && (e->levels->worst == PERI_LOWER_INFEASIBLE || e->levels->worst == PERI_LOWER_UNBOUNDED);
 }
 
+/* A method broke down at such a point: that is why. */
+static peri_outcome judge_breakdown(const outcome_evidence *e, double threshold, char *message, size_t size)
+{
+    const peri_outcome outcome = judge_lower(e, threshold, message, size);
+    const size_t used = strlen(message);
+    if (e->breakdown != NULL && e->breakdown[0] != '\0' && used < size)
+        snprintf(message + used, size - used, " (%s)", e->breakdown);
+    return outcome;
+}
+
 static bool is_unbounded(const outcome_evidence *e, double threshold)
 {
     const bool feasible = e->relative <= threshold;
@@ -160,7 +171,7 @@ peri_outcome outcome_from(const outcome_evidence *e, char *message, size_t size)
     if (lower_is_optimal(e) && (c->kkt <= e->tolerance || (c->kkt <= threshold && e->stopped_by == PERI_OPTIMAL)))
         return solved(e);
     if (has_no_answer(e) && (e->stopped_by == PERI_NUMERICAL_ERROR || (e->stopped_by == PERI_OPTIMAL && e->why == PERI_WHY_FAILED)))
-        return judge_lower(e, threshold, message, size); /* that is what it broke down of */
+        return judge_breakdown(e, threshold, message, size);
     if (e->stopped_by != PERI_OPTIMAL)
         return e->stopped_by;
     if (e->levels != NULL && (c->primal <= threshold || e->levels->worst == PERI_LOWER_INFEASIBLE) && e->why != PERI_WHY_LIMIT &&

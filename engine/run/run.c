@@ -399,6 +399,7 @@ peri_status run_conclude(peri_run *run)
     if (run->traits & PERI_BIT(PERI_TRAIT_LEVELS)) {
         TRY(certify_levels(run, s->x, s->y, s->z, &s->certificate, &s->levels));
         e.levels = &s->levels;
+        e.breakdown = run->message;
     }
     peri_status status = nlp_f(p, s->x, &f);
     if (status == PERI_E_DOMAIN)

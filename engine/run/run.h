@@ -90,6 +90,7 @@ typedef struct {
     double relative;         /* certify_relative at the point; NaN where not asked for: only a claim of unboundedness needs it */
     uint64_t traits, flags;  /* of the problem; of the solver's plugin table */
     const solution_levels *levels; /* NULL: there are no lower levels */
+    const char *breakdown;   /* what ended the run, where it was a numerical error; or NULL */
 } outcome_evidence;
 peri_outcome outcome_from(const outcome_evidence *e, char *message, size_t size);
 /* outcome_lower_threshold - a lower gap up to this is accepted: an error of first order in the point is the square root of one in optimality

@@ -86,10 +86,10 @@ double candidates_random(candidates *s, int64_t j)
 peri_status candidates_solve_level(candidates *s, int64_t k, const double *x, double *f, double *y, double *z)
 {
     const peri_level *l = &s->level[k];
-    const int64_t starts = l->convex ? 1 : 2 + s->starts;
+    const int64_t starts = 2 + s->starts;
     const peri_inner_request q = {.size = (uint32_t)sizeof q, .x = s->from, .tolerance = 1e-9};
     *f = INFINITY;
-    for (int64_t i = 0; i < starts; i++) {
+    for (int64_t i = 0; i < starts && !(l->convex && isfinite(*f)); i++) { /* where it is convex, others for starts at which it is undefined */
         const peri_inner_result *r;
         for (int64_t j = 0; j < l->n; j++) {
             const int64_t at = l->variable[j];
@@ -103,7 +103,9 @@ peri_status candidates_solve_level(candidates *s, int64_t k, const double *x, do
             *f = -INFINITY;
         if (r->why == PERI_WHY_UNBOUNDED || peri_should_stop(s->run))
             return PERI_OK;
-        if (r->primal > CANDIDATES_FEASIBLE || r->objective >= *f)
+        if (l->convex && r->why == PERI_WHY_INFEASIBLE)
+            return PERI_OK;
+        if (r->primal > CANDIDATES_FEASIBLE || !(r->objective < *f))
             continue;
         *f = r->objective;
         memcpy(y, r->x, (size_t)l->n * sizeof *y);
@@ -167,9 +169,14 @@ peri_status candidates_look(candidates *s, const double *x, bool *optimal, bool 
     return propose(s, improved);
 }
 
+bool candidates_is_feasible(const candidates *s)
+{
+    return s->has_best && s->best_violation <= CANDIDATES_FEASIBLE;
+}
+
 bool candidates_beaten(const candidates *s, double objective)
 {
-    return s->has_best && s->best_violation <= CANDIDATES_FEASIBLE && objective >= s->best_f - 1e-9 * fmax(1, fabs(s->best_f));
+    return candidates_is_feasible(s) && objective >= s->best_f - 1e-9 * fmax(1, fabs(s->best_f));
 }
 
 peri_status candidates_accept(const candidates *s, peri_run *run, peri_row *row, peri_step *next)
@@ -183,10 +190,10 @@ peri_status candidates_accept(const candidates *s, peri_run *run, peri_row *row,
 
 peri_status candidates_finish(const candidates *s, bool all_infeasible, peri_step *next)
 {
-    const bool feasible = s->has_best && s->best_violation <= CANDIDATES_FEASIBLE;
+    const bool feasible = candidates_is_feasible(s);
     if (s->unbounded && !feasible)
-        return peri_fail(s->run, PERI_E_NUMERIC, "a lower level is unbounded at the points that were found");
-    if (!s->has_best)
-        return peri_finish(s->run, all_infeasible ? PERI_WHY_INFEASIBLE : PERI_WHY_FAILED, next);
-    return peri_finish(s->run, feasible ? PERI_WHY_CONVERGED : PERI_WHY_STALLED, next);
+        return peri_finish(s->run, PERI_WHY_UNBOUNDED, next);
+    if (feasible)
+        return peri_finish(s->run, PERI_WHY_CONVERGED, next);
+    return peri_finish(s->run, all_infeasible ? PERI_WHY_INFEASIBLE : s->has_best ? PERI_WHY_STALLED : PERI_WHY_FAILED, next);
 }

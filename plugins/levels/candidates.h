@@ -46,6 +46,8 @@ PERI_CHECKED peri_status candidates_solve_level(candidates *s, int64_t k, const 
  *   note a level that cannot be solved: nothing is kept, optimal is true
  */
 PERI_CHECKED peri_status candidates_look(candidates *s, const double *x, bool *optimal, bool *improved);
+/* Whether the best fulfils rows and bounds. */
+bool candidates_is_feasible(const candidates *s);
 /* Whether the best is a point that nothing with this objective could improve. */
 bool candidates_beaten(const candidates *s, double objective);
 /* The best ends an iteration: with its objective and violation in `row`, once there is one. */

@@ -58,9 +58,10 @@ typedef struct {
 
 typedef struct {
     options opt;
-    stated relaxed, open;
+    stated relaxed, open, elastic;
     candidates known;
     bool relaxes, branches, all_infeasible;
+    bool is_elastic; /* nothing was feasible: the violation of level 0's rows is what is made small now */
     node *stack; /* branching, depth first: at most pairs + 2 */
     int64_t n_stack, solved, n_cuts, start_number;
     double relaxation;
@@ -116,6 +117,7 @@ static void choose_start(state *s, stated *t, int64_t number)
 static peri_status make(state *s, peri_run *run, stated *t, pairs_form form)
 {
     TRY(program_init(&t->p, run));
+    t->p.elastic = t == &s->elastic;
     TRY(program_build(&t->p, form, s->opt.multiplier_limit));
     TRY(peri_alloc(run, t->p.total, &t->point));
     TRY(peri_alloc(run, t->p.total, &t->found));
@@ -138,16 +140,21 @@ static peri_status plan_searches(state *s, peri_run *run)
     return PERI_OK;
 }
 
+static pairs_form form_of(const state *s)
+{
+    static const pairs_form forms[] = {PAIRS_RELAXED, PAIRS_RELAXED, PAIRS_RELAXED, PAIRS_PRODUCT, PAIRS_FISCHER};
+    return forms[s->opt.complementarity];
+}
+
 static peri_status init(void *self, peri_run *run, const void *opt)
 {
-    static const pairs_form forms[] = {PAIRS_RELAXED, PAIRS_OPEN, PAIRS_RELAXED, PAIRS_PRODUCT, PAIRS_FISCHER};
     state *s = self;
     s->opt = *(const options *)opt;
     TRY(plan_searches(s, run));
     TRY(candidates_init(&s->known, run, s->opt.starts, s->opt.gap));
     TRY(peri_alloc(run, s->known.n, &s->own));
     if (s->relaxes)
-        TRY(make(s, run, &s->relaxed, forms[s->opt.complementarity]));
+        TRY(make(s, run, &s->relaxed, form_of(s)));
     if (s->branches) {
         TRY(make(s, run, &s->open, PAIRS_OPEN));
         TRY(allocate_stack(s, run));
@@ -160,39 +167,11 @@ static peri_status init(void *self, peri_run *run, const void *opt)
 /* ---- cuts
  * ---------------------------------------------------------------------------------------------------------------- */
 
-/* f -= weight * sum of squared violations of the rows' lower (side 0) or upper sides (1) */
-static peri_status subtract_violation(const program *p, peri_run *run, const peri_level *l, peri_x c, int side, double weight, peri_x *f)
-{
-    const double *bound = side == 0 ? p->cl : p->cu;
-    peri_inner *inner = p->inner;
-    int64_t *row, n = 0;
-    double *at;
-    peri_x t, v;
-    TRY(peri_alloc_index(run, l->m + 1, &row));
-    TRY(peri_alloc(run, l->m + 1, &at));
-    for (int64_t i = 0; i < l->m; i++)
-        if (isfinite(bound[l->row[i]])) {
-            at[n] = bound[l->row[i]];
-            row[n++] = i;
-        }
-    if (n == 0)
-        return PERI_OK;
-    TRY(peri_x_gather(inner, c, n, 1, row, &v));
-    TRY(peri_x_array(inner, n, 1, at, &t));
-    TRY(side == 0 ? peri_x_binary(inner, "sub", t, v, &v) : peri_x_binary(inner, "sub", v, t, &v));
-    TRY(peri_x_unary(inner, "relu", v, &v));
-    TRY(peri_x_unary(inner, "square", v, &v));
-    TRY(peri_x_unary(inner, "sum", v, &v));
-    TRY(peri_x_number(inner, weight, &t));
-    TRY(peri_x_binary(inner, "mul", t, v, &v));
-    return peri_x_binary(inner, "sub", *f, v, f);
-}
-
 /*
  * One more row for a level that is not optimal at the point looked at:  f(x, y) - f(x, y') - w sum_i violation_i(x, y')^2 <= 0 with its
  * better answer y'. The last term leaves those x alone at which y' is not feasible.
  */
-static peri_status add_cut(state *s, peri_run *run, program *p, int64_t k)
+static peri_status add_cut(state *s, program *p, int64_t k)
 {
     const peri_level *l = &p->level[k];
     const double zero = 0, none = -INFINITY;
@@ -208,12 +187,12 @@ static peri_status add_cut(state *s, peri_run *run, program *p, int64_t k)
     TRY(peri_inner_problem(p->inner, k, there, &t, &c));
     TRY(peri_x_binary(p->inner, "sub", f, t, &f));
     for (int side = 0; side < 2; side++)
-        TRY(subtract_violation(p, run, l, c, side, 1e4 * fmax(1, fabs(best)), &f));
+        TRY(program_subtract_violation(p, l, c, side, 1e4 * fmax(1, fabs(best)), &f));
     return peri_inner_constrain(p->inner, "cut", f, &none, &zero, NULL);
 }
 
 /* What the lower levels say of a point; against a point that all else speaks for, `cut`. */
-static peri_status look_below(state *s, peri_run *run, const double *point, bool cut, bool *optimal, char *tag)
+static peri_status look_below(state *s, const double *point, bool cut, bool *optimal, char *tag)
 {
     bool improved;
     TRY(candidates_look(&s->known, point, optimal, &improved));
@@ -223,9 +202,11 @@ static peri_status look_below(state *s, peri_run *run, const double *point, bool
             continue;
         s->n_cuts++;
         if (s->relaxes)
-            TRY(add_cut(s, run, &s->relaxed.p, k));
+            TRY(add_cut(s, &s->relaxed.p, k));
         if (s->branches)
-            TRY(add_cut(s, run, &s->open.p, k));
+            TRY(add_cut(s, &s->open.p, k));
+        if (s->is_elastic)
+            TRY(add_cut(s, &s->elastic.p, k));
     }
     return PERI_OK;
 }
@@ -337,7 +318,7 @@ static peri_status solve_node(state *s, const node *at, double *bound, bool *usa
 }
 
 /* One subproblem of the tree. */
-static peri_status search(state *s, peri_run *run, char *tag)
+static peri_status search(state *s, char *tag)
 {
     node *at = &s->stack[--s->n_stack];
     bool usable = false, optimal;
@@ -355,7 +336,7 @@ static peri_status search(state *s, peri_run *run, char *tag)
         return PERI_OK;
     *tag = '+';
     const int64_t cuts = s->n_cuts, pair = most_violated(&s->open, at->held);
-    TRY(look_below(s, run, s->open.found, pair < 0, &optimal, tag));
+    TRY(look_below(s, s->open.found, pair < 0, &optimal, tag));
     if (pair >= 0)
         split(s, at, pair, bound);
     else if (!optimal && s->n_cuts > cuts) /* the same subproblem, with the cut */
@@ -366,17 +347,23 @@ static peri_status search(state *s, peri_run *run, char *tag)
 /* ---- relaxation
  * ---------------------------------------------------------------------------------------------------------------- */
 
+/* The problem that is relaxed now. */
+static stated *current(state *s)
+{
+    return s->is_elastic ? &s->elastic : &s->relaxed;
+}
+
 static peri_status next_start(state *s)
 {
     s->relaxation = s->opt.first_relaxation;
-    choose_start(s, &s->relaxed, ++s->start_number);
+    choose_start(s, current(s), ++s->start_number);
     return PERI_OK;
 }
 
 /* At the end each pair is held at the side that it is nearer to: the point is then as exact as the solver makes it. */
 static peri_status polish(state *s, char *tag)
 {
-    stated *t = &s->relaxed;
+    stated *t = current(s);
     bool usable;
     double f = INFINITY;
     for (int64_t k = 0; k < t->p.n_pairs; k++)
@@ -392,9 +379,9 @@ static peri_status polish(state *s, char *tag)
 }
 
 /* One solve of the relaxed problem; at the end of a sequence the point is looked at, and the next start chosen. */
-static peri_status relax(state *s, peri_run *run, char *tag)
+static peri_status relax(state *s, char *tag)
 {
-    stated *t = &s->relaxed;
+    stated *t = current(s);
     bool usable, optimal;
     double f = INFINITY;
     const int64_t cuts = s->n_cuts;
@@ -403,14 +390,14 @@ static peri_status relax(state *s, peri_run *run, char *tag)
     *tag = usable ? 'r' : '-';
     if (!usable)
         return next_start(s);
-    s->all_infeasible = false;
+    s->all_infeasible = s->all_infeasible && s->is_elastic;
     memcpy(t->point, t->found, (size_t)t->p.total * sizeof(double));
     if (s->relaxation > s->opt.last_relaxation) {
         s->relaxation = fmax(s->opt.last_relaxation, s->relaxation * s->opt.relaxation_factor);
         return PERI_OK;
     }
     TRY(polish(s, tag));
-    TRY(look_below(s, run, t->point, true, &optimal, tag));
+    TRY(look_below(s, t->point, true, &optimal, tag));
     if (optimal || s->n_cuts == cuts)
         return next_start(s);
     s->relaxation = fmax(s->opt.last_relaxation, 1e-3 * s->opt.first_relaxation);
@@ -420,18 +407,48 @@ static peri_status relax(state *s, peri_run *run, char *tag)
 /* ---- the loop
  * ---------------------------------------------------------------------------------------------------------------- */
 
+/*
+ * No subproblem had a point: what is looked for now is one whose lower levels are optimal and whose violation of level 0's rows cannot be reduced nearby,
+ * which is evidence that there is none; or one that fulfils them, from which the search goes on.
+ */
+static peri_status search_violation(state *s, peri_run *run)
+{
+    s->is_elastic = true;
+    s->start_number = 0;
+    s->relaxation = s->opt.first_relaxation;
+    return make(s, run, &s->elastic, form_of(s));
+}
+
+static peri_status leave_violation(state *s)
+{
+    s->is_elastic = s->all_infeasible = false;
+    s->start_number = s->opt.starts - 1;
+    s->relaxation = 1e-3 * s->opt.first_relaxation;
+    memcpy(s->relaxed.point, s->elastic.point, (size_t)s->relaxed.p.total * sizeof(double));
+    return PERI_OK;
+}
+
+static bool is_searching(const state *s)
+{
+    if ((s->relaxes || s->is_elastic) && s->start_number < s->opt.starts)
+        return true;
+    return s->branches && !s->is_elastic && s->n_stack > 0 && s->solved < s->opt.nodes;
+}
+
 static peri_status step(void *self, peri_run *run, peri_step *next)
 {
     state *s = self;
-    const bool relaxes = s->relaxes && s->start_number < s->opt.starts;
+    const bool relaxes = (s->relaxes || s->is_elastic) && s->start_number < s->opt.starts;
     peri_row row = peri_empty_row();
     row.regularization = relaxes ? s->relaxation : NAN;
-    TRY(relaxes ? relax(s, run, &row.tag) : search(s, run, &row.tag));
+    TRY(relaxes ? relax(s, &row.tag) : search(s, &row.tag));
     TRY(candidates_accept(&s->known, run, &row, next));
-    if (s->relaxes && s->start_number < s->opt.starts)
+    if (s->is_elastic && s->relaxes && candidates_is_feasible(&s->known))
+        return leave_violation(s);
+    if (is_searching(s))
         return PERI_OK;
-    if (s->branches && s->n_stack > 0 && s->solved < s->opt.nodes)
-        return PERI_OK;
+    if (s->all_infeasible && !s->known.has_best && !s->is_elastic && s->known.level[0].m > 0)
+        return search_violation(s, run);
     return candidates_finish(&s->known, s->all_infeasible, next);
 }
 

@@ -3,6 +3,7 @@
 #include "program.h"
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { BLOCKS_A_LEVEL = 4 };
@@ -276,6 +277,17 @@ static peri_status add_conditions(program *p, level_program *l, level_program *u
 /* ---- all levels
  * ---------------------------------------------------------------------------------------------------------------- */
 
+/* Half the sum of squares of what the rows are violated by, in place of objective and rows. */
+static peri_status make_elastic(program *p, const peri_level *own, level_program *l)
+{
+    TRY(peri_x_number(p->inner, 0, &l->f));
+    for (int side = 0; side < 2 && own->m > 0; side++)
+        TRY(program_subtract_violation(p, own, l->c, side, -0.5, &l->f));
+    l->c = PERI_NO_X;
+    l->m = 0;
+    return PERI_OK;
+}
+
 static peri_status make_level(program *p, int64_t k, level_program *l)
 {
     const peri_level *own = &p->level[k];
@@ -291,6 +303,8 @@ static peri_status make_level(program *p, int64_t k, level_program *l)
         l->lower[i] = p->cl[own->row[i]];
         l->upper[i] = p->cu[own->row[i]];
     }
+    if (k == 0 && p->elastic)
+        TRY(make_elastic(p, own, l));
     add_part(l, 0, own->n, own->variable);
     for (int64_t child = k + 1; child < p->n_levels; child++) /* a level is made after the one it lies in */
         if (p->level[child].parent == k) {
@@ -298,6 +312,130 @@ static peri_status make_level(program *p, int64_t k, level_program *l)
             TRY(make_level(p, child, &below));
             TRY(add_conditions(p, &below, l));
         }
+    return PERI_OK;
+}
+
+/* ---- equations that were written as two rows
+ * ---------------------------------------------------------------------------------------------------------------- */
+
+enum { POINTS = 6 };
+
+/* A row with one side, and what it changes by from the start to some random points: the same, or the opposite, for rows that differ by a constant. */
+typedef struct {
+    int64_t row;
+    int sign, of_first; /* of its side; of the first change that is not 0 */
+    double side, at_start;
+    double change[POINTS]; /* times of_first */
+} one_sided;
+
+static int by_change(const void *a, const void *b)
+{
+    const double x = ((const one_sided *)a)->change[0], y = ((const one_sided *)b)->change[0];
+    return (x > y) - (x < y);
+}
+
+static bool is_near(double a, double b, double size)
+{
+    return fabs(a - b) <= 1e-12 * (1 + fabs(a) + fabs(b) + size);
+}
+
+static bool changes_alike(const one_sided *a, const one_sided *b)
+{
+    bool alike = true;
+    for (int k = 0; k < POINTS; k++)
+        alike = alike && is_near(a->change[k], b->change[k], fabs(a->at_start) + fabs(b->at_start));
+    return alike;
+}
+
+/* c_b = turn c_a + const: whether both sides together are c_a = a->side */
+static bool are_equation(const one_sided *a, const one_sided *b)
+{
+    const int turn = a->of_first * b->of_first;
+    const double there = turn * (b->side - b->at_start) + a->at_start; /* b's side, as one of c_a */
+    return turn * b->sign == -a->sign && is_near(there, a->side, fabs(a->at_start) + fabs(b->at_start));
+}
+
+/* Values of all rows at a point between the bounds, or near the start where there are none; false: undefined */
+static peri_status look_at_rows(const program *p, const double *start, int number, double *x, double *c, bool *defined)
+{
+    for (int64_t j = 0; j < p->n; j++) {
+        const double u = peri_random_uniform(p->run, 11, (uint64_t)(number * p->n + j)), reach = 1 + fabs(start[j]);
+        const double lower = fmax(p->xl[j], start[j] - reach), upper = fmin(p->xu[j], start[j] + reach);
+        x[j] = number == 0 ? start[j] : lower + u * (upper - lower);
+    }
+    const peri_status status = peri_eval_c(p->run, x, c);
+    *defined = status == PERI_OK;
+    return status == PERI_E_DOMAIN ? PERI_OK : status;
+}
+
+/* All rows with one side whose changes are known. */
+static peri_status list_one_sided(const program *p, one_sided *list, int64_t *n)
+{
+    double *start, *x, *c[POINTS + 1];
+    TRY(peri_alloc(p->run, p->n, &start));
+    TRY(peri_alloc(p->run, p->n, &x));
+    TRY(peri_start(p->run, start));
+    for (int k = 0; k <= POINTS; k++) {
+        bool defined;
+        TRY(peri_alloc(p->run, p->m, &c[k]));
+        TRY(look_at_rows(p, start, k, x, c[k], &defined));
+        if (!defined)
+            return PERI_OK;
+    }
+    for (int64_t i = 0; i < p->m; i++) {
+        one_sided *r = &list[*n];
+        const double first = c[1][i] - c[0][i];
+        if (isfinite(p->cl[i]) == isfinite(p->cu[i]) || !(fabs(first) > 0))
+            continue;
+        *r = (one_sided){.row = i, .sign = isfinite(p->cl[i]) ? 1 : -1, .of_first = first > 0 ? 1 : -1,
+                         .side = isfinite(p->cl[i]) ? p->cl[i] : p->cu[i], .at_start = c[0][i]};
+        for (int k = 0; k < POINTS; k++)
+            r->change[k] = r->of_first * (c[k + 1][i] - c[0][i]);
+        *n += 1;
+    }
+    return PERI_OK;
+}
+
+/* level's own rows, by row */
+static peri_status list_owners(const program *p, int64_t **owner)
+{
+    TRY(peri_alloc_index(p->run, p->m + 1, owner));
+    for (int64_t k = 0; k < p->n_levels; k++)
+        for (int64_t i = 0; i < p->level[k].m; i++)
+            (*owner)[p->level[k].row[i]] = k;
+    return PERI_OK;
+}
+
+/*
+ * Two rows of a level that are one equation have multipliers of which only the difference is known, and a pair each that nothing is gained by: the first
+ * becomes the equation, the second is free. Rows count as the same function where their changes over some random points are the same.
+ */
+static peri_status join_rows(program *p)
+{
+    one_sided *list = peri_alloc_bytes(p->run, (size_t)p->m + 1, sizeof *list);
+    double *cl, *cu;
+    int64_t n = 0, *owner;
+    TRY(list != NULL ? list_one_sided(p, list, &n) : PERI_E_NOMEM);
+    if (n < 2)
+        return PERI_OK;
+    TRY(list_owners(p, &owner));
+    TRY(peri_alloc(p->run, p->m, &cl));
+    TRY(peri_alloc(p->run, p->m, &cu));
+    memcpy(cl, p->cl, (size_t)p->m * sizeof *cl);
+    memcpy(cu, p->cu, (size_t)p->m * sizeof *cu);
+    qsort(list, (size_t)n, sizeof *list, by_change);
+    for (int64_t a = 0; a < n; a++)
+        for (int64_t b = a + 1; b < n && is_near(list[a].change[0], list[b].change[0], fabs(list[a].at_start)); b++) {
+            const int64_t i = list[a].row, k = list[b].row;
+            if (owner[i] != owner[k] || cl[i] >= cu[i] || isfinite(cl[k]) == isfinite(cu[k]) || !changes_alike(&list[a], &list[b]) ||
+                !are_equation(&list[a], &list[b]))
+                continue;
+            cl[i] = cu[i] = list[a].side;
+            cl[k] = -INFINITY;
+            cu[k] = INFINITY;
+        }
+    p->cl = cl;
+    p->cu = cu;
     return PERI_OK;
 }
 
@@ -315,6 +453,7 @@ peri_status program_init(program *p, peri_run *run)
     *p = (program){.run = run, .n = peri_n(run), .m = peri_m(run)};
     peri_bounds(run, &p->xl, &p->xu, &p->cl, &p->cu);
     TRY(peri_levels(run, &p->n_levels, &p->level));
+    TRY(join_rows(p));
     for (int64_t k = 1; k < p->n_levels; k++) {
         const peri_level *l = &p->level[k];
         p->nested = p->nested || l->parent > 0;
@@ -392,4 +531,31 @@ peri_status program_replace(const program *p, int64_t level, peri_x own, peri_x 
     TRY(constants(p, p->n, keep, &mask));
     TRY(peri_x_binary(p->inner, "mul", mask, p->x, &t));
     return peri_x_binary(p->inner, "add", t, own, x);
+}
+
+peri_status program_subtract_violation(const program *p, const peri_level *l, peri_x c, int side, double weight, peri_x *f)
+{
+    const double *bound = side == 0 ? p->cl : p->cu;
+    peri_inner *inner = p->inner;
+    int64_t *row, n = 0;
+    double *at;
+    peri_x t, v;
+    TRY(peri_alloc_index(p->run, l->m + 1, &row));
+    TRY(peri_alloc(p->run, l->m + 1, &at));
+    for (int64_t i = 0; i < l->m; i++)
+        if (isfinite(bound[l->row[i]])) {
+            at[n] = bound[l->row[i]];
+            row[n++] = i;
+        }
+    if (n == 0)
+        return PERI_OK;
+    TRY(peri_x_gather(inner, c, n, 1, row, &v));
+    TRY(peri_x_array(inner, n, 1, at, &t));
+    TRY(side == 0 ? peri_x_binary(inner, "sub", t, v, &v) : peri_x_binary(inner, "sub", v, t, &v));
+    TRY(peri_x_unary(inner, "relu", v, &v));
+    TRY(peri_x_unary(inner, "square", v, &v));
+    TRY(peri_x_unary(inner, "sum", v, &v));
+    TRY(peri_x_number(inner, weight, &t));
+    TRY(peri_x_binary(inner, "mul", t, v, &v));
+    return peri_x_binary(inner, "sub", *f, v, f);
 }

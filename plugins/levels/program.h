@@ -7,7 +7,7 @@
  *     c_E = cl_E;  sigma_i (c_i - side_i) = s_i;  lambda, s >= 0;  lambda o s = 0
  *
  * with sigma = 1 for lower and -1 for upper sides. Levels inside go first: their conditions are rows, their multipliers and slacks variables of the
- * level that they lie in. Each product lambda o s is a pair; pairs are rows of the inner problem in a relaxed form, or left to its caller, who
+ * level that they lie in. Two rows that are one equation, c <= b and -c <= -b, count as one. Each product lambda o s is a pair; pairs are rows of the inner problem in a relaxed form, or left to its caller, who
  * holds one of the two at its side by bounds.
  */
 #ifndef LEVELS_PROGRAM_H
@@ -40,8 +40,9 @@ typedef struct {
     peri_inner *inner;
     int64_t n, m, n_levels, total; /* variables and rows of the run; levels; variables of the inner problem */
     const peri_level *level;
-    const double *xl, *xu, *cl, *cu;
+    const double *xl, *xu, *cl, *cu; /* cl, cu: with equations that were two rows as one, the other row being free */
     pairs_form form;
+    bool elastic; /* the objective is half the sum of squares of level 0's violations, whose rows are none then */
     double multiplier_limit;
     peri_x x, relaxation; /* the run's variables, block 0; the parameter t: lambda s <= t */
     program_block *block;
@@ -59,6 +60,8 @@ PERI_CHECKED peri_status program_init(program *p, peri_run *run);
  *   out  p   lives as long as the run
  */
 PERI_CHECKED peri_status program_build(program *p, pairs_form form, double multiplier_limit);
+/* f -= weight * sum of squared violations of the level's rows c on their lower (side 0) or upper sides (1) */
+PERI_CHECKED peri_status program_subtract_violation(const program *p, const peri_level *l, peri_x c, int side, double weight, peri_x *f);
 /* The bounds of every block as they stand in it, to the inner problem. */
 PERI_CHECKED peri_status program_set_bounds(const program *p);
 /* x with a level's own variables, and those of levels inside it, replaced by the entries of `own` [n], which is 0 elsewhere */
