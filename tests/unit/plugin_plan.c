@@ -141,7 +141,7 @@ static void test_constrained(peri_context *ctx)
              "  step 2, newton: solves the problems made before it\n"
              "  multiply: named, fits\n"
              "  newton: named, fits\n");
-    refuses(t.m, "again > newton", PERI_E_UNSUPPORTED, "newton: behind the links before it: refuses constraints");
+    refuses(t.m, "again > newton", PERI_E_UNSUPPORTED, "newton: behind the links before it: refuses constraints; \"again > general\" fits");
     refuses(t.m, "multiply > multiply > newton", PERI_E_UNSUPPORTED,
             "plan \"multiply > multiply > newton\": \"multiply\" stands there twice");
     refuses(t.m, "multiply > nowton", PERI_E_NAME, "no solver \"nowton\" (did you mean \"newton\"?)");
