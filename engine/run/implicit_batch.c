@@ -5,6 +5,7 @@
  *   exact      H = J'J + sum r_i (Hessian of r_i)
  *   root form  J'J, with J held fixed in the derivatives by the data too: dy = -J^+ dr, as if r were zero
  */
+#include "diff/batch.h"
 #include "run/implicit_batch.h"
 #include <math.h>
 #include <string.h>
@@ -234,6 +235,25 @@ static peri_status make_equations(implicit_batch *b)
     return diff_tangent(f->g, 1, &b->equations, 1, &f->y, &direction, &b->product);
 }
 
+enum { MOST_COLUMNS = 16 }; /* of F_y at once: what lies between is so many times as large */
+
+/* F_y V for a V of some columns, in a graph of its own */
+static peri_status widen(implicit_batch *b)
+{
+    implicit *f = b->one;
+    expr_id roots[2] = {b->product, PERI_NO_EXPR}, images[2];
+    TRY(implicit_need_y_tangent(f));
+    roots[1] = f->y_tangent;
+    b->width = f->d < MOST_COLUMNS ? f->d : MOST_COLUMNS;
+    b->wide = expr_graph_new(f->ctx);
+    if (b->wide == NULL)
+        return FAIL_NOMEM(f->ctx);
+    TRY(diff_batch(f->g, b->root_form ? 2 : 1, roots, b->width, 1u << EXPR_IN_V, b->wide, images));
+    b->wide_product = images[0];
+    b->wide_slope = b->root_form ? images[1] : PERI_NO_EXPR;
+    return PERI_OK;
+}
+
 static peri_status make_graph(making *k)
 {
     implicit *f = k->f;
@@ -247,7 +267,8 @@ static peri_status make_graph(making *k)
     TRY(status);
     TRY(expr_reshape(f->g, k->b->r, k->b->m, 1, &k->b->r));
     f->rule.nonsmooth = implicit_has_kinks(f->g);
-    return make_equations(k->b);
+    TRY(make_equations(k->b));
+    return widen(k->b);
 }
 
 /* ---- together ------------------------------------------------------------------------------------------------------ */
@@ -349,6 +370,9 @@ peri_status implicit_batch_expr(peri_model *m, const peri_implicit *options, exp
 
 void implicit_batch_release(implicit_batch *b)
 {
-    for (int32_t t = 0; b != NULL && b->workers != NULL && t < b->n_workers; t++)
+    if (b == NULL)
+        return;
+    for (int32_t t = 0; t < b->n_workers; t++)
         implicit_batch_release_worker(&b->workers[t]);
+    expr_graph_free(b->wide);
 }

@@ -31,13 +31,13 @@ typedef struct {
     bool alone;               /* its programs may run on any thread */
     eval_program *model;      /* r, J'J, J'r */
     eval_program *equations;  /* F */
-    eval_program *product;    /* F_y v */
-    eval_program *slope;      /* the same of what is differentiated; NULL: `product` */
+    eval_program *columns;    /* F_y V, of so many columns at once */
+    eval_program *slope;      /* the same of what is differentiated; NULL: `columns` */
     double *theta;            /* [p] of the instance */
     double *y, *r, *g, *a;    /* [d], [m], [d], [d x d] at the point */
     double *trial, *tr, *tg, *ta;
     double *step, *chol, *lu; /* [d], [d x d], [d x d] */
-    double *unit;             /* [d x d] */
+    double *unit, *directions, *images; /* [d x d] ones on the diagonal; V, F_y V [d x width] */
     int32_t *pivot;           /* [d] */
 } batch_worker;
 
@@ -67,6 +67,9 @@ struct implicit_batch {
     int64_t m;                          /* residuals of an instance */
     expr_id r, normal, projected;       /* of squares: residuals, J'J, J'r; PERI_NO_EXPR where J has no sparse form */
     expr_id equations, product;         /* F and F_y v as they are solved; those that are differentiated are the instance's */
+    int64_t width;                      /* columns of V */
+    expr_graph *wide;                   /* F_y V: as it is solved, as it is differentiated */
+    expr_id wide_product, wide_slope;
     int rule_of_steps;                  /* BATCH_... */
     double tolerance;                   /* of the steps */
     int64_t iterations;

@@ -36,40 +36,38 @@ static void run_task(void *ud, int32_t thread, int64_t at)
     j->code[at] = (j->systems ? implicit_batch_factorise_one : implicit_batch_solve_one)(j->b, &j->b->workers[thread], k);
 }
 
-static peri_status compile(implicit_batch *b, bool alone, int64_t n, const expr_id *nodes, eval_program **program)
+static peri_status compile(expr_graph *g, bool alone, int64_t n, const expr_id *nodes, eval_program **program)
 {
     eval_output outs[3];
     for (int64_t k = 0; k < n; k++)
         outs[k] = (eval_output){.node = nodes[k], .slot = (int32_t)k};
     if (*program != NULL)
         return PERI_OK;
-    return (alone ? eval_compile_alone : eval_compile)(b->one->g, n, outs, program);
+    return (alone ? eval_compile_alone : eval_compile)(g, n, outs, program);
 }
 
 static peri_status compile_all(implicit_batch *b, batch_worker *w, bool alone)
 {
     const expr_id model[3] = {b->r, b->normal, b->projected};
     if (b->squares)
-        TRY(compile(b, alone, 3, model, &w->model));
-    TRY(compile(b, alone, 1, &b->equations, &w->equations));
-    TRY(compile(b, alone, 1, &b->product, &w->product));
-    if (b->root_form) {
-        TRY(implicit_need_y_tangent(b->one));
-        TRY(compile(b, alone, 1, &b->one->y_tangent, &w->slope));
-    }
+        TRY(compile(b->one->g, alone, 3, model, &w->model));
+    TRY(compile(b->one->g, alone, 1, &b->equations, &w->equations));
+    TRY(compile(b->wide, alone, 1, &b->wide_product, &w->columns));
+    if (b->root_form)
+        TRY(compile(b->wide, alone, 1, &b->wide_slope, &w->slope));
     w->alone = alone;
     return PERI_OK;
 }
 
 static bool is_self_contained(const batch_worker *w)
 {
-    return (w->model == NULL || eval_is_self_contained(w->model)) && eval_is_self_contained(w->equations) && eval_is_self_contained(w->product) &&
+    return (w->model == NULL || eval_is_self_contained(w->model)) && eval_is_self_contained(w->equations) && eval_is_self_contained(w->columns) &&
            (w->slope == NULL || eval_is_self_contained(w->slope));
 }
 
 void implicit_batch_release_worker(batch_worker *w)
 {
-    eval_program **const all[4] = {&w->model, &w->equations, &w->product, &w->slope};
+    eval_program **const all[4] = {&w->model, &w->equations, &w->columns, &w->slope};
     for (int k = 0; k < 4; k++) {
         eval_free(*all[k]);
         *all[k] = NULL;
@@ -85,6 +83,8 @@ static peri_status make_buffers(implicit_batch *b, batch_worker *w)
     for (int k = 0; k < 5 && ok; k++)
         ok = (*vectors[k] = arena_array(data, d, sizeof(double))) != NULL && (*squares[k] = arena_array(data, d * d, sizeof(double))) != NULL;
     ok = ok && (w->r = arena_array(data, m + 1, sizeof *w->r)) != NULL && (w->tr = arena_array(data, m + 1, sizeof *w->tr)) != NULL;
+    const size_t wide = d * (size_t)b->width;
+    ok = ok && (w->directions = arena_array(data, wide, sizeof *w->directions)) != NULL && (w->images = arena_array(data, wide, sizeof *w->images)) != NULL;
     ok = ok && (w->pivot = arena_array(data, d, sizeof *w->pivot)) != NULL;
     for (size_t j = 0; j < d && ok; j++)
         w->unit[j * d + j] = 1;

@@ -49,16 +49,20 @@ static int run(task *t, eval_program *program, const double *y, const double *v,
 
 /* ---- Newton -------------------------------------------------------------------------------------------------------- */
 
-/* a [d x d] = F_y at y, by its columns */
+/* a [d x d] = F_y at y, by some columns at once */
 static int form(task *t, eval_program *product, const double *y, double *a)
 {
-    const int64_t d = t->d;
-    double *column = t->w->step;
-    for (int64_t j = 0; j < d; j++) {
-        if (run(t, product, y, t->w->unit + j * d, &column) != BATCH_FINE)
+    const int64_t d = t->d, width = t->b->width;
+    double *const v = t->w->directions, *images = t->w->images;
+    for (int64_t first = 0; first < d; first += width) {
+        const int64_t n = first + width <= d ? width : d - first;
+        memset(v, 0, (size_t)(d * width) * sizeof *v);
+        for (int64_t j = 0; j < n; j++)
+            v[(first + j) * width + j] = 1;
+        if (run(t, product, y, v, &images) != BATCH_FINE)
             return BATCH_FAILED;
         for (int64_t i = 0; i < d; i++)
-            a[i * d + j] = column[i];
+            memcpy(a + i * d + first, images + i * width, (size_t)n * sizeof *a);
     }
     return eval_is_finite(d * d, a) ? BATCH_FINE : BATCH_BAD_MATRIX;
 }
@@ -137,7 +141,7 @@ static int newton(task *t, double first)
             return BATCH_STOPPED;
         if (t->at->polished >= f->iterations)
             return length <= wanted ? BATCH_FINE : BATCH_LIMIT;
-        int code = form(t, w->product, w->y, w->lu);
+        int code = form(t, w->columns, w->y, w->lu);
         if (code == BATCH_FINE)
             code = factorise(t, w->lu, w->pivot);
         if (code != BATCH_FINE)
@@ -333,7 +337,7 @@ int implicit_batch_factorise_one(implicit_batch *b, batch_worker *w, int64_t k)
     const int64_t d = t->d, n = b->n * d;
     double *const a = b->lu + k * d * d;
     implicit_batch_take_theta(b, b->system_at + n, k, w->theta);
-    int code = form(t, w->slope != NULL ? w->slope : w->product, b->system_at + k * d, a);
+    int code = form(t, w->slope != NULL ? w->slope : w->columns, b->system_at + k * d, a);
     for (int64_t i = 0; i < d && code == BATCH_FINE; i++)
         a[i * d + i] += b->one->ridge;
     if (code == BATCH_FINE)
