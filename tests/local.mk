@@ -237,6 +237,7 @@ lua_tests = \
 	tests/lua/examples.lua \
 	tests/lua/hard_constraints.lua \
 	tests/lua/implicit.lua \
+	tests/lua/implicit_batch.lua \
 	tests/lua/implicit_card.lua \
 	tests/lua/levels.lua \
 	tests/lua/invariance.lua \

@@ -9,7 +9,7 @@
 
 const char *const problem_names[] = {"lp",      "qp",      "nlp",        "least_squares", "composite", "black_box",
                                      "search",  "foreign", "chain",      "penalty",       "multistart", "batch",
-                                     "again",   "maps",    "matrices",   "undecided", "implicit", NULL};
+                                     "again",   "maps",    "matrices",   "undecided", "implicit", "instances", NULL};
 
 /* Under lua_pcall. 1: the host's record (light) */
 static int open_all(lua_State *L)

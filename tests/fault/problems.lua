@@ -197,4 +197,14 @@ function P.implicit() -- a root, and the solution of a lower problem, in the obj
   return answer(sol, sol[x], sol[w], sol:value(y))
 end
 
+function P.instances() -- a batch of least squares in the objective of another problem
+  local m = peri.model "instances"
+  local x = m:var("x", 2, { start = 0.5 })
+  local w = peri.implicit { batch = { "one", "two" }, arguments = { x }, start = { 0, 0 },
+    least_squares = function(u, own) return peri.stack { u[1] - own, peri.sin(u[2]) - own * u[1], 0.1 * u } end }
+  m:minimize(quadratic(x) + (w^2):sum())
+  local sol = m:solve("lbfgs", { tolerance = 1e-9 })
+  return answer(sol, sol[x], sol:value(w))
+end
+
 return P

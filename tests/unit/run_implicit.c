@@ -114,8 +114,73 @@ static void lower(peri_context *ctx)
     peri_model_free(m);
 }
 
+/* Least squares of six instances, sin(A w) to c b: solutions and their derivatives by c, for three values of c */
+enum { INSTANCES = 6, ROWS = 300, WEIGHTS = 4, VALUES = 3 };
+
+typedef struct {
+    double y[VALUES][INSTANCES * WEIGHTS], slope[VALUES];
+} batch_values;
+
+static void solve_batch(int32_t threads, batch_values *out)
+{
+    static double a[INSTANCES * ROWS * WEIGHTS], b[INSTANCES * ROWS];
+    const peri_config config = {.threads = threads};
+    peri_context *ctx = peri_context_new(&config);
+    peri_model *m = peri_model_new(ctx, "batch");
+    peri_expr A, B, c, u, held[2], y, g, sum, product;
+    for (int k = 0; k < INSTANCES * ROWS * WEIGHTS; k++)
+        a[k] = cos(0.7 * k + 0.01 * k * (k % 7));
+    for (int k = 0; k < INSTANCES * ROWS; k++)
+        b[k] = sin(1.3 * k);
+    bool good = peri_model_param(m, "A", INSTANCES * ROWS, WEIGHTS, INSTANCES * ROWS * WEIGHTS, a, &A) == PERI_OK;
+    good = good && peri_model_param(m, "b", INSTANCES * ROWS, 1, INSTANCES * ROWS, b, &B) == PERI_OK && peri_model_var(m, "c", 1, 1, &c) == PERI_OK;
+    good = good && peri_expr_unknown(m, WEIGHTS, 1, &u) == PERI_OK && peri_expr_unknown(m, ROWS, WEIGHTS, &held[0]) == PERI_OK;
+    good = good && peri_expr_unknown(m, ROWS, 1, &held[1]) == PERI_OK;
+    const peri_expr arguments[2] = {A, B};
+    product = two(m, PERI_OP_MATMUL, held[0], u);
+    good = good && peri_expr_op(m, PERI_OP_SIN, 1, &product, &product) == PERI_OK;
+    const peri_implicit o = {.name = "fits", .unknown = u, .residual = two(m, PERI_OP_SUB, product, two(m, PERI_OP_MUL, c, held[1])),
+                             .fixed_point = PERI_NO_EXPR, .start = PERI_NO_EXPR, .squares = true, .batch = INSTANCES, .n_arguments = 2,
+                             .arguments = arguments, .placeholders = held};
+    good = good && peri_expr_implicit(m, &o, &y) == PERI_OK && peri_expr_op(m, PERI_OP_SUM, 1, &y, &sum) == PERI_OK;
+    good = good && peri_expr_gradient(m, sum, c, &g) == PERI_OK;
+    for (int k = 0; k < VALUES && good; k++) {
+        const double at = 1 + 0.1 * k, *const values[1] = {&at};
+        good = peri_expr_value(m, y, 1, &c, values, out->y[k]) == PERI_OK && peri_expr_value(m, g, 1, &c, values, &out->slope[k]) == PERI_OK;
+    }
+    ok(good, "a batch with %d threads: %s", (int)threads, peri_error(ctx));
+    peri_implicit wrong = o;
+    wrong.batch = 7;
+    is_int(peri_expr_implicit(m, &wrong, &y), PERI_E_SHAPE, "arguments that the instances do not divide");
+    wrong = o;
+    wrong.placeholders = NULL;
+    is_int(peri_expr_implicit(m, &wrong, &y), PERI_E_ARGUMENT, "no placeholders");
+    wrong = o;
+    wrong.solver = "newton";
+    is_int(peri_expr_implicit(m, &wrong, &y), PERI_E_OPTION, "least squares by Newton alone");
+    peri_model_free(m);
+    peri_context_free(ctx);
+}
+
+static void batch(void)
+{
+    static batch_values one, more;
+    solve_batch(1, &one);
+    for (int32_t threads = 2; threads <= 8; threads += threads / 2 + 1) {
+        solve_batch(threads, &more);
+        ok(memcmp(&one, &more, sizeof one) == 0, "%d threads: the bits of one thread", (int)threads);
+    }
+    double sums[VALUES] = {0};
+    for (int k = 0; k < VALUES; k++)
+        for (int i = 0; i < INSTANCES * WEIGHTS; i++)
+            sums[k] += one.y[k][i];
+    const double difference = (sums[2] - sums[0]) / 0.2;
+    ok(fabs(difference - one.slope[1]) <= 1e-2 * fabs(difference), "the derivative is the difference's: %.6g, %.6g", one.slope[1], difference);
+}
+
 int main(void)
 {
+    batch();
     peri_context *ctx = peri_context_new(NULL);
     root(ctx);
     lower(ctx);
