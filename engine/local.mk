@@ -52,6 +52,7 @@ engine_sources = \
 	engine/eval/describe.c \
 	engine/eval/factor.c \
 	engine/eval/finish.c \
+	engine/eval/image.c \
 	engine/eval/kernel.c \
 	engine/eval/rows.c \
 	engine/eval/levels.c \

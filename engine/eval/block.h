@@ -41,6 +41,7 @@ enum {
     EVAL_WEAVE,        /* dst[2 i + lane] = sum over the lane's operands of p[k][i - shift k]: see eval_weave */
     EVAL_STORE_PAIRS,  /* dst[i * imm + k] = p[k][i], k = 0, 1 */
     EVAL_STORE_FOURS,  /* k = 0 .. 3 */
+    EVAL_FILL,         /* rows of imm numbers from p0, which has index[0] rows that are read again and again, or, for 0, all of them */
     EVAL_ADD_GRID,     /* dst[i % index[0] * imm + i / index[0] * index[1]] += p0[i]: sums of rows, of columns */
     EVAL_MAX_ACC,      /* dst[16]: partial results */
     EVAL_MIN_ACC,

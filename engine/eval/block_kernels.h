@@ -588,6 +588,7 @@ static const eval_fn functions[EVAL_CODES] = {
     [EVAL_WEAVE] = weave,
     [EVAL_STORE_PAIRS] = store_pairs,
     [EVAL_STORE_FOURS] = store_fours,
+    [EVAL_FILL] = fill_rows,
     [EVAL_ADD_GRID] = add_grid,
     [EVAL_MAX_ACC] = max_acc,
     [EVAL_MIN_ACC] = min_acc,

@@ -208,8 +208,10 @@ static peri_status compile(eval_compiler *c, int64_t n, const eval_output *outpu
 
 static void compiler_release(eval_compiler *c)
 {
-    for (int64_t k = 0; k < c->groups.n; k++)
+    for (int64_t k = 0; k < c->groups.n; k++) {
         vec_free(c->m, &c->groups.at[k].zeros);
+        vec_free(c->m, &c->groups.at[k].fills);
+    }
     vec_free(c->m, &c->groups);
     vec_free(c->m, &c->sinks);
     vec_free(c->m, &c->direct);

@@ -68,7 +68,7 @@ static peri_status allocate(kernel *k)
 /* ---- the finished kernel -------------------------------------------------------------------------------------------------------------------------- */
 
 /* numbers; the gap keeps registers from sharing cache sets */
-enum { CACHE = 4096, CACHE_2 = 32768, GOOD_BLOCK = 256, SHORTEST_BLOCK = 64, REGISTER_GAP = 8 };
+enum { CACHE = 4096, CACHE_2 = 32768, GOOD_BLOCK = 256, SHORTEST_BLOCK = 64, REGISTER_GAP = 8, FILLED = 2048 };
 
 /* All registers in the first cache; but blocks long enough for what a call costs, as long as they are in the second. */
 static int64_t block_length(int64_t n_regs)
@@ -93,11 +93,23 @@ static void fit_rows(kernel *k)
     out->block = (piece + EVAL_BLOCK_UNIT - 1) / EVAL_BLOCK_UNIT * EVAL_BLOCK_UNIT;
 }
 
+/* What a block fills is still in the first cache when the lanes are stored. */
+static void fit_fills(kernel *k)
+{
+    int64_t width = 0;
+    for (int64_t j = 0; j < k->code.n; j++)
+        width += k->code.at[j].code == EVAL_FILL ? k->code.at[j].imm : 0;
+    const int64_t block = width > 0 ? FILLED / width / EVAL_BLOCK_UNIT * EVAL_BLOCK_UNIT : k->out->block;
+    if (block < k->out->block)
+        k->out->block = block < SHORTEST_BLOCK ? SHORTEST_BLOCK : block;
+}
+
 static void choose_block(kernel *k)
 {
     eval_kernel *out = k->out;
     const int64_t block = block_length(out->n_regs), whole = (k->n + EVAL_BLOCK_UNIT - 1) / EVAL_BLOCK_UNIT * EVAL_BLOCK_UNIT;
     out->block = block < whole ? block : whole;
+    fit_fills(k);
     fit_rows(k);
     out->lanes_at = out->n_regs * (out->block + REGISTER_GAP);
     const int64_t scratch = out->lanes_at + (k->sums.n + k->row_cells.n) * EVAL_LANES;
@@ -131,7 +143,7 @@ static peri_status note_slide(kernel *k, const operand *o, int32_t ins, int32_t 
 static peri_status finish_read(kernel *k, const operand *o, int q, eval_ins *ins)
 {
     eval_compiler *c = k->c;
-    const bool whole = ins->code == EVAL_LOAD_STRIDED || ins->code == EVAL_LOAD_LIST || ins->code == EVAL_LOAD_GRID;
+    const bool whole = ins->code == EVAL_LOAD_STRIDED || ins->code == EVAL_LOAD_LIST || ins->code == EVAL_LOAD_GRID || ins->code == EVAL_FILL;
     switch (o->form) {
     case FORM_REG:
         ins->flags = (uint16_t)(ins->flags | 1u << (8 + q));
@@ -316,6 +328,7 @@ static peri_status finish_zeros(kernel *k)
         return kernel_nomem(k);
     for (int64_t j = 0; j < group->zeros.n; j++) {
         k->out->zeros[j].n = group->zeros.at[j].n;
+        k->out->zeros[j].period = group->zeros.at[j].period;
         k->out->zeros[j].from = group->zeros.at[j].from;
         TRY(eval_point(c, &k->out->zeros[j].at, group->zeros.at[j].place));
     }
@@ -356,7 +369,7 @@ static peri_status finish_streams(kernel *k)
             note_stream(&t, &i->dst, true);
             note_stream(&t, &i->dst2, true);
         }
-        for (int q = 0; q < 4 && i->code != EVAL_LOAD_LIST && i->code != EVAL_LOAD_STRIDED && i->code != EVAL_LOAD_GRID; q++)
+        for (int q = 0; q < 4 && i->code != EVAL_LOAD_LIST && i->code != EVAL_LOAD_STRIDED && i->code != EVAL_LOAD_GRID && i->code != EVAL_FILL; q++)
             note_stream(&t, &i->p[q], false);
     }
     if (t.n * k->n < LARGE)

@@ -612,6 +612,24 @@ static peri_status emit_lanes(kernel *k, int32_t n, const eval_sink *s)
     return emit_tile(k, &t, i);
 }
 
+/* Constants between what the kernel stores. */
+static peri_status emit_fills(kernel *k)
+{
+    const eval_group *group = &k->c->groups.at[k->group];
+    for (int64_t j = 0; j < group->fills.n; j++) {
+        const struct eval_fill *f = &group->fills.at[j];
+        int32_t *rows = arena_array(&k->c->program->data, 1, sizeof *rows);
+        if (rows == NULL)
+            return kernel_nomem(k);
+        *rows = f->rows;
+        instruction i = {.code = EVAL_FILL, .imm = f->stride, .index = rows, .stays = true, .dst = {FORM_ARRAY, 0, f->place, 0}};
+        i.p[0] = (operand){FORM_ARRAY, 0, {BASE_FIXED, 0, f->from}, 0};
+        if (!vec_push(k->c->m, &k->code, i))
+            return kernel_nomem(k);
+    }
+    return PERI_OK;
+}
+
 static peri_status emit_sinks(kernel *k, int64_t n, const eval_sink *sinks)
 {
     operand minus_one;
@@ -644,6 +662,8 @@ peri_status eval_compile_kernel(eval_compiler *c, int32_t group, int64_t n_sinks
     out->n = k.n;
     out->level = c->groups.at[group].level;
     peri_status status = eval_find_rows(&k, n_sinks, sinks);
+    if (status == PERI_OK)
+        status = emit_fills(&k);
     if (status == PERI_OK)
         status = emit_sinks(&k, n_sinks, sinks);
     if (status == PERI_OK)

@@ -1,8 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * lane_kernels.h - included by block_kernels.h: two or four sequences written to places that are neighbours, each row of them `stride` behind the one
- * before: rows are formed in registers, so that a row is one or two stores.
+ * before: rows are formed in registers, so that a row is one or two stores. What of a row is constant is written before.
  */
+#include <string.h>
+
+static void fill_rows(const eval_ins *c, int64_t start, int64_t n)
+{
+    const int64_t width = c->imm, period = c->index[0] * width;
+    const double *const from = period > 0 ? c->p[0] : c->p[0] + start * width;
+    double *d = c->dst + start * width;
+    for (int64_t left = n * width, part; left > 0; left -= part, d += part) {
+        part = period > 0 && period < left ? period : left;
+        memcpy(d, from, (size_t)part * sizeof *d);
+    }
+}
 
 /* Row i: a[i], b[i]. */
 static void store_pairs(const eval_ins *c, int64_t start, int64_t n)

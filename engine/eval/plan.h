@@ -54,7 +54,8 @@ typedef struct {
     struct eval_split *split;      /* for several threads; NULL: always one */
     struct eval_cell { double *cell; const double *from; } *cells; /* scalars to be spread before it starts */
     struct eval_acc { double *lanes; double *out; int32_t op; } *accs;
-    struct eval_zero { double *at; int64_t n; const double *from; } *zeros; /* filled before it starts: from constants, or with 0 */
+    struct eval_zero { double *at; int64_t n, period; const double *from; } *zeros; /* filled before it starts: from constants, or with 0; period
+                                      > 0: so many constants, again and again */
     int64_t n_streams;             /* arrays too large for the cache: the next block of each is fetched while one is worked on; else 0 */
     struct eval_stream { const double *at; bool writes; } *streams;
     eval_rows *rows;               /* NULL: blocks follow each other without regard to instances */
@@ -195,7 +196,8 @@ typedef struct {
 typedef struct {
     int64_t size;
     int32_t level, order; /* order: position in the program's kernels */
-    VEC(struct eval_zero_range { eval_place place; int64_t n; const double *from; }) zeros;
+    VEC(struct eval_zero_range { eval_place place; int64_t n; int64_t period; const double *from; }) zeros;
+    VEC(struct eval_fill { eval_place place; int32_t stride; int32_t rows; const double *from; }) fills; /* see EVAL_FILL */
     int64_t n_scatters;
     struct eval_scatter {
         int32_t ins, there;        /* there: 1 + the operand that is added to, or 0 */
@@ -266,6 +268,10 @@ int32_t eval_located_level(const eval_compiler *c, expr_id e);  /* after which e
 peri_status eval_analyse(eval_compiler *c, int64_t n, const eval_output *outputs);  /* levels.c: kinds, levels, groups */
 peri_status eval_place_all(eval_compiler *c, int64_t n, const eval_output *outputs); /* place.c: places and sinks */
 peri_status eval_plan_scatters(eval_compiler *c);                                   /* scatter.c: who stores, who adds, what is zeroed */
+/* image.c: rows of a scatter's constants that the kernels of the sinks [n], which are in the kernels' order, write themselves, and which count as stored */
+peri_status eval_plan_fills(eval_compiler *c, expr_id node, int64_t n, eval_sink *const *sinks, const double *image, unsigned char *stored);
+/* How many entries are enough to write all n by repeating them, whole periods; 0: all */
+int64_t eval_image_period(const double *v, int64_t n);
 peri_status eval_group_at(eval_compiler *c, int64_t size, int32_t level, int32_t *out);
 peri_status eval_new_memory(eval_compiler *c, int64_t n, eval_place *place);
 /* A pointer of the program that must hold the address of `place` whenever it runs. `where` points to a pointer. */

@@ -293,11 +293,13 @@ static void run_split(const eval_program *p, const eval_kernel *k, thread_pool *
 
 static void zero(const struct eval_zero *z, int64_t begin, int64_t end)
 {
-    const size_t bytes = (size_t)(end - begin) * sizeof *z->at;
-    if (z->from != NULL)
-        memcpy(z->at + begin, z->from + begin, bytes);
-    else
-        memset(z->at + begin, 0, bytes);
+    if (z->from == NULL)
+        memset(z->at + begin, 0, (size_t)(end - begin) * sizeof *z->at);
+    for (int64_t at = begin, n; z->from != NULL && at < end; at += n) {
+        const int64_t from = z->period > 0 ? at % z->period : at, last = z->period > 0 ? at - from + z->period : end;
+        n = (last < end ? last : end) - at;
+        memcpy(z->at + at, z->from + from, (size_t)n * sizeof *z->at);
+    }
 }
 
 static void zero_task(void *ud, int32_t thread, int64_t task)

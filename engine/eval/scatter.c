@@ -3,7 +3,8 @@
  * scatter.c - sums of scatters: which argument may store because it is the first to reach its places, which must add, and what has to be zero
  * beforehand. Kernels run one after the other, and within a kernel all sinks work block by block. So an argument stores when no earlier kernel reaches
  * its places, it reaches none twice, and the other arguments of its kernel either never reach them, or only after it: all reach the same
- * ascending places, shifted, and it is the one furthest ahead. Constant arguments are an image that is copied before.
+ * ascending places, shifted, and it is the one furthest ahead. Constant arguments are an image that is copied before, or by
+ * the kernels (image.c).
  */
 #include "eval/plan.h"
 #include <stdlib.h>
@@ -215,8 +216,8 @@ static int64_t entry_of(const places *p, int64_t place)
     return p->cut != NULL ? p->cut[place] : place;
 }
 
-/* The places that nothing stores to; the last range goes on to the end where there are too many. */
-static peri_status zero_rest(const places *p, eval_group *first)
+/* The places that nothing stores to, from the image where there is one; the last range goes on to the end where there are too many. */
+static peri_status zero_rest(const places *p, eval_group *first, const double *image)
 {
     const int64_t size = eval_size(p->c, p->node), all = count_ranges(p);
     const int64_t most = all * ENTRIES_A_RANGE <= size ? all : MOST_RANGES;
@@ -232,8 +233,12 @@ static peri_status zero_rest(const places *p, eval_group *first)
             end++;
         if (++ranges == most)
             end = last;
-        struct eval_zero_range range = {p->c->place[p->node], entry_of(p, end) - entry_of(p, j), NULL};
+        struct eval_zero_range range = {p->c->place[p->node], entry_of(p, end) - entry_of(p, j), 0, NULL};
         range.place.offset += entry_of(p, j);
+        if (image != NULL) {
+            range.from = image + entry_of(p, j);
+            range.period = eval_image_period(range.from, range.n);
+        }
         if (!vec_push(p->c->m, &first->zeros, range))
             return FAIL_NOMEM(p->c->g->ctx);
     }
@@ -258,23 +263,21 @@ static void add_to_image(const eval_compiler *c, const eval_sink *s, double *ima
 }
 
 /* Constants are summed up now, when they are more than a few: the scatter starts from a copy. Removes their sinks. */
-static peri_status make_image(eval_compiler *c, expr_id e, int64_t n, eval_sink **sinks, bool *made)
+static peri_status make_image(eval_compiler *c, expr_id e, int64_t n, eval_sink **sinks, double **image)
 {
     const int64_t size = eval_size(c, e);
     int64_t entries = 0;
     for (int64_t k = 0; k < n; k++)
         entries += is_constant(c, sinks[k]) ? eval_sink_list(c, sinks[k])->n : 0;
-    *made = 4 * entries > size;
-    if (!*made)
+    *image = NULL;
+    if (4 * entries <= size)
         return PERI_OK;
-    struct eval_zero_range range = {c->place[e], size, NULL};
-    double *image = arena_array(&c->program->data, (size_t)size, sizeof *image);
-    range.from = image;
-    if (image == NULL || !vec_push(c->m, &c->groups.at[sinks[0]->kernel].zeros, range))
+    *image = arena_array(&c->program->data, (size_t)size, sizeof **image);
+    if (*image == NULL)
         return FAIL_NOMEM(c->g->ctx);
     for (int64_t k = 0; k < n; k++)
         if (is_constant(c, sinks[k])) {
-            add_to_image(c, sinks[k], image);
+            add_to_image(c, sinks[k], *image);
             sinks[k]->kind = SINK_NONE;
         }
     return PERI_OK;
@@ -344,17 +347,19 @@ static void mark_direct(const places *p)
 static peri_status plan_sinks(places *p, int64_t n, eval_sink **sinks)
 {
     eval_group *first = &p->c->groups.at[sinks[0]->kernel];
-    bool image;
+    double *image;
     mark_direct(p);
     TRY(make_image(p->c, p->node, n, sinks, &image));
-    if (image)
+    if (image != NULL)
         n = drop_constants(p, n, sinks);
     for (int64_t begin = 0, end = 0; begin < n; begin = end) {
         while (end < n && sinks[end]->kernel == sinks[begin]->kernel)
             TRY(find_stride(p->c, sinks[end++]));
         plan_kernel(p, end - begin, sinks + begin);
     }
-    return image ? PERI_OK : zero_rest(p, first);
+    if (image != NULL && p->cut == NULL)
+        TRY(eval_plan_fills(p->c, p->node, n, sinks, image, p->stored));
+    return zero_rest(p, first, image);
 }
 
 static peri_status plan_node(eval_compiler *c, expr_id e, int64_t n, eval_sink **sinks)
