@@ -4,7 +4,9 @@
  * view's graph. A level's expressions are grouped by themselves when first asked for, so that evaluating one level does no work for
  * others. Invariant: lists depend on the model's structure alone and are made with the first question; classes follow its data.
  */
+#include "base/rng.h"
 #include "oracle/nlp.h"
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -159,6 +161,62 @@ static peri_status roll(nlp *p, nlp_level *l, int32_t level)
     return PERI_OK;
 }
 
+/* ---- tiny objectives
+ * ---------------------------------------------------------------------------------------------------------------- */
+
+enum { LOOKED_AT = 5 };
+static const double TINY = 1e-5; /* largest magnitude of an objective that is scaled */
+
+/* Number 0 is the start; others lie between the bounds, at most as far from the start as its size. */
+static void draw(const nlp *p, int number, double *x)
+{
+    model_gather(p->model, p->model->start.at, x);
+    for (int64_t j = 0; j < p->n && number > 0; j++) {
+        const double reach = 1 + fabs(x[j]), u = rng_uniform(1, UINT64_C(0x7363616c65), (uint64_t)(number * p->n + j));
+        const double lower = fmax(p->xl[j], x[j] - reach), upper = fmin(p->xu[j], x[j] + reach);
+        x[j] = lower + u * (upper - lower);
+    }
+}
+
+static peri_status find_scale(nlp *p, expr_id f, double *scale)
+{
+    double most = 0, value = 0, *x = mem_array(&p->ctx->mem, (size_t)p->n, sizeof *x), *out = &value;
+    const double *inputs[EXPR_IN_COUNT] = {[EXPR_IN_X] = x, [EXPR_IN_PARAM] = p->model->g->param_value.at};
+    peri_status status = x != NULL ? PERI_OK : FAIL_NOMEM(p->ctx);
+    for (int number = 0; number < LOOKED_AT && status == PERI_OK && most <= TINY; number++) {
+        draw(p, number, x);
+        status = expr_interpret(p->g, 1, &f, inputs, &out);
+        if (status == PERI_E_DOMAIN)
+            status = PERI_OK;
+        else if (status == PERI_OK && isfinite(value))
+            most = fmax(most, fabs(value));
+    }
+    mem_array_free(&p->ctx->mem, x);
+    *scale = most > 0 && most <= TINY ? ldexp(1, -ilogb(most)) : 1;
+    return status;
+}
+
+static peri_status scale_objective(nlp *p, nlp_level *l)
+{
+    double scale;
+    expr_id factor;
+    TRY(find_scale(p, l->f, &scale));
+    if (scale > 1) {
+        TRY(expr_number(p->g, scale, &factor));
+        TRY(expr_binary(p->g, PERI_OP_MUL, factor, l->f, &l->f));
+    }
+    l->scale = scale;
+    return PERI_OK;
+}
+
+peri_status nlp_level_scale(nlp *p, int64_t level, double *scale)
+{
+    expr_id f, c;
+    TRY(nlp_level_problem(p, level, &f, &c));
+    *scale = p->levels->at[level].scale;
+    return PERI_OK;
+}
+
 peri_status nlp_level_problem(nlp *p, int64_t level, expr_id *f, expr_id *c)
 {
     const nlp_levels *all;
@@ -169,6 +227,11 @@ peri_status nlp_level_problem(nlp *p, int64_t level, expr_id *f, expr_id *c)
     nlp_level *l = &p->levels->at[level];
     if (l->f == PERI_NO_EXPR)
         TRY(roll(p, l, (int32_t)level));
+    if (!(l->scale > 0)) {
+        l->scale = 1;
+        if (level > 0)
+            TRY(scale_objective(p, l));
+    }
     *f = l->f;
     *c = l->c;
     return PERI_OK;

@@ -63,6 +63,7 @@ typedef struct {
     int64_t *variable, *row; /* its lists; own */
     model_class class_;      /* of the level alone, in its own variables; linear_row own */
     expr_id f, c;            /* of the minimization; its rows [info.m], PERI_NO_EXPR where there are none. Until asked for: none */
+    double scale;     /* what the objective is multiplied by, a power of two: 1 but for tiny ones; 0: not known yet */
 } nlp_level;
 typedef struct nlp_levels {
     model_levels of;  /* the model's */
@@ -73,8 +74,13 @@ typedef struct nlp_levels {
 } nlp_levels;
 /* nlp_get_levels - of a model without lower ones: one level. Borrowed */
 peri_status nlp_get_levels(nlp *p, const nlp_levels **levels);
-/* nlp_level_problem - one level's objective and own rows in the view's graph, over the variables of all levels; err PERI_E_ARGUMENT: no such level */
+/*
+ * nlp_level_problem - one level's objective and own rows in the view's graph, over the variables of all levels; err PERI_E_ARGUMENT: no such level
+ * A lower objective that is tiny everywhere, as one in other units may be, is multiplied by `scale`: what is optimal stays, and tolerances mean something.
+ */
 peri_status nlp_level_problem(nlp *p, int64_t level, expr_id *f, expr_id *c);
+/* nlp_level_scale - that factor */
+peri_status nlp_level_scale(nlp *p, int64_t level, double *scale);
 void nlp_levels_free(nlp *p);
 
 /* nlp_of - the model's view, made or made anew when the structure changed; bounds and classification refreshed.

@@ -252,7 +252,7 @@ static peri_status look_at_level(certify_work *w, int32_t level, double violatio
     certify_lower *low = &w->low[level];
     arena *a = &w->memory;
     peri_run *view;
-    double f, *start = arena_array(a, (size_t)l->n, sizeof *start);
+    double f, scale, *start = arena_array(a, (size_t)l->n, sizeof *start);
     search s = {.best = INFINITY,
                 .x = arena_array(a, (size_t)l->n, sizeof(double)),
                 .y = arena_array(a, (size_t)l->m, sizeof(double)),
@@ -275,8 +275,9 @@ static peri_status look_at_level(certify_work *w, int32_t level, double violatio
     r.state = state_of(&s, violation, outcome_threshold(w->tolerance));
     if ((r.state == PERI_LOWER_SOLVED || r.state == PERI_LOWER_UNPROVEN) && !isnan(f))
         r.gap = fmax(0, f - s.best) / fmax(1, fabs(s.best));
-    r.objective = m->maximize ? -f : f;
-    r.best = !s.any ? NAN : m->maximize ? -s.best : s.best;
+    TRY(nlp_level_scale(w->run->p, level, &scale));
+    r.objective = (m->maximize ? -f : f) / scale;
+    r.best = !s.any ? NAN : (m->maximize ? -s.best : s.best) / scale;
     tell_level(w, &r, &s, out);
     add(r, level, r.gap, out);
     return PERI_OK;

@@ -190,6 +190,18 @@ static int64_t list_roots(const maker *k, expr_id *roots)
     return n;
 }
 
+/* As in the level's view. */
+static peri_status scaled(nlp *p, int32_t level, expr_graph *g, expr_id *f)
+{
+    double scale;
+    expr_id factor;
+    TRY(nlp_level_scale(p, level, &scale));
+    if (!(scale > 1))
+        return PERI_OK;
+    TRY(expr_number(g, scale, &factor));
+    return expr_binary(g, PERI_OP_MUL, factor, *f, f);
+}
+
 static peri_status make_level(maker *k, int32_t level, const expr_id **copied)
 {
     const peri_model *m = outer(k);
@@ -198,6 +210,7 @@ static peri_status make_level(maker *k, int32_t level, const expr_id **copied)
     expr_id f = *(*copied)++;
     if (k->of->model[level]->maximize)
         TRY(expr_unary(to->g, PERI_OP_NEG, f, &f));
+    TRY(scaled(k->run->p, level, to->g, &f));
     TRY(peri_model_minimize(to, f));
     for (int64_t i = 0; i < m->cons.n; i++) {
         const model_constraint *c = &m->cons.at[i];

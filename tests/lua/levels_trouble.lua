@@ -254,6 +254,29 @@ do
   t.has(sol.message, 'integer variables have no conditions of first order: there are some in model "whole"', "why nothing is claimed with integers: " .. sol.status)
 end
 
+-- ---- lower objectives in other units -------------------------------------------------------------------------------------------------------------
+
+for _, unit in ipairs { 1e-9, 1e-14 } do
+  local function build(y0, sense)
+    local up = peri.model "up"
+    local x = up:var("x", { lower = -2, upper = 3, start = 0.5 })
+    local low = up:lower "low"
+    local y = low:var("y", { start = y0, lower = -1, upper = 1 })
+    low[sense](low, (sense == "minimize" and unit or -unit) * (y - x)^2)
+    up:minimize((y - 2)^2 / 2 + (x - 1.5)^2 / 2)
+    return up
+  end
+  local sol = build(0, "minimize"):solve(at)
+  is(sol, "numerical_error", 'lower model "low" is not optimal at the point: its objective is 2.5e-', "a lower objective of size " .. unit)
+  sol = build(0.5, "maximize"):solve(at)
+  t.ok(sol.certificate.lower_gap == 0 and sol.levels[1].objective == 0, "at its optimum, maximized")
+  for _, plan in ipairs { kkt, value, implicit, "lv-hba", "penalty-bilevel" } do
+    sol = build(0, "minimize"):solve(plan, { iterations = 5000 })
+    t.is_close(sol.objective, 0.5, 1e-5, 1e-5, "solved by " .. plan)
+    t.is_close(sol.levels[1].objective, 0.25 * unit, 1e-2, 0, "and told in its own units")
+  end
+end
+
 -- ---- the same again ----------------------------------------------------------------------------------------------------------------------
 
 do -- v(x) = min(x, 1) has a kink, where the answer is
