@@ -178,7 +178,7 @@ static void draw(const nlp *p, int number, double *x)
     }
 }
 
-static peri_status find_scale(nlp *p, expr_id f, double *scale)
+peri_status nlp_find_scale(nlp *p, expr_id f, double *scale)
 {
     double most = 0, value = 0, *x = mem_array(&p->ctx->mem, (size_t)p->n, sizeof *x), *out = &value;
     const double *inputs[EXPR_IN_COUNT] = {[EXPR_IN_X] = x, [EXPR_IN_PARAM] = p->model->g->param_value.at};
@@ -200,7 +200,7 @@ static peri_status scale_objective(nlp *p, nlp_level *l)
 {
     double scale;
     expr_id factor;
-    TRY(find_scale(p, l->f, &scale));
+    TRY(nlp_find_scale(p, l->f, &scale));
     if (scale > 1) {
         TRY(expr_number(p->g, scale, &factor));
         TRY(expr_binary(p->g, PERI_OP_MUL, factor, l->f, &l->f));

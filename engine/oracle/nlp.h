@@ -81,6 +81,8 @@ peri_status nlp_get_levels(nlp *p, const nlp_levels **levels);
 peri_status nlp_level_problem(nlp *p, int64_t level, expr_id *f, expr_id *c);
 /* nlp_level_scale - that factor */
 peri_status nlp_level_scale(nlp *p, int64_t level, double *scale);
+/* nlp_find_scale - such a factor for the scalar f of p's graph, from its values at the start and some points between the bounds */
+peri_status nlp_find_scale(nlp *p, expr_id f, double *scale);
 void nlp_levels_free(nlp *p);
 
 /* nlp_of - the model's view, made or made anew when the structure changed; bounds and classification refreshed.

@@ -19,6 +19,7 @@ struct implicit_problem {
     bool has_bounds;   /* of variables */
     bool is_kkt;       /* else z is all of the unknown */
     bool weak;         /* at the last solution: a row without strict complementarity */
+    double unit;       /* what the objective of the problem solved is multiplied by; 0: not known yet */
 };
 
 /* X is z, nu, then, all of the solver's: at-bound, off-bound, bound of each z (where there are bounds), at-side, off-side, side of each row */
@@ -431,12 +432,29 @@ static peri_status check_equations(implicit *f, const double *theta, const doubl
                 "fixed point or residual of its own, see perigee.mappings", residual);
 }
 
+/* An objective that is tiny everywhere would be optimal everywhere as well. */
+static peri_status scale_objective(implicit *f)
+{
+    peri_model *m = f->inner;
+    nlp *view;
+    expr_id factor, objective = m->objective;
+    TRY(nlp_of(m, &view));
+    TRY(nlp_find_scale(view, view->f, &f->problem->unit));
+    if (!(f->problem->unit > 1))
+        return PERI_OK;
+    TRY(expr_number(m->g, f->problem->unit, &factor));
+    TRY(expr_binary(m->g, PERI_OP_MUL, factor, objective, &objective));
+    return (m->maximize ? peri_model_maximize : peri_model_minimize)(m, objective);
+}
+
 static peri_status by_argmin(implicit *f, const double *theta, double *y)
 {
     const struct implicit_problem *p = f->problem;
     peri_model *m = f->inner;
     memcpy(m->g->param_value.at, theta, (size_t)f->p * sizeof *theta);
     m->data++;
+    if (!(p->unit > 0))
+        TRY(scale_objective(f));
     if (f->warm && f->last != NULL && f->last->n == p->n)
         memcpy(m->start.at, f->last->x, (size_t)p->n * sizeof *y);
     TRY(implicit_solve_inner(f));
@@ -446,7 +464,8 @@ static peri_status by_argmin(implicit *f, const double *theta, double *y)
         return not_solved(f);
     memcpy(y, s->x, (size_t)p->n * sizeof *y);
     if (p->is_kkt) {
-        memcpy(y + p->n, s->y, (size_t)p->m * sizeof *y);
+        for (int64_t i = 0; i < p->m; i++)
+            y[p->n + i] = s->y[i] / p->unit;
         TRY(find_active(f, s, y));
     }
     if (!p->weak)
