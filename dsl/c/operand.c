@@ -215,22 +215,28 @@ void push_root(lua_State *L, int at)
         lua_getiuservalue(L, at, UV_PARENT);
 }
 
-/* A plain expression whose node is still to be set; the model's userdata is on the top and is taken. */
-static dsl_expr *new_expr(lua_State *L, dsl_model_ud *model)
+/* A plain expression whose node is still to be set, of the same root model as the model or expression at `at`. */
+static dsl_expr *push_expr(lua_State *L, dsl_model_ud *model, int at)
 {
     dsl_expr *e = lua_newuserdatauv(L, sizeof *e, 1);
     *e = (dsl_expr){.model = model, .node = PERI_NO_EXPR};
-    lua_insert(L, -2);
+    push_root(L, at < 0 ? at - 1 : at);
     lua_setiuservalue(L, -2, UV_PARENT);
     lua_getiuservalue(L, lua_upvalueindex(1), 1 + TYPE_EXPR);
     lua_setmetatable(L, -2);
     return e;
 }
 
-static dsl_expr *push_expr(lua_State *L, dsl_model_ud *model, int at)
+/* The same as the expression at `at`, which is plain, has its metatable and its root model. */
+static dsl_expr *push_alike(lua_State *L, dsl_model_ud *model, int at)
 {
-    push_root(L, at);
-    return new_expr(L, model);
+    dsl_expr *e = lua_newuserdatauv(L, sizeof *e, 1);
+    *e = (dsl_expr){.model = model, .node = PERI_NO_EXPR};
+    lua_getiuservalue(L, at, UV_PARENT);
+    lua_setiuservalue(L, -2, UV_PARENT);
+    lua_getmetatable(L, at);
+    lua_setmetatable(L, -2);
+    return e;
 }
 
 /* ---- the short way, for what loops are made of: plain expressions and numbers ------------------------------------ */
@@ -238,12 +244,12 @@ static dsl_expr *push_expr(lua_State *L, dsl_model_ud *model, int at)
 /* The plain expression at index i of a model that is there and idle; NULL: the long way. */
 static const dsl_expr *plain_expr(lua_State *L, const dsl_state *s, int i)
 {
-    if (lua_type(L, i) != LUA_TUSERDATA || !lua_getmetatable(L, i))
+    const dsl_expr *e = lua_touserdata(L, i);
+    if (e == NULL || !lua_getmetatable(L, i))
         return NULL;
     const bool is_expr = lua_topointer(L, -1) == s->type[TYPE_EXPR];
     lua_pop(L, 1);
-    const dsl_expr *e = is_expr ? lua_touserdata(L, i) : NULL;
-    return e != NULL && e->frame == 0 && !e->row && e->model->obj != NULL && e->model->busy == 0 ? e : NULL;
+    return is_expr && e->frame == 0 && !e->row && e->model->obj != NULL && e->model->busy == 0 ? e : NULL;
 }
 
 /* op of two operands at 1 and 2; false: not for the short way, nothing is pushed */
@@ -255,7 +261,7 @@ bool apply_plain(lua_State *L, peri_op op)
     bool list[2] = {false, false};
     int at = 0;
     for (int k = 0; k < 2; k++) {
-        const dsl_expr *e = lua_type(L, k + 1) == LUA_TNUMBER ? NULL : plain_expr(L, s, k + 1);
+        const dsl_expr *e = plain_expr(L, s, k + 1);
         if (e == NULL)
             continue;
         if (model != NULL && e->model != model)
@@ -275,8 +281,7 @@ bool apply_plain(lua_State *L, peri_op op)
     }
     if (peri_expr_op(model->obj, op, 2, node, &node[0]) != PERI_OK)
         return false;
-    lua_getiuservalue(L, at == 4 ? 1 : at, UV_PARENT);
-    dsl_expr *e = new_expr(L, model);
+    dsl_expr *e = push_alike(L, model, at == 4 ? 1 : at);
     e->node = node[0];
     e->list = list[0] || (list[1] && op != PERI_OP_MATMUL);
     return true;
@@ -289,8 +294,7 @@ bool apply_plain_unary(lua_State *L, peri_op op)
     peri_expr node;
     if (a == NULL || peri_expr_op(a->model->obj, op, 1, &a->node, &node) != PERI_OK)
         return false;
-    lua_getiuservalue(L, 1, UV_PARENT);
-    dsl_expr *e = new_expr(L, a->model);
+    dsl_expr *e = push_alike(L, a->model, 1);
     e->node = node;
     e->list = a->list;
     return true;
@@ -309,8 +313,7 @@ bool index_plain(lua_State *L)
     peri_expr_shape(e->model->obj, e->node, &rows, &cols);
     if (cols != 1 || i < 1 || i > rows || peri_expr_range(e->model->obj, e->node, 1, 1, i - 1, 1, &node) != PERI_OK)
         return false;
-    lua_getiuservalue(L, 1, UV_PARENT);
-    new_expr(L, e->model)->node = node;
+    push_alike(L, e->model, 1)->node = node;
     return true;
 }
 

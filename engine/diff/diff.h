@@ -63,6 +63,7 @@ peri_status diff_gather(expr_graph *g, expr_id f, expr_id gradient, expr_id *f_o
  *   err  PERI_E_UNSUPPORTED  f is not seen to be such a sum. Weights of parameters that become negative make r NaN.
  */
 peri_status diff_squares(expr_graph *g, expr_id f, expr_id *r);
+peri_status diff_has_squares(expr_graph *g, expr_id f, bool *has); /* whether it would find some; makes nothing unless signs of constants do not tell */
 
 /*
  * diff_roll - roots of graph `from` rewritten into graph `to` with isomorphic scalar expressions grouped into vectors (repeated

@@ -2,7 +2,8 @@
 /*
  * squares.c - the residuals of a sum of squares: f = constant + sum of r_k^2. The sum is taken apart from the top: what is added are more
  * sums, what is multiplied in without variables becomes a weight, what is left must have a square root that is an expression. Invariant:
- * the residuals found so far, squared and added, and the items still waiting, each times its weight, make f but for a constant.
+ * the residuals found so far, squared and added, and the items still waiting, each times its weight, make f but for a constant. Whether there are
+ * any can be asked without making them: of the weights only the signs are then followed.
  */
 #include "diff/internal.h"
 #include <math.h>
@@ -10,9 +11,14 @@
 
 enum { ROOT_DEPTH = 64 };
 
-/* Waiting: the sum over all entries of weight * e; weight -1: one, else a scalar or shaped as e. */
+/* What is known of all entries of a weight. */
+typedef enum { SIGN_POSITIVE, SIGN_NEGATIVE, SIGN_MIXED, SIGN_UNKNOWN } sign; /* none negative; none positive; both; no constants */
+
+/* Waiting: the sum over all entries of weight * e; weight -1: one, else a scalar or shaped as e. On trial there is no weight but its sign. */
 typedef struct {
     expr_id e, weight;
+    sign sign;
+    bool scalar; /* the weight */
 } squares_item;
 
 typedef struct {
@@ -22,30 +28,46 @@ typedef struct {
     VEC(squares_item) waiting;
     expr_id_list found; /* columns */
     bool failed;        /* some part is no square */
+    bool trial, any, unsure; /* nothing is made; some part is a square; the signs do not tell */
 } squares;
 
 /* ---- square roots -------------------------------------------------------------------------------------------------- */
 
 static peri_status root_of(squares *s, expr_id e, int depth, expr_id *out);
 
-static bool has_negative(const expr_graph *g, expr_id e)
+/* Of parameters: their values may change; the root of a negative one is not finite, and so is found. */
+static sign sign_of(const expr_graph *g, expr_id e)
 {
-    const expr_node *node = expr_at(g, e);
-    if (node->op != PERI_OP_CONST)
-        return false; /* of parameters: their values may change; the root of a negative one is not finite, and so is found */
-    if (expr_size(g, e) == 1)
-        return node->value < 0;
-    const expr_const *c = &g->consts.at[node->ref];
-    for (int64_t k = 0; k < c->nnz; k++)
-        if (c->data[k] < 0)
-            return true;
-    return false;
+    double value;
+    bool negative = false, positive = false;
+    if (!expr_constant_value(g, e, &value) && expr_at(g, e)->op != PERI_OP_CONST)
+        return SIGN_UNKNOWN;
+    const bool same = expr_constant_value(g, e, &value);
+    const double *data = same ? &value : g->consts.at[expr_at(g, e)->ref].data;
+    const int64_t n = same ? 1 : g->consts.at[expr_at(g, e)->ref].nnz;
+    for (int64_t k = 0; k < n; k++) {
+        negative = negative || data[k] < 0;
+        positive = positive || !(data[k] < 0);
+    }
+    return !negative ? SIGN_POSITIVE : positive ? SIGN_MIXED : SIGN_NEGATIVE;
+}
+
+static sign times_sign(squares *s, sign a, sign b)
+{
+    if (a == SIGN_UNKNOWN || b == SIGN_UNKNOWN)
+        return SIGN_UNKNOWN;
+    s->unsure = s->unsure || (a == SIGN_MIXED && b == SIGN_MIXED); /* entry by entry it may be one sign again */
+    if (a == SIGN_MIXED || b == SIGN_MIXED)
+        return SIGN_MIXED;
+    return a == b ? SIGN_POSITIVE : SIGN_NEGATIVE;
 }
 
 static peri_status root_of_fixed(squares *s, expr_id e, expr_id *out)
 {
-    s->failed = s->failed || has_negative(s->g, e);
-    return s->failed ? PERI_OK : expr_unary(s->g, PERI_OP_SQRT, e, out);
+    const sign of_all = sign_of(s->g, e);
+    s->failed = s->failed || of_all == SIGN_NEGATIVE || of_all == SIGN_MIXED;
+    *out = e;
+    return s->failed || s->trial ? PERI_OK : expr_unary(s->g, PERI_OP_SQRT, e, out);
 }
 
 /* Of an operation through which roots pass: the same operation on the roots of its arguments. */
@@ -60,7 +82,8 @@ static peri_status root_of_arguments(squares *s, expr_id e, int depth, expr_id *
         expr_args(g, e, &args); /* the list may have moved */
         status = root_of(s, args[k], depth + 1, &roots[k]);
     }
-    if (status == PERI_OK && !s->failed)
+    *out = e;
+    if (status == PERI_OK && !s->failed && !s->trial)
         status = expr_remake(g, e, roots, out);
     mem_array_free(g->m, roots);
     return status;
@@ -74,6 +97,9 @@ static peri_status root_of_power(squares *s, expr_id base, expr_id exponent, exp
         s->failed = true;
         return PERI_OK;
     }
+    *out = base;
+    if (s->trial)
+        return PERI_OK;
     TRY(expr_number(s->g, power / 2, &half));
     return expr_binary(s->g, PERI_OP_POW, base, half, out);
 }
@@ -106,56 +132,61 @@ static peri_status root_of(squares *s, expr_id e, int depth, expr_id *out)
 
 /* ---- taking the sum apart -------------------------------------------------------------------------------------------- */
 
-static peri_status wait_for(squares *s, expr_id e, expr_id weight)
+static peri_status wait_for(squares *s, expr_id e, const squares_item *weight)
 {
-    return vec_push(s->g->m, &s->waiting, ((squares_item){e, weight})) ? PERI_OK : FAIL_NOMEM(s->g->ctx);
+    squares_item item = *weight;
+    item.e = e;
+    return vec_push(s->g->m, &s->waiting, item) ? PERI_OK : FAIL_NOMEM(s->g->ctx);
 }
 
-static bool is_scalar(const squares *s, expr_id e)
+/* item's weight times `by`, or divided by it */
+static peri_status weigh(squares *s, peri_op op, expr_id by, squares_item *item)
 {
-    return e == PERI_NO_EXPR || expr_size(s->g, e) == 1;
-}
-
-static peri_status product(squares *s, peri_op op, expr_id a, expr_id b, expr_id *out)
-{
-    if (a != PERI_NO_EXPR)
-        return expr_binary(s->g, op, a, b, out);
-    if (op == PERI_OP_MUL) {
-        *out = b;
+    item->scalar = item->scalar && expr_size(s->g, by) == 1;
+    item->sign = times_sign(s, item->sign, sign_of(s->g, by));
+    if (s->trial)
         return PERI_OK;
-    }
-    return expr_unary(s->g, PERI_OP_RECIP, b, out);
+    if (item->weight != PERI_NO_EXPR)
+        return expr_binary(s->g, op, item->weight, by, &item->weight);
+    item->weight = by;
+    return op == PERI_OP_MUL ? PERI_OK : expr_unary(s->g, PERI_OP_RECIP, by, &item->weight);
 }
 
 /* An argument of an elementwise node of `size` entries: where it is a scalar it stands for all of them, with their weights' sum. */
-static peri_status wait_for_argument(squares *s, expr_id e, expr_id weight, int64_t size)
+static peri_status wait_for_argument(squares *s, expr_id e, const squares_item *weight, int64_t size)
 {
-    expr_id total = weight;
+    squares_item item = *weight;
+    expr_id count;
     if (expr_size(s->g, e) == size)
         return wait_for(s, e, weight);
-    if (is_scalar(s, weight)) {
-        TRY(expr_number(s->g, (double)size, &total));
-        TRY(product(s, PERI_OP_MUL, weight, total, &total));
+    if (item.scalar) {
+        TRY(expr_number(s->g, (double)size, &count));
+        TRY(weigh(s, PERI_OP_MUL, count, &item));
     } else {
-        TRY(expr_unary(s->g, PERI_OP_SUM, weight, &total));
+        s->unsure = s->unsure || item.sign == SIGN_MIXED;
+        item.scalar = true;
+        if (!s->trial)
+            TRY(expr_unary(s->g, PERI_OP_SUM, item.weight, &item.weight));
     }
-    return wait_for(s, e, total);
+    return wait_for(s, e, &item);
 }
 
 static peri_status scaled(squares *s, peri_op op, expr_id e, expr_id by, const squares_item *item)
 {
-    expr_id weight;
-    TRY(product(s, op, item->weight, by, &weight));
-    return wait_for_argument(s, e, weight, expr_size(s->g, item->e));
+    squares_item more = *item;
+    TRY(weigh(s, op, by, &more));
+    return wait_for_argument(s, e, &more, expr_size(s->g, item->e));
 }
 
 static peri_status residual(squares *s, const squares_item *item)
 {
     expr_id r = PERI_NO_EXPR, w = PERI_NO_EXPR;
     TRY(root_of(s, item->e, 0, &r));
+    s->failed = s->failed || (s->trial && (item->sign == SIGN_NEGATIVE || item->sign == SIGN_MIXED));
     if (item->weight != PERI_NO_EXPR && !s->failed)
         TRY(root_of_fixed(s, item->weight, &w));
-    if (s->failed)
+    s->any = s->any || !s->failed;
+    if (s->failed || s->trial)
         return PERI_OK;
     if (w != PERI_NO_EXPR)
         TRY(expr_binary(s->g, PERI_OP_MUL, w, r, &r));
@@ -168,7 +199,7 @@ static peri_status all_arguments(squares *s, const squares_item *item)
     const expr_id *args;
     const int32_t n = expr_args(s->g, item->e, &args);
     for (int32_t k = 0; k < n; k++)
-        TRY(wait_for(s, args[k], item->weight));
+        TRY(wait_for(s, args[k], item));
     return PERI_OK;
 }
 
@@ -187,10 +218,10 @@ static peri_status take(squares *s, const squares_item *item)
         return PERI_OK;
     switch (node.op) {
     case PERI_OP_ADD:
-        TRY(wait_for_argument(s, node.arg[0], item->weight, size));
-        return wait_for_argument(s, node.arg[1], item->weight, size);
+        TRY(wait_for_argument(s, node.arg[0], item, size));
+        return wait_for_argument(s, node.arg[1], item, size);
     case PERI_OP_SUB:
-        TRY(wait_for_argument(s, node.arg[0], item->weight, size));
+        TRY(wait_for_argument(s, node.arg[0], item, size));
         return s->varies[node.arg[1]] ? negated(s, item, node.arg[1]) : PERI_OK;
     case PERI_OP_NEG: return negated(s, item, node.arg[0]);
     case PERI_OP_MUL:
@@ -201,20 +232,26 @@ static peri_status take(squares *s, const squares_item *item)
         return residual(s, item);
     case PERI_OP_DIV:
         return s->varies[node.arg[1]] ? residual(s, item) : scaled(s, PERI_OP_DIV, node.arg[0], node.arg[1], item);
-    case PERI_OP_SUM: return wait_for(s, node.arg[0], item->weight);
+    case PERI_OP_SUM: return wait_for(s, node.arg[0], item);
     case PERI_OP_SQUARE: /* of a norm */
         if (expr_at(s->g, node.arg[0])->op == PERI_OP_SQRT)
-            return wait_for(s, expr_at(s->g, node.arg[0])->arg[0], item->weight);
+            return wait_for(s, expr_at(s->g, node.arg[0])->arg[0], item);
         return residual(s, item);
     case PERI_OP_STACK:
-    case PERI_OP_SCATTER: return is_scalar(s, item->weight) ? all_arguments(s, item) : residual(s, item);
+    case PERI_OP_SCATTER: return item->scalar ? all_arguments(s, item) : residual(s, item);
     default: return residual(s, item);
     }
 }
 
 static peri_status take_all(squares *s, expr_id f)
 {
-    TRY(wait_for(s, f, PERI_NO_EXPR));
+    const squares_item whole = {f, PERI_NO_EXPR, SIGN_POSITIVE, true};
+    s->top = f;
+    s->varies = mem_array(s->g->m, (size_t)f + 1, 1);
+    if (s->varies == NULL)
+        return FAIL_NOMEM(s->g->ctx);
+    expr_mark_varying(s->g, s->top, NULL, 1u << EXPR_IN_X, s->varies);
+    TRY(wait_for(s, f, &whole));
     while (s->waiting.n > 0 && !s->failed) {
         const squares_item item = s->waiting.at[--s->waiting.n];
         TRY(take(s, &item));
@@ -222,21 +259,36 @@ static peri_status take_all(squares *s, expr_id f)
     return PERI_OK;
 }
 
+static void squares_release(squares *s)
+{
+    vec_free(s->g->m, &s->waiting);
+    vec_free(s->g->m, &s->found);
+    mem_array_free(s->g->m, s->varies);
+}
+
 peri_status diff_squares(expr_graph *g, expr_id f, expr_id *r)
 {
-    squares s = {.g = g, .top = f};
-    s.varies = mem_array(g->m, (size_t)f + 1, 1);
-    peri_status status = s.varies != NULL ? PERI_OK : FAIL_NOMEM(g->ctx);
-    if (status == PERI_OK) {
-        expr_mark_varying(s.g, s.top, NULL, 1u << EXPR_IN_X, s.varies);
-        status = take_all(&s, f);
-    }
+    squares s = {.g = g};
+    peri_status status = take_all(&s, f);
     if (status == PERI_OK && (s.failed || s.found.n == 0))
         status = FAIL(g->ctx, PERI_E_UNSUPPORTED, "the objective is not a sum of squares whose residuals can be told apart");
     if (status == PERI_OK)
         status = expr_stack(g, s.found.n, s.found.at, r);
-    vec_free(g->m, &s.waiting);
-    vec_free(g->m, &s.found);
-    mem_array_free(g->m, s.varies);
+    squares_release(&s);
+    return status;
+}
+
+peri_status diff_has_squares(expr_graph *g, expr_id f, bool *has)
+{
+    squares s = {.g = g, .trial = true};
+    expr_id r;
+    peri_status status = take_all(&s, f);
+    *has = !s.failed && s.any;
+    if (status == PERI_OK && s.unsure) {
+        status = diff_squares(g, f, &r);
+        *has = status == PERI_OK;
+        status = status == PERI_E_UNSUPPORTED ? PERI_OK : status;
+    }
+    squares_release(&s);
     return status;
 }

@@ -12,9 +12,7 @@
 
 peri_status expr_number(expr_graph *g, double value, expr_id *out)
 {
-    expr_node node = expr_blank(PERI_OP_CONST, 1, 1);
-    node.value = value;
-    return expr_intern(g, &node, out);
+    return expr_intern_cell(g, PERI_OP_CONST, (expr_cell){.value = value}, out);
 }
 
 peri_status expr_full(expr_graph *g, int64_t rows, int64_t cols, double value, expr_id *out)
@@ -143,6 +141,8 @@ peri_status expr_gather_affine(expr_graph *g, expr_id e, int64_t rows, int64_t c
     const int64_t n = rows * cols, last = first + (n - 1) * stride;
     const int64_t lo = last < first ? last : first, hi = last < first ? first : last;
     TRY(check_range(g, e, lo, hi));
+    if (n == 1 && expr_code(g, e) == (PERI_OP_INPUT | EXPR_WIDE) && expr_size(g, e) > 1) /* what loops read */
+        return expr_intern_cell(g, PERI_OP_GATHER, (expr_cell){.arg = {e, (int32_t)first}}, out);
     TRY(expr_densify(g, e, &e));
     if (n == 1)
         stride = 1;
@@ -301,8 +301,10 @@ static peri_status common_shape(expr_graph *g, peri_op op, int n, const expr_id 
 /* A scalar spread to an array, as the scalar it is. */
 static expr_id unspread(const expr_graph *g, expr_id e)
 {
-    const expr_node *node = expr_at(g, e);
-    return node->op == PERI_OP_GATHER && expr_size(g, node->arg[0]) == 1 ? node->arg[0] : e;
+    if ((expr_code(g, e) & ~EXPR_WIDE) != PERI_OP_GATHER)
+        return e;
+    const expr_id source = expr_at(g, e)->arg[0];
+    return expr_size(g, source) == 1 ? source : e;
 }
 
 /* Order of commutative arguments: constants last, then by operation, source and number. */
@@ -311,12 +313,11 @@ static bool in_order(const expr_graph *g, expr_id a, expr_id b)
     const bool ka = expr_is_const(g, a), kb = expr_is_const(g, b);
     if (ka != kb)
         return kb;
-    const expr_node *x = expr_at(g, a), *y = expr_at(g, b);
-    if (x->op != y->op)
-        return x->op < y->op;
-    if (x->op == PERI_OP_GATHER && x->arg[0] != y->arg[0])
-        return x->arg[0] < y->arg[0];
-    return a < b;
+    const int op_a = expr_code(g, a) & ~EXPR_WIDE, op_b = expr_code(g, b) & ~EXPR_WIDE;
+    if (op_a != op_b)
+        return op_a < op_b;
+    const expr_id x = op_a == PERI_OP_GATHER ? expr_at(g, a)->arg[0] : 0, y = op_b == PERI_OP_GATHER ? expr_at(g, b)->arg[0] : 0;
+    return x != y ? x < y : a < b;
 }
 
 static peri_status make_elementwise(expr_graph *g, peri_op op, int n, const expr_id *args, int64_t rows, int64_t cols,
@@ -338,11 +339,54 @@ static peri_status make_elementwise(expr_graph *g, peri_op op, int n, const expr
     return expr_intern(g, &node, out);
 }
 
+static bool is_commutative(peri_op op)
+{
+    return op == PERI_OP_ADD || op == PERI_OP_MUL || op == PERI_OP_MIN2 || op == PERI_OP_MAX2;
+}
+
+static void swap(expr_id *args)
+{
+    const expr_id a = args[0];
+    args[0] = args[1];
+    args[1] = a;
+}
+
+/* The same on one or two scalars that are cells, which is what loops make: nothing to spread, one probe of the table. */
+static peri_status on_cells(expr_graph *g, peri_op op, int n, const expr_id *given, expr_id *out)
+{
+    expr_id args[2] = {-1, -1};
+    bool all_const = true;
+    for (int k = 0; k < n; k++) {
+        args[k] = unspread(g, given[k]);
+        all_const = all_const && expr_is_const(g, args[k]);
+    }
+    if (all_const)
+        return make_elementwise(g, op, n, args, 1, 1, out);
+    if ((op == PERI_OP_ADD || op == PERI_OP_MUL) && expr_is_const(g, args[0])) /* constants to the right, for the rules */
+        swap(args);
+    TRY(expr_simplify(g, op, n, args, out));
+    if (*out >= 0)
+        return expr_broadcast(g, *out, 1, 1, out);
+    if (is_commutative(op) && !in_order(g, args[0], args[1]))
+        swap(args);
+    return expr_intern_cell(g, op, (expr_cell){.arg = {args[0], args[1]}}, out);
+}
+
+static bool are_cells(const expr_graph *g, int n, const expr_id *args)
+{
+    bool all = n <= 2;
+    for (int k = 0; k < n && all; k++)
+        all = (expr_code(g, args[k]) & EXPR_WIDE) == 0;
+    return all;
+}
+
 static peri_status elementwise(expr_graph *g, peri_op op, int n, const expr_id *given, expr_id *out)
 {
     int64_t rows, cols;
     expr_id args[3];
     bool all_scalar = true;
+    if (are_cells(g, n, given))
+        return on_cells(g, op, n, given, out);
     TRY(common_shape(g, op, n, given, &rows, &cols));
     for (int k = 0; k < n; k++) {
         TRY(expr_densify(g, given[k], &args[k]));

@@ -10,13 +10,12 @@
 bool expr_is_const(const expr_graph *g, expr_id e)
 {
     double value;
-    return expr_at(g, e)->op == PERI_OP_CONST || expr_constant_value(g, e, &value);
+    return (expr_code(g, e) & ~EXPR_WIDE) == PERI_OP_CONST || expr_constant_value(g, e, &value);
 }
 
 bool expr_is_sparse(const expr_graph *g, expr_id e)
 {
-    const expr_node *node = expr_at(g, e);
-    return node->op == PERI_OP_CONST && (node->rows != 1 || node->cols != 1) && g->consts.at[node->ref].col != NULL;
+    return expr_code(g, e) == (PERI_OP_CONST | EXPR_WIDE) && g->consts.at[expr_at(g, e)->ref].col != NULL;
 }
 
 peri_status expr_densify(expr_graph *g, expr_id e, expr_id *out)
@@ -103,7 +102,7 @@ static bool is_value(const expr_graph *g, expr_id e, double value)
 
 static bool is_op(const expr_graph *g, expr_id e, peri_op op)
 {
-    return expr_at(g, e)->op == op;
+    return (expr_code(g, e) & ~EXPR_WIDE) == (int)op;
 }
 
 static expr_id arg(const expr_graph *g, expr_id e, int k)
@@ -258,8 +257,12 @@ peri_status expr_simplify(expr_graph *g, peri_op op, int n_args, const expr_id *
         return rule_unary(g, op, args[0], out);
     if (n_args != 2)
         return PERI_OK;
-    const expr_node *a = expr_at(g, args[0]), *b = expr_at(g, args[1]);
-    const int64_t r = a->rows > b->rows ? a->rows : b->rows, c = a->cols > b->cols ? a->cols : b->cols;
+    int64_t r = 1, c = 1;
+    if ((expr_code(g, args[0]) | expr_code(g, args[1])) & EXPR_WIDE) {
+        const expr_node *a = expr_at(g, args[0]), *b = expr_at(g, args[1]);
+        r = a->rows > b->rows ? a->rows : b->rows;
+        c = a->cols > b->cols ? a->cols : b->cols;
+    }
     switch (op) {
     case PERI_OP_ADD: return rule_add(g, args[0], args[1], r, c, out);
     case PERI_OP_SUB: return rule_sub(g, args[0], args[1], r, c, out);

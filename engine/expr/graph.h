@@ -175,7 +175,21 @@ static inline int64_t expr_size(const expr_graph *g, expr_id e)
 
 /* Arguments of any node, whatever its op:  n = expr_args(g, e, &list). Valid as long as expr_at's answer. */
 #define expr_args(g, e, list) expr_list_args((g), (e), (list), (expr_id[2]){-1, -1})
-int32_t expr_list_args(const expr_graph *g, expr_id e, const expr_id **list, expr_id few[2]);
+int32_t expr_wide_args(const expr_graph *g, const expr_node *node, const expr_id **list);
+static inline int32_t expr_list_args(const expr_graph *g, expr_id e, const expr_id **list, expr_id few[2])
+{
+    const expr_cell *cell = expr_cell_of(g, e);
+    const int code = expr_code(g, e);
+    if (code & EXPR_WIDE)
+        return expr_wide_args(g, &g->wide.at[cell->arg[0]], list);
+    *list = few;
+    if (code == PERI_OP_CONST)
+        return 0;
+    few[0] = cell->arg[0];
+    few[1] = code == PERI_OP_GATHER ? -1 : cell->arg[1];
+    return few[1] >= 0 ? 2 : 1;
+}
+
 bool expr_is_elementwise(int op);
 bool expr_is_nonsmooth(int op);
 

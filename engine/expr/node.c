@@ -278,25 +278,14 @@ peri_status expr_new_unknown(expr_graph *g, int64_t rows, int64_t cols, expr_id 
 
 /* ---- looking ------------------------------------------------------------------------------------------------------------ */
 
-int32_t expr_list_args(const expr_graph *g, expr_id e, const expr_id **list, expr_id few[2])
+int32_t expr_wide_args(const expr_graph *g, const expr_node *node, const expr_id **list)
 {
-    const expr_cell *cell = expr_cell_of(g, e);
-    const int code = expr_code(g, e);
-    if (code & EXPR_WIDE) {
-        const expr_node *node = &g->wide.at[cell->arg[0]];
-        if (expr_has_list(node->op)) {
-            *list = g->args.at + node->many.list;
-            return node->many.n;
-        }
-        *list = node->arg;
-        return (node->arg[0] >= 0) + (node->arg[1] >= 0) + (node->arg[2] >= 0);
+    if (expr_has_list(node->op)) {
+        *list = g->args.at + node->many.list;
+        return node->many.n;
     }
-    *list = few;
-    if (code == PERI_OP_CONST)
-        return 0;
-    few[0] = cell->arg[0];
-    few[1] = code == PERI_OP_GATHER ? -1 : cell->arg[1];
-    return few[1] >= 0 ? 2 : 1;
+    *list = node->arg;
+    return (node->arg[0] >= 0) + (node->arg[1] >= 0) + (node->arg[2] >= 0);
 }
 
 static const char op_kind[] = {
@@ -331,9 +320,8 @@ bool expr_is_nonsmooth(int op)
 
 bool expr_constant_value(const expr_graph *g, expr_id e, double *value)
 {
-    const expr_node *node = expr_at(g, e);
-    if (node->op == PERI_OP_GATHER) /* a broadcast scalar */
-        e = node->arg[0];
+    if ((expr_code(g, e) & ~EXPR_WIDE) == PERI_OP_GATHER) /* a broadcast scalar */
+        e = expr_at(g, e)->arg[0];
     if (expr_code(g, e) != PERI_OP_CONST) /* scalars are not wide */
         return false;
     *value = expr_cell_of(g, e)->value;

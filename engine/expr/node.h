@@ -8,6 +8,8 @@
 expr_node expr_blank(peri_op op, int64_t rows, int64_t cols); /* arguments -1, payload 0 */
 /* table.c: the node, made unless there is an equal one */
 peri_status expr_intern(expr_graph *g, const expr_node *node, expr_id *out);
+/* the same of a node that takes a cell: a scalar constant, an entry, an operation on one scalar or two */
+peri_status expr_intern_cell(expr_graph *g, peri_op op, expr_cell cell, expr_id *out);
 void expr_release_nodes(expr_graph *g);
 bool expr_has_list(int op);                       /* STACK, SCATTER: arguments in graph->args */
 int64_t expr_list_length(const expr_node *node);  /* of such a node's part of graph->args */

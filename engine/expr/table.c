@@ -47,19 +47,20 @@ static bool add_chunk(expr_graph *g)
     return false;
 }
 
-static bool store(expr_graph *g, const expr_node *node, bool is_narrow, expr_cell cell)
+/* The next node; where it is wide, `node` stands in g->wide and the cell holds its number there. */
+static bool store(expr_graph *g, int code, expr_cell cell, const expr_node *node)
 {
     const int64_t e = g->nodes.n;
     if (e == g->nodes.chunks.n * EXPR_CHUNK && !add_chunk(g))
         return false;
-    if (!is_narrow) {
+    if (node != NULL) {
         if (!vec_push(g->m, &g->wide, *node))
             return false;
         cell.arg[0] = (expr_id)(g->wide.n - 1);
         cell.arg[1] = -1;
     }
     expr_chunk *chunk = g->nodes.chunks.at[e / EXPR_CHUNK];
-    chunk->op[e % EXPR_CHUNK] = (uint8_t)(node->op | (is_narrow ? 0 : EXPR_WIDE));
+    chunk->op[e % EXPR_CHUNK] = (uint8_t)code;
     chunk->cell[e % EXPR_CHUNK] = cell;
     g->nodes.n++;
     return true;
@@ -131,15 +132,37 @@ static bool wide_equal(const expr_graph *g, const expr_node *a, const expr_node 
  */
 enum { NEAR = 32, SPREAD = 8 };
 
-static uint64_t near_slot(const expr_node *node, uint64_t hash)
+static uint64_t near_newest(expr_id a, expr_id b)
 {
-    if (node->op == PERI_OP_CONST || node->op == PERI_OP_INPUT || expr_has_list(node->op))
-        return hash >> 7;
-    if (node->op == PERI_OP_GATHER && (node->flags & EXPR_AFFINE))
-        return hash_mix((uint64_t)node->arg[0]) + (uint64_t)(uint32_t)node->first * SPREAD;
-    const expr_id a = node->arg[0] > node->arg[1] ? node->arg[0] : node->arg[1];
-    const uint64_t newest = (uint64_t)(uint32_t)(a > node->arg[2] ? a : node->arg[2]);
+    const uint64_t newest = (uint64_t)(uint32_t)(a > b ? a : b);
     return newest + newest / 3; /* a table is filled to three quarters */
+}
+
+static uint64_t near_gather(expr_id source, int32_t first)
+{
+    return hash_mix((uint64_t)source) + (uint64_t)(uint32_t)first * SPREAD;
+}
+
+typedef struct {
+    uint64_t hash, near;
+} where;
+
+static where where_of_cell(int op, expr_cell cell)
+{
+    const uint64_t hash = cell_hash(op, cell);
+    if (op == PERI_OP_CONST)
+        return (where){hash, hash >> 7};
+    return (where){hash, op == PERI_OP_GATHER ? near_gather(cell.arg[0], cell.arg[1]) : near_newest(cell.arg[0], cell.arg[1])};
+}
+
+static where where_of_wide(const expr_graph *g, const expr_node *node)
+{
+    const uint64_t hash = wide_hash(g, node);
+    if (node->op == PERI_OP_CONST || node->op == PERI_OP_INPUT || expr_has_list(node->op))
+        return (where){hash, hash >> 7};
+    if (node->op == PERI_OP_GATHER && (node->flags & EXPR_AFFINE))
+        return (where){hash, near_gather(node->arg[0], node->first)};
+    return (where){hash, near_newest(node->arg[0] > node->arg[1] ? node->arg[0] : node->arg[1], node->arg[2])};
 }
 
 /* Probe k of the node's slots in a table with this mask. */
@@ -154,16 +177,11 @@ static uint32_t tag_of(uint64_t hash, uint64_t mask)
     return (uint32_t)(hash >> 32) & ~(uint32_t)mask;
 }
 
-typedef struct {
-    uint64_t hash, near;
-} where;
-
 static where where_of(const expr_graph *g, expr_id e)
 {
-    const expr_node *node = expr_at(g, e);
-    expr_cell cell;
-    const uint64_t hash = pack(node, &cell) ? cell_hash(node->op, cell) : wide_hash(g, node);
-    return (where){hash, near_slot(node, hash)};
+    const int code = expr_code(g, e);
+    const expr_cell cell = *expr_cell_of(g, e);
+    return code & EXPR_WIDE ? where_of_wide(g, &g->wide.at[cell.arg[0]]) : where_of_cell(code, cell);
 }
 
 /* All nodes into a new table; each one's first slot is fetched a while before it is needed. */
@@ -202,37 +220,48 @@ static bool table_grow(expr_graph *g)
     return true;
 }
 
-static bool is_same(const expr_graph *g, expr_id old, const expr_node *node, bool is_narrow, const expr_cell *cell)
+/* node NULL: the cell is all there is */
+static bool is_same(const expr_graph *g, expr_id old, int code, const expr_cell *cell, const expr_node *node)
 {
-    if (expr_code(g, old) != (node->op | (is_narrow ? 0 : EXPR_WIDE)))
+    if (expr_code(g, old) != code)
         return false;
-    if (is_narrow)
+    if (node == NULL)
         return memcmp(expr_cell_of(g, old), cell, sizeof *cell) == 0;
     return wide_equal(g, &g->wide.at[expr_cell_of(g, old)->arg[0]], node);
 }
 
-peri_status expr_intern(expr_graph *g, const expr_node *node, expr_id *out)
+static peri_status intern(expr_graph *g, int code, expr_cell cell, const expr_node *node, where w, expr_id *out)
 {
-    expr_cell cell = {{-1, -1}};
-    const bool is_narrow = pack(node, &cell);
     if (4 * (g->nodes.n + 1) > 3 * g->table_size && !table_grow(g))
         return FAIL_NOMEM(g->ctx);
-    const uint64_t mask = (uint64_t)(g->table_size - 1), hash = is_narrow ? cell_hash(node->op, cell) : wide_hash(g, node);
-    const uint64_t near = near_slot(node, hash);
-    const uint32_t tag = tag_of(hash, mask);
-    uint64_t slot = probe(near, hash, 0, mask);
-    for (uint64_t k = 1; g->table[slot] != 0; slot = probe(near, hash, k++, mask)) {
+    const uint64_t mask = (uint64_t)(g->table_size - 1);
+    const uint32_t tag = tag_of(w.hash, mask);
+    uint64_t slot = probe(w.near, w.hash, 0, mask);
+    for (uint64_t k = 1; g->table[slot] != 0; slot = probe(w.near, w.hash, k++, mask)) {
         const expr_id old = (expr_id)(g->table[slot] & (uint32_t)mask) - 1;
-        if ((g->table[slot] & ~(uint32_t)mask) == tag && is_same(g, old, node, is_narrow, &cell)) {
+        if ((g->table[slot] & ~(uint32_t)mask) == tag && is_same(g, old, code, &cell, node)) {
             *out = old;
             return PERI_OK;
         }
     }
     if (g->nodes.n >= INT32_MAX - 1)
         return FAIL(g->ctx, PERI_E_NOMEM, "expression graph: more than 2^31 nodes");
-    if (!store(g, node, is_narrow, cell))
+    if (!store(g, code, cell, node))
         return FAIL_NOMEM(g->ctx);
     *out = (expr_id)(g->nodes.n - 1);
     g->table[slot] = tag | (uint32_t)(*out + 1);
     return PERI_OK;
+}
+
+peri_status expr_intern(expr_graph *g, const expr_node *node, expr_id *out)
+{
+    expr_cell cell = {{-1, -1}};
+    if (pack(node, &cell))
+        return expr_intern_cell(g, (peri_op)node->op, cell, out);
+    return intern(g, node->op | EXPR_WIDE, cell, node, where_of_wide(g, node), out);
+}
+
+peri_status expr_intern_cell(expr_graph *g, peri_op op, expr_cell cell, expr_id *out)
+{
+    return intern(g, (int)op, cell, NULL, where_of_cell((int)op, cell), out);
 }

@@ -439,6 +439,55 @@ static bool set_kind(curvature_table *t, expr_id e, const curvature *c)
     return true;
 }
 
+/* ---- what was found before -------------------------------------------------------------------------------------------------------- */
+
+/*
+ * Of millions of nodes that loops make few differ in operation and in the kinds of their arguments: each is looked at once. Only scalars, and only
+ * where of_node does not look further down than at the arguments' kinds.
+ */
+enum { MEMO = 1 << 10, MANY_NODES = 1 << 13 };
+
+struct curvature_memo {
+    uint64_t a, b; /* kinds of the arguments, or values of constants */
+    int32_t op;    /* with a bit for each argument that is a constant; 0: empty */
+    int32_t kind;
+};
+
+static bool looks_deeper(const expr_graph *g, int op, expr_cell cell)
+{
+    const int a = expr_code(g, cell.arg[0]), b = cell.arg[1] >= 0 ? expr_code(g, cell.arg[1]) : 0;
+    return ((a | b) & EXPR_WIDE) || (op == PERI_OP_MUL && (a == PERI_OP_LOG || b == PERI_OP_LOG)) || (op == PERI_OP_DIV && a == PERI_OP_SQUARE) ||
+           (op == PERI_OP_SQUARE && a == PERI_OP_SQRT);
+}
+
+static uint64_t memo_key(const curvature_table *t, expr_id e, int32_t mark, int32_t *op)
+{
+    uint64_t key;
+    if (expr_code(t->g, e) != PERI_OP_CONST)
+        return (uint64_t)t->kind[e];
+    *op |= mark;
+    memcpy(&key, &expr_cell_of(t->g, e)->value, sizeof key);
+    return key;
+}
+
+/* Where the kind of e is kept, or to be kept; NULL: e is not one of those. *found: it is there. */
+static struct curvature_memo *memo_of(const curvature_table *t, expr_id e, bool *found)
+{
+    const int code = expr_code(t->g, e);
+    const expr_cell cell = *expr_cell_of(t->g, e);
+    *found = false;
+    if (t->memo == NULL || (code & EXPR_WIDE) || !expr_is_elementwise(code) || looks_deeper(t->g, code, cell))
+        return NULL;
+    struct curvature_memo want = {.op = code};
+    want.a = memo_key(t, cell.arg[0], 1 << 8, &want.op);
+    want.b = cell.arg[1] >= 0 ? memo_key(t, cell.arg[1], 1 << 9, &want.op) : 0;
+    struct curvature_memo *at = &t->memo[hash_mix(want.a * 31 + want.b * 1000003 + (uint64_t)want.op) % MEMO];
+    *found = at->op == want.op && at->a == want.a && at->b == want.b;
+    if (!*found)
+        *at = want;
+    return at;
+}
+
 static bool have_same_bounds(const peri_model *m)
 {
     for (int64_t j = 1; j < m->lower.n; j++)
@@ -461,11 +510,19 @@ static bool sweep(curvature_table *t, const peri_model *m)
         const int code = expr_code(t->g, e), op = code & ~EXPR_WIDE;
         if (!t->reach[e] || code == PERI_OP_CONST)
             continue;
-        const curvature c = of_node(t, m, e);
+        bool found;
+        struct curvature_memo *memo = memo_of(t, e, &found);
         t->has_special = t->has_special || expr_is_nonsmooth(op) || op == PERI_OP_CALL || op == PERI_OP_CALLGRAD || op == PERI_OP_RULE;
         t->has_norm = t->has_norm || (op == PERI_OP_SQRT && is_norm(t->g, e));
+        if (found) {
+            t->kind[e] = memo->kind;
+            continue;
+        }
+        const curvature c = of_node(t, m, e);
         if (!set_kind(t, e, &c))
             return false;
+        if (memo != NULL)
+            memo->kind = t->kind[e];
     }
     return true;
 }
@@ -481,11 +538,14 @@ peri_status curvature_init(curvature_table *t, const peri_model *m, const unsign
         t->top = roots[k] > t->top ? roots[k] : t->top;
     t->kind = mem_array(m->g->m, (size_t)t->top + 1, sizeof *t->kind);
     t->reach = mem_array(m->g->m, (size_t)t->top + 1, 1);
-    bool ok = t->kind != NULL && t->reach != NULL;
+    t->memo = t->top >= MANY_NODES ? mem_array(m->g->m, MEMO, sizeof *t->memo) : NULL;
+    bool ok = t->kind != NULL && t->reach != NULL && (t->memo != NULL || t->top < MANY_NODES);
     if (ok) {
         expr_reach(m->g, n_roots, roots, t->reach);
         ok = sweep(t, m);
     }
+    mem_array_free(m->g->m, t->memo);
+    t->memo = NULL;
     if (ok)
         return PERI_OK;
     curvature_release(t);

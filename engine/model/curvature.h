@@ -38,6 +38,7 @@ typedef struct {
     int64_t n_slots;
     int32_t *kind;         /* [top + 1] number in `kinds`, meaningful where reach is set and the node is no scalar constant */
     unsigned char *reach;
+    struct curvature_memo *memo; /* while the nodes are swept; NULL: few nodes */
     struct { expr_id stack; int32_t part; int64_t begin; } cursor; /* where the last entry of a STACK was found */
 } curvature_table;
 

@@ -437,12 +437,14 @@ peri_status nlp_traits(nlp *p, uint64_t asked, uint64_t *traits)
     *traits = p->class_.traits;
     if (p->hess_status != PERI_OK)
         *traits &= ~PERI_BIT(PERI_TRAIT_SPARSE_HESSIAN);
-    const peri_status squares = nlp_find_residuals(p, NULL); /* one pass, so the bit is always exact; a constant beside them is fine */
+    bool squares = p->residuals != PERI_NO_EXPR; /* one pass, so the bit is always exact; a constant beside them is fine */
+    if (!squares && !p->no_residuals) {
+        TRY(diff_has_squares(p->g, p->f, &squares));
+        p->no_residuals = !squares;
+    }
     *traits &= ~PERI_BIT(PERI_TRAIT_LEAST_SQUARES);
-    if (squares == PERI_OK)
+    if (squares)
         *traits |= PERI_BIT(PERI_TRAIT_LEAST_SQUARES);
-    else if (squares != PERI_E_UNSUPPORTED)
-        return squares;
     const uint64_t composite = PERI_BIT(PERI_TRAIT_PROX) | PERI_BIT(PERI_TRAIT_COMPACT);
     if (asked & composite & *traits) {
         nlp_prox *prox;
