@@ -248,7 +248,9 @@ lua_tests = \
 	tests/lua/libsvm_fit.lua \
 	tests/lua/direct.lua \
 	tests/lua/foreign.lua \
+	tests/lua/bilevel_cards.lua \
 	tests/lua/bilevel_methods.lua \
+	tests/lua/samples.lua \
 	tests/lua/projections.lua \
 	tests/lua/proximal.lua \
 	tests/lua/levels_plans.lua \

@@ -27,6 +27,7 @@ typedef struct dsl_run {
     peri_run *run;      /* NULL: over */
     peri_step *next;    /* of the step under way, else NULL */
     int64_t n, m;
+    int64_t sampled;    /* rows of the sample at hand */
     dsl_model_ud *inners; /* the inner problems that it made; alive as long as this box */
     peri_status raised;   /* with raised_text: the engine's code behind the Lua error that a method raised */
     char raised_text[240];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * run_levels.c - problems with lower models for plugins in Lua: who owns what, a level's view, a level solved. Levels have the engine's numbers, 0 for
- * the problem itself; places of variables and rows are counted from 1, as everywhere in Lua.
+ * run_levels.c - problems with lower models for plugins in Lua: who owns what, a level's view, a level solved, samples of a level's sum. Levels have the
+ * engine's numbers, 0 for the problem itself; places of variables and rows are counted from 1, as everywhere in Lua.
  */
 #include "plugin.h"
 
@@ -96,4 +96,62 @@ static int l_solve_level(lua_State *L)
     return 1;
 }
 
-const luaL_Reg run_levels_methods[] = {{"levels", l_levels}, {"level", l_level}, {"solve_level", l_solve_level}, {NULL, NULL}};
+/* ---- samples of a view's sum ------------------------------------------------------------------------------------------------- */
+
+/* view:sample_rows() */
+static int l_sample_rows(lua_State *L)
+{
+    lua_pushinteger(L, peri_host_functions()->sample_rows(check_run(L, 1)->run));
+    return 1;
+}
+
+/* view:sample(key, rows) */
+static int l_sample(lua_State *L)
+{
+    dsl_call call;
+    dsl_run *r = check_run(L, 1);
+    const int64_t key = check_integer(L, 2, "sample: the key"), rows = check_integer(L, 3, "sample: the number of rows");
+    call_enter(&call, L, NULL, 0);
+    (void)run_leave(L, r, &call, peri_host_functions()->sample(r->run, (uint64_t)key, rows));
+    r->sampled = rows;
+    return 0;
+}
+
+/* view:sample_set(rows), a table or array of their numbers */
+static int l_sample_set(lua_State *L)
+{
+    dsl_call call;
+    dsl_run *r = check_run(L, 1);
+    lua_settop(L, 2);
+    const int64_t n = luaL_len(L, 2), most = peri_host_functions()->sample_rows(r->run);
+    int64_t *rows = lua_newuserdatauv(L, (size_t)(n > 0 ? n : 1) * sizeof *rows, 0);
+    for (int64_t k = 0; k < n; k++) {
+        lua_geti(L, 2, k + 1);
+        rows[k] = check_integer(L, -1, "sample_set: a row") - 1;
+        if (rows[k] < 0 || rows[k] >= most)
+            dsl_raise(L, "sample_set: row %lld is outside 1 .. %lld", (long long)rows[k] + 1, (long long)most);
+        lua_pop(L, 1);
+    }
+    call_enter(&call, L, NULL, 0);
+    (void)run_leave(L, r, &call, peri_host_functions()->sample_set(r->run, n, rows));
+    r->sampled = n;
+    return 0;
+}
+
+/* view:terms(x): values and gradients of the sample's rows, one a row; nil where they are undefined */
+static int l_terms(lua_State *L)
+{
+    dsl_call call;
+    dsl_run *r = check_run(L, 1);
+    lua_settop(L, 2);
+    const double *x = run_vector(L, 2, r->n, "terms: x");
+    double *f = run_output(L, 3, r->sampled, 1, "terms: the values"), *g = run_output(L, 4, r->sampled, r->n, "terms: the gradients");
+    call_enter(&call, L, NULL, 0);
+    if (run_leave(L, r, &call, peri_host_functions()->eval_terms(r->run, x, f, g)))
+        return 2;
+    lua_pushnil(L);
+    return 1;
+}
+
+const luaL_Reg run_levels_methods[] = {{"levels", l_levels}, {"level", l_level}, {"solve_level", l_solve_level}, {"sample_rows", l_sample_rows},
+                                       {"sample", l_sample}, {"sample_set", l_sample_set}, {"terms", l_terms}, {NULL, NULL}};

@@ -1465,6 +1465,25 @@ function run:level(level) end
 ---@return table result as of `inner:solve`
 function run:solve_level(level, x, request) end
 
+---Of a level's view: how many rows its objective's sum has by its weights; 0 where none were told.
+---@return integer
+function run:sample_rows() end
+
+---Evaluations of the view are of so many random rows from now on; the same key gives the same rows. 0 rows: all.
+---@param key integer
+---@param rows integer
+function run:sample(key, rows) end
+
+---Evaluations of the view are of these rows from now on, from 1, with repetitions. None: all.
+---@param rows integer[]
+function run:sample_set(rows) end
+
+---Each row of the sample by itself, weighed as in it: values, and gradients by rows; nil where one is undefined.
+---@param x perigee.vector
+---@return perigee.array? f
+---@return perigee.array? g rows x variables
+function run:terms(x) end
+
 ---@return boolean[]?
 function run:linear_rows() end
 

@@ -410,7 +410,7 @@ static peri_status step(void *self, peri_run *run, peri_step *next)
     watch_r(s, run, &tag);
     s->k++;
     const bool done = s->penalty * s->res_out <= s->opt.residual && s->res_in <= s->opt.residual && s->gap <= s->opt.gap;
-    const bool last = s->k >= peri_get_limits(run)->iterations;
+    const bool last = s->k >= peri_get_limits(run)->iterations || two_level_ran_away(&s->t, run, s->at);
     return done || last ? end(s, run, tag, done ? PERI_WHY_CONVERGED : PERI_WHY_STALLED, next) : tell(s, run, tag, next);
 }
 

@@ -31,7 +31,9 @@ static const peri_option OPTION_LIST[] = {
     PERI_BOOL("shared", options, shared, 1, "y and z see one sample of the lower level, not each its own"),
     PERI_REAL("eta_min", options, eta_min, 0.005, 1e-6, 1, "1", "single loop with samples: least weight of the new one; 1: no momentum"),
     PERI_REAL("eta_power", options, eta_power, 2.0 / 3, 0, 2, "1", "its weight is max(eta_min, (k + 1)^-eta_power)"),
-    PERI_REAL("residual", options, residual, 1e-6, 0, 1, "1", "ends the run: length of the upper step over alpha, and proximal residuals over sigma"),
+    PERI_REAL("residual", options, residual, 1e-6, 0, 1, "1", "ends the run: length of the upper step over alpha, and the lower residuals"),
+    PERI_REAL("lower_residual", options, lower_residual, 1, 1e-10, 1e300, "1",
+              "lower residuals end the run at residual sigma times this; large: the upper step alone decides"),
     PERI_INT("window", options, window, 100, 1, 1e9, "1", "single loop: steps over which that length is averaged"),
     PERI_REAL("polish", options, polish, 0.05, 0, 1e10, "1", "at the end the lower level's solution is taken where it is as near, relative; 0: never"),
 };
@@ -159,14 +161,30 @@ static peri_status tell(state *s, char tag, peri_step *next)
     return peri_accept(s->run, s->w, NULL, NULL, &row, next);
 }
 
-/* Where a level has a sum to be sampled and a sample is smaller than that. */
+/* No sample is larger than the sum that it is of. */
+static peri_status check_rows(const state *s, const char *option, int64_t batch, const char *level, int64_t rows)
+{
+    char text[200];
+    if (rows == 0 || batch <= rows)
+        return PERI_OK;
+    snprintf(text, sizeof text, "%s = %lld: the %s level's sum has %lld rows; 1 .. %lld of them make a sample, 0 takes all", option, (long long)batch,
+             level, (long long)rows, (long long)rows);
+    return peri_fail(s->run, PERI_E_OPTION, text);
+}
+
 static peri_status decide_noise(state *s)
 {
     const int64_t above = peri_sample_rows(s->upper), below = peri_sample_rows(s->t.lower);
+    if (s->opt.batch == 0 && s->opt.outer_batch > 0)
+        return peri_fail(s->run, PERI_E_OPTION, "outer_batch is for samples: batch, the rows of one, is 0");
     if (s->opt.batch == 0)
         return PERI_OK;
     if (above == 0 && below == 0)
         return peri_fail(s->run, PERI_E_OPTION, "batch needs a sum to sample: give a level the weights of its terms with sampled(w)");
+    TRY(check_rows(s, "batch", s->opt.batch, "upper", above));
+    TRY(check_rows(s, "batch", s->opt.batch, "lower", below));
+    TRY(check_rows(s, "outer_batch", s->opt.outer_batch, "upper", above));
+    TRY(check_rows(s, "outer_batch", s->opt.outer_batch, "lower", below));
     s->noisy = 1;
     return PERI_OK;
 }
@@ -218,7 +236,7 @@ static peri_status end(state *s, char tag, peri_why why, peri_step *next)
 
 static bool is_done(const state *s)
 {
-    const double upper = s->opt.loop == LOOP_SINGLE ? s->mean : s->moved, lower = s->sigma * s->opt.residual;
+    const double upper = s->opt.loop == LOOP_SINGLE ? s->mean : s->moved, lower = s->opt.lower_residual * s->sigma * s->opt.residual;
     return s->sigma <= s->opt.sigma && upper <= s->opt.residual && s->res_y <= lower && s->res_z <= lower;
 }
 
@@ -231,6 +249,8 @@ static peri_status step(void *self, peri_run *run, peri_step *next)
     s->mean = isnan(s->mean) ? s->moved : s->mean + (s->moved - s->mean) / (double)s->opt.window;
     s->k++;
     const bool done = is_done(s);
+    if (two_level_ran_away(&s->t, run, s->z))
+        return end(s, tag, PERI_WHY_STALLED, next);
     if (done || s->k >= peri_get_limits(run)->iterations)
         return end(s, tag, done ? PERI_WHY_CONVERGED : PERI_WHY_STALLED, next);
     return tell(s, tag, next);

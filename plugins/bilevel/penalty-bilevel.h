@@ -9,7 +9,7 @@
 #include "two_level.h"
 
 typedef struct {
-    double sigma, sigma_start, sigma_power, alpha, alpha_per_sigma, gamma, rho, beta, eta_min, eta_power, residual, polish;
+    double sigma, sigma_start, sigma_power, alpha, alpha_per_sigma, gamma, rho, beta, eta_min, eta_power, residual, lower_residual, polish;
     int64_t inner, batch, outer_batch, window;
     int32_t loop, prox, shared;
 } options;

@@ -3,6 +3,7 @@
 #include "two_level.h"
 
 enum { POWER_STEPS = 12 };
+#define FAR 1e10
 
 double two_level_dot(int64_t n, const double *a, const double *b)
 {
@@ -30,6 +31,26 @@ void two_level_clip(const two_level *t, double *v)
         v[j] = fmin(fmax(v[j], t->xl[j]), t->xu[j]);
 }
 
+static double own_length(const two_level *t, const double *v)
+{
+    double square = 0;
+    for (int64_t k = 0; k < t->n_own; k++)
+        square += v[t->own[k]] * v[t->own[k]];
+    return sqrt(square);
+}
+
+bool two_level_ran_away(const two_level *t, peri_run *run, const double *v)
+{
+    char text[200];
+    const double length = own_length(t, v);
+    if (length <= FAR * (1 + t->start))
+        return false;
+    snprintf(text, sizeof text, "the lower level's variables have run away, to a length of %.2g: it is unbounded below, or the steps are too long for it",
+             length);
+    peri_note(run, 0, text);
+    return true;
+}
+
 peri_status two_level_open(two_level *t, peri_run *run)
 {
     const peri_level *level;
@@ -50,6 +71,8 @@ peri_status two_level_open(two_level *t, peri_run *run)
         return PERI_E_NOMEM;
     for (int64_t k = 0; k < t->n_own; k++)
         t->is_own[t->own[k]] = 1;
+    TRY(peri_start(run, t->spare));
+    t->start = own_length(t, t->spare);
     return PERI_OK;
 }
 

@@ -21,6 +21,7 @@ typedef struct {
     const double *xl, *xu; /* [n] */
     const double *cl, *cu; /* [m_own] */
     double *spare, *rows;  /* [n], [m of the run] */
+    double start;          /* length of the lower variables at the start */
 } two_level;
 
 peri_status two_level_open(two_level *t, peri_run *run);
@@ -42,6 +43,9 @@ peri_status two_level_curvature(const two_level *t, peri_run *view, two_level_pa
  *   out  moved  whether it did
  */
 peri_status two_level_polish(const two_level *t, peri_run *run, double radius, double *w, bool *moved);
+
+/* The lower variables in v have grown out of all proportion: a lower level that is unbounded, or steps too long for it. Says so. */
+bool two_level_ran_away(const two_level *t, peri_run *run, const double *v);
 
 /* v clipped to the bounds of all variables */
 void two_level_clip(const two_level *t, double *v);
