@@ -160,9 +160,9 @@ for _, method in ipairs { "lv-hba", "penalty-bilevel" } do -- what makes a lower
   t.is(s.status, "unbounded", method .. ": a lower level without a least value")
   t.has(s.message, "lower model \"low\" is unbounded", "is told by name")
   t.ok(s.iterations < 1000, ("and after %d steps"):format(s.iterations))
-  t.raises(function() two(function(_, low, x, y) low:minimize(peri.log(y - 5) + x) end):solve(method) end, "not finite here",
+  t.raises(function() two(function(_, low, x, y) low:minimize(peri.log(y - 5) + x) end):solve(method) end, "lower model \"low\": log(-4.5) is not defined",
     method .. ": undefined at the start")
-  t.raises(function() two(function(_, low, x, y) low:minimize((y - x * math.huge)^2) end):solve(method) end, "not finite here",
+  t.raises(function() two(function(_, low, x, y) low:minimize((y - x * math.huge)^2) end):solve(method) end, "lower model \"low\": a constant is inf",
     method .. ": data that are not finite")
   t.raises(function()
     local whole = peri.model "whole"
