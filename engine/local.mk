@@ -118,6 +118,7 @@ engine_sources = \
 	engine/diff/batch.h \
 	engine/diff/batch_eval.c \
 	engine/diff/align.c \
+	engine/diff/background.c \
 	engine/diff/gather.c \
 	engine/diff/instances.c \
 	engine/diff/merge.c \
@@ -126,7 +127,7 @@ engine_sources = \
 	engine/diff/diff.h \
 	engine/diff/group.c \
 	engine/diff/hessian.c \
-	engine/diff/internal.h \
+	engine/diff/internal.h engine/diff/background.h \
 	engine/diff/local.c \
 	engine/diff/partial.c \
 	engine/diff/product.c \

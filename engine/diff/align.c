@@ -8,7 +8,7 @@
  * that do not walk. A value that is dear to compute is not computed for each shift, but once, and read shifted.
  * Invariant: the sum at each place is what it was, up to the order of additions.
  */
-#include "diff/internal.h"
+#include "diff/background.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,9 +27,9 @@ typedef struct {
 
 typedef struct {
     expr_graph *g;
-    int64_t n, cap; /* arguments of the new scatter */
-    expr_id *args;
-    int32_t **lists; /* owned */
+    VEC(expr_id) args;    /* of the new scatter */
+    VEC(int32_t *) lists; /* owned */
+    background constants; /* of what is not varying */
     bool changed;
 } aligned;
 
@@ -116,11 +116,12 @@ static int64_t first_lane(int64_t n, const walk *w)
 /* value and list [expr_size of value], which the new scatter owns from now on */
 static peri_status push(aligned *t, expr_id value, int32_t *list)
 {
-    if (list == NULL)
-        return FAIL_NOMEM(t->g->ctx);
-    t->args[t->n] = value;
-    t->lists[t->n++] = list;
-    return PERI_OK;
+    mem *const m = t->g->m;
+    if (list != NULL && vec_push(m, &t->lists, list) && vec_push(m, &t->args, value))
+        return PERI_OK;
+    if (t->lists.n == t->args.n) /* not taken over */
+        mem_array_free(m, list);
+    return FAIL_NOMEM(t->g->ctx);
 }
 
 static int32_t *walking_list(const aligned *t, int64_t n, int64_t first, int64_t stride)
@@ -249,10 +250,20 @@ static peri_status align_walks(aligned *t, const expr_node *node, int64_t n, wal
     }
     t->changed = true;
     for (int64_t lane = 0; lane < w[0].stride; lane++) {
+        const int64_t first = base + row * w[0].stride + lane;
         expr_id value;
+        int64_t at = first;
         TRY(lane_sum(t, node, n, w, lane, row, rows, &value));
         if (value != PERI_NO_EXPR)
-            TRY(push(t, value, walking_list(t, rows, base + row * w[0].stride + lane, w[0].stride)));
+            TRY(background_lane(&t->constants, first, w[0].stride, rows, &value));
+        for (int before = 0; before < 2 && value == PERI_NO_EXPR; before++) {
+            at = first - before * (int64_t)w[0].stride; /* a lane behind the others of its row, or before those of the next one */
+            TRY(background_gap(&t->constants, at, w[0].stride, rows, &value));
+        }
+        if (value == PERI_NO_EXPR)
+            continue;
+        TRY(spread(t->g, value, rows, &value));
+        TRY(push(t, value, walking_list(t, rows, at, w[0].stride)));
     }
     for (int64_t j = 0; j < n; j++) {
         const int64_t from = w[j].begin + row - w[j].row;
@@ -273,7 +284,26 @@ static int64_t end_of_group(const walk *w, int64_t n, int64_t begin)
     return end;
 }
 
-static peri_status align_arguments(aligned *t, const expr_node *node, walk *w)
+static const expr_list *list_of(const aligned *t, const expr_node *node, int32_t k)
+{
+    return &t->g->lists.at[expr_scatter_ref(t->g, node, k)];
+}
+
+/* in_layers [arguments]: those that are taken to the background. One that nothing is done with costs memory for nothing: short ones stay. */
+static peri_status find_background(aligned *t, const expr_node *node, bool *in_layers)
+{
+    int64_t entries = 0;
+    for (int32_t k = 0; k < node->many.n; k++)
+        entries += background_is_part(t->g, t->g->args.at[node->many.list + k]) ? list_of(t, node, k)->n : 0;
+    for (int32_t k = 0; k < node->many.n && entries >= SHORTEST_WALK; k++)
+        in_layers[k] = background_add(&t->constants, t->g->args.at[node->many.list + k], list_of(t, node, k));
+    for (int32_t k = 0; k < node->many.n && t->constants.n_layers > 0; k++)
+        if (!in_layers[k] && !background_reach(&t->constants, list_of(t, node, k)))
+            return FAIL_NOMEM(t->g->ctx);
+    return PERI_OK;
+}
+
+static peri_status align_varying(aligned *t, const expr_node *node, const bool *in_layers, walk *w)
 {
     int64_t n = 0;
     for (int32_t k = 0; k < node->many.n; k++) {
@@ -281,7 +311,9 @@ static peri_status align_arguments(aligned *t, const expr_node *node, walk *w)
         double same;
         const bool constant = expr_at(t->g, value)->op == PERI_OP_CONST || expr_constant_value(t->g, value, &same);
         w[n].k = k;
-        if (!constant && find_walk(&t->g->lists.at[t->g->args.at[node->many.list + node->many.n + k]], &w[n]))
+        if (in_layers[k])
+            continue;
+        if (!constant && find_walk(list_of(t, node, k), &w[n]))
             n++;
         else
             TRY(keep_part(t, node, k, 0, expr_size(t->g, value)));
@@ -294,22 +326,58 @@ static peri_status align_arguments(aligned *t, const expr_node *node, walk *w)
     return PERI_OK;
 }
 
+/* What lanes have not taken; the arguments as they were, where that is all. */
+static peri_status keep_background(aligned *t, const expr_node *node, const bool *in_layers)
+{
+    background *b = &t->constants;
+    expr_id value = PERI_NO_EXPR;
+    int64_t at = 0, first = 0, n = 0;
+    do {
+        TRY(background_stretch(b, &at, &value, &first, &n));
+        if (value != PERI_NO_EXPR)
+            TRY(push(t, value, walking_list(t, n, first, 1)));
+    } while (value != PERI_NO_EXPR);
+    for (int32_t k = 0; k < node->many.n && !b->changed; k++)
+        if (in_layers[k])
+            TRY(keep_part(t, node, k, 0, expr_size(t->g, t->g->args.at[node->many.list + k])));
+    for (int32_t q = 0; q < b->n_layers && b->changed; q++) {
+        int32_t *list = NULL;
+        TRY(background_rest(b, q, &value, &list));
+        if (value != PERI_NO_EXPR)
+            TRY(push(t, value, list));
+    }
+    t->changed = t->changed || b->changed;
+    return PERI_OK;
+}
+
+static peri_status align_arguments(aligned *t, const expr_node *node)
+{
+    walk *w = mem_array(t->g->m, (size_t)node->many.n, sizeof *w);
+    bool *in_layers = mem_array(t->g->m, (size_t)node->many.n, sizeof *in_layers);
+    peri_status status = w != NULL && in_layers != NULL ? find_background(t, node, in_layers) : FAIL_NOMEM(t->g->ctx);
+    if (status == PERI_OK)
+        status = align_varying(t, node, in_layers, w);
+    if (status == PERI_OK)
+        status = keep_background(t, node, in_layers);
+    mem_array_free(t->g->m, w);
+    mem_array_free(t->g->m, in_layers);
+    return status;
+}
+
 static peri_status align_scatter(expr_graph *g, expr_id e, expr_id *out)
 {
     const expr_node node = *expr_at(g, e);
-    aligned t = {.g = g, .cap = 4 * (int64_t)node.many.n}; /* of each argument a lane, the beginning and the end */
-    walk *w = mem_array(g->m, (size_t)node.many.n, sizeof *w);
-    t.args = mem_array(g->m, (size_t)t.cap, sizeof *t.args);
-    t.lists = mem_array(g->m, (size_t)t.cap, sizeof *t.lists);
-    peri_status status = w != NULL && t.args != NULL && t.lists != NULL ? align_arguments(&t, &node, w) : FAIL_NOMEM(g->ctx);
+    aligned t = {.g = g};
     *out = e;
+    background_init(&t.constants, g, expr_size(g, e));
+    peri_status status = align_arguments(&t, &node);
     if (status == PERI_OK && t.changed)
-        status = expr_scatter_sum(g, node.rows, node.cols, t.n, t.args, (const int32_t *const *)t.lists, out);
-    for (int64_t k = 0; k < t.n; k++)
-        mem_array_free(g->m, t.lists[k]);
-    mem_array_free(g->m, t.lists);
-    mem_array_free(g->m, t.args);
-    mem_array_free(g->m, w);
+        status = expr_scatter_sum(g, node.rows, node.cols, t.args.n, t.args.at, (const int32_t *const *)t.lists.at, out);
+    for (int64_t k = 0; k < t.lists.n; k++)
+        mem_array_free(g->m, t.lists.at[k]);
+    vec_free(g->m, &t.lists);
+    vec_free(g->m, &t.args);
+    background_release(&t.constants);
     return status;
 }
 

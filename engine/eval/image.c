@@ -8,7 +8,7 @@
 #include "eval/plan.h"
 #include <string.h>
 
-enum { LONGEST_PERIOD = 64, SHORTEST_RANGE = 2048, REPEATED = 512 /* entries that are read again and again */ };
+enum { LONGEST_PERIOD = 256, SHORTEST_RANGE = 2048, REPEATED = 512 /* entries that are read again and again */ };
 
 static bool repeats(const double *v, int64_t n, int64_t period)
 {

@@ -441,14 +441,20 @@ static peri_status make_leaves(kernel *k, const tile *t)
 
 /* ---- sinks -------------------------------------------------------------------------------------------------------------------------------- */
 
+/* A gather that nothing else reads goes straight to where it is wanted. */
+static bool is_view_for_it(const kernel *k, expr_id e)
+{
+    return k->c->kind[e] == KIND_VIEW && is_made_here(k, e) && !is_ready(k, e) && k->c->uses[e] == 1;
+}
+
 static peri_status emit_store(kernel *k, const eval_sink *s)
 {
     const eval_compiler *c = k->c;
     instruction i = {0};
     if (is_made_here(k, s->value) && eval_same_place(&c->place[s->value], &s->place))
         return make(k, s->value);
-    if (c->kind[s->value] == KIND_VIEW && is_made_here(k, s->value) && !is_ready(k, s->value) && c->uses[s->value] == 1) {
-        TRY(view_instruction(k, s->value, &i)); /* straight to where it is wanted */
+    if (is_view_for_it(k, s->value)) {
+        TRY(view_instruction(k, s->value, &i));
         i.dst = (operand){FORM_ARRAY, 0, s->place, 0};
         return vec_push(c->m, &k->code, i) ? PERI_OK : kernel_nomem(k);
     }
@@ -531,6 +537,12 @@ static peri_status emit_scatter(kernel *k, const eval_sink *s)
         return emit_scatter_list(k, s);
     instruction i = {.dst = {FORM_ARRAY, 0, s->place, list + 1}, .scatter = s};
     i.dst.place.offset += list >= 0 ? 0 : s->first;
+    if (s->stores && list < 0 && is_view_for_it(k, s->value)) {
+        const operand to = i.dst;
+        TRY(view_instruction(k, s->value, &i));
+        i.dst = to;
+        return vec_push(c->m, &k->code, i) ? PERI_OK : kernel_nomem(k);
+    }
     TRY(extra_ref(k, i.dst, &there));
     tile t = {EVAL_COPY, 0, 1, {s->value, 0, 0, 0}};
     if (!s->stores)

@@ -262,6 +262,8 @@ static void add_to_image(const eval_compiler *c, const eval_sink *s, double *ima
         image[expr_list_at(list, i)] += same ? value : expr_const_data(c->g, s->value)[i];
 }
 
+enum { IMAGE_SHARE = 8 };
+
 /* Constants are summed up now, when they are more than a few: the scatter starts from a copy. Removes their sinks. */
 static peri_status make_image(eval_compiler *c, expr_id e, int64_t n, eval_sink **sinks, double **image)
 {
@@ -270,7 +272,7 @@ static peri_status make_image(eval_compiler *c, expr_id e, int64_t n, eval_sink 
     for (int64_t k = 0; k < n; k++)
         entries += is_constant(c, sinks[k]) ? eval_sink_list(c, sinks[k])->n : 0;
     *image = NULL;
-    if (4 * entries <= size)
+    if (IMAGE_SHARE * entries <= size)
         return PERI_OK;
     *image = arena_array(&c->program->data, (size_t)size, sizeof **image);
     if (*image == NULL)
