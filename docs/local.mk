@@ -34,6 +34,7 @@ examples = \
 host_examples = examples/hosts/mpc.c examples/hosts/script.c examples/hosts/small.py
 
 plugin_examples = \
+	examples/plugins/complementarity-penalty.lua \
 	examples/plugins/log-barrier.lua \
 	examples/plugins/spg.c \
 	examples/plugins/spg.lua

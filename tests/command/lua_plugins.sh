@@ -47,7 +47,7 @@ try "$perigee" show log-barrier --json
 ended 0 "show --json"
 has out '"kind": ?"reformulation"' "as data"
 
-for example in spg log-barrier; do
+for example in spg log-barrier complementarity-penalty; do
     try env PERIGEE_PLUGIN_PATH="$build/plugins" "$perigee" check-plugin "$source/examples/plugins/$example.lua"
     ended 0 "$example.lua keeps the contract of plugins"
     has out "all [0-9]{3,} checks passed" "in all that is asked"

@@ -4,7 +4,8 @@ local peri = require "perigee"
 local t = require "tap"
 
 local FIRST = "augmented-lagrangian > lbfgs"
-local plans = { "kkt > ipm", "value-function > " .. FIRST, "implicit > " .. FIRST }
+dofile((os.getenv "PERIGEE_SOURCE" or ".") .. "/examples/plugins/complementarity-penalty.lua")
+local plans = { "kkt > ipm", "complementarity-penalty > ipm", "value-function > " .. FIRST, "implicit > " .. FIRST }
 
 --- A model of x, y (lower) from functions of both; its solution by `plan`.
 local function solve(p, plan, options)
@@ -75,6 +76,14 @@ for _, form in ipairs { "auto", "branch", "relaxation", "product", "fischer-burm
 end
 local tied = found(folded, "kkt > ipm", nil, 1e-3)
 t.ok(tied.objective >= 0.25 - 1e-4, "a point that only satisfies the lower level's conditions is not taken: " .. tied.objective)
+do -- a reformulation in Lua: options, its history, what it refuses
+  local sol = found(coupled, "complementarity-penalty > ipm", { ["complementarity-penalty.weight"] = 1e-3 })
+  t.ok(sol.status == "locally_optimal" and sol.iterations > 1, "a weight that is too small grows: " .. sol.iterations)
+  t.is(sol.history[1].regularization, 1e-3, "its first weight")
+  t.is(solve(held, "complementarity-penalty").plan, "complementarity-penalty > ipm", "the rest of the plan is chosen")
+  t.is(solve(plain, "complementarity-penalty > ipm", { isolate = true }).status, "locally_optimal", "in a child process")
+  t.raises(function() solve(held, "complementarity-penalty > lbfgs") end, '"complementarity-penalty > ipm" fits', "what does not fit behind it")
+end
 do -- rows below are no rows of the problem that implicit makes; rows above are
   local below = { name = "rows below", best = 0.25, F = plain.F, f = function(x, y) return (y[1] - x[1])^2 / 2 + (y[2] - 1)^2 end, ny = 2,
     g = function(_, y) return { (y[1] + y[2]):le(5) } end }
@@ -98,6 +107,7 @@ do
   local sol = up:solve("kkt > ipm", { seed = 1 })
   t.is_close(sol.objective, 0.5, 1e-5, 1e-5, "three levels: z = y = x")
   t.is_close(sol[z], 0.5, 1e-3, 1e-3, "three levels: the innermost answer")
+  t.raises(function() up:solve("complementarity-penalty > ipm") end, '"inmost" lies inside a lower one', "a reformulation in Lua refuses them too")
   t.raises(function() up:solve("implicit > lbfgs") end, "argmin", "implicit refuses levels inside levels, and says what to do")
   t.raises(function() up:solve("kkt > ipm", { ["kkt.complementarity"] = "branch" }) end, "cannot be branched on", "so does branching")
 end

@@ -194,7 +194,7 @@ static int solve_inside(void *ud, const peri_event *event)
 {
     companion *c = ud;
     (void)event;
-    if (c->events++ == 1)
+    if (c->events++ < 2) /* some methods end with the first */
         run_companion(c);
     return 0;
 }
@@ -220,7 +220,7 @@ static void test_repeats(peri_context *ctx, const registry_entry *e, const contr
     const contract_result around = contract_solve(m, &args);
     args = args_for(e);
     const contract_result alone = contract_solve(m, &args);
-    ok(inside.events > 1, "%s: %lld events", e->name, (long long)inside.events);
+    ok(inside.events > 0, "%s: %lld events", e->name, (long long)inside.events);
     ok(contract_same(&around, &alone), "%s: a run with another one inside is the run alone", e->name);
     ok(contract_same(&inside.result, &alone), "%s: and so is the one inside", e->name);
     peri_context_free(other);
