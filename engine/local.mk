@@ -58,6 +58,12 @@ engine_sources = \
 	engine/eval/levels.c \
 	engine/eval/lu.c \
 	engine/eval/lu.h \
+	engine/eval/machine.c \
+	engine/eval/machine_emit.c \
+	engine/eval/machine_run.c \
+	engine/eval/machine_run.h \
+	engine/eval/machine_x86.c \
+	engine/eval/machine_x86.h \
 	engine/eval/memory.c \
 	engine/eval/nuclear.c \
 	engine/eval/nuclear.h \

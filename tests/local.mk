@@ -37,6 +37,7 @@ unit_tests = \
 	tests/unit/base_rng.t \
 	tests/unit/eval_bands.t \
 	tests/unit/eval_image.t \
+	tests/unit/eval_machine.t \
 	tests/unit/eval_ops.t \
 	tests/unit/eval_program.t \
 	tests/unit/eval_threads.t \
@@ -92,6 +93,7 @@ tests_unit_diff_align_t_SOURCES = tests/unit/diff_align.c $(eval_graph)
 tests_unit_diff_gather_t_SOURCES = tests/unit/diff_gather.c $(eval_graph)
 tests_unit_eval_bands_t_SOURCES = tests/unit/eval_bands.c $(eval_graph)
 tests_unit_eval_image_t_SOURCES = tests/unit/eval_image.c $(eval_graph)
+tests_unit_eval_machine_t_SOURCES = tests/unit/eval_machine.c $(eval_graph)
 tests_unit_eval_ops_t_SOURCES = tests/unit/eval_ops.c $(eval_graph)
 tests_unit_eval_program_t_SOURCES = tests/unit/eval_program.c $(eval_graph)
 tests_unit_eval_threads_t_SOURCES = tests/unit/eval_threads.c $(eval_graph)

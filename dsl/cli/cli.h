@@ -21,7 +21,7 @@ enum { EXIT_SOLVED = 0, EXIT_ERROR = 1, EXIT_USAGE = 2, EXIT_NO_SOLUTION = 3, EX
 /* What all the sub-commands' options can set. Texts are borrowed from argv. */
 typedef struct {
     bool quiet, verbose, help, version, json, isolate, sandbox;
-    bool tap, every, no_fork, lua;
+    bool tap, every, no_fork, lua, no_machine_code;
     const char *only, *folder;
     const char *log, *memory_limit, *file_size_limit, *threads_text, *blas_threads_text;
     const char *solver, *time_limit, *out, *kind;

@@ -16,6 +16,7 @@ const cli_option cli_global_options[] = {
     {"memory-limit", 0, "SIZE", OPTION_VALUE, AT(memory_limit), "most memory for script and engine together, as 2GiB"},
     {"threads", 0, "N", OPTION_VALUE, AT(threads_text), "threads that evaluate large models; the physical cores otherwise"},
     {"blas-threads", 0, "N", OPTION_VALUE, AT(blas_threads_text), "threads of products of large matrices; 1 otherwise"},
+    {"no-machine-code", 0, NULL, OPTION_SWITCH, AT(no_machine_code), "interpret expressions: slower, with the same bits"},
     {"help", 'h', NULL, OPTION_SWITCH, AT(help), "show this page"},
     {"version", 0, NULL, OPTION_SWITCH, AT(version), "show the version"},
     {0},

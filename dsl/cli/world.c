@@ -170,6 +170,7 @@ int world_open_context(cli *c)
         .plugin_path = world_plugin_path(path, sizeof path),
         .threads = c->args.threads,
         .blas_threads = c->args.blas_threads,
+        .no_machine_code = c->args.no_machine_code,
     };
     c->ctx = peri_context_new(&config);
     const bool ready = c->ctx != NULL && peri_context_set_loader(c->ctx, ".lua", load_plugin, c) == PERI_OK;

@@ -30,6 +30,7 @@ peri_context *peri_context_new(const peri_config *config)
     ctx->verbosity = c->verbosity;
     ctx->threads = in_range(c->threads, 0);
     ctx->blas_threads = in_range(c->blas_threads, 1);
+    ctx->no_machine_code = c->no_machine_code;
     if (c->plugin_path != NULL) {
         ctx->plugin_path = mem_string(&ctx->mem, c->plugin_path);
         if (ctx->plugin_path == NULL) {

@@ -41,6 +41,7 @@ struct peri_context {
     int32_t threads_wanted;            /* for now, at most `threads`; 0: all */
     thread_pool *pool;                        /* made when a program is large enough */
     const struct eval_simd *simd;      /* the instructions that a test asked for; NULL: the best */
+    bool no_machine_code;              /* programs that are compiled from now on are interpreted */
     char callback_text[256];           /* ": why" of a callback that is failing, or "" */
     context_activity *activity;        /* NULL: nobody watches */
     bool cautious;                     /* a shared object is tried in a child process before it is loaded */

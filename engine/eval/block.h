@@ -22,6 +22,7 @@ enum {
     EVAL_MAX_BLOCK = 384 /* not a multiple of a page: addresses a page apart are in each other's way */
 };
 
+enum { EVAL_ALONE = 1 << 6 }; /* of an instruction's flags */
 enum { EVAL_ADD, EVAL_SUB, EVAL_MUL, EVAL_RSUB }; /* o1, o2, o3 */
 
 /* codes: the elementwise operations have their peri_op, then these */
@@ -69,6 +70,7 @@ struct eval_ins {
     const int32_t *index; /* of all instances */
     int32_t imm;
     uint16_t flags; /* bit k: p[k] moves; bit 4: dst moves; bit 5: SINCOS' second destination moves; bit 8 + k: p[k] steps;
+                        bit 6: nothing else in the kernel reaches the scatter's places, none twice;
                         bit 12: p[1] is p[0], 13: p[2] is p[0], 14: p[3] is p[2], arrays all */
     uint16_t code;
 };

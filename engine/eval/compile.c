@@ -203,7 +203,8 @@ static peri_status compile(eval_compiler *c, int64_t n, const eval_output *outpu
     const int64_t own = c->patches.n;
     TRY(eval_plan_threads(c));
     TRY(eval_share_memory(c));
-    return set_pointers(c, own);
+    TRY(set_pointers(c, own));
+    return eval_emit_machine(c);
 }
 
 static void compiler_release(eval_compiler *c)
@@ -266,6 +267,7 @@ void eval_free(eval_program *p)
     if (p == NULL)
         return;
     mem *const m = p->m;
+    eval_free_machine(p);
     mem_array_free(m, p->work);
     mem_array_free(m, p->scratch);
     arena_release(&p->data);

@@ -4,13 +4,24 @@
 #include "eval/plan.h"
 #include <stdio.h>
 
+static int64_t in_machine_code(const eval_kernel *k)
+{
+    int64_t n = 0;
+    for (int64_t j = 0; j < k->n_calls; j++)
+        if (k->calls[j].at >= 0)
+            n += (j + 1 < k->n_calls ? k->calls[j + 1].ins : k->n_ins) - k->calls[j].ins;
+    return n;
+}
+
 void eval_get_stats(const eval_program *p, eval_stats *stats)
 {
     *stats = (eval_stats){.kernels = p->n_kernels, .array_calls = p->n_arrays, .bytes = (p->memory + p->threads * p->per_thread) * (int64_t)sizeof(double)};
     for (int64_t k = 0; k < p->n_kernels; k++) {
         stats->instructions += p->kernels[k].n_ins;
         stats->instances += p->kernels[k].n;
+        stats->in_machine_code += in_machine_code(&p->kernels[k]);
     }
+    stats->code_bytes = p->machine.bytes;
 }
 
 static const char *code_name(int code)
@@ -75,6 +86,8 @@ static void describe_kernel(const eval_kernel *k, text_buffer *t)
     }
     if (contiguous(k) > 0)
         text_add(t, "%s%lld contiguous operands", separator, (long long)contiguous(k));
+    if (k->n_calls > 0)
+        text_add(t, "; %lld of %lld as machine code, %lld calls a block", (long long)in_machine_code(k), (long long)k->n_ins, (long long)k->n_calls);
     text_add(t, "\n");
 }
 
@@ -96,6 +109,10 @@ peri_status eval_describe(const eval_program *p, char **text)
         else
             describe_kernel(&p->kernels[p->steps[k].at], &t);
     }
+    if (p->machine.bytes > 0)
+        text_add(&t, "machine code: %lld bytes\n", (long long)p->machine.bytes);
+    if (p->machine.refused)
+        text_add(&t, "machine code: refused by the system, so that all is interpreted\n");
     *text = text_take(&t);
     return *text != NULL ? PERI_OK : FAIL_NOMEM(p->g->ctx);
 }

@@ -67,8 +67,8 @@ static peri_status allocate(kernel *k)
 
 /* ---- the finished kernel -------------------------------------------------------------------------------------------------------------------------- */
 
-/* numbers; the gap keeps registers from sharing cache sets */
-enum { CACHE = 4096, CACHE_2 = 32768, GOOD_BLOCK = 256, SHORTEST_BLOCK = 64, REGISTER_GAP = 8, FILLED = 2048 };
+/* numbers */
+enum { CACHE = 4096, CACHE_2 = 32768, GOOD_BLOCK = 256, SHORTEST_BLOCK = 64, FILLED = 2048 };
 
 /* All registers in the first cache; but blocks long enough for what a call costs, as long as they are in the second. */
 static int64_t block_length(int64_t n_regs)
@@ -111,14 +111,14 @@ static void choose_block(kernel *k)
     out->block = block < whole ? block : whole;
     fit_fills(k);
     fit_rows(k);
-    out->lanes_at = out->n_regs * (out->block + REGISTER_GAP);
+    out->lanes_at = out->n_regs * (out->block + EVAL_REGISTER_GAP);
     const int64_t scratch = out->lanes_at + (k->sums.n + k->row_cells.n) * EVAL_LANES;
     k->c->scratch = scratch > k->c->scratch ? scratch : k->c->scratch;
 }
 
 static eval_place register_place(const kernel *k, int32_t at)
 {
-    return (eval_place){BASE_SCRATCH, (-1 - at) * (k->out->block + REGISTER_GAP), NULL};
+    return (eval_place){BASE_SCRATCH, (-1 - at) * (k->out->block + EVAL_REGISTER_GAP), NULL};
 }
 
 static eval_place lanes_place(const kernel *k, int64_t acc)
@@ -224,6 +224,7 @@ static peri_status finish_code(kernel *k)
             TRY(note_slide(k, &i->p[q], (int32_t)j, q));
         }
         mark_same(i, ins);
+        ins->flags = (uint16_t)(ins->flags | (i->alone ? EVAL_ALONE : 0));
         TRY(finish_write(k, i, ins));
         TRY(note_slide(k, &i->dst, (int32_t)j, SLIDE_DST));
     }

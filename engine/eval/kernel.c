@@ -501,7 +501,7 @@ static peri_status emit_scatter_list(kernel *k, const eval_sink *s)
 {
     const eval_compiler *c = k->c;
     const expr_node *node = expr_at(c->g, s->node);
-    instruction i = {.stays = true, .scatter = s};
+    instruction i = {.stays = true, .scatter = s, .alone = s->alone};
     tile t = {0, s->stride, 1, {s->value, 0, 0, 0}};
     i.dst = (operand){FORM_ARRAY, 0, s->place, 0};
     if (s->affine) {
@@ -535,7 +535,7 @@ static peri_status emit_scatter(kernel *k, const eval_sink *s)
         return emit_row_sums(k, s, list);
     if (list < 0 ? !s->affine || s->stride != 1 : k->lists.at[list].step == 0)
         return emit_scatter_list(k, s);
-    instruction i = {.dst = {FORM_ARRAY, 0, s->place, list + 1}, .scatter = s};
+    instruction i = {.dst = {FORM_ARRAY, 0, s->place, list + 1}, .scatter = s, .alone = s->alone};
     i.dst.place.offset += list >= 0 ? 0 : s->first;
     if (s->stores && list < 0 && is_view_for_it(k, s->value)) {
         const operand to = i.dst;
@@ -615,7 +615,7 @@ static int32_t count_lanes(int64_t n, const eval_sink *s)
 
 static peri_status emit_lanes(kernel *k, int32_t n, const eval_sink *s)
 {
-    instruction i = {.stays = true, .dst = {FORM_ARRAY, 0, s->place, 0}};
+    instruction i = {.stays = true, .alone = true, .dst = {FORM_ARRAY, 0, s->place, 0}};
     tile t = {n == 2 ? EVAL_STORE_PAIRS : EVAL_STORE_FOURS, s->stride, n, {0, 0, 0, 0}};
     for (int32_t q = 0; q < n; q++)
         t.leaf[q] = s[n - 1 - q].value;

@@ -17,6 +17,7 @@ typedef struct {
     int32_t code, imm;
     operand dst, dst2, p[4];
     const int32_t *index;
+    bool alone; /* of a scatter: nothing else in the kernel reaches its places, none twice */
     bool stays; /* the destination does not move with the block: indexed, strided, or partial sums */
     const eval_sink *scatter; /* of a WEAVE: one of them */
     int32_t there; /* of a scatter: 1 + the operand that is added to, or 0 */

@@ -13,6 +13,8 @@
 #include "eval/program.h"
 #include "expr/bilinear.h"
 
+enum { EVAL_REGISTER_GAP = 8 }; /* numbers between a kernel's registers: it keeps them from sharing cache sets */
+
 /* ---- the program --------------------------------------------------------------------------------------------------------- */
 
 /* below: input classes; SCRATCH: registers and partial results, each thread has its own; BASE_OUTPUT + slot */
@@ -48,6 +50,8 @@ typedef struct {
     int32_t level;
     int64_t n_ins;
     eval_ins *ins;
+    int64_t n_calls;               /* 0: each instruction is one */
+    struct eval_call { eval_fn fn; int32_t ins, at; } *calls; /* of runs, by their first instruction, and of others; at: in the machine code, or -1 */
     int64_t n_cells, n_accs, n_zeros, n_regs;
     int64_t lanes_at;              /* in the scratch memory: EVAL_LANES numbers for each of accs */
     double *partials;              /* [n_accs x n_chunks], when it is cut */
@@ -169,6 +173,7 @@ struct eval_program {
     eval_factor *factors;        /* [n_arrays] room */
     struct eval_blas *blas;      /* NULL until an array operation is large enough */
     bool has_blas;
+    struct eval_machine { unsigned char *code; size_t size; int64_t bytes; bool refused; } machine; /* pages with the kernels' machine code */
 };
 
 /* ---- compilation ------------------------------------------------------------------------------------------------------------ */
@@ -281,6 +286,9 @@ peri_status eval_compile_kernel(eval_compiler *c, int32_t group, int64_t n_sinks
  * are chunks for: sets program->threads */
 peri_status eval_cut_kernel(eval_compiler *c, eval_kernel *k);
 peri_status eval_plan_threads(eval_compiler *c);
+/* machine.c: machine code for what kernels can have it for, where the context and the system allow it; after all pointers are set */
+peri_status eval_emit_machine(eval_compiler *c);
+void eval_free_machine(eval_program *p);
 /* memory.c: arrays that are not wanted at the same time share memory; shortens c->memory, moves the patches */
 peri_status eval_share_memory(eval_compiler *c);
 peri_status eval_compile_array(eval_compiler *c, expr_id e, eval_array *out); /* array.c */

@@ -50,6 +50,7 @@ typedef struct {
     int64_t kernels, instructions, instances; /* fused kernels; their instructions; instances of all kernels */
     int64_t array_calls;                      /* matrix products and the like */
     int64_t bytes;                            /* planned memory, index lists not counted */
+    int64_t in_machine_code, code_bytes;      /* instructions that became machine code, and the bytes of that */
 } eval_stats;
 void eval_get_stats(const eval_program *program, eval_stats *stats);
 /* One line a kernel: count, operations, index kinds, bytes. own: mem_array memory of g */
@@ -59,5 +60,7 @@ peri_status eval_describe(const eval_program *program, char **text);
 const char *eval_simd_name(const peri_context *ctx);
 /* For tests: programs that are compiled from now on use those; NULL: the best. false: not on this machine */
 bool eval_force_simd(peri_context *ctx, const char *name);
+/* For tests: may programs that are compiled from now on have machine code? As peri_config says at first. */
+void eval_allow_machine_code(peri_context *ctx, bool allowed);
 
 #endif

@@ -83,10 +83,10 @@ static double joined_partials(int32_t op, int64_t n, double *partials)
 
 enum { CACHE_LINE = 8 }; /* numbers */
 
-/* Part j of n_ins of what the block of n instances that starts at `at` will read and write: the processor's own prefetching does not look across blocks. */
-static void fetch(const eval_simd *simd, const eval_kernel *k, int64_t at, int64_t n, int64_t j)
+/* Part j of `parts` of what the block of n instances that starts at `at` will read and write: the processor's own prefetching does not look across blocks. */
+static void fetch(const eval_simd *simd, const eval_kernel *k, int64_t at, int64_t n, int64_t j, int64_t parts)
 {
-    const int64_t lines = n / CACHE_LINE, from = j * lines / k->n_ins, to = (j + 1) * lines / k->n_ins;
+    const int64_t lines = n / CACHE_LINE, from = j * lines / parts, to = (j + 1) * lines / parts;
     if (at + n > k->n)
         return;
     for (int64_t s = 0; s < k->n_streams; s++)
@@ -135,13 +135,27 @@ static int64_t begin_block(const eval_kernel *k, walk *w, int64_t at, int64_t en
     return eval_block_end(k, w->row, at, end);
 }
 
+/* Instances [at, next) by the calls of the kernel. */
+static void run_calls(const eval_simd *simd, const eval_kernel *k, const eval_ins *code, int64_t at, int64_t next)
+{
+    for (int64_t j = 0; j < k->n_calls; j++) {
+        if (k->n_streams > 0)
+            fetch(simd, k, next, next - at, j, k->n_calls);
+        k->calls[j].fn(&code[k->calls[j].ins], at, next - at);
+    }
+}
+
 static void run_blocks(const eval_simd *simd, const eval_kernel *k, walk *w, int64_t begin, int64_t end)
 {
     for (int64_t at = begin, next; at < end; at = next) {
         next = begin_block(k, w, at, end);
+        if (k->n_calls > 0) {
+            run_calls(simd, k, k->ins, at, next);
+            continue;
+        }
         for (int64_t j = 0; j < k->n_ins; j++) {
             if (k->n_streams > 0)
-                fetch(simd, k, next, next - at, j);
+                fetch(simd, k, next, next - at, j, k->n_ins);
             k->ins[j].fn(&k->ins[j], at, next - at);
         }
     }
@@ -198,15 +212,33 @@ static void run_head(const eval_kernel *k, const eval_ins *code, const eval_bord
     memcpy(to + b->head, row + b->head, rest);
 }
 
+/* Does a part of the chunk's block [at, end) go aside, so that instructions must be run one by one? */
+static bool is_at_border(const eval_kernel *k, int64_t chunk, int64_t begin, int64_t at, int64_t end)
+{
+    for (int64_t j = 0; j < k->split->n_borders; j++) {
+        const eval_border *b = &k->split->borders[j];
+        if (b->head > 0 && chunk > 0 && at == begin)
+            return true;
+        for (int64_t s = b->head == 0 ? b->first[chunk] : 0; b->head == 0 && s < b->first[chunk + 1]; s++)
+            if (b->aside[s].begin < end && b->aside[s].end > at)
+                return true;
+    }
+    return false;
+}
+
 static void run_split_blocks(const eval_simd *simd, const eval_kernel *k, walk *w, int32_t thread, int64_t chunk, int64_t begin, int64_t end)
 {
     const int32_t *const border_of = k->split->border_of;
     const eval_ins *const code = w->code;
     for (int64_t at = begin, next; at < end; at = next) {
         next = begin_block(k, w, at, end);
+        if (k->n_calls > 0 && !is_at_border(k, chunk, begin, at, next)) {
+            run_calls(simd, k, code, at, next);
+            continue;
+        }
         for (int64_t j = 0; j < k->n_ins; j++) {
             if (k->n_streams > 0)
-                fetch(simd, k, next, next - at, j);
+                fetch(simd, k, next, next - at, j, k->n_ins);
             const eval_border *b = border_of[j] != 0 ? &k->split->borders[border_of[j] - 1] : NULL;
             if (b == NULL || (b->head > 0 && (chunk == 0 || at > begin)))
                 code[j].fn(&code[j], at, next - at);

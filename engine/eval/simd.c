@@ -39,6 +39,11 @@ const eval_simd *eval_simd_named(const char *name)
     return NULL;
 }
 
+void eval_allow_machine_code(peri_context *ctx, bool allowed)
+{
+    ctx->no_machine_code = !allowed;
+}
+
 bool eval_force_simd(peri_context *ctx, const char *name)
 {
     ctx->simd = name != NULL ? eval_simd_named(name) : NULL;

@@ -59,9 +59,11 @@ static void put_program(text_buffer *t, nlp *p, const char *name, int which)
     if (program == NULL)
         return;
     eval_get_stats(program, &s);
-    text_add(t, "  %-12s%lld kernels of %lld instructions on %lld instances, %lld array operations, %lld bytes\n", name,
-             (long long)s.kernels, (long long)s.instructions, (long long)s.instances, (long long)s.array_calls,
-             (long long)s.bytes);
+    text_add(t, "  %-12s%lld kernels of %lld instructions on %lld instances, %lld array operations, %lld bytes", name, (long long)s.kernels,
+             (long long)s.instructions, (long long)s.instances, (long long)s.array_calls, (long long)s.bytes);
+    if (s.code_bytes > 0)
+        text_add(t, "; %lld instructions as machine code, %lld bytes", (long long)s.in_machine_code, (long long)s.code_bytes);
+    text_add(t, "\n");
 }
 
 static peri_status put_programs(text_buffer *t, nlp *p)

@@ -183,6 +183,9 @@ try "$perigee" explain good.lua
 ended 0 "explain"
 has out "quadratic" "names the class"
 has out "ipm" "names the plan"
+try "$perigee" --no-machine-code explain good.lua
+ended 0 "explain without machine code"
+has_not out "machine code" "has none"
 try "$perigee" explain good.lua --solver lbfgs
 ended 0 "explain a solver that does not fit"
 has out "lbfgs: refuses constraints" "says why"

@@ -59,29 +59,47 @@ static bool exact(property *p, expr_id e, const double *v, long double *value, l
     return unknown == NULL;
 }
 
-/* By the interpreter and by programs of every level: the largest error of all. */
+static bool run_program(property *p, const eval_output *output, const double *const inputs[EXPR_IN_COUNT], bool machine, double *out)
+{
+    eval_program *program;
+    memset(out, 0x7b, (size_t)expr_size(p->g, output->node) * sizeof *out);
+    eval_allow_machine_code(p->g->ctx, machine);
+    bool good = eval_compile(p->g, 1, output, &program) == PERI_OK;
+    if (good) {
+        good = eval_run(program, inputs, &out) == PERI_OK;
+        eval_free(program);
+    }
+    eval_allow_machine_code(p->g->ctx, true);
+    return good;
+}
+
+static bool are_same(int64_t n, const double *a, const double *b)
+{
+    for (int64_t k = 0; k < n; k++)
+        if (!(isnan(a[k]) && isnan(b[k])) && memcmp(&a[k], &b[k], sizeof *a) != 0)
+            return false;
+    return true;
+}
+
+/* By the interpreter and by programs of every level, with machine code and without, which must have the same bits: the largest error of all. */
 static bool evaluate_all(property *p, expr_id e, const double *v, const long double *want, double *worst)
 {
     const int64_t n = expr_size(p->g, e);
-    double *out = calloc((size_t)n, sizeof *out);
+    double *out = calloc((size_t)n, sizeof *out), *again = calloc((size_t)n, sizeof *again);
     const double *const inputs[EXPR_IN_COUNT] = {[EXPR_IN_X] = p->x, [EXPR_IN_V] = v};
     bool good = expr_interpret(p->g, 1, &e, inputs, &out) == PERI_OK;
     note(worst, error_of(n, out, want));
     for (size_t l = 0; l < sizeof levels / sizeof levels[0] && good; l++) {
-        eval_program *program;
+        const eval_output output = {e, 0, 0};
         if (!eval_force_simd(p->g->ctx, levels[l]))
             continue;
-        const eval_output output = {e, 0, 0};
-        memset(out, 0x7b, (size_t)n * sizeof *out);
-        good = eval_compile(p->g, 1, &output, &program) == PERI_OK;
-        if (good) {
-            good = eval_run(program, inputs, &out) == PERI_OK;
-            eval_free(program);
-        }
+        good = run_program(p, &output, inputs, true, out) && run_program(p, &output, inputs, false, again);
         note(worst, error_of(n, out, want));
+        note(worst, are_same(n, out, again) ? 0 : INFINITY);
     }
     eval_force_simd(p->g->ctx, NULL);
     free(out);
+    free(again);
     return good;
 }
 

@@ -58,6 +58,7 @@ typedef struct {
     const char *plugin_path; /* folders joined by ':'; NULL: PERIGEE_PLUGIN_PATH, then the installed folder */
     int32_t threads;         /* that evaluate large models; 0: the physical cores. Results have the same bits for any number */
     int32_t blas_threads;    /* of OpenBLAS in products of large matrices; 0: one */
+    bool no_machine_code;    /* expressions are interpreted, on every processor; slower, with the same bits */
 } peri_config;
 
 /* peri_context_new - config may be NULL;  ret NULL when out of memory */

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * machine.c - which parts of a program become machine code, and the pages that hold it. Consecutive simple instructions of a kernel become one function, a
+ * run, that keeps what lies between them in vector registers; others, mathematical functions, say, stay calls of the interpreter's. The code is written
+ * by the engine itself, in microseconds. Pages are writable first and executable afterwards, never both. Where a system
+ * refuses that, on other processors and below AVX2 the interpreter does all, with the same bits.
+ */
+#define _GNU_SOURCE
+#include "base/context.h"
+#include "eval/machine_run.h"
+#include <string.h>
+
+#if defined(__x86_64__) && defined(__unix__)
+#include <sys/mman.h>
+
+enum { SHORTEST_RUN = 2, MOST_REGISTERS = 256, MOST_SCALAR = 512, LARGEST_CODE = 1 << 22 };
+
+static bool is_possible(const eval_program *p)
+{
+    if (p->g->ctx->no_machine_code)
+        return false;
+    if (p->simd == &eval_avx512)
+        return __builtin_cpu_supports("avx512vl");
+    return p->simd == &eval_avx2;
+}
+
+/* ---- constants ---------------------------------------------------------------------------------------------------------------- */
+
+static void put_constants(x86_code *x, int64_t at[N_CONSTANTS])
+{
+    static const uint64_t bits[N_CONSTANTS] = {0x3ff0000000000000u, 0x8000000000000000u, 0x7fffffffffffffffu, 0, 0};
+    static const uint64_t even[8] = {0, 2, 4, 6, 9, 11, 13, 15}; /* of two vectors, the second with an odd entry in front */
+    for (int k = 0; k < N_CONSTANTS; k++) {
+        at[k] = x->bytes.n;
+        for (int lane = 0; lane < 8; lane++)
+            x86_data(x, k == CONSTANT_EVEN ? &even[lane] : &bits[k], sizeof bits[k]);
+    }
+}
+
+/* ---- kernels ------------------------------------------------------------------------------------------------------------------ */
+
+typedef struct {
+    eval_compiler *c;
+    x86_code code;
+    int64_t constants[N_CONSTANTS];
+    run *r;
+    int64_t n_runs;
+} machine;
+
+static bool is_worth_it(const machine *t, const eval_kernel *k)
+{
+    return k->n_ins >= SHORTEST_RUN && k->n_regs <= MOST_REGISTERS && (k->n > 1 || k->n_ins <= MOST_SCALAR) && t->code.bytes.n < LARGEST_CODE;
+}
+
+static peri_status open_kernel(machine *t, eval_kernel *k, int64_t number, run_kernel *open)
+{
+    eval_compiler *c = t->c;
+    TRY(run_open_kernel(c, k, c->patch_start[number], c->patch_start[number + 1], t->code.evex ? 8 : 4, open));
+    t->r->in_register = arena_array(&c->data, (size_t)k->n_regs, sizeof *t->r->in_register);
+    t->r->changed = arena_array(&c->data, (size_t)k->n_regs, sizeof *t->r->changed);
+    k->calls = arena_array(&c->program->data, (size_t)k->n_ins, sizeof *k->calls);
+    return t->r->in_register != NULL && t->r->changed != NULL && k->calls != NULL ? PERI_OK : FAIL_NOMEM(c->g->ctx);
+}
+
+static peri_status emit_kernel(machine *t, eval_kernel *k, int64_t number)
+{
+    run_kernel open;
+    int64_t runs = 0;
+    TRY(open_kernel(t, k, number, &open));
+    for (int64_t j = 0; j < k->n_ins;) {
+        const int64_t at = (t->code.bytes.n + 31) / 32 * 32;
+        run_begin(t->r, &open, j);
+        while (t->r->end < k->n_ins && run_append(t->r))
+            ;
+        const bool any = t->r->end - j >= SHORTEST_RUN;
+        if (any)
+            run_close(t->r);
+        x86_align(&t->code, 32);
+        const bool emitted = any && run_emit(&t->code, t->r, t->constants);
+        const int64_t end = emitted ? t->r->end : t->r->end > j ? t->r->end : j + 1;
+        for (int64_t i = j; i < (emitted ? j + 1 : end); i++)
+            k->calls[k->n_calls++] = (struct eval_call){k->ins[i].fn, (int32_t)i, emitted ? (int32_t)at : -1};
+        runs += emitted;
+        j = end;
+    }
+    k->n_calls = runs > 0 ? k->n_calls : 0;
+    t->n_runs += runs;
+    return PERI_OK;
+}
+
+/* ---- pages ---------------------------------------------------------------------------------------------------------------------- */
+
+static void interpret(eval_program *p)
+{
+    for (int64_t k = 0; k < p->n_kernels; k++)
+        p->kernels[k].n_calls = 0;
+}
+
+static void set_functions(eval_program *p)
+{
+    for (int64_t k = 0; k < p->n_kernels; k++)
+        for (int64_t j = 0; j < p->kernels[k].n_calls; j++) {
+            struct eval_call *call = &p->kernels[k].calls[j];
+            const unsigned char *const at = call->at >= 0 ? p->machine.code + call->at : NULL;
+            if (at != NULL)
+                memcpy(&call->fn, &at, sizeof call->fn);
+        }
+}
+
+static void map_code(eval_program *p, const x86_code *code)
+{
+    const size_t page = 4096, size = ((size_t)code->bytes.n + page - 1) / page * page;
+    void *pages = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    p->machine.refused = true;
+    if (pages == MAP_FAILED) {
+        interpret(p);
+        return;
+    }
+    memcpy(pages, code->bytes.at, (size_t)code->bytes.n);
+    if (mprotect(pages, size, PROT_READ | PROT_EXEC) != 0) {
+        munmap(pages, size);
+        interpret(p);
+        return;
+    }
+    p->machine = (struct eval_machine){pages, size, code->bytes.n, false};
+    set_functions(p);
+}
+
+static peri_status emit_all(machine *t)
+{
+    eval_program *p = t->c->program;
+    put_constants(&t->code, t->constants);
+    for (int64_t k = 0; k < p->n_kernels; k++)
+        if (is_worth_it(t, &p->kernels[k]))
+            TRY(emit_kernel(t, &p->kernels[k], k));
+    if (t->code.failed)
+        return FAIL_NOMEM(p->g->ctx);
+    if (t->n_runs > 0)
+        map_code(p, &t->code);
+    return PERI_OK;
+}
+
+peri_status eval_emit_machine(eval_compiler *c)
+{
+    if (!is_possible(c->program))
+        return PERI_OK;
+    machine t = {.c = c, .code = {.m = c->m, .evex = c->program->simd == &eval_avx512}};
+    t.r = arena_alloc(&c->data, sizeof *t.r);
+    const peri_status status = t.r != NULL ? emit_all(&t) : FAIL_NOMEM(c->g->ctx);
+    vec_free(c->m, &t.code.bytes);
+    return status;
+}
+
+void eval_free_machine(eval_program *p)
+{
+    if (p->machine.code != NULL)
+        munmap(p->machine.code, p->machine.size);
+}
+
+#else
+
+peri_status eval_emit_machine(eval_compiler *c)
+{
+    (void)c;
+    return PERI_OK;
+}
+
+void eval_free_machine(eval_program *p)
+{
+    (void)p;
+}
+
+#endif

@@ -1,0 +1,689 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * machine_run.c - from consecutive instructions to the items of a run. The interpreter ends an instruction for a whole block before it begins the next;
+ * a run ends a vector for all its instructions. Invariant: no result tells the difference. Of two accesses to one array, A before B among the
+ * instructions, at least one of them a write, a place is reached by A for instance i + d and by B for instance i. With d >= 0 that is so in
+ * both orders; where 0 < d and B reads, it is handed over in registers (SHIFT). With d < 0 a run ends before B, unless a block is over by then.
+ */
+#include "eval/machine_run.h"
+#include <string.h>
+
+enum { FIELDS = 5, DST = 4, FORWARD = 64, NEAR_BASE = 1 << 30 };
+
+/* ---- a kernel's places -------------------------------------------------------------------------------------------------- */
+
+static int64_t register_stride(const eval_kernel *k)
+{
+    return (k->block + EVAL_REGISTER_GAP) * (int64_t)sizeof(double);
+}
+
+static const double *pointer_at(const eval_ins *ins, int field)
+{
+    return field == DST ? ins->dst : ins->p[field];
+}
+
+static void *field_at(eval_ins *ins, int field)
+{
+    return field == DST ? (void *)&ins->dst : (void *)&ins->p[field];
+}
+
+static bool differ_by_one_number(const eval_rows *r, const int32_t *a, const int32_t *b, int64_t *number)
+{
+    *number = (int64_t)a[0] - b[0];
+    for (int64_t j = 1; j < r->n; j++)
+        if ((int64_t)a[j] - b[j] != *number)
+            return false;
+    return true;
+}
+
+static void find_slide(run_kernel *out, int64_t at, const int32_t *by)
+{
+    for (int64_t j = 0; j < at; j++)
+        if (out->by[j] != NULL && differ_by_one_number(out->k->rows, by, out->by[j], &out->moved[at])) {
+            out->by[at] = out->by[j];
+            return;
+        }
+    out->by[at] = by;
+    out->moved[at] = 0;
+}
+
+peri_status run_open_kernel(eval_compiler *c, const eval_kernel *k, int64_t first_patch, int64_t last_patch, int32_t width, run_kernel *out)
+{
+    const size_t fields = (size_t)(FIELDS * k->n_ins);
+    *out = (run_kernel){.c = c, .k = k, .width = width};
+    out->place = arena_array(&c->data, fields, sizeof *out->place);
+    out->by = arena_array(&c->data, fields, sizeof *out->by);
+    out->moved = arena_array(&c->data, fields, sizeof *out->moved);
+    if (out->place == NULL || out->by == NULL || out->moved == NULL)
+        return FAIL_NOMEM(c->g->ctx);
+    for (int64_t j = 0; j < (int64_t)fields; j++)
+        out->place[j] = (eval_place){BASE_FIXED, (int64_t)(uintptr_t)pointer_at(&k->ins[j / FIELDS], (int)(j % FIELDS)), NULL};
+    for (int64_t j = first_patch; j < last_patch; j++) {
+        const struct eval_patch *patch = &c->patches.at[j];
+        const int64_t ins = ((char *)patch->where - (char *)k->ins) / (int64_t)sizeof *k->ins;
+        if ((uintptr_t)patch->where < (uintptr_t)k->ins || ins >= k->n_ins || patch->base == BASE_MEMORY)
+            continue;
+        for (int q = 0; q < FIELDS; q++)
+            if (patch->where == field_at(&k->ins[ins], q))
+                out->place[FIELDS * ins + q] = (eval_place){patch->base, patch->offset * (int64_t)sizeof(double), NULL};
+    }
+    for (int64_t j = 0; k->rows != NULL && j < k->rows->n_slides; j++)
+        find_slide(out, FIELDS * k->rows->slides[j].ins + k->rows->slides[j].operand, k->rows->slides[j].by);
+    return PERI_OK;
+}
+
+/* ---- items -------------------------------------------------------------------------------------------------------------- */
+
+void run_begin(run *r, const run_kernel *k, int64_t first)
+{
+    r->k = k;
+    r->first = r->end = first;
+    r->n_items = r->n_bases = r->n_accesses = r->n_carries = 0;
+    memset(r->chain, 0, sizeof r->chain);
+    for (int64_t j = 0; j < k->k->n_regs; j++) {
+        r->in_register[j] = -1;
+        r->changed[j] = false;
+    }
+}
+
+static run_item item_of(int32_t code)
+{
+    return (run_item){.code = code, .base = -1, .list = -1, .arg = {-1, -1, -1, -1}};
+}
+
+static bool is_same_item(const run_item *a, const run_item *b)
+{
+    return a->code == b->code && a->base == b->base && a->list == b->list && a->imm == b->imm && a->version == b->version &&
+           a->offset == b->offset && memcmp(a->arg, b->arg, sizeof a->arg) == 0;
+}
+
+static uint32_t item_hash(const run_item *i)
+{
+    uint64_t h = (uint64_t)i->code;
+    const int32_t parts[] = {i->base, i->list, i->imm, i->version, (int32_t)i->offset, i->arg[0], i->arg[1], i->arg[2]};
+    for (size_t k = 0; k < sizeof parts / sizeof parts[0]; k++)
+        h = (h ^ (uint32_t)parts[k]) * 0x9e3779b97f4a7c15u;
+    return (uint32_t)(h >> 40);
+}
+
+static int32_t effect(run *r, run_item i)
+{
+    r->item[r->n_items] = i;
+    return (int32_t)r->n_items++;
+}
+
+/* Equal values are computed once. */
+static int32_t value(run *r, run_item i)
+{
+    enum { SIZE = sizeof r->chain / sizeof r->chain[0] };
+    uint32_t h = item_hash(&i) % SIZE;
+    for (; r->chain[h] != 0; h = (h + 1) % SIZE)
+        if (is_same_item(&r->item[r->chain[h] - 1], &i))
+            return r->chain[h] - 1;
+    r->chain[h] = (int32_t)r->n_items + 1;
+    return effect(r, i);
+}
+
+static int32_t operation(run *r, int32_t code, int32_t a, int32_t b)
+{
+    run_item i = item_of(code);
+    i.arg[0] = a;
+    i.arg[1] = b;
+    return value(r, i);
+}
+
+static int32_t constant(run *r, int32_t which)
+{
+    run_item i = item_of(ITEM_CONSTANT);
+    i.imm = which;
+    return value(r, i);
+}
+
+/* o: EVAL_ADD, ... */
+static int32_t arithmetic(run *r, int o, int32_t a, int32_t b)
+{
+    if (o == EVAL_RSUB)
+        return operation(r, ITEM_SUB, b, a);
+    return operation(r, o == EVAL_ADD ? ITEM_ADD : o == EVAL_SUB ? ITEM_SUB : ITEM_MUL, a, b);
+}
+
+/* ---- bases -------------------------------------------------------------------------------------------------------------- */
+
+static const eval_ins *ins_at(const run *r, int64_t j)
+{
+    return &r->k->k->ins[j];
+}
+
+static int64_t field_offset(const run *r, int64_t ins, int64_t field)
+{
+    return (ins - r->first) * (int64_t)sizeof(eval_ins) + field;
+}
+
+static int64_t pointer_field(const run *r, int64_t ins, int q)
+{
+    return field_offset(r, ins, q == DST ? (int64_t)offsetof(eval_ins, dst) : (int64_t)(offsetof(eval_ins, p) + (size_t)q * sizeof(double *)));
+}
+
+static int32_t base_at(run *r, run_base wanted)
+{
+    for (int32_t k = 0; k < r->n_bases; k++) {
+        const run_base *b = &r->base[k];
+        const int64_t apart = wanted.origin - b->origin;
+        const int64_t near = wanted.is_index ? 1 : NEAR_BASE; /* each list by itself */
+        if (b->kind == wanted.kind && b->by == wanted.by && b->moves == wanted.moves && b->is_index == wanted.is_index && apart < near && apart > -near)
+            return k;
+    }
+    r->base[r->n_bases] = wanted;
+    return (int32_t)r->n_bases++;
+}
+
+/* What field q of instruction j points to, in bytes from what its base is. */
+static int64_t place_of(const run *r, int64_t j, int q)
+{
+    const int64_t f = FIELDS * j + q;
+    return r->k->place[f].offset + (r->k->by[f] != NULL ? r->k->moved[f] * (int64_t)sizeof(double) : 0);
+}
+
+static int32_t base_of(run *r, int64_t j, int q, bool moves)
+{
+    const int64_t f = FIELDS * j + q;
+    return base_at(r, (run_base){.kind = r->k->place[f].base, .by = r->k->by[f], .moves = moves, .origin = place_of(r, j, q),
+                                 .field = pointer_field(r, j, q)});
+}
+
+static int32_t list_of(run *r, int64_t j)
+{
+    return base_at(r, (run_base){.kind = BASE_FIXED, .is_index = true, .origin = (int64_t)(uintptr_t)ins_at(r, j)->index,
+                                 .field = field_offset(r, j, (int64_t)offsetof(eval_ins, index))});
+}
+
+/* ---- who reaches what, and when -------------------------------------------------------------------------------------------- */
+
+enum { MEETS_NOT, MEETS_SAME, MEETS_BEHIND, MEETS_WRONGLY };
+
+typedef struct {
+    int32_t kind, stride; /* stride 0: by a list */
+    const int32_t *by;
+    int64_t first;
+    bool writes, alone;
+} reach;
+
+static reach reach_of(const run *r, const run_access *a)
+{
+    return (reach){r->base[a->base].kind, a->stride, r->base[a->base].by, a->first, a->writes, a->alone};
+}
+
+static bool are_apart(const run *r, const reach *a, const reach *b)
+{
+    const int64_t n = r->k->k->n, size = (int64_t)sizeof(double);
+    if (a->kind != b->kind)
+        return true;
+    if (a->by != NULL || b->by != NULL || a->stride <= 0 || b->stride <= 0)
+        return false;
+    return a->first + ((n - 1) * a->stride + 1) * size <= b->first || b->first + ((n - 1) * b->stride + 1) * size <= a->first;
+}
+
+/* b is `ahead` numbers before a, strides equal. */
+static int meeting(const run *r, int64_t ahead, const reach *a, const reach *b)
+{
+    const int64_t block = r->k->k->block, steps = ahead / a->stride;
+    if (ahead % a->stride != 0)
+        return MEETS_NOT;
+    if (steps == 0)
+        return MEETS_SAME;
+    if (r->k->k->n == 1)
+        return MEETS_NOT;
+    if (steps > 0)
+        return steps < block ? MEETS_WRONGLY : MEETS_NOT;
+    if (steps <= -block || steps <= -FORWARD || !a->writes || b->writes)
+        return MEETS_NOT;
+    return MEETS_BEHIND;
+}
+
+static int worse(int a, int b)
+{
+    return a > b ? a : b;
+}
+
+/* How b, of the next instruction, comes upon places that a has reached. Slides of their own: in all rows. */
+static int meet(const run *r, const reach *a, const reach *b, int64_t *ahead)
+{
+    const eval_rows *rows = r->k->k->rows;
+    const int64_t size = (int64_t)sizeof(double), apart = (b->first - a->first) / size;
+    *ahead = apart;
+    if ((!a->writes && !b->writes) || a->alone || b->alone || are_apart(r, a, b))
+        return MEETS_NOT;
+    if (a->stride != b->stride || a->stride <= 0)
+        return MEETS_WRONGLY;
+    if (a->by == b->by)
+        return meeting(r, apart, a, b);
+    int all = MEETS_NOT;
+    for (int64_t row = 0; row < rows->n; row++) {
+        const int64_t moved = (b->by != NULL ? b->by[row] : 0) - (int64_t)(a->by != NULL ? a->by[row] : 0);
+        const int one = meeting(r, apart + moved, a, b);
+        all = worse(all, one == MEETS_BEHIND ? MEETS_WRONGLY : one);
+    }
+    *ahead = INT64_MAX;
+    return all;
+}
+
+static bool is_input(int32_t kind)
+{
+    return kind < BASE_MEMORY;
+}
+
+/* May the next instruction reach b? last: the access whose value it finds there, or -1; ahead as above */
+static bool is_allowed(const run *r, const reach *b, int32_t *last, int64_t *ahead)
+{
+    *last = -1;
+    for (int64_t k = r->n_accesses - 1; k >= 0 && !is_input(b->kind); k--) {
+        const reach a = reach_of(r, &r->access[k]);
+        int64_t by;
+        const int how = meet(r, &a, b, &by);
+        if (how == MEETS_WRONGLY || (how == MEETS_BEHIND && -by >= r->k->width))
+            return false;
+        if (how != MEETS_NOT && a.writes && *last < 0) {
+            *last = (int32_t)k;
+            *ahead = by;
+        }
+    }
+    return true;
+}
+
+static void note_access(run *r, int32_t base, const reach *b, int32_t written)
+{
+    if (is_input(b->kind))
+        return;
+    r->access[r->n_accesses++] = (run_access){base, b->stride, b->first, b->writes, b->alone, written, -1};
+    for (int64_t k = 0; k < r->n_bases && b->writes; k++)
+        if (r->base[k].kind == b->kind) {
+            r->base[k].writes++;
+            r->base[k].written = true;
+        }
+}
+
+/* ---- operands ------------------------------------------------------------------------------------------------------------ */
+
+static bool is_register(const eval_ins *i, int q)
+{
+    return (i->flags >> (8 + q) & 1) != 0 && (i->flags >> q & 1) == 0;
+}
+
+static bool is_array(const eval_ins *i, int q)
+{
+    return (i->flags >> (8 + q) & 1) != 0 && (i->flags >> q & 1) != 0;
+}
+
+static int32_t register_at(const run *r, int64_t j, int q)
+{
+    return (int32_t)(r->k->place[FIELDS * j + q].offset / register_stride(r->k->k));
+}
+
+static reach reach_at(const run *r, int64_t j, int q, int32_t stride, bool writes)
+{
+    const int64_t f = FIELDS * j + q;
+    const bool alone = writes && (ins_at(r, j)->flags & EVAL_ALONE) != 0;
+    return (reach){r->k->place[f].base, stride, r->k->by[f], place_of(r, j, q), writes, alone};
+}
+
+static int32_t load_item(run *r, int64_t j, int q, int32_t code, int32_t stride, int32_t list)
+{
+    run_item i = item_of(code);
+    const reach b = reach_at(r, j, q, stride, false);
+    i.base = base_of(r, j, q, false);
+    i.offset = b.first;
+    i.imm = stride;
+    i.list = list;
+    i.version = r->base[i.base].writes;
+    note_access(r, i.base, &b, -1);
+    return value(r, i);
+}
+
+/* What the run itself writes is not read again. */
+static int32_t array_value(run *r, int64_t j, int q)
+{
+    const reach b = reach_at(r, j, q, 1, false);
+    int32_t last;
+    int64_t ahead = 0;
+    is_allowed(r, &b, &last, &ahead);
+    if (last >= 0 && ahead == 0 && r->access[last].value >= 0)
+        return r->access[last].value;
+    if (last < 0 || ahead == 0 || ahead == INT64_MAX)
+        return load_item(r, j, q, ITEM_LOAD, 1, -1);
+    run_access *from = &r->access[last];
+    if (from->carry < 0) {
+        r->carry_of[r->n_carries] = last;
+        from->carry = (int32_t)r->n_carries++;
+    }
+    run_item i = item_of(ITEM_SHIFT);
+    i.base = base_of(r, j, q, false);
+    i.offset = b.first;
+    i.imm = (int32_t)-ahead;
+    i.list = from->carry;
+    i.arg[0] = from->value;
+    i.version = r->base[i.base].writes;
+    note_access(r, i.base, &b, -1);
+    return value(r, i);
+}
+
+static int32_t register_value(run *r, int64_t j, int q)
+{
+    const int32_t number = register_at(r, j, q);
+    if (r->in_register[number] < 0) {
+        run_item i = item_of(ITEM_REGISTER);
+        i.base = base_of(r, j, q, true);
+        i.offset = place_of(r, j, q);
+        i.imm = number;
+        r->in_register[number] = value(r, i);
+    }
+    return r->in_register[number];
+}
+
+static int32_t operand_value(run *r, int64_t j, int q)
+{
+    const eval_ins *i = ins_at(r, j);
+    if (is_register(i, q))
+        return register_value(r, j, q);
+    if (is_array(i, q))
+        return array_value(r, j, q);
+    run_item cell = item_of(ITEM_CELL);
+    cell.base = base_of(r, j, q, false);
+    cell.offset = place_of(r, j, q);
+    return value(r, cell);
+}
+
+static void set_target(run *r, int64_t j, int32_t result)
+{
+    const eval_ins *i = ins_at(r, j);
+    if ((i->flags & 1u << DST) == 0) {
+        const int32_t number = register_at(r, j, DST);
+        r->in_register[number] = result;
+        r->changed[number] = true;
+        return;
+    }
+    run_item store = item_of(ITEM_STORE);
+    const reach b = reach_at(r, j, DST, 1, true);
+    store.base = base_of(r, j, DST, false);
+    store.offset = b.first;
+    store.arg[0] = result;
+    effect(r, store);
+    note_access(r, store.base, &b, result);
+}
+
+/* ---- instructions -------------------------------------------------------------------------------------------------------- */
+
+static int32_t power(run *r, int32_t a, int32_t exponent)
+{
+    int32_t result = -1;
+    for (uint32_t k = (uint32_t)exponent; k != 0; k >>= 1) {
+        if (k & 1)
+            result = result < 0 ? a : operation(r, ITEM_MUL, result, a);
+        if (k > 1)
+            a = operation(r, ITEM_MUL, a, a);
+    }
+    return result;
+}
+
+static int32_t signed_power(run *r, int32_t a, int32_t exponent)
+{
+    const int32_t p = power(r, a, exponent < 0 ? -exponent : exponent);
+    return exponent < 0 ? operation(r, ITEM_DIV, constant(r, CONSTANT_ONE), p) : p;
+}
+
+static int32_t half_power(run *r, int32_t a, int32_t twice)
+{
+    const int32_t b = operation(r, ITEM_ADD, a, constant(r, CONSTANT_ZERO)), whole = ((twice < 0 ? -twice : twice) - 1) / 2;
+    const int32_t root = operation(r, ITEM_SQRT, b, -1), p = whole > 0 ? operation(r, ITEM_MUL, power(r, b, whole), root) : root;
+    return twice < 0 ? operation(r, ITEM_DIV, constant(r, CONSTANT_ONE), p) : p;
+}
+
+static int32_t tile_value(run *r, int64_t j)
+{
+    const int code = ins_at(r, j)->code;
+    const int32_t a = operand_value(r, j, 0), b = operand_value(r, j, 1);
+    if (code < EVAL_T2)
+        return arithmetic(r, code - EVAL_T1, a, b);
+    const int32_t e = operand_value(r, j, 2);
+    if (code < EVAL_T3)
+        return arithmetic(r, (code - EVAL_T2) % 4, arithmetic(r, (code - EVAL_T2) / 4, a, b), e);
+    const int32_t f = operand_value(r, j, 3);
+    if (code < EVAL_T4) {
+        const int k = code - EVAL_T3;
+        return arithmetic(r, k % 4, arithmetic(r, k / 4 % 4, arithmetic(r, k / 16, a, b), e), f);
+    }
+    const int k = code - EVAL_T4;
+    const int32_t left = arithmetic(r, k / 9, a, b);
+    return arithmetic(r, k / 3 % 3, left, arithmetic(r, k % 3, e, f));
+}
+
+static int32_t summand(run *r, int64_t j)
+{
+    const int code = ins_at(r, j)->code;
+    const int32_t a = operand_value(r, j, 0);
+    if (code == EVAL_SUM_ACC)
+        return a;
+    const int32_t b = operand_value(r, j, 1);
+    if (code < EVAL_SUM_T2)
+        return arithmetic(r, code - EVAL_SUM_T1, a, b);
+    return arithmetic(r, (code - EVAL_SUM_T2) % 4, arithmetic(r, (code - EVAL_SUM_T2) / 4, a, b), operand_value(r, j, 2));
+}
+
+static void add_sum(run *r, int64_t j)
+{
+    run_item i = item_of(ITEM_SUM);
+    i.arg[0] = summand(r, j);
+    i.base = base_of(r, j, DST, false);
+    i.offset = place_of(r, j, DST);
+    effect(r, i);
+}
+
+static int32_t fused(run *r, int64_t j)
+{
+    run_item i = item_of(ITEM_FMA);
+    for (int q = 0; q < 3; q++)
+        i.arg[q] = operand_value(r, j, q);
+    return value(r, i);
+}
+
+static int32_t map_value(run *r, int64_t j)
+{
+    const eval_ins *i = ins_at(r, j);
+    if (i->code >= EVAL_T1)
+        return tile_value(r, j);
+    if (i->code == PERI_OP_FMA)
+        return fused(r, j);
+    const int32_t a = operand_value(r, j, 0);
+    switch (i->code) {
+    case EVAL_POWI: return signed_power(r, a, i->imm);
+    case EVAL_POWH: return half_power(r, a, i->imm);
+    case PERI_OP_NEG: return operation(r, ITEM_NEG, a, -1);
+    case PERI_OP_ABS: return operation(r, ITEM_ABS, a, -1);
+    case PERI_OP_SQRT: return operation(r, ITEM_SQRT, a, -1);
+    case PERI_OP_SQUARE: return operation(r, ITEM_MUL, a, a);
+    case PERI_OP_RECIP: return operation(r, ITEM_DIV, constant(r, CONSTANT_ONE), a);
+    case PERI_OP_DIV: return operation(r, ITEM_DIV, a, operand_value(r, j, 1));
+    default: return a; /* COPY */
+    }
+}
+
+static void scatter(run *r, int64_t j, int32_t code, int32_t n)
+{
+    const eval_ins *ins = ins_at(r, j);
+    const bool list = code == ITEM_STORE_LIST || code == ITEM_ADD_LIST;
+    const reach b = reach_at(r, j, DST, list ? 0 : ins->imm, true);
+    run_item i = item_of(code);
+    for (int32_t q = 0; q < n; q++)
+        i.arg[q] = operand_value(r, j, q);
+    i.base = base_of(r, j, DST, false);
+    i.offset = b.first;
+    i.imm = code == ITEM_ROWS ? n : ins->imm;
+    i.version = ins->imm;
+    i.list = list ? list_of(r, j) : -1;
+    effect(r, i);
+    note_access(r, i.base, &b, -1);
+}
+
+/* ---- what can be in a run -------------------------------------------------------------------------------------------------- */
+
+/* Distances in the code are of 32 bits. */
+static bool is_stride(int32_t stride)
+{
+    return stride > 0 && stride < 1 << 20;
+}
+
+/* Operands that an instruction reads with its flags; -1: it cannot be in a run. */
+static int operands_of(const eval_ins *i)
+{
+    switch (i->code) {
+    case EVAL_LOAD_STRIDED: return is_stride(i->imm) ? 0 : -1;
+    case EVAL_STORE_STRIDED:
+    case EVAL_ADD_STRIDED: return is_stride(i->imm) ? 1 : -1;
+    case EVAL_STORE_PAIRS: return is_stride(i->imm) ? 2 : -1;
+    case EVAL_STORE_FOURS: return is_stride(i->imm) ? 4 : -1;
+    case EVAL_LOAD_LIST: return 0;
+    case EVAL_COPY:
+    case PERI_OP_NEG:
+    case PERI_OP_ABS:
+    case PERI_OP_SQRT:
+    case PERI_OP_SQUARE:
+    case PERI_OP_RECIP:
+    case EVAL_POWH:
+    case EVAL_STORE_LIST:
+    case EVAL_ADD_LIST:
+    case EVAL_SUM_ACC: return 1;
+    case EVAL_POWI: return i->imm != 0 ? 1 : -1;
+    case PERI_OP_DIV: return 2;
+    case PERI_OP_FMA: return 3;
+    default: break;
+    }
+    if (i->code < EVAL_SUM_T1)
+        return -1;
+    return i->code < EVAL_SUM_T2 ? 2 : i->code < EVAL_T1 ? 3 : i->code < EVAL_T2 ? 2 : i->code < EVAL_T3 ? 3 : 4;
+}
+
+static bool is_sum(int code)
+{
+    return code >= EVAL_SUM_ACC && code < EVAL_T1;
+}
+
+static bool can_read(const run *r, int64_t j, int q, int32_t stride)
+{
+    const reach b = reach_at(r, j, q, stride, false);
+    int32_t last;
+    int64_t ahead = 0;
+    if (!is_allowed(r, &b, &last, &ahead))
+        return false;
+    if (last < 0 || ahead == 0 || ahead == INT64_MAX)
+        return true;
+    return stride == 1 && r->access[last].value >= 0 && (r->access[last].carry >= 0 || r->n_carries < MOST_CARRIES);
+}
+
+static bool can_write(const run *r, int64_t j, int32_t stride)
+{
+    const reach b = reach_at(r, j, DST, stride, true);
+    int32_t last;
+    int64_t ahead;
+    return is_allowed(r, &b, &last, &ahead);
+}
+
+static bool is_possible(const run *r, int64_t j)
+{
+    const eval_ins *i = ins_at(r, j);
+    const int n = operands_of(i);
+    if (n < 0 || (i->code == EVAL_LOAD_STRIDED && !can_read(r, j, 0, i->imm)) || (i->code == EVAL_LOAD_LIST && !can_read(r, j, 0, 0)))
+        return false;
+    for (int q = 0; q < n; q++)
+        if (is_array(i, q) && !can_read(r, j, q, 1))
+            return false;
+    switch (i->code) {
+    case EVAL_STORE_STRIDED:
+    case EVAL_ADD_STRIDED:
+    case EVAL_STORE_PAIRS:
+    case EVAL_STORE_FOURS: return can_write(r, j, i->imm);
+    case EVAL_STORE_LIST:
+    case EVAL_ADD_LIST: return can_write(r, j, 0);
+    default: return is_sum(i->code) || (i->flags & 1u << DST) == 0 || can_write(r, j, 1);
+    }
+}
+
+enum { ITEMS_OF_ONE = 24, ACCESSES_OF_ONE = 6, BASES_OF_ONE = 8, MOST_INSTRUCTIONS = 96 };
+
+bool run_append(run *r)
+{
+    const int64_t j = r->end;
+    const eval_ins *i = ins_at(r, j);
+    if (r->n_items + ITEMS_OF_ONE + r->k->k->n_regs + MOST_CARRIES > MOST_ITEMS || r->n_accesses + ACCESSES_OF_ONE > MOST_ACCESSES ||
+        r->n_bases + BASES_OF_ONE > MOST_BASES || r->end - r->first >= MOST_INSTRUCTIONS || !is_possible(r, j))
+        return false;
+    switch (i->code) {
+    case EVAL_LOAD_STRIDED: set_target(r, j, load_item(r, j, 0, ITEM_STRIDED, i->imm, -1)); break;
+    case EVAL_LOAD_LIST: set_target(r, j, load_item(r, j, 0, ITEM_LIST, 0, list_of(r, j))); break;
+    case EVAL_STORE_STRIDED: scatter(r, j, ITEM_STORE_STRIDED, 1); break;
+    case EVAL_ADD_STRIDED: scatter(r, j, ITEM_ADD_STRIDED, 1); break;
+    case EVAL_STORE_LIST: scatter(r, j, ITEM_STORE_LIST, 1); break;
+    case EVAL_ADD_LIST: scatter(r, j, ITEM_ADD_LIST, 1); break;
+    case EVAL_STORE_PAIRS: scatter(r, j, ITEM_ROWS, 2); break;
+    case EVAL_STORE_FOURS: scatter(r, j, ITEM_ROWS, 4); break;
+    default:
+        if (is_sum(i->code))
+            add_sum(r, j);
+        else
+            set_target(r, j, map_value(r, j));
+    }
+    r->end++;
+    return true;
+}
+
+/* ---- the end of a run -------------------------------------------------------------------------------------------------------- */
+
+static int read_with_flags(const eval_ins *i)
+{
+    return i->code == EVAL_SINCOS ? 1 : 4;
+}
+
+/* Does instruction j write register number `number`? */
+static bool sets(const run *r, int64_t j, int32_t number)
+{
+    const eval_ins *i = ins_at(r, j);
+    const bool stays = (i->code >= EVAL_STORE_STRIDED && i->code <= EVAL_ADD_GRID) || (i->code >= EVAL_MAX_ACC && i->code < EVAL_T1);
+    if (!stays && (i->flags & 1u << DST) == 0 && r->k->place[FIELDS * j + DST].base == BASE_SCRATCH && register_at(r, j, DST) == number)
+        return true;
+    return i->code == EVAL_SINCOS && (i->flags & 1u << 5) == 0 && register_at(r, j, 3) == number;
+}
+
+static bool is_read_later(const run *r, int32_t number)
+{
+    for (int64_t j = r->end; j < r->k->k->n_ins; j++) {
+        for (int q = 0; q < read_with_flags(ins_at(r, j)); q++)
+            if (is_register(ins_at(r, j), q) && register_at(r, j, q) == number)
+                return true;
+        if (sets(r, j, number))
+            return false;
+    }
+    return false;
+}
+
+void run_close(run *r)
+{
+    int64_t from = r->first;
+    for (int32_t number = 0; number < r->k->k->n_regs; number++) {
+        if (!r->changed[number] || !is_read_later(r, number))
+            continue;
+        for (from = r->end - 1; !sets(r, from, number);)
+            from--;
+        run_item i = item_of(ITEM_STORE_REGISTER);
+        i.arg[0] = r->in_register[number];
+        i.base = base_of(r, from, DST, true);
+        i.offset = place_of(r, from, DST);
+        i.imm = number;
+        effect(r, i);
+    }
+    for (int32_t k = 0; k < r->n_carries; k++) {
+        run_item i = item_of(ITEM_CARRY);
+        i.arg[0] = r->access[r->carry_of[k]].value;
+        i.list = k;
+        i.base = r->access[r->carry_of[k]].base;
+        i.offset = r->access[r->carry_of[k]].first;
+        effect(r, i);
+    }
+}

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * machine_run.h - inside engine/eval only: a run, consecutive instructions of a kernel that become one function. machine_run.c makes a list of items of
+ * it, machine_emit.c machine code of the list. An item is a value, named by its number, or an effect; items are in the order of
+ * the instructions.
+ */
+#ifndef PERI_EVAL_MACHINE_RUN_H
+#define PERI_EVAL_MACHINE_RUN_H
+
+#include "eval/machine_x86.h"
+#include "eval/plan.h"
+
+/* Of instance i: values, */
+enum {
+    ITEM_LOAD,     /* base[offset + i] */
+    ITEM_REGISTER, /* the same in the block's registers, as the run finds them */
+    ITEM_STRIDED,  /* base[offset + i stride] */
+    ITEM_LIST,     /* base[offset + list[i]] */
+    ITEM_CELL,     /* base[offset], there in all lanes of a vector */
+    ITEM_CONSTANT, /* one of those below */
+    ITEM_ADD,
+    ITEM_SUB,
+    ITEM_MUL,
+    ITEM_DIV,
+    ITEM_SQRT,
+    ITEM_NEG,
+    ITEM_ABS,
+    ITEM_FMA,      /* a b + c, rounded once */
+    ITEM_SHIFT,    /* base[offset + i], where the run itself stores value a for instance i + imm, as carry number `list` */
+    LAST_VALUE = ITEM_SHIFT,
+    /* and effects */
+    ITEM_STORE,
+    ITEM_STORE_REGISTER,
+    ITEM_STORE_STRIDED,
+    ITEM_ADD_STRIDED,
+    ITEM_STORE_LIST,
+    ITEM_ADD_LIST,
+    ITEM_ROWS,     /* n = 2 or 4 values to base[offset + i stride] and behind */
+    ITEM_SUM,      /* lane i modulo EVAL_LANES of base[offset] += a */
+    ITEM_CARRY     /* the last of a run's items: value a is what the next vector finds carried, as number `list` */
+};
+enum { CONSTANT_ONE, CONSTANT_SIGN, CONSTANT_SIZE, CONSTANT_ZERO, CONSTANT_EVEN, N_CONSTANTS };
+
+typedef struct {
+    int32_t code, base, list; /* base, list: numbers of bases; list: also of a carry */
+    int32_t imm;              /* stride, constant, distance of a shift, number of values of ROWS */
+    int32_t arg[4];           /* -1: none */
+    int32_t version;          /* LOAD, CELL: of what is there */
+    int64_t offset;           /* bytes */
+} run_item;
+
+/*
+ * What addresses are relative to: one pointer of one of the run's instructions. Arrays that lie at a known distance from each other share it, those of one
+ * caller's array and one slide, say.
+ */
+typedef struct {
+    int32_t kind;        /* BASE_..., BASE_FIXED for an address */
+    const int32_t *by;   /* the slide that the others are relative to, or NULL */
+    bool moves;          /* of registers: instance `start` is at the pointer */
+    bool is_index;       /* of an index list */
+    int64_t origin;      /* of the pointer, in bytes */
+    int64_t field;       /* where it is, bytes behind the run's first instruction */
+    int32_t uses;
+    int32_t writes;      /* so far; -1: also through lists or strides */
+    bool written;
+} run_base;
+
+enum { MOST_ITEMS = 512, MOST_BASES = 40, MOST_CARRIES = 4, MOST_ACCESSES = 256 };
+
+/* Memory that the run reads or writes, `reach` bytes from `first` on altogether; stride 1: an entry for each instance. */
+typedef struct {
+    int32_t base, stride;
+    int64_t first;
+    bool writes, alone; /* alone: nothing else in the kernel touches its places, and none twice */
+    int32_t value;      /* what is written there, -1: unknown */
+    int32_t carry;      /* its number, or -1 */
+} run_access;
+
+/* A kernel, as far as all its runs are concerned. */
+typedef struct {
+    eval_compiler *c;
+    const eval_kernel *k;
+    eval_place *place;           /* [5 n_ins] of p[0 .. 3] and dst; BASE_NONE: a fixed address */
+    const int32_t **by;          /* [5 n_ins] slides, relative to the first that differs by one number; NULL: none */
+    int64_t *moved;              /* [5 n_ins] that number */
+    int32_t *last_read;          /* [n_regs] scratch for live registers */
+    int32_t width;               /* numbers of a vector */
+} run_kernel;
+
+typedef struct {
+    const run_kernel *k;
+    int64_t first, end;          /* instructions [first, end) */
+    int64_t n_items, n_bases, n_accesses, n_carries;
+    run_item item[MOST_ITEMS];
+    run_base base[MOST_BASES];
+    run_access access[MOST_ACCESSES];
+    int32_t carry_of[MOST_CARRIES];    /* the access that is carried */
+    int32_t *in_register;        /* [n_regs] the value that is there now, or -1 */
+    bool *changed;               /* [n_regs] by the run */
+    int32_t chain[1024];         /* hash of items; 1 + number */
+} run;
+
+peri_status run_open_kernel(eval_compiler *c, const eval_kernel *k, int64_t first_patch, int64_t last_patch, int32_t width, run_kernel *out);
+void run_begin(run *r, const run_kernel *k, int64_t first);
+/* Appends the next instruction. false: it cannot be part of this run; nothing has changed. */
+bool run_append(run *r);
+void run_close(run *r); /* registers that are read later, carries */
+
+/* machine_emit.c: a function for the run, behind what is in the buffer. `constants`: where those are in it. false: no code, the buffer is as before */
+bool run_emit(x86_code *x, const run *r, const int64_t constants[N_CONSTANTS]);
+
+#endif
