@@ -146,6 +146,7 @@ engine_sources = \
 	engine/diff/terms.c \
 	engine/diff/terms.h \
 	engine/diff/terms_image.c \
+	engine/diff/terms_product.c \
 	engine/diff/terms_rules.c \
 	engine/oracle/acyclic.c \
 	engine/oracle/acyclic.h \

@@ -14,7 +14,7 @@ typedef struct {
 
 static const parts NOTHING = {PERI_NO_EXPR, PERI_NO_EXPR};
 
-static peri_status unclear(const terms_builder *b, expr_id e)
+peri_status terms_unclear(const terms_builder *b, expr_id e)
 {
     return FAIL(b->t->to->ctx, PERI_E_UNSUPPORTED, "weighted sum: %s of the weights is not linear in them, or its terms cannot be told apart",
                 peri_op_name((peri_op)expr_at(b->t->from, e)->op));
@@ -154,7 +154,7 @@ static peri_status rows_of(terms_builder *b, expr_id e, int64_t n, int32_t *at)
         case PERI_OP_MUL:
         case PERI_OP_DIV:
             if (!only_dependent(b, e, &with, &without))
-                return unclear(b, e);
+                return terms_unclear(b, e);
             if (expr_size(t->from, with) == 1)
                 memset(at, 0, (size_t)n * sizeof *at);
             e = with;
@@ -166,17 +166,17 @@ static peri_status rows_of(terms_builder *b, expr_id e, int64_t n, int32_t *at)
             break;
         case PERI_OP_STACK:
             if (!enter_part(b, &e, n, at))
-                return unclear(b, e);
+                return terms_unclear(b, e);
             break;
         case PERI_OP_INPUT:
             for (int64_t k = 0; k < n; k++) {
                 if (!reads_weights(t, &node, at[k]))
-                    return unclear(b, e);
+                    return terms_unclear(b, e);
                 at[k] = (int32_t)(node.ref + at[k] - t->first);
             }
             return PERI_OK;
         default:
-            return unclear(b, e);
+            return terms_unclear(b, e);
         }
     }
 }
@@ -196,7 +196,7 @@ static peri_status lay_out(terms_builder *b, expr_id e, int64_t n, const int32_t
         s = count[row[k]] > s ? count[row[k]] : s;
     }
     if (s * t->n > 64 * n + 1024) /* one row has nearly all */
-        return unclear(b, e);
+        return terms_unclear(b, e);
     int32_t *list = terms_list(t, t->n * s);
     if (list == NULL)
         return PERI_E_NOMEM;
@@ -243,7 +243,7 @@ static peri_status inner_product(terms_builder *b, expr_id e, parts *out)
     expr_id with, without, left, right;
     terms_layout at;
     if (!only_dependent(b, e, &with, &without))
-        return unclear(b, e);
+        return terms_unclear(b, e);
     const int64_t n = expr_size(b->t->from, with);
     int32_t *row = counted(b, n, NULL);
     if (row == NULL)
@@ -370,17 +370,17 @@ static peri_status sum_of(terms_builder *b, expr_id e, int64_t n, const int32_t 
     case PERI_OP_MUL:
     case PERI_OP_DIV:
         if (!only_dependent(b, e, &with, &without))
-            return unclear(b, e);
+            return terms_unclear(b, e);
         if (expr_size(b->t->from, without) > 1)
             return weighted(b, e, n, entry, out);
         TRY(sum_of(b, with, n, entry, out));
         return scale(b, (peri_op)node.op, without, out);
     case PERI_OP_SUM:
         if (n > 1) /* of one entry */
-            return unclear(b, e);
+            return terms_unclear(b, e);
         return sum_of(b, node.arg[0], expr_size(b->t->from, node.arg[0]), NULL, out);
     case PERI_OP_MATMUL:
-        return expr_size(b->t->from, e) == 1 && n == 1 ? inner_product(b, e, out) : unclear(b, e);
+        return expr_size(b->t->from, e) == 1 && n == 1 ? inner_product(b, e, out) : terms_unclear(b, e);
     case PERI_OP_SCATTER:
         return sum_of_scatter(b, e, n, entry, out);
     case PERI_OP_STACK:

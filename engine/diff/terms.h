@@ -58,7 +58,7 @@ void diff_terms_free(diff_terms *t);
 /* diff_terms_fill - the data of t->rows; data [K width], of the class W */
 void diff_terms_fill(const diff_terms *t, const double *params, double factor, double *data);
 
-/* ---- inside engine/diff: terms_image.c, terms_rules.c ------------------------------------------------------------------------ */
+/* ---- inside engine/diff: terms_image.c, terms_product.c, terms_rules.c ------------------------------------------------------------------------ */
 
 typedef struct terms_builder {
     diff_terms *t;
@@ -75,10 +75,18 @@ static inline bool terms_depends(const terms_builder *b, expr_id e)
     return e < b->n_depends && b->depends[e];
 }
 
+/* PERI_E_UNSUPPORTED: e has the weights in it, in another way than a sum of multiples */
+peri_status terms_unclear(const terms_builder *b, expr_id e);
 /* a copy of e, which has no weights in it */
 peri_status terms_plain(terms_builder *b, expr_id e, expr_id *out);
 /* the rows' entries of e, K x at->s */
 peri_status terms_image_of(terms_builder *b, expr_id e, const terms_layout *at, expr_id *out);
+/* the same read from e evaluated for all rows, where it has no weights in it */
+peri_status terms_for_all(terms_builder *b, expr_id e, const terms_layout *at, expr_id *out);
+/* terms_product.c: of products, and of largest entries of rows */
+peri_status terms_product_image(terms_builder *b, expr_id e, const terms_layout *at, expr_id *out);
+peri_status terms_row_max_image(terms_builder *b, expr_id e, const terms_layout *at, expr_id *out);
+const expr_const *terms_sparse_of(const expr_graph *g, expr_id e); /* NULL: e is no sparse constant */
 /* a list that goes with the terms; NULL: out of memory */
 int32_t *terms_list(diff_terms *t, int64_t n);
 /* lists that walk evenly need no list */

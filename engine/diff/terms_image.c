@@ -3,6 +3,7 @@
  * terms_image.c - what K rows read of an array, as a K x s array of their graph: found from the top down, so that only what the rows need is
  * computed. Constants and parameters end in columns of data, variables in entries taken by the rows' numbers. An operation whose rows cannot be told
  * apart is evaluated for all rows and read from (t->whole). Invariant: nothing here that depends on the weights is evaluated for all rows.
+ * Products are in terms_product.c.
  */
 #include "diff/terms.h"
 #include "expr/bilinear.h"
@@ -38,19 +39,13 @@ void terms_settle(diff_terms *t, terms_layout *at)
     *at = even;
 }
 
-static peri_status unsupported(const terms_builder *b, expr_id e)
-{
-    return FAIL(b->t->to->ctx, PERI_E_UNSUPPORTED, "weighted sum: %s of the weights is not linear in them, or its terms cannot be told apart",
-                peri_op_name((peri_op)expr_at(b->t->from, e)->op));
-}
-
 /* ---- copies ------------------------------------------------------------------------------------------------------------------ */
 
 peri_status terms_plain(terms_builder *b, expr_id e, expr_id *out)
 {
     int64_t there;
     if (terms_depends(b, e))
-        return unsupported(b, e);
+        return terms_unclear(b, e);
     if (hash_get(&b->plain, (uint64_t)e, &there)) {
         *out = (expr_id)there;
         return PERI_OK;
@@ -99,20 +94,11 @@ static peri_status column(terms_builder *b, const terms_layout *at, const double
     return expr_input(t->to, EXPR_IN_W, place, t->K, at->s, out);
 }
 
-static const expr_const *sparse_of(const expr_graph *g, expr_id e)
-{
-    const expr_node *node = expr_at(g, e);
-    if (node->op != PERI_OP_CONST || (node->rows == 1 && node->cols == 1))
-        return NULL;
-    const expr_const *c = &g->consts.at[node->ref];
-    return c->col != NULL ? c : NULL;
-}
-
 static peri_status constant(terms_builder *b, expr_id e, const terms_layout *at, expr_id *out)
 {
     double value;
-    if (sparse_of(b->t->from, e) != NULL)
-        return unsupported(b, e);
+    if (terms_sparse_of(b->t->from, e) != NULL)
+        return terms_unclear(b, e);
     if (expr_constant_value(b->t->from, e, &value))
         return expr_full(b->t->to, b->t->K, at->s, value, out);
     return column(b, at, expr_const_data(b->t->from, e), false, out);
@@ -159,7 +145,7 @@ static peri_status input_image(terms_builder *b, expr_id e, const terms_layout *
     }
     TRY(shifted(b->t, at, node.ref, &in_class));
     const int weights = are_weights(b->t, &in_class);
-    return weights < 0 ? unsupported(b, e) : column(b, &in_class, NULL, weights == 1, out);
+    return weights < 0 ? terms_unclear(b, e) : column(b, &in_class, NULL, weights == 1, out);
 }
 
 /* ---- arrays ------------------------------------------------------------------------------------------------------------------ */
@@ -201,7 +187,7 @@ static peri_status elementwise_image(terms_builder *b, expr_id e, const terms_la
     return expr_size(b->t->to, *out) == b->t->K * at->s ? PERI_OK : expr_gather_affine(b->t->to, *out, b->t->K, at->s, 0, 0, out);
 }
 
-static peri_status for_all(terms_builder *b, expr_id e, const terms_layout *at, expr_id *out)
+peri_status terms_for_all(terms_builder *b, expr_id e, const terms_layout *at, expr_id *out)
 {
     expr_id plain;
     TRY(terms_plain(b, e, &plain));
@@ -209,60 +195,66 @@ static peri_status for_all(terms_builder *b, expr_id e, const terms_layout *at, 
     return terms_take(b->t, plain, at, out);
 }
 
-/* Place j of every row lies in one part: each part's places together, then into their order. */
+/* The part of a stack that the rows' entries at place j lie in, and where; -1: in several */
+static int32_t part_of(int32_t n, const int64_t *end, const terms_layout *at, int64_t j, int32_t *entries, int64_t *some)
+{
+    int32_t in = -1;
+    for (int64_t i = 0; i < at->n; i++) {
+        const int64_t entry = terms_entry(at, i, j);
+        int32_t k = 0;
+        while (k < n - 1 && entry >= end[k])
+            k++;
+        if (entry >= 0 && in >= 0 && k != in)
+            return -1;
+        in = entry >= 0 ? k : in;
+        entries[i] = entry < 0 ? -1 : (int32_t)(entry - (k > 0 ? end[k - 1] : 0));
+        *some = entry < 0 ? *some : entries[i];
+    }
+    return in < 0 ? 0 : in;
+}
+
+/* K x s from the s columns below each other */
+static peri_status beside(diff_terms *t, int64_t s, const expr_id *piece, expr_id *out)
+{
+    expr_id all;
+    if (s == 1) {
+        *out = piece[0];
+        return PERI_OK;
+    }
+    TRY(expr_stack(t->to, s, piece, &all));
+    int32_t *index = mem_array(t->to->m, (size_t)(t->K * s), sizeof *index);
+    if (index == NULL)
+        return FAIL_NOMEM(t->to->ctx);
+    for (int64_t k = 0; k < t->K * s; k++)
+        index[k] = (int32_t)(k % s * t->K + k / s);
+    const peri_status status = expr_gather_list(t->to, all, t->K, s, t->K * s, index, out);
+    mem_array_free(t->to->m, index);
+    return status;
+}
+
+/* Where each place lies in one part for all rows, place by place. */
 static peri_status stack_image(terms_builder *b, expr_id e, const terms_layout *at, expr_id *out)
 {
     diff_terms *t = b->t;
-    const expr_id *list;
-    expr_id part[WALK_MOST], piece[WALK_MOST];
-    int64_t end[WALK_MOST], place_of[WALK_MOST];
-    int32_t n_pieces = 0, n = expr_args(t->from, e, &list);
-    if (n > WALK_MOST || at->s > WALK_MOST)
-        return terms_depends(b, e) ? unsupported(b, e) : for_all(b, e, at, out);
-    for (int32_t k = 0; k < n; k++) {
-        part[k] = list[k];
-        end[k] = (k > 0 ? end[k - 1] : 0) + expr_size(t->from, list[k]);
-    }
-    for (int64_t j = 0; j < at->s; j++) { /* each place is a piece of its own */
-        int32_t in = -1;
-        for (int64_t i = 0; i < at->n; i++) {
-            const int64_t entry = terms_entry(at, i, j);
-            int32_t k = 0;
-            while (entry >= end[k])
-                k++;
-            if (entry >= 0 && in >= 0 && k != in)
-                return terms_depends(b, e) ? unsupported(b, e) : for_all(b, e, at, out);
-            in = entry >= 0 ? k : in;
-        }
-        in = in < 0 ? 0 : in;
-        const int64_t before = in > 0 ? end[in - 1] : 0;
+    const expr_node node = *expr_at(t->from, e);
+    expr_id piece[WALK_MOST];
+    int64_t end[WALK_MOST];
+    if (node.many.n > WALK_MOST || at->s > WALK_MOST)
+        return terms_for_all(b, e, at, out);
+    for (int32_t k = 0; k < node.many.n; k++)
+        end[k] = (k > 0 ? end[k - 1] : 0) + expr_size(t->from, t->from->args.at[node.many.list + k]);
+    for (int64_t j = 0; j < at->s; j++) {
         int32_t *entries = terms_list(t, at->n);
         if (entries == NULL)
             return PERI_E_NOMEM;
         terms_layout below = {.n = at->n, .s = 1, .at = entries};
-        for (int64_t i = 0; i < at->n; i++) {
-            const int64_t entry = terms_entry(at, i, j);
-            entries[i] = entry < 0 ? -1 : (int32_t)(entry - before);
-            below.some = entry < 0 ? below.some : entry - before;
-        }
+        const int32_t in = part_of(node.many.n, end, at, j, entries, &below.some);
+        if (in < 0)
+            return terms_for_all(b, e, at, out);
         terms_settle(t, &below);
-        TRY(terms_image_of(b, part[in], &below, &piece[n_pieces++]));
-        place_of[j] = n_pieces - 1;
+        TRY(terms_image_of(b, t->from->args.at[node.many.list + in], &below, &piece[j]));
     }
-    if (at->s == 1) {
-        *out = piece[0];
-        return PERI_OK;
-    }
-    expr_id all;
-    TRY(expr_stack(t->to, n_pieces, piece, &all));
-    int32_t *index = mem_array(t->to->m, (size_t)(t->K * at->s), sizeof *index);
-    if (index == NULL)
-        return FAIL_NOMEM(t->to->ctx);
-    for (int64_t k = 0; k < t->K * at->s; k++)
-        index[k] = (int32_t)(place_of[k % at->s] * t->K + k / at->s);
-    const peri_status status = expr_gather_list(t->to, all, t->K, at->s, t->K * at->s, index, out);
-    mem_array_free(t->to->m, index);
-    return status;
+    return beside(t, at->s, piece, out);
 }
 
 /* ---- sums by places ------------------------------------------------------------------------------------------------------------- */
@@ -361,181 +353,8 @@ static peri_status scatter_image(terms_builder *b, expr_id e, const terms_layout
         n++;
     }
     if (!even)
-        return terms_depends(b, e) ? unsupported(b, e) : for_all(b, e, at, out);
+        return terms_for_all(b, e, at, out);
     return n > 0 ? expr_scatter_sum(t->to, t->K, at->s, n, image, where, out) : expr_full(t->to, t->K, at->s, 0, out);
-}
-
-/* ---- products ----------------------------------------------------------------------------------------------------------------------- */
-
-/* A row's entries of a product A B as a block: rows u[i][.] of A, columns v[.] of B. */
-typedef struct {
-    int64_t r, p, c;   /* A is r x p, B p x c */
-    int64_t rows, cols; /* of the block */
-} block;
-
-/* A row all of whose entries are there */
-static int64_t full_row(const terms_layout *at)
-{
-    for (int64_t i = 0; at->at != NULL && i < at->n; i++) {
-        int64_t j = 0;
-        while (j < at->s && at->at[i * at->s + j] >= 0)
-            j++;
-        if (j == at->s)
-            return i;
-    }
-    return 0;
-}
-
-/* Whether every row's entries are so many rows of A by the same columns of B. */
-static bool is_by_rows(const terms_layout *at, block *k)
-{
-    const int64_t model = full_row(at);
-    k->cols = 1;
-    while (k->cols < at->s && terms_entry(at, model, k->cols) / k->c == terms_entry(at, model, 0) / k->c)
-        k->cols++;
-    k->rows = at->s / k->cols;
-    if (at->s % k->cols != 0)
-        return false;
-    for (int64_t i = 0; i < at->n; i++)
-        for (int64_t j = 0; j < at->s; j++) {
-            const int64_t entry = terms_entry(at, i, j), head = terms_entry(at, i, j - j % k->cols);
-            if (entry < 0)
-                continue;
-            if (head < 0 || entry / k->c != head / k->c || entry % k->c != terms_entry(at, model, j % k->cols) % k->c)
-                return false;
-        }
-    return true;
-}
-
-/* ... are one column of B by the same rows of A */
-static bool is_by_columns(const terms_layout *at, const block *k)
-{
-    const int64_t model = full_row(at);
-    for (int64_t i = 0; i < at->n; i++)
-        for (int64_t j = 0; j < at->s; j++) {
-            const int64_t entry = terms_entry(at, i, j), head = terms_entry(at, i, 0);
-            if (entry < 0)
-                continue;
-            if (head < 0 || entry % k->c != head % k->c || entry / k->c != terms_entry(at, model, j) / k->c)
-                return false;
-        }
-    return true;
-}
-
-/* The rows of A (or with `step` the columns of B) that the entries need, whole: head entries are every cols-th of the layout. */
-static peri_status factor_layout(diff_terms *t, const terms_layout *at, const block *k, bool by_rows, terms_layout *out)
-{
-    const int64_t heads = by_rows ? k->rows : 1, each = by_rows ? k->cols : at->s;
-    const int64_t factor = by_rows ? k->p : 1, step = by_rows ? 1 : k->c;
-    *out = (terms_layout){.n = at->n, .s = heads * k->p, .some = by_rows ? at->some / k->c * k->p : at->some % k->c};
-    if (at->at == NULL && heads == 1) {
-        const int64_t first = by_rows ? at->first / k->c : at->first % k->c;
-        const int64_t next = at->first + (at->n > 1 ? at->row_step : 0);
-        const int64_t moves = (by_rows ? next / k->c : next % k->c) - first;
-        bool even = true;
-        for (int64_t i = 0; i < at->n && even; i++) {
-            const int64_t entry = terms_entry(at, i, 0);
-            even = (by_rows ? entry / k->c : entry % k->c) == first + i * moves;
-        }
-        out->first = first * factor;
-        out->row_step = moves * factor;
-        out->step = step;
-        if (even)
-            return PERI_OK;
-    }
-    int32_t *list = terms_list(t, at->n * out->s);
-    if (list == NULL)
-        return PERI_E_NOMEM;
-    out->at = list;
-    for (int64_t i = 0; i < at->n; i++)
-        for (int64_t h = 0; h < heads; h++) {
-            const int64_t entry = terms_entry(at, i, h * each), head = (by_rows ? entry / k->c : entry % k->c) * factor;
-            for (int64_t q = 0; q < k->p; q++)
-                *list++ = entry < 0 ? -1 : (int32_t)(head + q * step);
-        }
-    terms_settle(t, out);
-    return PERI_OK;
-}
-
-/* Some columns of B (by_rows), or some rows of A, transposed: p x n */
-static peri_status part_of_factor(terms_builder *b, expr_id e, const terms_layout *at, const block *k, bool by_rows, expr_id *out)
-{
-    const int64_t n = by_rows ? k->cols : at->s, model = full_row(at);
-    expr_id plain;
-    TRY(terms_plain(b, e, &plain));
-    *out = plain;
-    bool all = by_rows && n == k->c;
-    for (int64_t j = 0; j < n && all; j++)
-        all = terms_entry(at, model, j) % k->c == j;
-    if (all)
-        return PERI_OK;
-    int32_t *index = mem_array(b->t->to->m, (size_t)(k->p * n), sizeof *index);
-    if (index == NULL)
-        return FAIL_NOMEM(b->t->to->ctx);
-    for (int64_t q = 0; q < k->p; q++)
-        for (int64_t j = 0; j < n; j++) {
-            const int64_t entry = terms_entry(at, model, j);
-            index[q * n + j] = (int32_t)(by_rows ? q * k->c + entry % k->c : entry / k->c * k->p + q);
-        }
-    const peri_status status = expr_gather_list(b->t->to, plain, k->p, n, k->p * n, index, out);
-    mem_array_free(b->t->to->m, index);
-    return status;
-}
-
-static peri_status sparse_image(terms_builder *b, const expr_const *a, expr_id v, const terms_layout *at, const block *k, expr_id *out)
-{
-    expr_id by;
-    terms_layout rows = {.n = at->n, .s = k->rows, .some = at->some / k->c};
-    int32_t *list = terms_list(b->t, at->n * k->rows);
-    if (list == NULL)
-        return PERI_E_NOMEM;
-    rows.at = list;
-    for (int64_t i = 0; i < at->n; i++)
-        for (int64_t h = 0; h < k->rows; h++) {
-            const int64_t entry = terms_entry(at, i, h * k->cols);
-            *list++ = entry < 0 ? -1 : (int32_t)(entry / k->c);
-        }
-    terms_settle(b->t, &rows);
-    TRY(part_of_factor(b, v, at, k, true, &by));
-    TRY(terms_sparse(b->t, a, &rows, by, out));
-    return expr_reshape(b->t->to, *out, b->t->K, at->s, out);
-}
-
-static peri_status product_image(terms_builder *b, expr_id e, const terms_layout *at, expr_id *out)
-{
-    diff_terms *t = b->t;
-    const expr_node node = *expr_at(t->from, e);
-    const expr_id a = node.arg[0], v = node.arg[1];
-    block k = {expr_at(t->from, a)->rows, expr_at(t->from, a)->cols, expr_at(t->from, v)->cols, 0, 0};
-    const expr_const *sparse = sparse_of(t->from, a);
-    terms_layout below;
-    expr_id image, other;
-    const bool by_rows = !terms_depends(b, v) && sparse_of(t->from, v) == NULL && is_by_rows(at, &k);
-    if (by_rows && sparse != NULL)
-        return sparse_image(b, sparse, v, at, &k, out);
-    if (!by_rows && (terms_depends(b, a) || sparse != NULL || sparse_of(t->from, v) != NULL || !is_by_columns(at, &k)))
-        return terms_depends(b, e) ? unsupported(b, e) : for_all(b, e, at, out);
-    TRY(factor_layout(t, at, &k, by_rows, &below));
-    TRY(terms_image_of(b, by_rows ? a : v, &below, &image));
-    TRY(part_of_factor(b, by_rows ? v : a, at, &k, by_rows, &other));
-    TRY(expr_reshape(t->to, image, by_rows ? t->K * k.rows : t->K, k.p, &image));
-    TRY(expr_binary(t->to, PERI_OP_MATMUL, image, other, out));
-    return expr_reshape(t->to, *out, t->K, at->s, out);
-}
-
-/* Largest entries of whole rows */
-static peri_status row_max_image(terms_builder *b, expr_id e, const terms_layout *at, expr_id *out)
-{
-    diff_terms *t = b->t;
-    const expr_id arg = expr_at(t->from, e)->arg[0];
-    const block k = {.p = expr_at(t->from, arg)->cols, .c = 1, .rows = at->s, .cols = 1};
-    terms_layout below;
-    expr_id image;
-    TRY(factor_layout(t, at, &k, true, &below));
-    TRY(terms_image_of(b, arg, &below, &image));
-    TRY(expr_reshape(t->to, image, t->K * at->s, k.p, &image));
-    TRY(expr_unary(t->to, PERI_OP_ROWMAX, image, out));
-    return expr_reshape(t->to, *out, t->K, at->s, out);
 }
 
 /* ---- one node --------------------------------------------------------------------------------------------------------------------------- */
@@ -559,16 +378,16 @@ static peri_status make_image(terms_builder *b, expr_id e, const terms_layout *a
     case PERI_OP_SCATTER:
         return scatter_image(b, e, at, out);
     case PERI_OP_MATMUL:
-        return product_image(b, e, at, out);
+        return terms_product_image(b, e, at, out);
     case PERI_OP_ROWMAX:
-        return row_max_image(b, e, at, out);
+        return terms_row_max_image(b, e, at, out);
     case PERI_OP_MARK:
         return terms_image_of(b, node.arg[0], at, out);
     case PERI_OP_STOP:
         TRY(terms_image_of(b, node.arg[0], at, out));
         return expr_unary(b->t->to, PERI_OP_STOP, *out, out);
     default:
-        return terms_depends(b, e) ? unsupported(b, e) : for_all(b, e, at, out);
+        return terms_for_all(b, e, at, out);
     }
 }
 

@@ -198,6 +198,17 @@ static peri_expr ratings(sum_model *s)
     return two(s, PERI_OP_SUB, weighted(s, one(s, PERI_OP_SQUARE, error)), weighted(s, u));
 }
 
+/* Columns beside each other, of which each row reads its two, and the largest */
+static peri_expr beside(sum_model *s)
+{
+    const peri_expr pair[2] = {residual(s), one(s, PERI_OP_TANH, range(s, s->x, s->N, 1, FEATURES, 1))};
+    peri_expr both = PERI_NO_EXPR;
+    if (!s->failed)
+        check(s, peri_expr_hstack(s->m, 2, pair, &both));
+    const peri_expr mixed = two(s, PERI_OP_MATMUL, both, range(s, s->x, 2, 1, 1, 1));
+    return weighted(s, two(s, PERI_OP_ADD, one(s, PERI_OP_SQUARE, mixed), along(s, PERI_OP_MAX, both)));
+}
+
 static peri_expr kernel(sum_model *s)
 {
     const peri_expr gram = two(s, PERI_OP_MATMUL, s->a, one(s, PERI_OP_TRANSPOSE, s->a));
@@ -235,6 +246,7 @@ static const struct form {
     {"sparse data", sparse_rows, false, false},
     {"scalar terms of several forms", loops, false, false},
     {"entries of variables by data", ratings, false, false},
+    {"columns beside each other", beside, false, false},
     {"a Gram matrix", kernel, false, false},
     {"running sums", running, true, false},
     {"the root of a sum", root, false, true},
