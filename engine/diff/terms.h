@@ -83,8 +83,9 @@ peri_status terms_plain(terms_builder *b, expr_id e, expr_id *out);
 peri_status terms_image_of(terms_builder *b, expr_id e, const terms_layout *at, expr_id *out);
 /* the same read from e evaluated for all rows, where it has no weights in it */
 peri_status terms_for_all(terms_builder *b, expr_id e, const terms_layout *at, expr_id *out);
-/* terms_product.c: of products, and of largest entries of rows */
+/* terms_product.c: of products, convolutions, and largest entries of rows */
 peri_status terms_product_image(terms_builder *b, expr_id e, const terms_layout *at, expr_id *out);
+peri_status terms_convolution_image(terms_builder *b, expr_id e, const terms_layout *at, expr_id *out);
 peri_status terms_row_max_image(terms_builder *b, expr_id e, const terms_layout *at, expr_id *out);
 const expr_const *terms_sparse_of(const expr_graph *g, expr_id e); /* NULL: e is no sparse constant */
 /* a list that goes with the terms; NULL: out of memory */

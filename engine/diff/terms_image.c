@@ -379,6 +379,8 @@ static peri_status make_image(terms_builder *b, expr_id e, const terms_layout *a
         return scatter_image(b, e, at, out);
     case PERI_OP_MATMUL:
         return terms_product_image(b, e, at, out);
+    case PERI_OP_CONV:
+        return terms_convolution_image(b, e, at, out);
     case PERI_OP_ROWMAX:
         return terms_row_max_image(b, e, at, out);
     case PERI_OP_MARK:

@@ -4,6 +4,7 @@
  * stand in columns; of a sparse A by a rule. Invariant: the factor that the rows share is evaluated once and has no weights in it.
  */
 #include "diff/terms.h"
+#include "expr/bilinear.h"
 
 const expr_const *terms_sparse_of(const expr_graph *g, expr_id e)
 {
@@ -168,6 +169,41 @@ peri_status terms_product_image(terms_builder *b, expr_id e, const terms_layout 
     TRY(expr_reshape(t->to, image, by_rows ? t->K * k.rows : t->K, k.p, &image));
     TRY(expr_binary(t->to, PERI_OP_MATMUL, image, other, out));
     return expr_reshape(t->to, *out, t->K, at->s, out);
+}
+
+/* Some columns of whole results: e has k->c of them a row, in the order of the layout */
+static peri_status some_columns(diff_terms *t, expr_id e, const terms_layout *at, const block *k, expr_id *out)
+{
+    const int64_t model = full_row(at), n = t->K * at->s;
+    int32_t *index = mem_array(t->to->m, (size_t)n, sizeof *index);
+    if (index == NULL)
+        return FAIL_NOMEM(t->to->ctx);
+    for (int64_t i = 0; i < n; i++)
+        index[i] = (int32_t)(i / k->cols * k->c + terms_entry(at, model, i % k->cols) % k->c);
+    const peri_status status = expr_gather_list(t->to, e, t->K, at->s, n, index, out);
+    mem_array_free(t->to->m, index);
+    return status;
+}
+
+/* Of a convolution of images that are rows */
+peri_status terms_convolution_image(terms_builder *b, expr_id e, const terms_layout *at, expr_id *out)
+{
+    diff_terms *t = b->t;
+    const expr_node node = *expr_at(t->from, e);
+    expr_conv_spec spec = *expr_conv_of(t->from, &node);
+    const expr_node images = *expr_at(t->from, node.arg[0]);
+    block k = {.r = images.rows, .p = images.cols, .c = node.cols};
+    terms_layout below;
+    expr_id image, kernel;
+    if (spec.result != EXPR_CONV_OUTPUT || terms_depends(b, node.arg[1]) || !is_by_rows(at, &k))
+        return terms_for_all(b, e, at, out);
+    TRY(factor_layout(t, at, &k, true, &below));
+    TRY(terms_image_of(b, node.arg[0], &below, &image));
+    TRY(terms_plain(b, node.arg[1], &kernel));
+    spec.images = (int32_t)(t->K * k.rows);
+    TRY(expr_reshape(t->to, image, spec.images, k.p, &image));
+    TRY(expr_conv(t->to, image, kernel, &spec, &image));
+    return some_columns(t, image, at, &k, out);
 }
 
 /* Largest entries of whole rows */

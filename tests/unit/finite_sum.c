@@ -209,6 +209,18 @@ static peri_expr beside(sum_model *s)
     return weighted(s, two(s, PERI_OP_ADD, one(s, PERI_OP_SQUARE, mixed), along(s, PERI_OP_MAX, both)));
 }
 
+/* A convolution of each row, two filters; one of the four results and the sum of all */
+static peri_expr images(sum_model *s)
+{
+    const peri_conv2d shape = {.channels = 1, .size = {1, FEATURES}, .kernel = {1, 2}, .stride = {1, 1}, .padding = {0, 0}};
+    peri_expr all = PERI_NO_EXPR;
+    const peri_expr filters = range(s, s->x, 2, 2, 0, 1);
+    if (!s->failed)
+        check(s, peri_expr_conv2d(s->m, s->a, filters, &shape, &all));
+    const peri_expr second = range(s, all, s->N, 1, 1, 4);
+    return two(s, PERI_OP_ADD, weighted(s, one(s, PERI_OP_TANH, second)), weighted(s, one(s, PERI_OP_SQUARE, along(s, PERI_OP_SUM, all))));
+}
+
 static peri_expr kernel(sum_model *s)
 {
     const peri_expr gram = two(s, PERI_OP_MATMUL, s->a, one(s, PERI_OP_TRANSPOSE, s->a));
@@ -247,6 +259,7 @@ static const struct form {
     {"scalar terms of several forms", loops, false, false},
     {"entries of variables by data", ratings, false, false},
     {"columns beside each other", beside, false, false},
+    {"images", images, false, false},
     {"a Gram matrix", kernel, false, false},
     {"running sums", running, true, false},
     {"the root of a sum", root, false, true},
@@ -452,5 +465,6 @@ int main(void)
     test_memory(&FORMS[5]);
     test_memory(&FORMS[7]);
     test_memory(&FORMS[8]);
+    test_memory(&FORMS[11]);
     return tap_done();
 }
