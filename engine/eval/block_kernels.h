@@ -586,6 +586,7 @@ static const eval_fn functions[EVAL_CODES] = {
     [EVAL_ADD_LIST] = add_list,
     [EVAL_ADD_RUNS] = add_runs,
     [EVAL_WEAVE] = weave,
+    [EVAL_WEAVE_REST] = weave_rest,
     [EVAL_STORE_PAIRS] = store_pairs,
     [EVAL_STORE_FOURS] = store_fours,
     [EVAL_FILL] = fill_rows,

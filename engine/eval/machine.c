@@ -28,12 +28,16 @@ static bool is_possible(const eval_program *p)
 
 static void put_constants(x86_code *x, int64_t at[N_CONSTANTS])
 {
-    static const uint64_t bits[N_CONSTANTS] = {0x3ff0000000000000u, 0x8000000000000000u, 0x7fffffffffffffffu, 0, 0};
-    static const uint64_t even[8] = {0, 2, 4, 6, 9, 11, 13, 15}; /* of two vectors, the second with an odd entry in front */
+    static const uint64_t bits[N_CONSTANTS] = {0x3ff0000000000000u, 0x8000000000000000u, 0x7fffffffffffffffu, 0};
+    static const uint64_t order[][8] = {
+        {0, 2, 4, 6, 9, 11, 13, 15}, /* every other of two vectors, the second with an odd entry in front */
+        {0, 8, 1, 9, 2, 10, 3, 11},  /* interleaved */
+        {4, 12, 5, 13, 6, 14, 7, 15},
+    };
     for (int k = 0; k < N_CONSTANTS; k++) {
         at[k] = x->bytes.n;
         for (int lane = 0; lane < 8; lane++)
-            x86_data(x, k == CONSTANT_EVEN ? &even[lane] : &bits[k], sizeof bits[k]);
+            x86_data(x, k >= CONSTANT_EVEN ? &order[k - CONSTANT_EVEN][lane] : &bits[k], sizeof bits[k]);
     }
 }
 
@@ -80,6 +84,8 @@ static peri_status emit_kernel(machine *t, eval_kernel *k, int64_t number)
         const int64_t end = emitted ? t->r->end : t->r->end > j ? t->r->end : j + 1;
         for (int64_t i = j; i < (emitted ? j + 1 : end); i++)
             k->calls[k->n_calls++] = (struct eval_call){k->ins[i].fn, (int32_t)i, emitted ? (int32_t)at : -1};
+        if (emitted && k->ins[end - 1].code == EVAL_WEAVE)
+            k->calls[k->n_calls++] = (struct eval_call){t->c->program->simd->fn[EVAL_WEAVE_REST], (int32_t)end - 1, -1};
         runs += emitted;
         j = end;
     }

@@ -7,7 +7,7 @@
 #include "eval/machine_run.h"
 #include <string.h>
 
-enum { NOWHERE = -1, PINNED = -2, FREE = -1, MOST_SLOTS = 64, VECTOR_BYTES = 64, NEVER = 1 << 30, MOST_SUMS = 4 };
+enum { NOWHERE = -1, PINNED = -2, FREE = -1, MOST_SLOTS = 64, VECTOR_BYTES = 64, NEVER = 1 << 30, MOST_SUMS = 4, KEPT = 2 };
 
 /* general registers: the instructions, the next instance, the end; bases and `start`; for addresses */
 enum { REG_CODE = RDI, REG_AT = RSI, REG_END = RDX, REG_ADDRESS = R10, REG_INDEX = R11 };
@@ -29,7 +29,7 @@ typedef struct {
     int n_general, start;            /* start: register that holds it */
     int carry[MOST_CARRIES], distance[MOST_CARRIES];
     int n_sums, sum_item[MOST_SUMS], sum_reg[MOST_SUMS]; /* sums that are in registers, the first of them */
-    bool has_sums;
+    bool has_sums, wants_start;
     int n_slots;
     uint32_t locked, reserved;       /* reserved: pinned registers */
     bool failed;
@@ -38,6 +38,11 @@ typedef struct {
 static const run_item *item(const emitter *e, int32_t v)
 {
     return &e->r->item[v];
+}
+
+static bool is_indexed(int32_t code)
+{
+    return code == ITEM_LIST || code == ITEM_STORE_LIST || code == ITEM_ADD_LIST;
 }
 
 static bool is_one(const emitter *e)
@@ -300,7 +305,7 @@ static void emit_fma(emitter *e, int t)
 
 static x86_rm entry_address(emitter *e, const run_item *i, int32_t lane)
 {
-    return i->list >= 0 ? list_address(e, i, lane) : strided_address(e, i, i->code == ITEM_STRIDED ? i->imm : i->version, lane);
+    return is_indexed(i->code) ? list_address(e, i, lane) : strided_address(e, i, i->code == ITEM_STRIDED ? i->imm : i->version, lane);
 }
 
 /* Two entries into the lower half of 128 bits and the upper. */
@@ -394,7 +399,7 @@ static void emit_scatter(emitter *e, int t)
     const run_item *i = item(e, t);
     const bool adds = i->code == ITEM_ADD_STRIDED || i->code == ITEM_ADD_LIST;
     const int v = wanted(e, i->arg[0], t), part = taken(e, t), spare = adds ? taken(e, t) : 0;
-    if (i->list < 0)
+    if (!is_indexed(i->code))
         begin_strided(e, i->version);
     for (int32_t lane = 0; lane < e->width; lane += 2) {
         const int two = two_of(e, v, part, lane);
@@ -449,6 +454,10 @@ static void emit_rows(emitter *e, int t)
 
 static void emit_store(emitter *e, int t)
 {
+    if (e->width > 1 && item(e, t)->code == ITEM_STORE && item(e, t)->imm > 0) {
+        finish_uses(e, t);
+        return;
+    }
     const int v = wanted(e, item(e, t)->arg[0], t);
     const x86_rm to = array_address(e, item(e, t), 0);
     x86_vector(e->x, X86_STORE, e->length, v, 0, to, 0);
@@ -496,6 +505,8 @@ static void emit_sum(emitter *e, int t)
 static void emit_shift(emitter *e, int t)
 {
     const run_item *i = item(e, t);
+    if (e->width == 1 && i->code == ITEM_EARLIER)
+        return; /* for the weave, which is of whole vectors */
     if (e->width == 1) {
         const int to = taken(e, t);
         x86_vector(e->x, X86_LOAD, X86_SCALAR, to, 0, array_address(e, i, 0), 0);
@@ -524,19 +535,30 @@ static void emit_carry(emitter *e, int t)
     finish_uses(e, t);
 }
 
-/* Before the first vector: the places that would have been stored to for instances before it, as they are in memory. */
+/* The last n entries of a vector that are ahead of the next instance, from or to memory. */
+static void move_last(emitter *e, const run_item *i, x86_op op, int reg, int n)
+{
+    const int base = base_register(e, i->base);
+    const x86_rm at = x86_mem(base, REG_AT, 3, displacement(e, i) - e->full * 8);
+    x86_number(e->x, REG_INDEX, (1 << e->full) - (1 << (e->full - n)));
+    x86_mask(e->x, 1, REG_INDEX);
+    x86_vector_masked(e->x, op, X86_512, reg, 0, at, 1);
+}
+
+/* Before the first vector: the places that would have been stored to for instances before it, as they are in memory; where nobody stores, -0. */
 static void begin_carry(emitter *e, const run_item *i)
 {
     const int reg = e->carry[i->list], d = e->distance[i->list];
-    const int base = base_register(e, i->base);
-    x86_rm at = x86_mem(base, REG_AT, 3, displacement(e, i) - e->full * 8);
-    if (e->x->evex) {
-        x86_number(e->x, REG_INDEX, (1 << e->full) - (1 << (e->full - d)));
-        x86_mask(e->x, 1, REG_INDEX);
-        x86_vector_masked(e->x, X86_LOAD, X86_512, reg, 0, at, 1);
+    if (i->base < 0) {
+        x86_vector(e->x, X86_LOAD, e->x->evex ? X86_512 : X86_256, reg, 0, constant_address(e, CONSTANT_SIGN), 0);
         return;
     }
-    at.disp += (e->full - d) * 8;
+    if (e->x->evex) {
+        move_last(e, i, X86_LOAD, reg, d);
+        return;
+    }
+    const int base = base_register(e, i->base);
+    x86_rm at = x86_mem(base, REG_AT, 3, displacement(e, i) - d * 8);
     if (d == 1)
         x86_vector(e->x, X86_BROADCAST, X86_256, reg, 0, at, 0);
     if (d == 3) {
@@ -545,6 +567,197 @@ static void begin_carry(emitter *e, const run_item *i)
     }
     if (d > 1)
         x86_vector(e->x, X86_INSERT_128, X86_256, reg, reg, at, 1);
+}
+
+/* Behind the last vector: what was not stored because the next vector would have stored to the same places. */
+static void finish_store(emitter *e, const run_item *i)
+{
+    const int reg = e->carry[i->list], d = i->imm, spare = 0;
+    if (e->x->evex) {
+        move_last(e, i, X86_STORE, reg, d);
+        return;
+    }
+    const int base = base_register(e, i->base);
+    x86_vector(e->x, X86_EXTRACT_128, X86_256, reg, 0, x86_reg(spare), 1);
+    if (d == 1)
+        x86_vector(e->x, X86_STORE_HIGH, X86_128, spare, 0, x86_mem(base, REG_AT, 3, displacement(e, i) - 8), 0);
+    else
+        x86_vector(e->x, X86_STORE, X86_128, spare, 0, x86_mem(base, REG_AT, 3, displacement(e, i) - 16), 0);
+    if (d == 3)
+        x86_vector(e->x, X86_STORE_HIGH, X86_128, reg, 0, x86_mem(base, REG_AT, 3, displacement(e, i) - 24), 0);
+}
+
+/* ---- weaves ----------------------------------------------------------------------------------------------------------------------- */
+
+static int32_t shift_of(const emitter *e, const run_item *weave, int q)
+{
+    return item(e, weave->arg[q])->code == ITEM_EARLIER ? item(e, weave->arg[q])->imm : 0;
+}
+
+static int terms_of(const run_item *weave)
+{
+    int n = 0;
+    while (n < 4 && weave->arg[n] >= 0)
+        n++;
+    return n;
+}
+
+/* The sum of operands [from, to) in a register that is locked. */
+static int lane_sum(emitter *e, int t, int from, int to)
+{
+    const run_item *i = item(e, t);
+    int sum = wanted(e, i->arg[from], t);
+    if (to - from == 1)
+        return sum;
+    const int first = sum;
+    sum = taken(e, t);
+    for (int q = from + 1; q < to; q++) {
+        const int v = wanted(e, i->arg[q], t);
+        x86_vector(e->x, X86_ADD, e->length, sum, q == from + 1 ? first : sum, x86_reg(v), 0);
+    }
+    return sum;
+}
+
+static x86_rm woven_address(emitter *e, const run_item *i, bool upper)
+{
+    x86_rm at = strided_address(e, i, 2, 0);
+    at.disp += upper ? e->width * 8 : 0;
+    return at;
+}
+
+static void interleave(emitter *e, int a, int b, int lo, int hi)
+{
+    if (e->x->evex) {
+        x86_vector(e->x, X86_LOAD, e->length, lo, 0, constant_address(e, CONSTANT_LOW), 0);
+        x86_vector(e->x, X86_LOAD, e->length, hi, 0, constant_address(e, CONSTANT_HIGH), 0);
+        x86_vector(e->x, X86_PERMUTE_TWO, e->length, lo, a, x86_reg(b), 0);
+        x86_vector(e->x, X86_PERMUTE_TWO, e->length, hi, a, x86_reg(b), 0);
+        return;
+    }
+    x86_vector(e->x, X86_UNPACK_LOW, e->length, lo, a, x86_reg(b), 0);
+    x86_vector(e->x, X86_UNPACK_HIGH, e->length, hi, a, x86_reg(b), 0);
+}
+
+/* Rows of two; with VEX the halves of lo and hi have still to be put in order, for which `spare` is. */
+static void emit_weave(emitter *e, int t)
+{
+    const run_item *i = item(e, t);
+    if (e->width == 1)
+        return;
+    const int a = lane_sum(e, t, 0, i->imm);
+    e->locked = 1u << a;
+    const int b = lane_sum(e, t, i->imm, terms_of(i)), lo = taken(e, t), hi = taken(e, t), spare = e->x->evex ? 0 : taken(e, t);
+    interleave(e, a, b, lo, hi);
+    begin_strided(e, 2);
+    for (int upper = 0; upper < 2; upper++) {
+        int from = upper ? hi : lo;
+        if (!e->x->evex) {
+            x86_vector(e->x, X86_PERMUTE_HALVES, e->length, spare, lo, x86_reg(hi), upper ? 0x31 : 0x20);
+            from = spare;
+        }
+        if (i->list != 0)
+            x86_vector(e->x, X86_ADD, e->length, from, from, woven_address(e, i, upper != 0), 0);
+        x86_vector(e->x, X86_STORE, e->length, from, 0, woven_address(e, i, upper != 0), 0);
+    }
+    finish_uses(e, t);
+}
+
+/* Only of what is left for the interpreter to weave. */
+static void emit_keep(emitter *e, int t)
+{
+    if (e->width == 1) {
+        const int v = wanted(e, item(e, t)->arg[0], t);
+        x86_vector(e->x, X86_STORE, X86_SCALAR, v, 0, array_address(e, item(e, t), 0), 0);
+    }
+    finish_uses(e, t);
+}
+
+static x86_rm kept_address(int vector)
+{
+    return x86_mem(RSP, -1, 0, (MOST_SLOTS + vector) * VECTOR_BYTES);
+}
+
+/* Of the lane's places, how many rows from the first on lack a term when there is no block before (all terms), or when there is one (any term)? */
+static int rows_kept(const emitter *e, const run_item *i, int lane, bool first_block)
+{
+    int most = 0, least = MOST_ITEMS;
+    for (int q = lane == 0 ? 0 : i->imm; q < (lane == 0 ? i->imm : terms_of(i)); q++) {
+        most = shift_of(e, i, q) > most ? shift_of(e, i, q) : most;
+        least = shift_of(e, i, q) < least ? shift_of(e, i, q) : least;
+    }
+    return first_block ? least : most;
+}
+
+static bool has_heads(const emitter *e, const run_item *i)
+{
+    return i->code == ITEM_WEAVE && i->list == 0 && (rows_kept(e, i, 0, false) > 0 || rows_kept(e, i, 1, false) > 0);
+}
+
+static void keep_places(emitter *e, const run_item *i, bool first_block)
+{
+    for (int lane = 0; lane < 2; lane++)
+        for (int row = 0; row < rows_kept(e, i, lane, first_block); row++) {
+            x86_rm at = strided_address(e, i, 2, row), to = kept_address(0);
+            at.disp += lane * 8;
+            to.disp += (2 * row + lane) * 8;
+            x86_vector(e->x, X86_LOAD, X86_SCALAR, 0, 0, at, 0);
+            x86_vector(e->x, X86_STORE, X86_SCALAR, 0, 0, to, 0);
+        }
+}
+
+/*
+ * The first places hold what the block before has brought there, which the first vectors overwrite: it is kept, elsewhere -0, which changes no sum, and
+ * added behind the loops.
+ */
+static void begin_weave(emitter *e, const run_item *i)
+{
+    const int length = e->x->evex ? X86_512 : X86_256;
+    x86_vector(e->x, X86_LOAD, length, 0, 0, constant_address(e, CONSTANT_SIGN), 0);
+    for (int k = 0; k < 2; k++) {
+        x86_rm to = kept_address(0);
+        to.disp += k * e->full * 8;
+        x86_vector(e->x, X86_STORE, length, 0, 0, to, 0);
+    }
+    x86_number(e->x, REG_INDEX, 0);
+    x86_compare(e->x, REG_AT, REG_INDEX);
+    const int64_t later = x86_jump(e->x, X86_GREATER);
+    begin_strided(e, 2);
+    keep_places(e, i, true);
+    const int64_t done = x86_jump(e->x, X86_ALWAYS);
+    x86_land(e->x, later);
+    begin_strided(e, 2);
+    keep_places(e, i, false);
+    x86_land(e->x, done);
+}
+
+static void finish_weave(emitter *e, const run_item *i)
+{
+    const int length = e->x->evex ? X86_512 : X86_256;
+    x86_multiply(e->x, REG_INDEX, e->start, 2);
+    for (int k = 0; k < 2; k++) {
+        x86_rm at = strided_address(e, i, 2, 0), kept = kept_address(0);
+        at.disp += k * e->full * 8;
+        kept.disp += k * e->full * 8;
+        x86_vector(e->x, X86_LOAD, length, 0, 0, at, 0);
+        x86_vector(e->x, X86_ADD, length, 0, 0, kept, 0);
+        x86_vector(e->x, X86_STORE, length, 0, 0, at, 0);
+    }
+}
+
+/* Behind the last vector. */
+static void finish_vectors(emitter *e)
+{
+    e->part = 0;
+    e->width = e->full;
+    for (int t = 0; t < e->r->n_items; t++) {
+        const run_item *i = item(e, t);
+        if (i->code == ITEM_STORE && i->imm > 0)
+            finish_store(e, i);
+        if (i->code == ITEM_KEEP && i->list >= 0)
+            x86_vector(e->x, X86_STORE, e->x->evex ? X86_512 : X86_256, e->carry[i->list], 0, array_address(e, i, -e->full), 0);
+        if (has_heads(e, i))
+            finish_weave(e, i);
+    }
 }
 
 /* ---- a body ---------------------------------------------------------------------------------------------------------------------- */
@@ -575,7 +788,10 @@ static void emit_item(emitter *e, int t)
     case ITEM_NEG: emit_logic(e, t, X86_XOR, CONSTANT_SIGN); break;
     case ITEM_ABS: emit_logic(e, t, X86_AND, CONSTANT_SIZE); break;
     case ITEM_FMA: emit_fma(e, t); break;
-    case ITEM_SHIFT: emit_shift(e, t); break;
+    case ITEM_SHIFT:
+    case ITEM_EARLIER: emit_shift(e, t); break;
+    case ITEM_WEAVE: emit_weave(e, t); break;
+    case ITEM_KEEP: emit_keep(e, t); break;
     case ITEM_STORE:
     case ITEM_STORE_REGISTER: emit_store(e, t); break;
     case ITEM_ROWS: emit_rows(e, t); break;
@@ -627,8 +843,8 @@ static int spare_registers(const emitter *e)
     int temporary = 2;
     for (int t = 0; t < e->r->n_items; t++) {
         const int code = item(e, t)->code;
-        if (code == ITEM_STRIDED || code == ITEM_LIST || (code >= ITEM_STORE_STRIDED && code <= ITEM_ROWS))
-            temporary = 5;
+        if (code == ITEM_STRIDED || code == ITEM_LIST || (code >= ITEM_STORE_STRIDED && code <= ITEM_WEAVE))
+            temporary = 6;
     }
     return e->n_regs - temporary - count_alive(e);
 }
@@ -664,6 +880,7 @@ static void choose_registers(emitter *e)
         const run_item *i = item(e, t);
         e->pinned[t] = NOWHERE;
         e->has_sums = e->has_sums || i->code == ITEM_SUM;
+        e->wants_start = e->wants_start || i->code == ITEM_SUM || has_heads(e, i);
         if (i->code == ITEM_SHIFT && i->imm > e->distance[i->list])
             e->distance[i->list] = i->imm;
     }
@@ -690,11 +907,11 @@ static void choose_bases(emitter *e)
     for (int t = 0; t < e->r->n_items; t++) {
         if (item(e, t)->base >= 0)
             uses[item(e, t)->base]++;
-        if (item(e, t)->list >= 0 && item(e, t)->code != ITEM_SHIFT && item(e, t)->code != ITEM_CARRY)
+        if (is_indexed(item(e, t)->code))
             uses[item(e, t)->list]++;
     }
     e->start = NOWHERE;
-    if (e->has_sums && !is_one(e))
+    if (e->wants_start && !is_one(e))
         e->start = BASE_REGS[e->n_general++];
     for (int b = 0; b < e->r->n_bases; b++) {
         e->general[b] = NOWHERE;
@@ -723,7 +940,7 @@ static void begin_function(emitter *e)
     for (int k = N_CLOBBERED; k < e->n_general; k++)
         x86_push(x, BASE_REGS[k]);
     x86_and(x, RSP, -VECTOR_BYTES);
-    x86_add(x, RSP, -MOST_SLOTS * VECTOR_BYTES);
+    x86_add(x, RSP, -(MOST_SLOTS + KEPT) * VECTOR_BYTES);
     for (int b = 0; b < e->r->n_bases; b++) {
         const run_base *base = &e->r->base[b];
         if (e->general[b] == NOWHERE)
@@ -794,6 +1011,9 @@ static void emit_loops(emitter *e)
     compare_end(e, e->full);
     const int64_t few = x86_jump(e->x, X86_GREATER);
     for (int t = 0; t < e->r->n_items; t++)
+        if (has_heads(e, item(e, t)))
+            begin_weave(e, item(e, t));
+    for (int t = 0; t < e->r->n_items; t++)
         if (item(e, t)->code == ITEM_CARRY)
             begin_carry(e, item(e, t));
     if (e->has_sums)
@@ -806,8 +1026,9 @@ static void emit_loops(emitter *e)
     x86_add(e->x, REG_AT, e->full);
     compare_end(e, e->full);
     x86_jump_back(e->x, X86_NOT_GREATER, again);
-    x86_land(e->x, few);
     x86_land(e->x, none);
+    finish_vectors(e);
+    x86_land(e->x, few);
     x86_compare(e->x, REG_AT, REG_END);
     const int64_t done = x86_jump(e->x, X86_NOT_LESS);
     again = e->x->bytes.n;

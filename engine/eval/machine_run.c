@@ -79,6 +79,7 @@ void run_begin(run *r, const run_kernel *k, int64_t first)
     r->k = k;
     r->first = r->end = first;
     r->n_items = r->n_bases = r->n_accesses = r->n_carries = 0;
+    r->ended = false;
     memset(r->chain, 0, sizeof r->chain);
     for (int64_t j = 0; j < k->k->n_regs; j++) {
         r->in_register[j] = -1;
@@ -290,11 +291,12 @@ static bool is_allowed(const run *r, const reach *b, int32_t *last, int64_t *ahe
     return true;
 }
 
-static void note_access(run *r, int32_t base, const reach *b, int32_t written)
+/* written: a value, -1: others; carry: where a read takes it from, or -1 */
+static void note_access(run *r, int32_t base, const reach *b, int32_t written, int32_t carry)
 {
     if (is_input(b->kind))
         return;
-    r->access[r->n_accesses++] = (run_access){base, b->stride, b->first, b->writes, b->alone, written, -1};
+    r->access[r->n_accesses++] = (run_access){base, b->stride, b->first, b->writes, b->alone, written, carry, (int32_t)r->n_items - 1};
     for (int64_t k = 0; k < r->n_bases && b->writes; k++)
         if (r->base[k].kind == b->kind) {
             r->base[k].writes++;
@@ -335,8 +337,15 @@ static int32_t load_item(run *r, int64_t j, int q, int32_t code, int32_t stride,
     i.imm = stride;
     i.list = list;
     i.version = r->base[i.base].writes;
-    note_access(r, i.base, &b, -1);
+    note_access(r, i.base, &b, -1, -1);
     return value(r, i);
+}
+
+static int32_t carry_of(run *r, int32_t v, int32_t stored_by)
+{
+    r->carried[r->n_carries] = v;
+    r->stored_by[r->n_carries] = stored_by;
+    return (int32_t)r->n_carries++;
 }
 
 /* What the run itself writes is not read again. */
@@ -351,10 +360,8 @@ static int32_t array_value(run *r, int64_t j, int q)
     if (last < 0 || ahead == 0 || ahead == INT64_MAX)
         return load_item(r, j, q, ITEM_LOAD, 1, -1);
     run_access *from = &r->access[last];
-    if (from->carry < 0) {
-        r->carry_of[r->n_carries] = last;
-        from->carry = (int32_t)r->n_carries++;
-    }
+    if (from->carry < 0)
+        from->carry = carry_of(r, from->value, last);
     run_item i = item_of(ITEM_SHIFT);
     i.base = base_of(r, j, q, false);
     i.offset = b.first;
@@ -362,7 +369,7 @@ static int32_t array_value(run *r, int64_t j, int q)
     i.list = from->carry;
     i.arg[0] = from->value;
     i.version = r->base[i.base].writes;
-    note_access(r, i.base, &b, -1);
+    note_access(r, i.base, &b, -1, from->carry);
     return value(r, i);
 }
 
@@ -407,7 +414,7 @@ static void set_target(run *r, int64_t j, int32_t result)
     store.offset = b.first;
     store.arg[0] = result;
     effect(r, store);
-    note_access(r, store.base, &b, result);
+    note_access(r, store.base, &b, result, -1);
 }
 
 /* ---- instructions -------------------------------------------------------------------------------------------------------- */
@@ -520,7 +527,52 @@ static void scatter(run *r, int64_t j, int32_t code, int32_t n)
     i.version = ins->imm;
     i.list = list ? list_of(r, j) : -1;
     effect(r, i);
-    note_access(r, i.base, &b, -1);
+    note_access(r, i.base, &b, -1, -1);
+}
+
+/* Operand q of the weave, `shift` instances before. */
+static int32_t earlier(run *r, int32_t v, int32_t shift)
+{
+    run_item i = item_of(ITEM_EARLIER);
+    for (int32_t k = 0; k < r->n_carries && i.list < 0; k++)
+        if (r->carried[k] == v && r->stored_by[k] < 0)
+            i.list = k;
+    i.list = i.list < 0 ? carry_of(r, v, -1) : i.list;
+    i.arg[0] = v;
+    i.imm = shift;
+    return value(r, i);
+}
+
+/*
+ * Whole vectors are woven here, what is left by the interpreter, which reads the operands in the block's registers: EVAL_WEAVE_REST. The first
+ * places, where a block before may have been, are seen to by the function that is made of the run.
+ */
+static void weave(run *r, int64_t j)
+{
+    const eval_ins *ins = ins_at(r, j);
+    const int32_t *const t = ins->index;
+    const reach b = reach_at(r, j, DST, 0, true);
+    run_item i = item_of(ITEM_WEAVE);
+    for (int32_t q = 0; q < t[WEAVE_TERMS]; q++) {
+        const int32_t v = operand_value(r, j, q);
+        i.arg[q] = t[WEAVE_SHIFT + q] > 0 ? earlier(r, v, t[WEAVE_SHIFT + q]) : v;
+        if (!is_register(ins, q) || !r->changed[register_at(r, j, q)])
+            continue;
+        run_item keep = item_of(ITEM_KEEP);
+        keep.arg[0] = v;
+        keep.base = base_of(r, j, q, true);
+        keep.offset = place_of(r, j, q);
+        keep.list = t[WEAVE_SHIFT + q] > 0 ? r->item[i.arg[q]].list : -1;
+        effect(r, keep);
+    }
+    i.base = base_of(r, j, DST, false);
+    i.offset = b.first;
+    i.imm = t[WEAVE_EVEN];
+    i.list = t[WEAVE_ADDS] != 0;
+    i.version = (int32_t)(j - r->first);
+    effect(r, i);
+    note_access(r, i.base, &b, -1, -1);
+    r->ended = true;
 }
 
 /* ---- what can be in a run -------------------------------------------------------------------------------------------------- */
@@ -541,6 +593,7 @@ static int operands_of(const eval_ins *i)
     case EVAL_STORE_PAIRS: return is_stride(i->imm) ? 2 : -1;
     case EVAL_STORE_FOURS: return is_stride(i->imm) ? 4 : -1;
     case EVAL_LOAD_LIST: return 0;
+    case EVAL_WEAVE: return i->index[WEAVE_TERMS];
     case EVAL_COPY:
     case PERI_OP_NEG:
     case PERI_OP_ABS:
@@ -602,6 +655,7 @@ static bool is_possible(const run *r, int64_t j)
     case EVAL_STORE_FOURS: return can_write(r, j, i->imm);
     case EVAL_STORE_LIST:
     case EVAL_ADD_LIST: return can_write(r, j, 0);
+    case EVAL_WEAVE: return i->index[WEAVE_REACH] < r->k->width && r->n_carries + n <= MOST_CARRIES && can_write(r, j, 0);
     default: return is_sum(i->code) || (i->flags & 1u << DST) == 0 || can_write(r, j, 1);
     }
 }
@@ -613,7 +667,7 @@ bool run_append(run *r)
     const int64_t j = r->end;
     const eval_ins *i = ins_at(r, j);
     if (r->n_items + ITEMS_OF_ONE + r->k->k->n_regs + MOST_CARRIES > MOST_ITEMS || r->n_accesses + ACCESSES_OF_ONE > MOST_ACCESSES ||
-        r->n_bases + BASES_OF_ONE > MOST_BASES || r->end - r->first >= MOST_INSTRUCTIONS || !is_possible(r, j))
+        r->n_bases + BASES_OF_ONE > MOST_BASES || r->end - r->first >= MOST_INSTRUCTIONS || r->ended || !is_possible(r, j))
         return false;
     switch (i->code) {
     case EVAL_LOAD_STRIDED: set_target(r, j, load_item(r, j, 0, ITEM_STRIDED, i->imm, -1)); break;
@@ -624,6 +678,7 @@ bool run_append(run *r)
     case EVAL_ADD_LIST: scatter(r, j, ITEM_ADD_LIST, 1); break;
     case EVAL_STORE_PAIRS: scatter(r, j, ITEM_ROWS, 2); break;
     case EVAL_STORE_FOURS: scatter(r, j, ITEM_ROWS, 4); break;
+    case EVAL_WEAVE: weave(r, j); break;
     default:
         if (is_sum(i->code))
             add_sum(r, j);
@@ -663,6 +718,30 @@ static bool is_read_later(const run *r, int32_t number)
     return false;
 }
 
+/*
+ * What a stores is stored to again by the same vector or the next, and in between read only as what is carried: then it need not be stored, but for the
+ * last ones where a loop ends. Their number, or 0.
+ */
+static int32_t overwritten(const run *r, const run_access *a)
+{
+    int32_t left = 0;
+    if (!a->writes || a->carry < 0)
+        return 0;
+    for (const run_access *b = r->access; b < r->access + r->n_accesses; b++) {
+        const reach of_a = reach_of(r, a), of_b = reach_of(r, b);
+        if (b == a || (!b->writes && b->carry == a->carry) || r->base[b->base].kind != r->base[a->base].kind || are_apart(r, &of_a, &of_b))
+            continue;
+        if (b->stride != 1 || r->base[b->base].by != r->base[a->base].by || b->alone)
+            return 0;
+        const int64_t behind = (a->first - b->first) / (int64_t)sizeof(double);
+        if (!b->writes && b->carry < 0 && behind > -r->k->k->block && behind < r->k->k->block)
+            return 0;
+        if (b->writes && behind > 0 && behind < r->k->width)
+            left = left == 0 || behind < left ? (int32_t)behind : left;
+    }
+    return left;
+}
+
 void run_close(run *r)
 {
     int64_t from = r->first;
@@ -680,10 +759,18 @@ void run_close(run *r)
     }
     for (int32_t k = 0; k < r->n_carries; k++) {
         run_item i = item_of(ITEM_CARRY);
-        i.arg[0] = r->access[r->carry_of[k]].value;
+        i.arg[0] = r->carried[k];
         i.list = k;
-        i.base = r->access[r->carry_of[k]].base;
-        i.offset = r->access[r->carry_of[k]].first;
+        if (r->stored_by[k] >= 0) {
+            i.base = r->access[r->stored_by[k]].base;
+            i.offset = r->access[r->stored_by[k]].first;
+        }
         effect(r, i);
     }
+    for (int64_t k = 0; k < r->n_accesses; k++)
+        if (overwritten(r, &r->access[k]) > 0) {
+            run_item *store = &r->item[r->access[k].item];
+            store->imm = overwritten(r, &r->access[k]);
+            store->list = r->access[k].carry;
+        }
 }

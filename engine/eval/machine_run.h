@@ -27,19 +27,22 @@ enum {
     ITEM_ABS,
     ITEM_FMA,      /* a b + c, rounded once */
     ITEM_SHIFT,    /* base[offset + i], where the run itself stores value a for instance i + imm, as carry number `list` */
-    LAST_VALUE = ITEM_SHIFT,
+    ITEM_EARLIER,  /* value a of instance i - imm, -0 where that is before `start`; carry number `list` */
+    LAST_VALUE = ITEM_EARLIER,
     /* and effects */
-    ITEM_STORE,
+    ITEM_STORE,    /* imm > 0: overwritten but for the last imm numbers of a loop, which are in carry number `list` */
     ITEM_STORE_REGISTER,
     ITEM_STORE_STRIDED,
     ITEM_ADD_STRIDED,
     ITEM_STORE_LIST,
     ITEM_ADD_LIST,
     ITEM_ROWS,     /* n = 2 or 4 values to base[offset + i stride] and behind */
+    ITEM_WEAVE,    /* sums of the values by two lanes, interleaved: see EVAL_WEAVE; imm: values of the first lane; list: 1 where they are added */
+    ITEM_KEEP,     /* value a to the register base[offset + i], for the last vector and what is behind it only; carry number `list`, or -1 */
     ITEM_SUM,      /* lane i modulo EVAL_LANES of base[offset] += a */
     ITEM_CARRY     /* the last of a run's items: value a is what the next vector finds carried, as number `list` */
 };
-enum { CONSTANT_ONE, CONSTANT_SIGN, CONSTANT_SIZE, CONSTANT_ZERO, CONSTANT_EVEN, N_CONSTANTS };
+enum { CONSTANT_ONE, CONSTANT_SIGN, CONSTANT_SIZE, CONSTANT_ZERO, CONSTANT_EVEN, CONSTANT_LOW, CONSTANT_HIGH, N_CONSTANTS };
 
 typedef struct {
     int32_t code, base, list; /* base, list: numbers of bases; list: also of a carry */
@@ -73,7 +76,8 @@ typedef struct {
     int64_t first;
     bool writes, alone; /* alone: nothing else in the kernel touches its places, and none twice */
     int32_t value;      /* what is written there, -1: unknown */
-    int32_t carry;      /* its number, or -1 */
+    int32_t carry;      /* its number, or -1; of a read: where the value comes from */
+    int32_t item;       /* the effect that writes, or -1 */
 } run_access;
 
 /* A kernel, as far as all its runs are concerned. */
@@ -94,7 +98,9 @@ typedef struct {
     run_item item[MOST_ITEMS];
     run_base base[MOST_BASES];
     run_access access[MOST_ACCESSES];
-    int32_t carry_of[MOST_CARRIES];    /* the access that is carried */
+    int32_t carried[MOST_CARRIES];     /* the value */
+    int32_t stored_by[MOST_CARRIES];   /* the access that stores it, or -1: before the first vector there is -0 */
+    bool ended;                        /* nothing can follow */
     int32_t *in_register;        /* [n_regs] the value that is there now, or -1 */
     bool *changed;               /* [n_regs] by the run */
     int32_t chain[1024];         /* hash of items; 1 + number */

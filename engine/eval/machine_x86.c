@@ -88,6 +88,7 @@ static unsigned extensions(int reg, const x86_rm *rm)
     return bits | (rm->base < 8 ? 1u : 0u) << 5;
 }
 
+/* mask 0: none */
 static void put_vector(x86_code *c, x86_op op, int length, int reg, int second, const x86_rm *rm, int imm, int mask)
 {
     const bool scalar = length == X86_SCALAR, is_fma = op == X86_FMA231;
@@ -98,7 +99,7 @@ static void put_vector(x86_code *c, x86_op op, int length, int reg, int second, 
         put(c, 0x62);
         put(c, bits | table[op].map);
         put(c, 0x84 | (unsigned)(~second & 15) << 3 | pp);
-        put(c, (mask != 0 ? 0x80u : 0u) | l << 5 | (unsigned)(~second >> 4 & 1) << 3 | (unsigned)mask);
+        put(c, (mask != 0 && op != X86_STORE ? 0x80u : 0u) | l << 5 | (unsigned)(~second >> 4 & 1) << 3 | (unsigned)mask);
     } else {
         put(c, 0xc4);
         put(c, (bits & 0xe0) | table[op].map);

@@ -39,7 +39,7 @@ typedef enum {
     X86_PERMUTE_TWO, X86_ALIGN                       /* EVEX only; the first: of two vectors, by the numbers that are in reg */
 } x86_op;
 
-/* reg = op(second, rm); imm only of those that have one. mask 1 .. 7: other entries become 0, and are not touched in memory (EVEX only). */
+/* reg = op(second, rm); imm only of those that have one. mask 1 .. 7: other entries are not touched in memory, and become 0 in a register (EVEX only). */
 void x86_vector(x86_code *c, x86_op op, int length, int reg, int second, x86_rm rm, int imm);
 void x86_vector_masked(x86_code *c, x86_op op, int length, int reg, int second, x86_rm rm, int mask);
 void x86_mask(x86_code *c, int mask, int from); /* from a general register */

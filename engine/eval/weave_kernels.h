@@ -67,3 +67,8 @@ static void weave(const eval_ins *c, int64_t start, int64_t n)
     }
     weave_ends(c, start, n, i, n + reach);
 }
+
+static void weave_rest(const eval_ins *c, int64_t start, int64_t n)
+{
+    weave_ends(c, start, n, n / W * W, n + c->index[WEAVE_REACH]);
+}
