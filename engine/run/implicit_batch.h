@@ -36,7 +36,7 @@ typedef struct {
     double *theta;            /* [p] of the instance */
     double *y, *r, *g, *a;    /* [d], [m], [d], [d x d] at the point */
     double *trial, *tr, *tg, *ta;
-    double *step, *chol, *lu; /* [d], [d x d], [d x d] */
+    double *step, *kept, *chol, *lu; /* [d], [d], [d x d], [d x d] */
     double *unit, *directions, *images; /* [d x d] ones on the diagonal; V, F_y V [d x width] */
     int32_t *pivot;           /* [d] */
 } batch_worker;

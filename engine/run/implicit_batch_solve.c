@@ -78,10 +78,12 @@ static peri_status make_buffers(implicit_batch *b, batch_worker *w)
 {
     arena *data = &b->one->data;
     const size_t d = (size_t)b->one->d, m = (size_t)b->m;
-    double **const vectors[5] = {&w->y, &w->g, &w->trial, &w->tg, &w->step}, **const squares[5] = {&w->a, &w->ta, &w->chol, &w->lu, &w->unit};
+    double **const vectors[6] = {&w->y, &w->g, &w->trial, &w->tg, &w->step, &w->kept}, **const squares[5] = {&w->a, &w->ta, &w->chol, &w->lu, &w->unit};
     bool ok = (w->theta = arena_array(data, (size_t)b->one->p, sizeof *w->theta)) != NULL;
+    for (int k = 0; k < 6 && ok; k++)
+        ok = (*vectors[k] = arena_array(data, d, sizeof(double))) != NULL;
     for (int k = 0; k < 5 && ok; k++)
-        ok = (*vectors[k] = arena_array(data, d, sizeof(double))) != NULL && (*squares[k] = arena_array(data, d * d, sizeof(double))) != NULL;
+        ok = (*squares[k] = arena_array(data, d * d, sizeof(double))) != NULL;
     ok = ok && (w->r = arena_array(data, m + 1, sizeof *w->r)) != NULL && (w->tr = arena_array(data, m + 1, sizeof *w->tr)) != NULL;
     const size_t wide = d * (size_t)b->width;
     ok = ok && (w->directions = arena_array(data, wide, sizeof *w->directions)) != NULL && (w->images = arena_array(data, wide, sizeof *w->images)) != NULL;

@@ -237,7 +237,7 @@ static double first_damping(const implicit_batch *b, int64_t d, const double *a)
 }
 
 /* From w->y to w->y; *first: the largest entry of J'r at the start */
-static int levenberg(task *t, double *first)
+static int levenberg(task *t, double tolerance, double *first)
 {
     implicit_batch *b = t->b;
     batch_worker *w = t->w;
@@ -248,16 +248,16 @@ static int levenberg(task *t, double *first)
     if (code != BATCH_FINE)
         return code;
     *first = norm_inf(d, w->g);
-    const double wanted = b->tolerance * fmax(1, sqrt(dot(d, w->g, w->g)));
+    const double wanted = tolerance * fmax(1, sqrt(dot(d, w->g, w->g)));
     double mu = first_damping(b, d, w->a);
-    for (at->iterations = 0;; at->iterations++) {
+    for (int64_t k = 0;; k++, at->iterations++) {
         at->cost = cost;
         at->length = norm_inf(d, w->g);
         if (b->rule_of_steps == BATCH_JAXOPT ? sqrt(dot(d, w->g, w->g)) <= wanted : !(at->length > 0))
             return BATCH_FINE;
         if (b->one->ctx->interrupted)
             return BATCH_STOPPED;
-        if (at->iterations >= b->iterations)
+        if (k >= b->iterations)
             return BATCH_LIMIT;
         while (!cholesky(d, w->a, mu, w->chol))
             mu = fmax(10 * mu, DBL_MIN);
@@ -280,7 +280,7 @@ static int levenberg(task *t, double *first)
         swap(&w->r, &w->tr);
         swap(&w->a, &w->ta);
         swap(&w->g, &w->tg);
-        if (b->rule_of_steps == BATCH_OPTIMISTIX && moved <= b->tolerance * (1 + size) && fabs(change) <= b->tolerance * (1 + cost)) {
+        if (b->rule_of_steps == BATCH_OPTIMISTIX && moved <= tolerance * (1 + size) && fabs(change) <= tolerance * (1 + cost)) {
             at->iterations++;
             at->cost = cost;
             at->length = norm_inf(d, w->g);
@@ -290,20 +290,41 @@ static int levenberg(task *t, double *first)
 }
 
 /* Newton's method finds any stationary point: what it has come to must be no worse than where it began. */
-static int fit(task *t)
+static int polish(task *t, double first)
 {
     batch_worker *w = t->w;
-    double first = 0, cost;
-    int code = levenberg(t, &first);
-    if (!t->b->polish || (code != BATCH_FINE && code != BATCH_LIMIT))
-        return code;
     const double before = t->at->cost;
-    code = newton(t, first);
+    double cost;
+    int code = newton(t, first);
     if (code != BATCH_FINE)
         return code;
     code = evaluate(t, w->y, w->r, w->a, w->g, &cost);
     t->at->cost = cost;
-    return code != BATCH_FINE ? code : cost <= before + 1e-8 * fmax(before, DBL_MIN) + DBL_EPSILON * dot(t->b->m, w->r, w->r) ? BATCH_FINE : BATCH_SADDLE;
+    return code != BATCH_FINE ? code : cost <= before + 1e-8 * before + DBL_EPSILON * dot(t->b->m, w->r, w->r) ? BATCH_FINE : BATCH_SADDLE;
+}
+
+/* Where Newton's steps fail, the others go on from where they ended, to a smaller tolerance. */
+static int fit(task *t)
+{
+    batch_worker *w = t->w;
+    const size_t bytes = (size_t)t->d * sizeof *w->y;
+    double first = 0, again;
+    int code = levenberg(t, t->b->tolerance, &first);
+    if (!t->b->polish)
+        return code;
+    for (double tolerance = 1e-2 * t->b->tolerance; code == BATCH_FINE || code == BATCH_LIMIT; tolerance *= 1e-2) {
+        memcpy(w->kept, w->y, bytes);
+        const int steps = code;
+        code = polish(t, first);
+        if (code == BATCH_FINE || code == BATCH_FAILED || code == BATCH_STOPPED || steps == BATCH_LIMIT || !(tolerance > 1e-14))
+            return code;
+        memcpy(w->y, w->kept, bytes);
+        const int why = code;
+        code = levenberg(t, tolerance, &again);
+        if (code != BATCH_FINE && code != BATCH_LIMIT)
+            return why;
+    }
+    return code;
 }
 
 /* ---- an instance --------------------------------------------------------------------------------------------------- */
