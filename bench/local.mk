@@ -19,7 +19,7 @@ bench_resolve_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests
 bench_resolve_LDADD = libperigee.a $(engine_libs)
 bench_eval_batch_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests
 bench_eval_batch_LDADD = libperigee.a $(engine_libs)
-EXTRA_DIST += bench/README.md bench/building bench/building.lua bench/once.c bench/vmath.c bench/vmath.md bench/along.c bench/compare.c bench/compare.h bench/eval_loops.c bench/eval_loops.h bench/families bench/graphs.lua bench/bilevel.lua bench/bilevel_baselines.lua bench/bilevel_problems.lua bench/bolib.lua bench/implicit.lua bench/physics.lua \
+EXTRA_DIST += bench/README.md bench/building bench/building.lua bench/once.c bench/vmath.c bench/vmath.md bench/along.c bench/compare.c bench/compare.h bench/eval_loops.c bench/eval_loops.h bench/families bench/graphs.lua bench/bilevel.lua bench/bilevel_baselines.lua bench/bilevel_problems.lua bench/bolib.lua bench/implicit.lua bench/physics.lua bench/sorption.lua bench/flow.lua bench/training.lua \
 	bench/family.h bench/ipopt.c bench/main.lua bench/report.lua bench/run bench/spawn.c bench/startup.lua bench/stopwatch.c
 CLEANFILES += bench/eval_loops.o $(bench_programs)
 

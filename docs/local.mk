@@ -29,7 +29,9 @@ examples = \
 	examples/09-tolls.lua \
 	examples/10-support-vectors.lua \
 	examples/11-implicit-layer.lua \
-	examples/12-physics.lua
+	examples/12-physics.lua \
+	examples/13-sorption.lua \
+	examples/14-flow.lua
 
 host_examples = examples/hosts/mpc.c examples/hosts/script.c examples/hosts/small.py
 

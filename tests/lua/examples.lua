@@ -28,7 +28,7 @@ for path in listing:lines() do
   local difference = expected.difference(output:read "a", read(path:gsub("%.lua$", ".expected")))
   t.is(difference, nil, name)
 end
-t.is(count, 12, "number of examples")
+t.is(count, 14, "number of examples")
 
 -- with a user's data, where there are some
 local sachs = source .. "/../shared/data/sachs/"

@@ -157,6 +157,15 @@ for _, K in ipairs { 1, 4 } do
   tap.ok(change > 1e-5, ("and another derivative: %.2f %% off"):format(100 * change))
 end
 
+-- what Levenberg and Marquardt's steps leave, without Newton's behind them
+for _, rule in ipairs { "jaxopt", "optimistix" } do
+  local value, alpha = fisher(4, { rule = rule, tolerance = 1e-5, polish = false })
+  local slope = peri.grad(value, alpha):value()
+  local difference = (value:value { [alpha] = 1e-3 } - value:value { [alpha] = -1e-3 }) / 2e-3
+  local off = math.abs(slope - difference) / math.abs(difference)
+  tap.ok(off <= 1e-3, ("K = 4, %s, not polished: relative error %.1e"):format(rule, off))
+end
+
 -- the root form of one weight by hand: r = (w b - 1, w - 2), dw = -(J'J)^-1 J' dr with J = (b, 1), dr = (w, 0)
 local one = peri.model "one"
 local b = one:var("b", { start = 3 })
@@ -184,6 +193,32 @@ local moved = redrawn:value()
 layer:draw(0)
 tap.ok(math.abs(moved - fixed:value()) > 1e-9 and math.abs(redrawn:value() - fixed:value()) < 1e-9 * math.abs(fixed:value()), "and goes back")
 
+-- ---- scopes: values at t = 0 for everyone, or of the own box
+
+local modes5 = smooth(31)
+local function scoped(scope, split)
+  local m = peri.model "scopes"
+  local layer = hc.layer(m, "scopes", {
+    grid = { nt, nx }, split = split, ridge = 0.5, fields = { u = modes5 }, data = { none = 0 * u0 }, residual = function(f) return 0 * f.u + f.none end,
+    everywhere = { { fields = { u = modes5[first] }, data = { initial = u0[first] }, residual = function(f) return f.u - f.initial end, scope = scope,
+      at = first } },
+  })
+  return layer.w
+end
+local everyone = scoped("global", { 1, 4 })
+tap.ok((everyone[1] - everyone[3]):norminf():value() < 1e-12, "all experts have the same rows of the whole axis")
+local own = scoped("local", { 1, 4 })
+for k = 1, 4, 3 do
+  local rows = {}
+  for i = 1, nx / 4 do rows[i] = (k - 1) * nx // 4 + i end
+  local F = modes5[rows]
+  local normal_equations = F:t() % F + 0.25 * peri.array { { 1, 0, 0, 0, 0 }, { 0, 1, 0, 0, 0 }, { 0, 0, 1, 0, 0 }, { 0, 0, 0, 1, 0 }, { 0, 0, 0, 0, 1 } }
+  local weights = peri.solve(normal_equations, F:t() % u0[rows])
+  tap.ok((own[k] - weights):norminf():value() < 1e-11, "local: those of its box alone, expert " .. k)
+end
+local late = scoped("local", { 3, 1 })
+tap.ok(late[2]:norminf():value() < 1e-12 and late[1]:norminf():value() > 1e-3, "boxes without an initial time have none")
+
 -- ---- wrong inputs
 
 local bad, attempts = peri.model "bad", 0
@@ -204,6 +239,22 @@ refused("5 points of each expert, and a box has 4", attempt, { points = 5 })
 refused("do not divide", attempt, { split = { 3, 1 } })
 refused("split must have one number", attempt, { split = { 2 } })
 refused("3 points and 0 other rows do not determine 4 weights", attempt, { fields = { u = normal(16, 4, 1) }, points = 3, ridge = 0 })
+refused("3 points and 0 other rows do not determine 4 weights", attempt, { fields = { u = normal(16, 4, 1) }, points = 3 })
+tap.ok(pcall(attempt, { fields = { u = normal(16, 4, 1) }, points = 3, ridge = 1e-4 }), "a ridge that is given determines them")
+refused('rule "gauss" is neither', attempt, { rule = "gauss" })
+refused("samples must be", attempt, { samples = 0 })
+refused("fields.u is 16 x 2, and should be 32 x 2", attempt, { samples = 2 })
+refused("15 rows, which 2 samples do not divide", function()
+  local twice = { samples = 2, fields = { u = normal(32, 2, 1) } }
+  twice.everywhere = { { fields = { u = normal(15, 2, 1) }, residual = function(f) return f.u end } }
+  attempt(twice)
+end)
+refused('scope "near" is neither', attempt, { everywhere = { { fields = { u = normal(4, 2, 1) }, residual = function(f) return f.u end, scope = "near" } } })
+refused('scope "local" needs at', attempt, { everywhere = { { fields = { u = normal(4, 2, 1) }, residual = function(f) return f.u end, scope = "local" } } })
+refused("at[2] is no point of the grid", attempt, { everywhere = { { fields = { u = normal(2, 2, 1) }, residual = function(f) return f.u end,
+  scope = "local", at = { 1, 17 } } } })
+refused("unknown option plcae", attempt, { everywhere = { { fields = { u = normal(4, 2, 1) }, residual = function(f) return f.u end, plcae = 1 } } })
+refused("option iterations is 0", attempt, { iterations = 0 })
 refused('mode "gauss" is neither', attempt, { mode = "gauss" })
 refused("ridge must be", attempt, { ridge = -1 })
 refused("unknown option expert", attempt, { expert = 4 })
@@ -229,4 +280,9 @@ tap.ok(math.abs(doubled(1e-2) + peri.sum(twins) / peri.sum(twins^2) / 2) < 1e-3,
 local undefined = hc.layer(bad, "undefined", { grid = { 4 }, fields = { u = F * normal(4, 1, 1) },
   residual = function(f) return f.u - peri.log(f.u - 1) end })
 refused("undefined, expert 1", function() return undefined.w[1]:value() end)
+local second = peri.stack { 1, 1, 1, 1, 1, 1, F - 1, 1 } -- zero where the scale is one
+local middle = hc.layer(bad, "middle", { grid = { 4 }, split = { 2 }, samples = 2, ridge = 0, fields = { u = second * normal(8, 1, 1) + 0.1 },
+  residual = function(f) return f.u - 1 + peri.log(f.u + 1e-3) * 0 + peri.sqrt(f.one) end, data = { one = second } })
+tap.ok(pcall(function() return middle.weights:value { [F] = 2 } end), "data that are fine")
+refused("middle, sample 2, expert 2: its equations are undefined: sqrt(-1)", function() return middle.weights:value { [F] = 0 } end)
 tap.done()
