@@ -16,7 +16,11 @@
 typedef struct {
     double penalty, growth, reduction, largest_penalty, largest_multiplier;
     int64_t inner_iterations;
+    int32_t update;
 } options;
+
+typedef enum { UPDATE_ALWAYS, UPDATE_PROGRESS } update_rule;
+static const char *const UPDATES[] = {"always", "progress", NULL};
 
 static const peri_option OPTION_LIST[] = {
     PERI_REAL("penalty", options, penalty, 0, 0, 1e12, "1", "first penalty; 0: chosen from objective and violation at the start"),
@@ -26,6 +30,8 @@ static const peri_option OPTION_LIST[] = {
     PERI_REAL("largest_multiplier", options, largest_multiplier, 1e12, 1, 1e20, "1",
               "multipliers are cut off there before they enter the inner problem"),
     PERI_INT("inner_iterations", options, inner_iterations, 2000, 1, 1e9, "1", "most iterations of one inner solve"),
+    PERI_ENUM("update", options, update, UPDATE_ALWAYS, UPDATES,
+              "multipliers after every inner solve; or after progress only, the penalty growing from the point of before until there is some"),
 };
 
 typedef struct {
@@ -34,6 +40,7 @@ typedef struct {
     peri_inner *inner;
     peri_x shift, weight; /* parameters, m x 1: y / w and w */
     double *x, *c, *y;    /* [n], [m], [m] */
+    double *held_x, *held_c, *held_y; /* of the last inner solve that made progress; NULL where updates are not for progress only */
     double *scale;        /* [m] of rows: w_i = penalty * scale_i^2 */
     double *s, *w;        /* [m] values of the parameters */
     double *g, *jy, *v;   /* [n], [n], [m] scratch */
@@ -60,6 +67,11 @@ static peri_status allocate(state *s, peri_run *run)
     TRY(peri_alloc(run, n, &s->g));
     TRY(peri_alloc(run, n, &s->jy));
     TRY(peri_alloc(run, m, &s->v));
+    if (s->opt.update == UPDATE_PROGRESS) {
+        TRY(peri_alloc(run, n, &s->held_x));
+        TRY(peri_alloc(run, m, &s->held_c));
+        TRY(peri_alloc(run, m, &s->held_y));
+    }
     return rows_best_init(&s->best, &s->rows, run);
 }
 
@@ -123,9 +135,29 @@ static peri_status first_penalty(state *s, peri_run *run)
     return PERI_OK;
 }
 
+static void copy_held(const state *s, double *const to[3], double *const from[3])
+{
+    memcpy(to[0], from[0], (size_t)s->rows.n * sizeof **to);
+    memcpy(to[1], from[1], (size_t)s->rows.m * sizeof **to);
+    memcpy(to[2], from[2], (size_t)s->rows.m * sizeof **to);
+}
+
+/* What the next inner solve goes on from is kept, or taken back. */
+static void hold(state *s)
+{
+    if (s->held_x != NULL)
+        copy_held(s, (double *[]){s->held_x, s->held_c, s->held_y}, (double *[]){s->x, s->c, s->y});
+}
+
+static void take_back(state *s)
+{
+    copy_held(s, (double *[]){s->x, s->c, s->y}, (double *[]){s->held_x, s->held_c, s->held_y});
+}
+
 /* Before the first of a sequence of inner solves. */
 static void reset(state *s, peri_run *run)
 {
+    hold(s);
     const double tolerance = peri_get_limits(run)->tolerance;
     s->progress = s->best.kkt = INFINITY;
     s->watch = (rows_watch){INFINITY, 0};
@@ -176,13 +208,19 @@ static double update_multipliers(state *s)
     return most;
 }
 
-/* Raised after too little progress, unless the inner solve itself was cut off: a larger penalty would make the next one harder still. */
+/*
+ * Raised after too little progress, unless the inner solve itself was cut off: a larger penalty would make the next one harder still. With updates
+ * for progress only progress is that against the last solve that made some, and the others are solved again from there with more
+ * penalty (Conn, Gould and Toint 1991; Zheng, Aragam, Ravikumar and Xing 2018).
+ */
 static char update_penalty(state *s, double progress, bool solved)
 {
+    const bool by_progress = s->opt.update == UPDATE_PROGRESS;
     const bool enough = s->solves <= 1 || progress <= s->opt.reduction * s->progress;
-    s->progress = progress;
+    if (enough || !by_progress)
+        s->progress = progress;
     s->cut_off = solved ? 0 : s->cut_off + 1;
-    if (enough || s->cut_off % 4 != 0)
+    if (enough || (s->cut_off % 4 != 0 && !by_progress))
         return 0;
     s->penalty *= s->opt.growth;
     return 'p';
@@ -259,7 +297,13 @@ static peri_status step(void *self, peri_run *run, peri_step *next)
     TRY(peri_accept(run, s->x, s->y, r->z, &row, next));
     if (r->why != PERI_WHY_CONVERGED && e.f <= -ROWS_FAR)
         return peri_finish(run, PERI_WHY_UNBOUNDED, next);
+    if (s->held_x != NULL && row.tag == 'p' && s->penalty <= s->opt.largest_penalty && e.kkt > peri_get_limits(run)->tolerance) {
+        (void)rows_best_keep(&s->best, &s->rows, s->x, s->y, r->z, &row, e.kkt);
+        take_back(s);
+        return send_weights(s);
+    }
     TRY(conclude(s, run, &e, r->z, &row, next));
+    hold(s);
     update_tolerance(s, peri_get_limits(run)->tolerance);
     return send_weights(s);
 }
@@ -270,7 +314,9 @@ static const char PAGE[] =
     "Solves a sequence of problems that have bounds but no constraints. Each constraint enters the objective through half the squared "
     "distance of c_i(x) - y_i / w_i from its interval, with weight w_i; after each solve the multipliers y become -w times that "
     "distance, and where feasibility and complementarity have not halved the weights grow tenfold. Unlike a plain penalty, the weights "
-    "need not go to infinity: the multipliers converge to those of the problem.\n\n"
+    "need not go to infinity: the multipliers converge to those of the problem. With update = \"progress\" the multipliers change only where the violation has "
+    "fallen enough; where it has not, that solve is done again from its start with a larger weight. Constraints whose gradient vanishes where they hold, as that "
+    "of acyclic graphs, have no multipliers to converge to, and end in better local minima that way.\n\n"
     "The inner problems are once continuously differentiable (twice where constraints are equations), keep sparse second derivatives, "
     "and may be non-convex. Any method for bounds can solve them: \"augmented-lagrangian > lbfgs\" for problems without second "
     "derivatives, \"augmented-lagrangian > trust-ncg\" where there are some. Each is solved from the last point, at first roughly, then "

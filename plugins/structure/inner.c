@@ -22,6 +22,7 @@ struct topo_inner {
     peri_x *v;            /* their variables */
     int64_t *owner;       /* [n] node that a variable belongs to */
     int64_t *begin, *var; /* [d + 1], [n] variables of node j at var[begin[j] ..] */
+    int64_t *place;       /* [n] 0, 1, 2, ... */
     const double *xl, *xu;
     double *low, *high, *at; /* [n] bounds and point of one problem */
     double *x0, *kept;       /* [n] the run's start; an earlier x */
@@ -100,17 +101,62 @@ static void list_variables(topo *t)
 
 /* ---- problems ---------------------------------------------------------------------------------------------------------------------- */
 
+enum { MOST_PIECES = 129 };
+
+typedef struct {
+    peri_inner *problem;
+    peri_x v, piece[MOST_PIECES];
+    const double *zeros;  /* [n] */
+    const int64_t *place; /* [n] 0, 1, 2, ... */
+    int64_t pieces;
+} column;
+
+static peri_status add_zeros(column *c, int64_t count)
+{
+    return count > 0 ? peri_x_array(c->problem, count, 1, c->zeros, &c->piece[c->pieces++]) : PERI_OK;
+}
+
+/* Ranges of neighbours among the node's variables. */
+static int64_t count_ranges(const int64_t *var, int64_t count)
+{
+    int64_t ranges = 1;
+    for (int64_t q = 1; q < count; q++)
+        ranges += var[q] != var[q - 1] + 1;
+    return ranges;
+}
+
+/* All variables, zero but for the node's, as pieces below each other: what depends on the others alone is then constant, and is not evaluated. */
+static peri_status stack_column(const topo *t, column *c, const int64_t *var, int64_t count, peri_x *x)
+{
+    int64_t behind = 0;
+    for (int64_t q = 0; q < count;) {
+        int64_t end = q + 1;
+        while (end < count && var[end] == var[end - 1] + 1)
+            end++;
+        TRY(add_zeros(c, var[q] - behind));
+        TRY(peri_x_gather(c->problem, c->v, end - q, 1, c->place + q, &c->piece[c->pieces++]));
+        behind = var[end - 1] + 1;
+        q = end;
+    }
+    TRY(add_zeros(c, t->n - behind));
+    return peri_x_stack(c->problem, c->pieces, c->piece, x);
+}
+
 /* Node j's: the objective with all variables but j's at zero. */
 static peri_status open_column(topo *t, peri_run *run, int64_t j)
 {
     topo_inner *in = t->inner;
-    const int64_t count = in->begin[j + 1] - in->begin[j];
+    const int64_t *var = in->var + in->begin[j], count = in->begin[j + 1] - in->begin[j];
     peri_x x, f;
     if (count == 0)
         return PERI_OK;
     TRY(peri_inner_new(run, "one node", &in->problem[j]));
     TRY(peri_inner_var(in->problem[j], "v", count, 1, &in->v[j]));
-    TRY(peri_x_scatter(in->problem[j], in->v[j], t->n, 1, in->var + in->begin[j], &x));
+    column c = {.problem = in->problem[j], .v = in->v[j], .zeros = in->low, .place = in->place};
+    if (2 * count_ranges(var, count) < MOST_PIECES)
+        TRY(stack_column(t, &c, var, count, &x));
+    else
+        TRY(peri_x_scatter(in->problem[j], in->v[j], t->n, 1, var, &x));
     TRY(peri_inner_problem(in->problem[j], 0, x, &f, NULL));
     return peri_inner_minimize(in->problem[j], f);
 }
@@ -171,6 +217,7 @@ static peri_status allocate(topo *t, peri_run *run)
     TRY(peri_alloc_index(run, t->n, &in->owner));
     TRY(peri_alloc_index(run, t->d + 1, &in->begin));
     TRY(peri_alloc_index(run, t->n, &in->var));
+    TRY(peri_alloc_index(run, t->n, &in->place));
     double **const vectors[] = {&in->low, &in->high, &in->at, &in->x0, &in->kept};
     for (size_t k = 0; k < PERI_COUNT(vectors); k++)
         TRY(peri_alloc(run, t->n, vectors[k]));
@@ -201,6 +248,9 @@ static peri_status open_columns(topo *t, peri_run *run, bool *good)
     if (!*good)
         return PERI_OK;
     list_variables(t);
+    memset(in->low, 0, (size_t)t->n * sizeof *in->low);
+    for (int64_t k = 0; k < t->n; k++)
+        in->place[k] = k;
     for (int64_t j = 0; j < t->d; j++)
         TRY(open_column(t, run, j));
     return check_sum(&s, good);

@@ -66,6 +66,21 @@ local function loss_of(X, order)
   return sum
 end
 
+--- The loss of a graph, its weights fitted again to the data as they are: regressions on the parents.
+local function refitted(X, g)
+  local A, S, sum = X:t() % X / X:rows(), {}, 0
+  for i = 1, A:rows() do
+    S[i] = {}
+    for j = 1, A:rows() do S[i][j] = A[i][j] end
+  end
+  for j = 1, #S do
+    local C = S
+    for i = 1, #S do if g[i][j] ~= 0 then C = given(C, #S, i) end end
+    sum = sum + 0.5 * C[j][j]
+  end
+  return sum
+end
+
 local function descends(sol)
   for k = 2, #sol.history do
     if sol.history[k].objective >= sol.history[k - 1].objective then return false end
@@ -178,6 +193,20 @@ do
   local cyclic = peri.zeros(10, 10)
   cyclic[1][2], cyclic[2][3], cyclic[3][1], cyclic[4][4] = 1, 2, 0.5, 3
   t.ok(dag.topo(X, { start = cyclic }).solution.certificate.kkt < 1e-10, "a start with cycles is an order all the same")
+end
+
+-- ---- NOTEARS beside an independent implementation (L-BFGS-B of SciPy, published settings) on these eight sets: refitted loss
+-- 5.432, SHD 2.125; multipliers that change after every inner solve end in worse minima where the graph is dense
+
+do
+  local shd, loss = 0, 0
+  for seed = 1, 8 do
+    local X, W = problem(10, 20, seed)
+    local r = dag.notears(X, { center = false })
+    shd, loss = shd + dag.metrics(r.graph, W).shd / 8, loss + refitted(X, r.graph) / 8
+  end
+  t.ok(shd <= 2.125, ("NOTEARS, 10 nodes, 20 edges: mean SHD %.3f"):format(shd))
+  t.is_close(loss, 5.432, 1e-2, 0, "and the refitted loss of the other implementation")
 end
 
 -- ---- the same problem by inner solves: split weights are not one variable each

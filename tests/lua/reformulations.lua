@@ -75,6 +75,22 @@ do -- a maximization, with the sign of its multiplier: the derivative of the opt
   tap.is_close(sol:dual(sum), 2, 1e-6, 0, "its multiplier") -- optimum b^2 / 8
 end
 
+do -- multipliers after progress only: the penalty grows from one point until there is some
+  local m = peri.model "progress"
+  local x = m:var("x", 2, { start = { -1.2, 1 } })
+  m:minimize((1 - x[1])^2 + 100 * (x[2] - x[1]^2)^2)
+  local circle = m:subject_to(x[1]^2 + x[2]^2 <= 1)
+  local always = m:solve("augmented-lagrangian > lbfgs", { tolerance = 1e-7 })
+  local progress = m:solve("augmented-lagrangian > lbfgs", { tolerance = 1e-7, ["augmented-lagrangian.update"] = "progress",
+    ["augmented-lagrangian.penalty"] = 1e-3, ["augmented-lagrangian.reduction"] = 0.25 })
+  tap.is(progress.status, "locally_optimal", "updates after progress only")
+  tap.is_close(progress.objective, always.objective, 1e-6, 0, "the same optimum")
+  tap.is_close(progress:dual(circle), always:dual(circle), 1e-5, 0, "the same multiplier")
+  local raised, point = 0, progress.history
+  for k = 2, #point do if point[k].regularization > point[k - 1].regularization then raised = raised + 1 end end
+  tap.ok(raised >= 2, ("the penalty grew %d times from 0.001"):format(raised))
+end
+
 do -- sides of all kinds in one block, and a parameter that changes between solves
   local m = peri.model "sides"
   local x = m:var("x", 3, { start = 0.3 })

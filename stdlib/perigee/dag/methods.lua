@@ -41,17 +41,17 @@ function methods.topo(X, opts)
     settings.decrease, settings.accept_rule = opts.decrease or 1e-3, opts.accept_rule or "first"
     settings.order = opts.order or (o.start and "start" or "random")
     settings.inner = opts.inner or "lbfgs"
-    settings.inner_iterations = opts.inner_iterations or 100
+    settings.inner_iterations = opts.inner_iterations or 400
   end
   return finished(m, W, m:solve("topo", settings), opts, o.loss)
 end
 
 --- NOTEARS: min loss + l1 |W| with h(W) = 0, by an augmented Lagrangian over lbfgs with W = W+ - W- (Zheng, Aragam, Ravikumar
 -- and Xing 2018).
--- Options: those of dag.model (l1 0.1), penalty (first, 10), growth (10), reduction (0.25), inner_iterations (5000), tolerance (1e-4 of the
+-- Options: those of dag.model (l1 0.1), penalty (first, 1), growth (10), reduction (0.25), inner_iterations (5000), tolerance (1e-4 of the
 -- certificate, where h is about 1e-8), threshold.
 function methods.notears(X, opts)
-  local own = { "penalty", "growth", "reduction", "inner_iterations" }
+  local own = { "penalty", "growth", "reduction", "inner_iterations", "update" }
   opts = usage.only("dag.notears", opts, joined(build.model_options, own, engine, { "threshold" }))
   local given = pick(opts, build.model_options)
   given.l1 = given.l1 or 0.1
@@ -59,9 +59,10 @@ function methods.notears(X, opts)
   local m, W, o = build.model(X, given)
   local sol = m:solve("augmented-lagrangian > lbfgs", {
     tolerance = opts.tolerance or 1e-4, time_limit = opts.time_limit, iterations = opts.iterations,
-    ["augmented-lagrangian.penalty"] = opts.penalty or 10,
+    ["augmented-lagrangian.penalty"] = opts.penalty or 1,
     ["augmented-lagrangian.penalty_growth"] = opts.growth or 10,
     ["augmented-lagrangian.reduction"] = opts.reduction or 0.25,
+    ["augmented-lagrangian.update"] = opts.update or "progress",
     ["augmented-lagrangian.inner_iterations"] = opts.inner_iterations or 5000,
   })
   return finished(m, W, sol, opts, o.loss)

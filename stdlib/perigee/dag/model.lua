@@ -69,15 +69,29 @@ function losses.linear(m, X, n, d, o)
   return W, 0.5 * (E * (S % E)):sum() + norm + 0.5 * o.l2 * (W^2):sum()
 end
 
---- 1/n sum log(1 + exp M) - X o M, M = X W
-function losses.logistic(m, X, n, d, o)
-  local W, norm = weights(m, d, o)
-  local columns, rows, f = W:t(), X:t(), norm + 0.5 * o.l2 * (W^2):sum()
-  for j = 1, d do
-    local fit = X % columns[j]:t()
-    f = f + (peri.softplus(fit) - rows[j]:t() * fit):sum() / n
+--- Into node j: the weights, a column, as a variable of its own or the difference of two, and their l1 norm.
+local function column(m, d, j, o)
+  local first, second, upper = {}, {}, {}
+  for i = 1, d do
+    local v = i ~= j and o.start and o.start[i][j] or 0
+    first[i], second[i], upper[i] = o.split and math.max(v, 0) or v, math.max(-v, 0), i ~= j and math.huge or 0
   end
-  return W, f
+  if not o.split then return m:var("W" .. j, d, { start = first }), 0 end
+  local P = m:var("P" .. j, d, { lower = 0, upper = upper, start = first })
+  local N = m:var("N" .. j, d, { lower = 0, upper = upper, start = second })
+  return P - N, o.l1 * (P + N):sum()
+end
+
+--- 1/n sum log(1 + exp M) - X o M, M = X W; variables by columns, so that what one node's fit needs is evaluated alone
+function losses.logistic(m, X, n, d, o)
+  local columns, rows, f = {}, X:t(), 0
+  for j = 1, d do
+    local w, norm = column(m, d, j, o)
+    local fit = X % w
+    f = f + (peri.softplus(fit) - rows[j]:t() * fit):sum() / n + norm + 0.5 * o.l2 * w:dot(w)
+    columns[j] = w
+  end
+  return peri.hstack(table.unpack(columns)), f
 end
 
 --- 1/(2n) |x_j - sigmoid(X A_j) b_j|^2 for each node; W_ij = |row i of A_j|
@@ -122,7 +136,7 @@ local function options(where, opts)
   for _, key in ipairs { "l1", "l2" } do
     if o[key] ~= o[key] or o[key] < 0 then usage.fail("%s: %s is %g, it must not be negative", where, key, o[key]) end
   end
-  if o.center == nil then o.center = o.loss ~= "logistic" end
+  if o.center == nil then o.center = o.loss == "linear" end
   if o.split == nil then o.split = o.l1 > 0 end
   if o.l1 > 0 and not o.split then usage.fail("%s: l1 needs split weights", where) end
   return o
@@ -131,7 +145,7 @@ end
 --- A model of the data X (samples in rows), the expression of its weights W, and the options as read, with the objective. Options:
 -- loss    "linear" (least squares), "logistic" (entries 0 and 1), "network" (one hidden layer of `hidden` for each node)
 -- l1, l2  weights of the norms; with l1 the weights are differences of two variables (`split`)
--- center  subtract the columns' means (not for logistic)
+-- center  subtract the columns' means (linear; the others' functions have no intercept, and their data are best as they come)
 -- form, of, s  of peri.acyclic; form = false leaves the constraint out
 -- start   weights to start from
 function model.model(X, opts)
