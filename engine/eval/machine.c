@@ -66,11 +66,43 @@ static peri_status open_kernel(machine *t, eval_kernel *k, int64_t number, run_k
     return t->r->in_register != NULL && t->r->changed != NULL && k->calls != NULL ? PERI_OK : FAIL_NOMEM(c->g->ctx);
 }
 
+static bool uses_registers(const run *r)
+{
+    for (int64_t j = 0; j < r->n_items; j++)
+        if (r->item[j].code == ITEM_REGISTER || r->item[j].code == ITEM_STORE_REGISTER || r->item[j].code == ITEM_KEEP || r->item[j].code == ITEM_WEAVE)
+            return true;
+    return false;
+}
+
+/* All instructions as one function, for any number of instances. */
+static bool emit_whole(machine *t, eval_kernel *k, run_kernel *open)
+{
+    if (k->rows != NULL || k->n == 1)
+        return false;
+    open->block = k->n;
+    run_begin(t->r, open, 0);
+    while (t->r->end < k->n_ins && run_append(t->r))
+        ;
+    if (t->r->end == k->n_ins)
+        run_close(t->r);
+    x86_align(&t->code, 32);
+    const int64_t at = t->code.bytes.n;
+    k->is_whole = t->r->end == k->n_ins && !uses_registers(t->r) && run_emit(&t->code, t->r, t->constants);
+    if (k->is_whole)
+        k->calls[k->n_calls++] = (struct eval_call){k->ins[0].fn, 0, (int32_t)at};
+    open->block = k->block;
+    return k->is_whole;
+}
+
 static peri_status emit_kernel(machine *t, eval_kernel *k, int64_t number)
 {
     run_kernel open;
     int64_t runs = 0;
     TRY(open_kernel(t, k, number, &open));
+    if (emit_whole(t, k, &open)) {
+        t->n_runs++;
+        return PERI_OK;
+    }
     for (int64_t j = 0; j < k->n_ins;) {
         const int64_t at = (t->code.bytes.n + 31) / 32 * 32;
         run_begin(t->r, &open, j);
@@ -98,19 +130,30 @@ static peri_status emit_kernel(machine *t, eval_kernel *k, int64_t number)
 
 static void interpret(eval_program *p)
 {
-    for (int64_t k = 0; k < p->n_kernels; k++)
+    for (int64_t k = 0; k < p->n_kernels; k++) {
         p->kernels[k].n_calls = 0;
+        p->kernels[k].is_whole = false;
+    }
+}
+
+/* One call reads as it goes, which the processor's own prefetching is better at. */
+static bool is_one_pass(const eval_kernel *k)
+{
+    return k->n_calls == 1 || (k->n_calls == 2 && k->ins[k->calls[1].ins].code == EVAL_WEAVE);
 }
 
 static void set_functions(eval_program *p)
 {
-    for (int64_t k = 0; k < p->n_kernels; k++)
+    for (int64_t k = 0; k < p->n_kernels; k++) {
+        if (is_one_pass(&p->kernels[k]))
+            p->kernels[k].n_streams = 0;
         for (int64_t j = 0; j < p->kernels[k].n_calls; j++) {
             struct eval_call *call = &p->kernels[k].calls[j];
             const unsigned char *const at = call->at >= 0 ? p->machine.code + call->at : NULL;
             if (at != NULL)
                 memcpy(&call->fn, &at, sizeof call->fn);
         }
+    }
 }
 
 static void map_code(eval_program *p, const x86_code *code)

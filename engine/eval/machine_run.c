@@ -50,7 +50,7 @@ static void find_slide(run_kernel *out, int64_t at, const int32_t *by)
 peri_status run_open_kernel(eval_compiler *c, const eval_kernel *k, int64_t first_patch, int64_t last_patch, int32_t width, run_kernel *out)
 {
     const size_t fields = (size_t)(FIELDS * k->n_ins);
-    *out = (run_kernel){.c = c, .k = k, .width = width};
+    *out = (run_kernel){.c = c, .k = k, .width = width, .block = k->block};
     out->place = arena_array(&c->data, fields, sizeof *out->place);
     out->by = arena_array(&c->data, fields, sizeof *out->by);
     out->moved = arena_array(&c->data, fields, sizeof *out->moved);
@@ -227,7 +227,7 @@ static bool are_apart(const run *r, const reach *a, const reach *b)
 /* b is `ahead` numbers before a, strides equal. */
 static int meeting(const run *r, int64_t ahead, const reach *a, const reach *b)
 {
-    const int64_t block = r->k->k->block, steps = ahead / a->stride;
+    const int64_t block = r->k->block, steps = ahead / a->stride;
     if (ahead % a->stride != 0)
         return MEETS_NOT;
     if (steps == 0)
@@ -734,7 +734,7 @@ static int32_t overwritten(const run *r, const run_access *a)
         if (b->stride != 1 || r->base[b->base].by != r->base[a->base].by || b->alone)
             return 0;
         const int64_t behind = (a->first - b->first) / (int64_t)sizeof(double);
-        if (!b->writes && b->carry < 0 && behind > -r->k->k->block && behind < r->k->k->block)
+        if (!b->writes && b->carry < 0 && behind > -r->k->block && behind < r->k->block)
             return 0;
         if (b->writes && behind > 0 && behind < r->k->width)
             left = left == 0 || behind < left ? (int32_t)behind : left;

@@ -87,8 +87,8 @@ typedef struct {
     eval_place *place;           /* [5 n_ins] of p[0 .. 3] and dst; BASE_NONE: a fixed address */
     const int32_t **by;          /* [5 n_ins] slides, relative to the first that differs by one number; NULL: none */
     int64_t *moved;              /* [5 n_ins] that number */
-    int32_t *last_read;          /* [n_regs] scratch for live registers */
     int32_t width;               /* numbers of a vector */
+    int64_t block;               /* instances that a call may have */
 } run_kernel;
 
 typedef struct {

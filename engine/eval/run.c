@@ -147,6 +147,10 @@ static void run_calls(const eval_simd *simd, const eval_kernel *k, const eval_in
 
 static void run_blocks(const eval_simd *simd, const eval_kernel *k, walk *w, int64_t begin, int64_t end)
 {
+    if (k->is_whole) {
+        k->calls[0].fn(&k->ins[k->calls[0].ins], begin, end - begin);
+        return;
+    }
     for (int64_t at = begin, next; at < end; at = next) {
         next = begin_block(k, w, at, end);
         if (k->n_calls > 0) {
