@@ -39,7 +39,8 @@ enum {
     EVAL_STORE_LIST,   /* dst[index[i]] = p0[i] */
     EVAL_ADD_LIST,
     EVAL_ADD_RUNS,     /* as ADD_LIST; equal indices follow each other */
-    EVAL_WEAVE_REST,   /* of a WEAVE, what is behind the last whole vector: of the instances that are left, and what those before add there */
+    EVAL_WEAVE_REST,   /* of a WEAVE, what is behind the last whole vector: of the instances that are left, and what those before add there; its
+                          registers begin with the last EVAL_LANES instances of whole vectors */
     EVAL_WEAVE,        /* dst[2 i + lane] = sum over the lane's operands of p[k][i - shift k]: see eval_weave */
     EVAL_STORE_PAIRS,  /* dst[i * imm + k] = p[k][i], k = 0, 1 */
     EVAL_STORE_FOURS,  /* k = 0 .. 3 */

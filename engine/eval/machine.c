@@ -66,12 +66,37 @@ static peri_status open_kernel(machine *t, eval_kernel *k, int64_t number, run_k
     return t->r->in_register != NULL && t->r->changed != NULL && k->calls != NULL ? PERI_OK : FAIL_NOMEM(c->g->ctx);
 }
 
-static bool uses_registers(const run *r)
+/*
+ * Where a block ends within the terms of a place, those before are summed up by themselves: does that make a difference? Not to a sum of two, nor where all
+ * are of one instance.
+ */
+static bool knows_blocks(const int32_t *weave)
 {
-    for (int64_t j = 0; j < r->n_items; j++)
-        if (r->item[j].code == ITEM_REGISTER || r->item[j].code == ITEM_STORE_REGISTER || r->item[j].code == ITEM_KEEP || r->item[j].code == ITEM_WEAVE)
+    for (int lane = 0; lane < 2; lane++) {
+        const int32_t from = lane == 0 ? 0 : weave[WEAVE_EVEN], to = lane == 0 ? weave[WEAVE_EVEN] : weave[WEAVE_TERMS];
+        bool same = true;
+        for (int32_t k = from + 1; k < to; k++)
+            same = same && weave[WEAVE_SHIFT + k] == weave[WEAVE_SHIFT + from];
+        if (!same && to - from + weave[WEAVE_ADDS] > 2)
             return true;
+    }
     return false;
+}
+
+/* May a call have more instances than a register? */
+static bool is_without_blocks(const run *r)
+{
+    const eval_ins *last = &r->k->k->ins[r->end - 1];
+    for (int64_t j = 0; j < r->n_items; j++)
+        if (r->item[j].code == ITEM_REGISTER || r->item[j].code == ITEM_STORE_REGISTER)
+            return false;
+    return last->code != EVAL_WEAVE || !knows_blocks(last->index);
+}
+
+static void add_rest(machine *t, eval_kernel *k, int64_t last)
+{
+    if (k->ins[last].code == EVAL_WEAVE)
+        k->calls[k->n_calls++] = (struct eval_call){t->c->program->simd->fn[EVAL_WEAVE_REST], (int32_t)last, -1};
 }
 
 /* All instructions as one function, for any number of instances. */
@@ -87,9 +112,11 @@ static bool emit_whole(machine *t, eval_kernel *k, run_kernel *open)
         run_close(t->r);
     x86_align(&t->code, 32);
     const int64_t at = t->code.bytes.n;
-    k->is_whole = t->r->end == k->n_ins && !uses_registers(t->r) && run_emit(&t->code, t->r, t->constants);
-    if (k->is_whole)
+    k->is_whole = t->r->end == k->n_ins && is_without_blocks(t->r) && run_emit(&t->code, t->r, t->constants);
+    if (k->is_whole) {
         k->calls[k->n_calls++] = (struct eval_call){k->ins[0].fn, 0, (int32_t)at};
+        add_rest(t, k, k->n_ins - 1);
+    }
     open->block = k->block;
     return k->is_whole;
 }
@@ -116,8 +143,8 @@ static peri_status emit_kernel(machine *t, eval_kernel *k, int64_t number)
         const int64_t end = emitted ? t->r->end : t->r->end > j ? t->r->end : j + 1;
         for (int64_t i = j; i < (emitted ? j + 1 : end); i++)
             k->calls[k->n_calls++] = (struct eval_call){k->ins[i].fn, (int32_t)i, emitted ? (int32_t)at : -1};
-        if (emitted && k->ins[end - 1].code == EVAL_WEAVE)
-            k->calls[k->n_calls++] = (struct eval_call){t->c->program->simd->fn[EVAL_WEAVE_REST], (int32_t)end - 1, -1};
+        if (emitted)
+            add_rest(t, k, end - 1);
         runs += emitted;
         j = end;
     }

@@ -7,7 +7,7 @@
 #include "eval/machine_run.h"
 #include <string.h>
 
-enum { NOWHERE = -1, PINNED = -2, FREE = -1, MOST_SLOTS = 64, VECTOR_BYTES = 64, NEVER = 1 << 30, MOST_SUMS = 4, KEPT = 2 };
+enum { NOWHERE = -1, PINNED = -2, FREE = -1, MOST_SLOTS = 64, VECTOR_BYTES = 64, NEVER = 1 << 30, MOST_SUMS = 4, KEPT = 2, EDGE = 1, REST = 2 };
 
 /* general registers: the instructions, the next instance, the end; bases and `start`; for addresses */
 enum { REG_CODE = RDI, REG_AT = RSI, REG_END = RDX, REG_ADDRESS = R10, REG_INDEX = R11 };
@@ -19,6 +19,7 @@ typedef struct {
     const run *r;
     const int64_t *constants;
     int n_regs, full;                /* vector registers; numbers of a vector */
+    bool masked;                     /* this body has a part of a vector, by the mask REST */
     int width, length, part;         /* of this body: numbers, X86_ length, which of the vectors that are unrolled */
     bool dynamic_lanes;              /* partial sums are at (at - start) modulo EVAL_LANES */
     int32_t held[32];                /* value, FREE or PINNED */
@@ -162,6 +163,15 @@ static x86_rm list_address(emitter *e, const run_item *i, int32_t lane)
     return x86_mem(base, REG_INDEX, 3, displacement(e, i));
 }
 
+/* Entries of arrays and registers, for the instances that there are. */
+static void move_entries(emitter *e, x86_op op, int reg, x86_rm rm)
+{
+    if (e->masked)
+        x86_vector_masked(e->x, op, e->length, reg, 0, rm, REST);
+    else
+        x86_vector(e->x, op, e->length, reg, 0, rm, 0);
+}
+
 /* ---- vector registers -------------------------------------------------------------------------------------------------------- */
 
 static void lock(emitter *e, int reg)
@@ -216,13 +226,20 @@ static void hold(emitter *e, int32_t v, int reg)
     e->at[v] = reg;
 }
 
+static bool is_in_array(const emitter *e, int32_t v)
+{
+    return item(e, v)->code == ITEM_LOAD || item(e, v)->code == ITEM_REGISTER;
+}
+
 /* v in a register, which is locked. */
 static int wanted(emitter *e, int32_t v, int t)
 {
     if (e->at[v] == NOWHERE) {
         const int reg = take(e, t);
-        const x86_rm from = e->slot[v] != NOWHERE ? slot_address(e, v) : lazy_address(e, v);
-        x86_vector(e->x, X86_LOAD, e->length, reg, 0, from, 0);
+        if (e->slot[v] != NOWHERE || !is_in_array(e, v))
+            x86_vector(e->x, X86_LOAD, e->length, reg, 0, e->slot[v] != NOWHERE ? slot_address(e, v) : lazy_address(e, v), 0);
+        else
+            move_entries(e, X86_LOAD, reg, lazy_address(e, v));
         hold(e, v, reg);
     }
     lock(e, e->at[v]);
@@ -233,7 +250,7 @@ static int wanted(emitter *e, int32_t v, int t)
 static bool stays_in_memory(emitter *e, int32_t v, int t)
 {
     const int code = item(e, v)->code;
-    if (e->at[v] != NOWHERE)
+    if (e->at[v] != NOWHERE || (e->masked && is_in_array(e, v) && e->slot[v] == NOWHERE))
         return false;
     return code == ITEM_CELL || code == ITEM_CONSTANT || next_use(e, v, t) == NEVER;
 }
@@ -454,13 +471,12 @@ static void emit_rows(emitter *e, int t)
 
 static void emit_store(emitter *e, int t)
 {
-    if (e->width > 1 && item(e, t)->code == ITEM_STORE && item(e, t)->imm > 0) {
+    if (e->width > 1 && !e->masked && item(e, t)->code == ITEM_STORE && item(e, t)->imm > 0) {
         finish_uses(e, t);
         return;
     }
     const int v = wanted(e, item(e, t)->arg[0], t);
-    const x86_rm to = array_address(e, item(e, t), 0);
-    x86_vector(e->x, X86_STORE, e->length, v, 0, to, 0);
+    move_entries(e, X86_STORE, v, array_address(e, item(e, t), 0));
     finish_uses(e, t);
 }
 
@@ -496,7 +512,7 @@ static void emit_sum(emitter *e, int t)
         const int v = wanted(e, i->arg[0], t), sum = taken(e, t);
         const x86_rm at = lanes_address(e, i, e->part);
         x86_vector(e->x, X86_ADD, e->length, sum, v, at, 0);
-        x86_vector(e->x, X86_STORE, e->length, sum, 0, at, 0);
+        move_entries(e, X86_STORE, sum, at);
     }
     finish_uses(e, t);
 }
@@ -505,7 +521,7 @@ static void emit_sum(emitter *e, int t)
 static void emit_shift(emitter *e, int t)
 {
     const run_item *i = item(e, t);
-    if (e->width == 1 && i->code == ITEM_EARLIER)
+    if (i->code == ITEM_EARLIER && (e->width == 1 || e->masked))
         return; /* for the weave, which is of whole vectors */
     if (e->width == 1) {
         const int to = taken(e, t);
@@ -541,8 +557,8 @@ static void move_last(emitter *e, const run_item *i, x86_op op, int reg, int n)
     const int base = base_register(e, i->base);
     const x86_rm at = x86_mem(base, REG_AT, 3, displacement(e, i) - e->full * 8);
     x86_number(e->x, REG_INDEX, (1 << e->full) - (1 << (e->full - n)));
-    x86_mask(e->x, 1, REG_INDEX);
-    x86_vector_masked(e->x, op, X86_512, reg, 0, at, 1);
+    x86_mask(e->x, EDGE, REG_INDEX);
+    x86_vector_masked(e->x, op, X86_512, reg, 0, at, EDGE);
 }
 
 /* Before the first vector: the places that would have been stored to for instances before it, as they are in memory; where nobody stores, -0. */
@@ -642,7 +658,7 @@ static void interleave(emitter *e, int a, int b, int lo, int hi)
 static void emit_weave(emitter *e, int t)
 {
     const run_item *i = item(e, t);
-    if (e->width == 1)
+    if (e->width == 1 || e->masked)
         return;
     const int a = lane_sum(e, t, 0, i->imm);
     e->locked = 1u << a;
@@ -665,9 +681,9 @@ static void emit_weave(emitter *e, int t)
 /* Only of what is left for the interpreter to weave. */
 static void emit_keep(emitter *e, int t)
 {
-    if (e->width == 1) {
+    if (e->width == 1 || e->masked) {
         const int v = wanted(e, item(e, t)->arg[0], t);
-        x86_vector(e->x, X86_STORE, X86_SCALAR, v, 0, array_address(e, item(e, t), 0), 0);
+        move_entries(e, X86_STORE, v, array_address(e, item(e, t), 0));
     }
     finish_uses(e, t);
 }
@@ -765,7 +781,7 @@ static void finish_vectors(emitter *e)
 static void emit_load(emitter *e, int t)
 {
     const int to = take(e, t);
-    x86_vector(e->x, X86_LOAD, e->length, to, 0, array_address(e, item(e, t), 0), 0);
+    move_entries(e, X86_LOAD, to, array_address(e, item(e, t), 0));
     hold(e, t, to);
 }
 
@@ -931,6 +947,20 @@ static void choose_bases(emitter *e)
 
 /* ---- the function -------------------------------------------------------------------------------------------------------------------- */
 
+/* The first of the last EVAL_LANES instances of whole vectors, or of all; n is in REG_END. */
+static void begin_window(emitter *e)
+{
+    x86_copy(e->x, REG_INDEX, REG_END);
+    x86_and(e->x, REG_INDEX, -e->full);
+    x86_add(e->x, REG_INDEX, -EVAL_LANES);
+    x86_number(e->x, REG_ADDRESS, 0);
+    x86_compare(e->x, REG_INDEX, REG_ADDRESS);
+    const int64_t many = x86_jump(e->x, X86_NOT_LESS);
+    x86_copy(e->x, REG_INDEX, REG_ADDRESS);
+    x86_land(e->x, many);
+    x86_address(e->x, REG_INDEX, x86_mem(REG_INDEX, REG_AT, 0, 0));
+}
+
 static void begin_function(emitter *e)
 {
     x86_code *x = e->x;
@@ -946,9 +976,13 @@ static void begin_function(emitter *e)
         if (e->general[b] == NOWHERE)
             continue;
         x86_load64(x, e->general[b], x86_mem(REG_CODE, -1, 0, (int32_t)base->field));
-        if (!base->moves || is_one(e))
+        if (base->moves == MOVES_NOT || is_one(e))
             continue;
-        x86_multiply(x, REG_INDEX, REG_AT, -8);
+        if (base->moves == MOVES_WINDOW)
+            begin_window(e);
+        else
+            x86_copy(x, REG_INDEX, REG_AT);
+        x86_multiply(x, REG_INDEX, REG_INDEX, -8);
         x86_address(x, e->general[b], x86_mem(e->general[b], REG_INDEX, 0, 0));
     }
 }
@@ -1000,28 +1034,72 @@ static void emit_wide_loop(emitter *e)
     x86_land(e->x, none);
 }
 
+/* What is left as a part of a vector: entries by themselves have no masks, and before the first vector more than one entry may not be there. */
+static bool can_mask(const emitter *e)
+{
+    bool can = e->x->evex;
+    for (int t = 0; t < e->r->n_items; t++) {
+        const int code = item(e, t)->code;
+        can = can && code != ITEM_STRIDED && code != ITEM_LIST && !(code >= ITEM_STORE_STRIDED && code <= ITEM_ROWS);
+    }
+    for (int64_t k = 0; k < e->r->n_carries; k++)
+        can = can && e->distance[k] <= 1;
+    return can;
+}
+
+static void begin_carries(emitter *e)
+{
+    for (int t = 0; t < e->r->n_items; t++)
+        if (item(e, t)->code == ITEM_CARRY)
+            begin_carry(e, item(e, t));
+}
+
+static void emit_rest(emitter *e, bool masked)
+{
+    x86_compare(e->x, REG_AT, REG_END);
+    const int64_t done = x86_jump(e->x, X86_NOT_LESS);
+    if (masked) {
+        x86_copy(e->x, REG_INDEX, REG_END);
+        x86_subtract(e->x, REG_INDEX, REG_AT);
+        x86_number(e->x, REG_ADDRESS, -1);
+        x86_lowest(e->x, REG_ADDRESS, REG_ADDRESS, REG_INDEX);
+        x86_mask(e->x, REST, REG_ADDRESS);
+        e->masked = true;
+        emit_body(e, e->full, 0, true);
+    } else {
+        const int64_t again = e->x->bytes.n;
+        emit_body(e, 1, 0, true);
+        x86_add(e->x, REG_AT, 1);
+        x86_compare(e->x, REG_AT, REG_END);
+        x86_jump_back(e->x, X86_LESS, again);
+    }
+    x86_land(e->x, done);
+}
+
 static void emit_loops(emitter *e)
 {
+    const bool masked = can_mask(e);
     x86_address(e->x, REG_END, x86_mem(REG_END, REG_AT, 0, 0));
     if (e->start != NOWHERE)
         x86_copy(e->x, e->start, REG_AT);
     for (int t = 0; t < e->r->n_items; t++)
         if (e->pinned[t] != NOWHERE)
             x86_vector(e->x, X86_LOAD, e->full == 8 ? X86_512 : X86_256, e->pinned[t], 0, cell_address(e, item(e, t)), 0);
+    if (masked)
+        begin_carries(e);
     compare_end(e, e->full);
     const int64_t few = x86_jump(e->x, X86_GREATER);
     for (int t = 0; t < e->r->n_items; t++)
         if (has_heads(e, item(e, t)))
             begin_weave(e, item(e, t));
-    for (int t = 0; t < e->r->n_items; t++)
-        if (item(e, t)->code == ITEM_CARRY)
-            begin_carry(e, item(e, t));
+    if (!masked)
+        begin_carries(e);
     if (e->has_sums)
         emit_wide_loop(e);
     compare_end(e, e->full);
     const int64_t none = x86_jump(e->x, X86_GREATER);
     x86_align(e->x, 32);
-    int64_t again = e->x->bytes.n;
+    const int64_t again = e->x->bytes.n;
     emit_body(e, e->full, 0, true);
     x86_add(e->x, REG_AT, e->full);
     compare_end(e, e->full);
@@ -1029,14 +1107,7 @@ static void emit_loops(emitter *e)
     x86_land(e->x, none);
     finish_vectors(e);
     x86_land(e->x, few);
-    x86_compare(e->x, REG_AT, REG_END);
-    const int64_t done = x86_jump(e->x, X86_NOT_LESS);
-    again = e->x->bytes.n;
-    emit_body(e, 1, 0, true);
-    x86_add(e->x, REG_AT, 1);
-    x86_compare(e->x, REG_AT, REG_END);
-    x86_jump_back(e->x, X86_LESS, again);
-    x86_land(e->x, done);
+    emit_rest(e, masked);
 }
 
 bool run_emit(x86_code *x, const run *r, const int64_t constants[N_CONSTANTS])

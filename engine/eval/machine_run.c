@@ -185,7 +185,7 @@ static int64_t place_of(const run *r, int64_t j, int q)
     return r->k->place[f].offset + (r->k->by[f] != NULL ? r->k->moved[f] * (int64_t)sizeof(double) : 0);
 }
 
-static int32_t base_of(run *r, int64_t j, int q, bool moves)
+static int32_t base_of(run *r, int64_t j, int q, int32_t moves)
 {
     const int64_t f = FIELDS * j + q;
     return base_at(r, (run_base){.kind = r->k->place[f].base, .by = r->k->by[f], .moves = moves, .origin = place_of(r, j, q),
@@ -332,7 +332,7 @@ static int32_t load_item(run *r, int64_t j, int q, int32_t code, int32_t stride,
 {
     run_item i = item_of(code);
     const reach b = reach_at(r, j, q, stride, false);
-    i.base = base_of(r, j, q, false);
+    i.base = base_of(r, j, q, MOVES_NOT);
     i.offset = b.first;
     i.imm = stride;
     i.list = list;
@@ -363,7 +363,7 @@ static int32_t array_value(run *r, int64_t j, int q)
     if (from->carry < 0)
         from->carry = carry_of(r, from->value, last);
     run_item i = item_of(ITEM_SHIFT);
-    i.base = base_of(r, j, q, false);
+    i.base = base_of(r, j, q, MOVES_NOT);
     i.offset = b.first;
     i.imm = (int32_t)-ahead;
     i.list = from->carry;
@@ -378,7 +378,7 @@ static int32_t register_value(run *r, int64_t j, int q)
     const int32_t number = register_at(r, j, q);
     if (r->in_register[number] < 0) {
         run_item i = item_of(ITEM_REGISTER);
-        i.base = base_of(r, j, q, true);
+        i.base = base_of(r, j, q, MOVES_BLOCK);
         i.offset = place_of(r, j, q);
         i.imm = number;
         r->in_register[number] = value(r, i);
@@ -394,7 +394,7 @@ static int32_t operand_value(run *r, int64_t j, int q)
     if (is_array(i, q))
         return array_value(r, j, q);
     run_item cell = item_of(ITEM_CELL);
-    cell.base = base_of(r, j, q, false);
+    cell.base = base_of(r, j, q, MOVES_NOT);
     cell.offset = place_of(r, j, q);
     return value(r, cell);
 }
@@ -410,7 +410,7 @@ static void set_target(run *r, int64_t j, int32_t result)
     }
     run_item store = item_of(ITEM_STORE);
     const reach b = reach_at(r, j, DST, 1, true);
-    store.base = base_of(r, j, DST, false);
+    store.base = base_of(r, j, DST, MOVES_NOT);
     store.offset = b.first;
     store.arg[0] = result;
     effect(r, store);
@@ -479,7 +479,7 @@ static void add_sum(run *r, int64_t j)
 {
     run_item i = item_of(ITEM_SUM);
     i.arg[0] = summand(r, j);
-    i.base = base_of(r, j, DST, false);
+    i.base = base_of(r, j, DST, MOVES_NOT);
     i.offset = place_of(r, j, DST);
     effect(r, i);
 }
@@ -521,7 +521,7 @@ static void scatter(run *r, int64_t j, int32_t code, int32_t n)
     run_item i = item_of(code);
     for (int32_t q = 0; q < n; q++)
         i.arg[q] = operand_value(r, j, q);
-    i.base = base_of(r, j, DST, false);
+    i.base = base_of(r, j, DST, MOVES_NOT);
     i.offset = b.first;
     i.imm = code == ITEM_ROWS ? n : ins->imm;
     i.version = ins->imm;
@@ -556,16 +556,16 @@ static void weave(run *r, int64_t j)
     for (int32_t q = 0; q < t[WEAVE_TERMS]; q++) {
         const int32_t v = operand_value(r, j, q);
         i.arg[q] = t[WEAVE_SHIFT + q] > 0 ? earlier(r, v, t[WEAVE_SHIFT + q]) : v;
-        if (!is_register(ins, q) || !r->changed[register_at(r, j, q)])
+        if (!is_register(ins, q))
             continue;
         run_item keep = item_of(ITEM_KEEP);
         keep.arg[0] = v;
-        keep.base = base_of(r, j, q, true);
+        keep.base = base_of(r, j, q, MOVES_WINDOW);
         keep.offset = place_of(r, j, q);
         keep.list = t[WEAVE_SHIFT + q] > 0 ? r->item[i.arg[q]].list : -1;
         effect(r, keep);
     }
-    i.base = base_of(r, j, DST, false);
+    i.base = base_of(r, j, DST, MOVES_NOT);
     i.offset = b.first;
     i.imm = t[WEAVE_EVEN];
     i.list = t[WEAVE_ADDS] != 0;
@@ -573,6 +573,36 @@ static void weave(run *r, int64_t j)
     effect(r, i);
     note_access(r, i.base, &b, -1, -1);
     r->ended = true;
+}
+
+/* ---- registers that live on ----------------------------------------------------------------------------------------------- */
+
+static int read_with_flags(const eval_ins *i)
+{
+    return i->code == EVAL_SINCOS ? 1 : 4;
+}
+
+/* Does instruction j write register number `number`? */
+static bool sets(const run *r, int64_t j, int32_t number)
+{
+    const eval_ins *i = ins_at(r, j);
+    const bool stays = (i->code >= EVAL_STORE_STRIDED && i->code <= EVAL_ADD_GRID) || (i->code >= EVAL_MAX_ACC && i->code < EVAL_T1);
+    if (!stays && (i->flags & 1u << DST) == 0 && r->k->place[FIELDS * j + DST].base == BASE_SCRATCH && register_at(r, j, DST) == number)
+        return true;
+    return i->code == EVAL_SINCOS && (i->flags & 1u << 5) == 0 && register_at(r, j, 3) == number;
+}
+
+/* By instruction `from` or one behind it, before it is written again? */
+static bool is_read_later(const run *r, int64_t from, int32_t number)
+{
+    for (int64_t j = from; j < r->k->k->n_ins; j++) {
+        for (int q = 0; q < read_with_flags(ins_at(r, j)); q++)
+            if (is_register(ins_at(r, j), q) && register_at(r, j, q) == number)
+                return true;
+        if (sets(r, j, number))
+            return false;
+    }
+    return false;
 }
 
 /* ---- what can be in a run -------------------------------------------------------------------------------------------------- */
@@ -639,6 +669,16 @@ static bool can_write(const run *r, int64_t j, int32_t stride)
     return is_allowed(r, &b, &last, &ahead);
 }
 
+/* What is left of the operands has a place of its own in their registers (EVAL_WEAVE_REST): they must be the run's, and nobody else's. */
+static bool can_weave(const run *r, int64_t j)
+{
+    const eval_ins *i = ins_at(r, j);
+    for (int q = 0; q < i->index[WEAVE_TERMS]; q++)
+        if (is_register(i, q) && (!r->changed[register_at(r, j, q)] || is_read_later(r, j + 1, register_at(r, j, q))))
+            return false;
+    return i->index[WEAVE_REACH] < r->k->width && r->n_carries + i->index[WEAVE_TERMS] <= MOST_CARRIES;
+}
+
 static bool is_possible(const run *r, int64_t j)
 {
     const eval_ins *i = ins_at(r, j);
@@ -655,7 +695,7 @@ static bool is_possible(const run *r, int64_t j)
     case EVAL_STORE_FOURS: return can_write(r, j, i->imm);
     case EVAL_STORE_LIST:
     case EVAL_ADD_LIST: return can_write(r, j, 0);
-    case EVAL_WEAVE: return i->index[WEAVE_REACH] < r->k->width && r->n_carries + n <= MOST_CARRIES && can_write(r, j, 0);
+    case EVAL_WEAVE: return can_weave(r, j) && can_write(r, j, 0);
     default: return is_sum(i->code) || (i->flags & 1u << DST) == 0 || can_write(r, j, 1);
     }
 }
@@ -691,33 +731,6 @@ bool run_append(run *r)
 
 /* ---- the end of a run -------------------------------------------------------------------------------------------------------- */
 
-static int read_with_flags(const eval_ins *i)
-{
-    return i->code == EVAL_SINCOS ? 1 : 4;
-}
-
-/* Does instruction j write register number `number`? */
-static bool sets(const run *r, int64_t j, int32_t number)
-{
-    const eval_ins *i = ins_at(r, j);
-    const bool stays = (i->code >= EVAL_STORE_STRIDED && i->code <= EVAL_ADD_GRID) || (i->code >= EVAL_MAX_ACC && i->code < EVAL_T1);
-    if (!stays && (i->flags & 1u << DST) == 0 && r->k->place[FIELDS * j + DST].base == BASE_SCRATCH && register_at(r, j, DST) == number)
-        return true;
-    return i->code == EVAL_SINCOS && (i->flags & 1u << 5) == 0 && register_at(r, j, 3) == number;
-}
-
-static bool is_read_later(const run *r, int32_t number)
-{
-    for (int64_t j = r->end; j < r->k->k->n_ins; j++) {
-        for (int q = 0; q < read_with_flags(ins_at(r, j)); q++)
-            if (is_register(ins_at(r, j), q) && register_at(r, j, q) == number)
-                return true;
-        if (sets(r, j, number))
-            return false;
-    }
-    return false;
-}
-
 /*
  * What a stores is stored to again by the same vector or the next, and in between read only as what is carried: then it need not be stored, but for the
  * last ones where a loop ends. Their number, or 0.
@@ -746,13 +759,13 @@ void run_close(run *r)
 {
     int64_t from = r->first;
     for (int32_t number = 0; number < r->k->k->n_regs; number++) {
-        if (!r->changed[number] || !is_read_later(r, number))
+        if (!r->changed[number] || !is_read_later(r, r->end, number))
             continue;
         for (from = r->end - 1; !sets(r, from, number);)
             from--;
         run_item i = item_of(ITEM_STORE_REGISTER);
         i.arg[0] = r->in_register[number];
-        i.base = base_of(r, from, DST, true);
+        i.base = base_of(r, from, DST, MOVES_BLOCK);
         i.offset = place_of(r, from, DST);
         i.imm = number;
         effect(r, i);

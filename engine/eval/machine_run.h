@@ -38,7 +38,7 @@ enum {
     ITEM_ADD_LIST,
     ITEM_ROWS,     /* n = 2 or 4 values to base[offset + i stride] and behind */
     ITEM_WEAVE,    /* sums of the values by two lanes, interleaved: see EVAL_WEAVE; imm: values of the first lane; list: 1 where they are added */
-    ITEM_KEEP,     /* value a to the register base[offset + i], for the last vector and what is behind it only; carry number `list`, or -1 */
+    ITEM_KEEP,     /* value a to a register, for the last vector and what is behind it only, see EVAL_WEAVE_REST; carry number `list`, or -1 */
     ITEM_SUM,      /* lane i modulo EVAL_LANES of base[offset] += a */
     ITEM_CARRY     /* the last of a run's items: value a is what the next vector finds carried, as number `list` */
 };
@@ -52,6 +52,8 @@ typedef struct {
     int64_t offset;           /* bytes */
 } run_item;
 
+enum { MOVES_NOT, MOVES_BLOCK, MOVES_WINDOW };
+
 /*
  * What addresses are relative to: one pointer of one of the run's instructions. Arrays that lie at a known distance from each other share it, those of one
  * caller's array and one slide, say.
@@ -59,7 +61,7 @@ typedef struct {
 typedef struct {
     int32_t kind;        /* BASE_..., BASE_FIXED for an address */
     const int32_t *by;   /* the slide that the others are relative to, or NULL */
-    bool moves;          /* of registers: instance `start` is at the pointer */
+    int32_t moves;       /* of registers: MOVES_BLOCK, instance `start` is at the pointer; MOVES_WINDOW: see EVAL_WEAVE_REST */
     bool is_index;       /* of an index list */
     int64_t origin;      /* of the pointer, in bytes */
     int64_t field;       /* where it is, bytes behind the run's first instruction */

@@ -131,6 +131,17 @@ void x86_mask(x86_code *c, int mask, int from)
     put(c, 0xc0 | (unsigned)mask << 3 | (unsigned)(from & 7));
 }
 
+/* BZHI */
+void x86_lowest(x86_code *c, int reg, int of, int n)
+{
+    const x86_rm rm = x86_reg(of);
+    put(c, 0xc4);
+    put(c, (extensions(reg, &rm) & 0xe0) | 2);
+    put(c, 0x80 | (unsigned)(~n & 15) << 3);
+    put(c, 0xf5);
+    put_rm(c, reg, &rm, 1, 0);
+}
+
 void x86_zero_upper(x86_code *c)
 {
     put(c, 0xc5);

@@ -43,6 +43,7 @@ typedef enum {
 void x86_vector(x86_code *c, x86_op op, int length, int reg, int second, x86_rm rm, int imm);
 void x86_vector_masked(x86_code *c, x86_op op, int length, int reg, int second, x86_rm rm, int mask);
 void x86_mask(x86_code *c, int mask, int from); /* from a general register */
+void x86_lowest(x86_code *c, int reg, int of, int n); /* the lowest bits of a general register, as many as another says */
 void x86_zero_upper(x86_code *c);
 
 static inline x86_rm x86_reg(int reg)

@@ -52,7 +52,7 @@ typedef struct {
     eval_ins *ins;
     int64_t n_calls;               /* 0: each instruction is one */
     struct eval_call { eval_fn fn; int32_t ins, at; } *calls; /* of runs, by their first instruction, and of others; at: in the machine code, or -1 */
-    bool is_whole;                 /* the one call may have a chunk at once, whose blocks make no difference */
+    bool is_whole;                 /* the calls may have a chunk at once, whose blocks make no difference */
     int64_t n_cells, n_accs, n_zeros, n_regs;
     int64_t lanes_at;              /* in the scratch memory: EVAL_LANES numbers for each of accs */
     double *partials;              /* [n_accs x n_chunks], when it is cut */

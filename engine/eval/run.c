@@ -148,7 +148,7 @@ static void run_calls(const eval_simd *simd, const eval_kernel *k, const eval_in
 static void run_blocks(const eval_simd *simd, const eval_kernel *k, walk *w, int64_t begin, int64_t end)
 {
     if (k->is_whole) {
-        k->calls[0].fn(&k->ins[k->calls[0].ins], begin, end - begin);
+        run_calls(simd, k, k->ins, begin, end);
         return;
     }
     for (int64_t at = begin, next; at < end; at = next) {

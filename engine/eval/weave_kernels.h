@@ -70,5 +70,6 @@ static void weave(const eval_ins *c, int64_t start, int64_t n)
 
 static void weave_rest(const eval_ins *c, int64_t start, int64_t n)
 {
-    weave_ends(c, start, n, n / W * W, n + c->index[WEAVE_REACH]);
+    const int64_t vectors = n / W * W, kept = vectors < EVAL_LANES ? vectors : EVAL_LANES, left = n - vectors + kept;
+    weave_ends(c, start + vectors - kept, left, kept, left + c->index[WEAVE_REACH]);
 }
