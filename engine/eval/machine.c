@@ -53,7 +53,7 @@ typedef struct {
 
 static bool is_worth_it(const machine *t, const eval_kernel *k)
 {
-    return k->n_ins >= SHORTEST_RUN && k->n_regs <= MOST_REGISTERS && (k->n > 1 || k->n_ins <= MOST_SCALAR) && t->code.bytes.n < LARGEST_CODE;
+    return k->n_ins > 0 && k->n_regs <= MOST_REGISTERS && (k->n > 1 || k->n_ins <= MOST_SCALAR) && t->code.bytes.n < LARGEST_CODE;
 }
 
 static peri_status open_kernel(machine *t, eval_kernel *k, int64_t number, run_kernel *open)
@@ -62,7 +62,12 @@ static peri_status open_kernel(machine *t, eval_kernel *k, int64_t number, run_k
     TRY(run_open_kernel(c, k, c->patch_start[number], c->patch_start[number + 1], t->code.evex ? 8 : 4, open));
     t->r->in_register = arena_array(&c->data, (size_t)k->n_regs, sizeof *t->r->in_register);
     t->r->changed = arena_array(&c->data, (size_t)k->n_regs, sizeof *t->r->changed);
-    k->calls = arena_array(&c->program->data, (size_t)k->n_ins, sizeof *k->calls);
+    k->calls = arena_array(&c->program->data, (size_t)k->n_ins + 1, sizeof *k->calls);
+    if (k->rows != NULL) {
+        k->rows->read = arena_array(&c->program->data, (size_t)k->rows->n_slides, sizeof *k->rows->read);
+        if (k->rows->read == NULL)
+            return FAIL_NOMEM(c->g->ctx);
+    }
     return t->r->in_register != NULL && t->r->changed != NULL && k->calls != NULL ? PERI_OK : FAIL_NOMEM(c->g->ctx);
 }
 
@@ -121,6 +126,28 @@ static bool emit_whole(machine *t, eval_kernel *k, run_kernel *open)
     return k->is_whole;
 }
 
+/* Does machine code of the run read the pointer that the slide moves? */
+static bool reads(const run *r, const struct eval_slide *s)
+{
+    const int64_t field = (s->ins - r->first) * (int64_t)sizeof(eval_ins) +
+                          (s->operand == SLIDE_DST ? (int64_t)offsetof(eval_ins, dst)
+                                                   : (int64_t)(offsetof(eval_ins, p) + (size_t)s->operand * sizeof(double *)));
+    for (int64_t b = 0; b < r->n_bases; b++)
+        if (r->base[b].field == field)
+            return true;
+    return false;
+}
+
+/* Of instructions [from, to), which the run replaces, or which are called one by one where it is NULL. */
+static void keep_slides(const eval_kernel *k, const run *r, int64_t from, int64_t to)
+{
+    for (int64_t j = 0; k->rows != NULL && j < k->rows->n_slides; j++) {
+        const struct eval_slide *s = &k->rows->slides[j];
+        if (s->ins >= from && s->ins < to && (r == NULL || reads(r, s)))
+            k->rows->read[k->rows->n_read++] = *s;
+    }
+}
+
 static peri_status emit_kernel(machine *t, eval_kernel *k, int64_t number)
 {
     run_kernel open;
@@ -145,6 +172,7 @@ static peri_status emit_kernel(machine *t, eval_kernel *k, int64_t number)
             k->calls[k->n_calls++] = (struct eval_call){k->ins[i].fn, (int32_t)i, emitted ? (int32_t)at : -1};
         if (emitted)
             add_rest(t, k, end - 1);
+        keep_slides(k, emitted ? t->r : NULL, j, end);
         runs += emitted;
         j = end;
     }

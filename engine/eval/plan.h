@@ -37,6 +37,8 @@ typedef struct eval_rows {
     int64_t n_slides, n_cells;
     struct eval_slide { int32_t ins, operand; const int32_t *by; } *slides; /* operand 0 .. 3, SLIDE_DST */
     struct eval_row_cell { double *cell; const double *from; const int32_t *at; } *cells; /* cell: in the first thread's scratch memory */
+    int64_t n_read;        /* slides of the pointers that the kernel's calls read, where it has calls */
+    struct eval_slide *read;
 } eval_rows;
 enum { SLIDE_DST = 4 };
 

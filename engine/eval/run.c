@@ -266,8 +266,8 @@ static void run_chunk(const eval_program *p, const eval_kernel *k, int32_t threa
     if (thread >= 0)
         w.code = k->split->code[thread];
     if (k->rows != NULL) {
-        w.slides = thread < 0 ? k->rows->slides : k->split->slides;
-        w.n_slides = thread < 0 ? k->rows->n_slides : k->split->n_slides;
+        w.slides = thread >= 0 ? k->split->slides : k->n_calls > 0 ? k->rows->read : k->rows->slides;
+        w.n_slides = thread >= 0 ? k->split->n_slides : k->n_calls > 0 ? k->rows->n_read : k->rows->n_slides;
     }
     if (thread < 0)
         run_blocks(p->simd, k, &w, begin, end);
