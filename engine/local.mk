@@ -220,6 +220,8 @@ engine_sources = \
 	engine/run/implicit_linear.c \
 	engine/run/implicit_root.c \
 	engine/run/implicit_rules.c \
+	engine/run/implicit_unroll.c \
+	engine/run/implicit_unroll.h \
 	engine/run/inner.c \
 	engine/run/inner.h \
 	engine/run/inner_expr.c \

@@ -258,6 +258,7 @@ lua_tests = \
 	tests/lua/proximal.lua \
 	tests/lua/levels_plans.lua \
 	tests/lua/levels_trouble.lua \
+	tests/lua/mappings.lua \
 	tests/lua/networks.lua \
 	tests/lua/squares.lua \
 	tests/lua/outcomes.lua \

@@ -45,6 +45,36 @@ static int l_hessian(lua_State *L)
     return derivative(L, "hessian", peri_expr_hessian);
 }
 
+/* derivative of e by x along v, or weighted by w: e, x, v */
+static int product(lua_State *L, const char *what,
+                   peri_status (*derive)(peri_model *m, peri_expr e, peri_expr x, peri_expr v, peri_expr *out), int like)
+{
+    operand a[3];
+    char text[200];
+    peri_expr out;
+    lua_settop(L, 3);
+    for (int i = 0; i < 3; i += 2)
+        if (!read_operand(L, 1 + i, &a[i]) || a[i].frame != 0) {
+            describe(L, 1 + i, text, sizeof text);
+            dsl_raise(L, "%s: %s is not an expression%s", what, text, a[i].frame != 0 ? " outside peri.map" : "");
+        }
+    check_expr(L, 2, what, &a[1]);
+    common_model(L, 3, a);
+    peri_model *m = model_or_scratch(L, a[1].model);
+    check_status(L, derive(m, node_of(L, m, &a[0]), a[1].node, node_of(L, m, &a[2]), &out));
+    return push_node(L, a[1].model, 2, out, a[like].rows * a[like].cols > 1 || a[like].list ? FORM_LIST : FORM_SCALAR);
+}
+
+static int l_jv(lua_State *L)
+{
+    return product(L, "jv", peri_expr_jv, 0);
+}
+
+static int l_vj(lua_State *L)
+{
+    return product(L, "vj", peri_expr_vj, 1);
+}
+
 /* ---- a table from expressions to something ----------------------------------------------------------------------- */
 
 static int64_t count_pairs(lua_State *L, int i)
@@ -266,6 +296,7 @@ static int l_values(lua_State *L)
 }
 
 const luaL_Reg derive_functions[] = {{"grad", l_grad},       {"jacobian", l_jacobian},
-                                     {"hessian", l_hessian}, {"substitute", l_substitute},
+                                     {"hessian", l_hessian}, {"jv", l_jv},
+                                     {"vj", l_vj},           {"substitute", l_substitute},
                                      {"value", l_value},     {"values", l_values},
                                      {NULL, NULL}};

@@ -453,7 +453,7 @@ static int l_implicit(lua_State *L)
 /* ---- low:argmin{} -------------------------------------------------------------------------------------------------------------------------- */
 
 static const char *const ARGMIN_NAMES[] = {"solver", "mapping", "fixed_point", "residual", "name", "tolerance", "iterations", "warm", "linear_solver",
-                                           "linear_tolerance", "linear_iterations", "ridge", "options", NULL};
+                                           "linear_tolerance", "linear_iterations", "ridge", "options", "unroll", "step", NULL};
 
 /* The function at `field`, called with the lower model's variables; PERI_NO_EXPR: there is none. */
 static peri_expr own_equations(lua_State *L, const char *field, reading *r, int64_t n, const peri_expr *vars)
@@ -509,6 +509,8 @@ static int l_argmin(lua_State *L)
     read_numbers_of(L, &r.o);
     r.o.mapping = text_option(L, "mapping");
     r.o.solver = text_option(L, "solver");
+    r.o.unroll = (int64_t)number_option(L, "unroll", 1, 0);
+    r.o.step = number_option(L, "step", 0, 0);
     read_plan_options(L, &r.o);
     r.o.residual = own_equations(L, "residual", &r, n, vars);
     r.o.fixed_point = own_equations(L, "fixed_point", &r, n, vars);

@@ -978,6 +978,44 @@ function expr:jacobian(x) end
 ---@return perigee.array|number
 function array:jacobian(x) end
 
+---the derivative of e, of any shape, along v, shaped as x: forward mode
+---@param e perigee.value
+---@param x perigee.expr
+---@param v perigee.value
+---@return perigee.expr
+function peri.jv(e, x, v) end
+
+---the derivative of e, of any shape, along v, shaped as x: forward mode
+---@param x perigee.expr
+---@param v perigee.value
+---@return perigee.expr
+function expr:jv(x, v) end
+
+---the derivative of e, of any shape, along v, shaped as x: forward mode
+---@param x perigee.expr
+---@param v perigee.value
+---@return perigee.array|number
+function array:jv(x, v) end
+
+---the gradient by x of the sum of w * e, w shaped as e: reverse mode
+---@param e perigee.value
+---@param x perigee.expr
+---@param w perigee.value
+---@return perigee.expr
+function peri.vj(e, x, w) end
+
+---the gradient by x of the sum of w * e, w shaped as e: reverse mode
+---@param x perigee.expr
+---@param w perigee.value
+---@return perigee.expr
+function expr:vj(x, w) end
+
+---the gradient by x of the sum of w * e, w shaped as e: reverse mode
+---@param x perigee.expr
+---@param w perigee.value
+---@return perigee.array|number
+function array:vj(x, w) end
+
 ---second derivatives of a scalar
 ---@param e perigee.value
 ---@param x perigee.expr
@@ -1214,6 +1252,8 @@ function model:projection(project) end
 ---@field mapping? "stationary"|"kkt" the conditions that are differentiated; default: the one that fits
 ---@field fixed_point? fun(...: perigee.expr): perigee.expr conditions of one's own over the model's variables (perigee.mappings)
 ---@field residual? fun(...: perigee.expr): perigee.expr
+---@field unroll? integer so many steps of fixed_point instead, from the start values, as expressions; or of y - step * gradient within the bounds
+---@field step? number of unroll
 ---@field warm? boolean begin at the last solution
 ---@field tolerance? number
 ---@field iterations? integer of the polishing by Newton

@@ -130,6 +130,58 @@ peri_status peri_expr_hessian(peri_model *m, peri_expr e, peri_expr x, peri_expr
     return peri_expr_jacobian(m, gradient, x, out);
 }
 
+/* v in the place of x among the entries of its source */
+static peri_status spread(peri_model *m, expr_id x, expr_id source, expr_id v, expr_id *out)
+{
+    expr_graph *g = m->g;
+    const expr_node node = *expr_at(g, x), whole = *expr_at(g, source);
+    const int64_t n = expr_size(g, x);
+    if (source == x)
+        return expr_reshape(g, v, node.rows, node.cols, out);
+    int32_t *index = mem_array(g->m, (size_t)n, sizeof *index);
+    if (index == NULL)
+        return FAIL_NOMEM(g->ctx);
+    for (int64_t k = 0; k < n; k++)
+        index[k] = (int32_t)expr_gather_at(g, &node, k);
+    const int32_t *lists[1] = {index};
+    const peri_status status = expr_scatter_sum(g, whole.rows, whole.cols, 1, &v, lists, out);
+    mem_array_free(g->m, index);
+    return status;
+}
+
+/* The direction, or the weights, has as many entries as what it belongs to. */
+static peri_status check_entries(peri_model *m, const char *what, expr_id v, const char *of, int64_t n)
+{
+    TRY(model_check_expr(m, what, v));
+    return expr_size(m->g, v) == n ? PERI_OK : FAIL(m->ctx, PERI_E_SHAPE, "%s: %lld entries for the %lld of %s", what,
+                                                    (long long)expr_size(m->g, v), (long long)n, of);
+}
+
+peri_status peri_expr_jv(peri_model *m, peri_expr e, peri_expr x, peri_expr v, peri_expr *out)
+{
+    expr_id source, direction;
+    *out = PERI_NO_EXPR;
+    TRY(model_check_expr(m, "jv", e));
+    TRY(model_check_expr(m, "jv", x));
+    TRY(check_entries(m, "jv", v, "what it is a direction of", expr_size(m->g, x)));
+    TRY(find_source(m, x, &source));
+    TRY(spread(m, x, source, v, &direction));
+    return diff_tangent(m->g, 1, &e, 1, &source, &direction, out);
+}
+
+peri_status peri_expr_vj(peri_model *m, peri_expr e, peri_expr x, peri_expr w, peri_expr *out)
+{
+    expr_id source, seed;
+    *out = PERI_NO_EXPR;
+    TRY(model_check_expr(m, "vj", e));
+    TRY(model_check_expr(m, "vj", x));
+    TRY(check_entries(m, "vj", w, "what it weights", expr_size(m->g, e)));
+    TRY(find_source(m, x, &source));
+    TRY(expr_reshape(m->g, w, expr_at(m->g, e)->rows, expr_at(m->g, e)->cols, &seed));
+    TRY(diff_adjoint(m->g, 1, &e, &seed, 1, &source, out));
+    return source == x ? PERI_OK : expr_remake(m->g, x, out, out);
+}
+
 peri_status peri_expr_substitute(peri_model *m, peri_expr e, int64_t n, const peri_expr *from, const peri_expr *to,
                                  peri_expr *out)
 {

@@ -10,6 +10,7 @@
  * Invariant: what the solver hands over is polished by Newton on these equations, so that derivatives are those at the solution.
  */
 #include "run/implicit.h"
+#include "run/implicit_unroll.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -525,6 +526,8 @@ static peri_status make_all(making *k, peri_expr *out)
     int64_t at = 0;
     TRY(check_request(k));
     TRY(find_parts(k));
+    if (k->given->unroll > 0)
+        return implicit_unroll(k->low, k->given, k->vars.n, k->vars.at, k->cons.n > 0, out);
     TRY(find_mapping(k, &p));
     TRY(find_theta(k));
     TRY(new_implicit(k, &p));

@@ -215,6 +215,13 @@ PERI_MUST_CHECK PERI_API peri_status peri_expr_gradient(peri_model *m, peri_expr
 /* peri_expr_jacobian - (entries of e) x (entries of x), dense;  peri_expr_hessian - of scalar e, n x n, dense */
 PERI_MUST_CHECK PERI_API peri_status peri_expr_jacobian(peri_model *m, peri_expr e, peri_expr x, peri_expr *out);
 PERI_MUST_CHECK PERI_API peri_status peri_expr_hessian(peri_model *m, peri_expr e, peri_expr x, peri_expr *out);
+/*
+ * peri_expr_jv - the derivative of e, of any shape, along v, shaped as x (forward mode): shaped as e
+ * peri_expr_vj - sum over the entries of e of w, shaped as e, times their derivatives (reverse mode): shaped as x
+ * One sweep each, and of a solution (peri_expr_implicit) one linear system, whatever the numbers of entries. x as above.
+ */
+PERI_MUST_CHECK PERI_API peri_status peri_expr_jv(peri_model *m, peri_expr e, peri_expr x, peri_expr v, peri_expr *out);
+PERI_MUST_CHECK PERI_API peri_status peri_expr_vj(peri_model *m, peri_expr e, peri_expr x, peri_expr w, peri_expr *out);
 /* peri_expr_substitute - e with each node from[k] replaced by to[k] (same shapes) everywhere */
 PERI_MUST_CHECK PERI_API peri_status peri_expr_substitute(peri_model *m, peri_expr e, int64_t n, const peri_expr *from,
                                                           const peri_expr *to, peri_expr *out);
@@ -397,6 +404,9 @@ typedef struct {
     int64_t batch;
     const peri_expr *placeholders;
     const char *const *instances;
+    /* peri_model_argmin: unroll > 0 steps from the start values as expressions instead, for comparison; of the fixed point, or y - step grad f within bounds */
+    int64_t unroll;
+    double step;
 } peri_implicit;
 PERI_MUST_CHECK PERI_API peri_status peri_expr_unknown(peri_model *m, int64_t rows, int64_t cols, peri_expr *out);
 /*
