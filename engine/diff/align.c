@@ -16,6 +16,7 @@ enum {
     SHORTEST_WALK = 1024, /* instances: with fewer, the ends would cost as much */
     FARTHEST = 64,       /* rows between the first places of arguments that are taken together */
     MOST_WOVEN = 4,
+    MOST_TRIMMED = 8,    /* rows at each end */
     MOST_OPERATIONS = 8  /* of a value that is computed for each shift */
 };
 
@@ -226,7 +227,7 @@ static int64_t common_rows(int64_t n, const walk *w, int64_t *row)
     return end - *row;
 }
 
-/* Up to MOST_WOVEN arguments that go to every place, or every other one, are added up as fast where they come to pass (scatter.c). */
+/* Up to MOST_WOVEN arguments that go to every place are added up as fast where they come to pass (scatter.c). */
 static bool is_worth_it(const expr_graph *g, const expr_node *node, int64_t n, const walk *w, int64_t rows)
 {
     bool cheap = true;
@@ -236,13 +237,38 @@ static bool is_worth_it(const expr_graph *g, const expr_node *node, int64_t n, c
             return false;
         cheap = cheap && is_cheap(g, value);
     }
-    return n > 1 ? w[0].stride > 2 || (cheap && n > MOST_WOVEN) : w[0].end - w[0].begin < expr_size(g, g->args.at[node->many.list + w[0].k]);
+    return n > 1 ? w[0].stride > 1 || (cheap && n > MOST_WOVEN) : w[0].end - w[0].begin < expr_size(g, g->args.at[node->many.list + w[0].k]);
+}
+
+/* Are the constants at the row's lanes those of the other row? */
+static bool has_same_constants(const aligned *t, int64_t n, const walk *w, int64_t base, int64_t row, int64_t other)
+{
+    for (int64_t j = 0; j < n; j++) {
+        const int64_t place = base + w[j].lane;
+        if (!background_same(&t->constants, place + row * w[j].stride, place + other * w[j].stride))
+            return false;
+    }
+    return true;
+}
+
+/* Rows at the ends whose constants are others than those in the middle are left out, so that these can be added to the lanes. */
+static void trim_rows(const aligned *t, int64_t n, const walk *w, int64_t base, int64_t *row, int64_t *rows)
+{
+    const int64_t middle = *row + *rows / 2;
+    for (int k = 0; k < MOST_TRIMMED && *rows > SHORTEST_WALK && !has_same_constants(t, n, w, base, *row, middle); k++) {
+        ++*row;
+        --*rows;
+    }
+    for (int k = 0; k < MOST_TRIMMED && *rows > SHORTEST_WALK && !has_same_constants(t, n, w, base, *row + *rows - 1, middle); k++)
+        --*rows;
 }
 
 static peri_status align_walks(aligned *t, const expr_node *node, int64_t n, walk *w)
 {
     const int64_t base = place_walks(n, w);
     int64_t row, rows = common_rows(n, w, &row);
+    if (t->constants.n_layers > 0)
+        trim_rows(t, n, w, base, &row, &rows);
     if (rows < SHORTEST_WALK || !is_worth_it(t->g, node, n, w, rows)) {
         for (int64_t j = 0; j < n; j++)
             TRY(keep_part(t, node, w[j].k, 0, expr_size(t->g, t->g->args.at[node->many.list + w[j].k])));

@@ -115,7 +115,7 @@ bool background_reach(background *b, const expr_list *list)
     return b->reach != NULL;
 }
 
-static bool is_same(const background *b, int64_t i, int64_t j)
+bool background_same(const background *b, int64_t i, int64_t j)
 {
     for (int32_t q = 0; q < b->n_layers; q++) {
         const background_layer *l = &b->layers[q];
@@ -171,7 +171,7 @@ static bool is_uniform(const background *b, int64_t first, int64_t stride, int64
     if (first < 0 || first + (n - 1) * stride >= b->size)
         return false;
     for (int64_t i = 1; i < n; i++)
-        if (!is_same(b, first, first + i * stride))
+        if (!background_same(b, first, first + i * stride))
             return false;
     return true;
 }
@@ -220,7 +220,7 @@ static int64_t end_of_stretch(const background *b, int64_t at, int64_t period)
     for (int64_t k = at; k < at + period; k++)
         if (!is_open(b, k))
             return at;
-    while (is_open(b, j + period) && is_same(b, j, j + period))
+    while (is_open(b, j + period) && background_same(b, j, j + period))
         j++;
     return j + period;
 }
@@ -230,7 +230,7 @@ static int64_t find_stretch(const background *b, int64_t at, int64_t *period)
     for (*period = 1; *period <= LONGEST_PERIOD; ++*period) {
         bool same = true;
         for (int64_t j = at; j < at + WINDOW && same; j++)
-            same = is_open(b, j) && is_open(b, j + *period) && is_same(b, j, j + *period);
+            same = is_open(b, j) && is_open(b, j + *period) && background_same(b, j, j + *period);
         if (same)
             return end_of_stretch(b, at, *period);
     }

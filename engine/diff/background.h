@@ -28,6 +28,7 @@ void background_init(background *b, expr_graph *g, int64_t size);
 void background_release(background *b);
 bool background_add(background *b, expr_id value, const expr_list *list); /* false: it is none, or there is no room for another number */
 bool background_reach(background *b, const expr_list *list);              /* places of what varies; false: memory is out */
+bool background_same(const background *b, int64_t i, int64_t j); /* both places have the same of all layers */
 /* What all places first + i stride, i < n, have in common is added to the value that they get, and is no longer theirs. */
 peri_status background_lane(background *b, int64_t first, int64_t stride, int64_t n, expr_id *value);
 /* The same where nothing else reaches them, as a value of its own, if it is more than constants; else PERI_NO_EXPR. */

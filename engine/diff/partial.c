@@ -128,10 +128,11 @@ static bool is_squares(const expr_graph *g, expr_id e, int depth)
     return node->op == PERI_OP_SQUARE || (node->op == PERI_OP_SUM && depth < 8 && is_squares(g, node->arg[0], depth + 1));
 }
 
+/* seed / (2 e), e a root: its reciprocal is a factor, which all derivatives of the root share. */
 static peri_status sqrt_partial(expr_graph *g, expr_id e, expr_id x, expr_id seed, expr_id *out)
 {
     TRY(scaled(g, seed, 0.5, &seed));
-    TRY(over(g, seed, e, out));
+    TRY(times_of(g, seed, PERI_OP_RECIP, e, out));
     return is_squares(g, x, 0) ? chosen(g, x, *out, true, out) : PERI_OK;
 }
 
@@ -323,9 +324,10 @@ static peri_status second_unary(expr_graph *g, expr_id e, expr_id x, expr_id fir
     case PERI_OP_TAN: /* 2 e f' */
         TRY(scaled(g, first, 2, out));
         return times(g, *out, e, out);
-    case PERI_OP_SQRT: /* -f' / (2 x) */
+    case PERI_OP_SQRT: /* -f' / (2 e^2) */
         TRY(scaled(g, first, -0.5, out));
-        return over(g, *out, x, out);
+        TRY(expr_unary(g, PERI_OP_RECIP, e, &t));
+        return times_of(g, *out, PERI_OP_SQUARE, t, out);
     case PERI_OP_LOG: /* -f' / x */
         TRY(over(g, first, x, out));
         return expr_unary(g, PERI_OP_NEG, *out, out);
