@@ -408,7 +408,7 @@ static peri_status build(terms_builder *b, expr_id f, int64_t n_x)
     TRY(sum_of(b, f, 1, NULL, &all));
     t->rest = all.rest;
     t->total = all.total;
-    return t->total != PERI_NO_EXPR ? PERI_OK : expr_number(t->to, 0, &t->total);
+    return t->total != PERI_NO_EXPR ? PERI_OK : FAIL(t->to->ctx, PERI_E_ARGUMENT, "weighted sum: the weights do not occur in it");
 }
 
 peri_status diff_terms_make(expr_graph *from, expr_id f, int64_t first, int64_t n, int64_t n_x, int64_t K, diff_terms **out)

@@ -52,6 +52,7 @@ typedef struct diff_terms {
  *   in   first, n  the weights
  *   in   n_x       variables
  *   err  PERI_E_UNSUPPORTED  f is not linear in the weights, or which term belongs to which weight is not seen; the message says where
+ *        PERI_E_ARGUMENT     there are no weights in it
  */
 peri_status diff_terms_make(expr_graph *from, expr_id f, int64_t first, int64_t n, int64_t n_x, int64_t K, diff_terms **out);
 void diff_terms_free(diff_terms *t);

@@ -15,6 +15,7 @@ typedef struct finite_sum finite_sum;
  * finite_sum_of - the view's sum over the weights first .. first + n - 1 of the class PARAM; made once, the view's own
  *   out  sum  borrowed
  *   err  PERI_E_UNSUPPORTED  the objective is not such a sum, as far as is seen; the message says why
+ *        PERI_E_ARGUMENT     it has no weights
  */
 peri_status finite_sum_of(nlp *p, int64_t first, int64_t n, finite_sum **sum);
 void finite_sum_free(finite_sum *s);

@@ -55,6 +55,9 @@ static peri_status begin(peri_run *view)
         return FAIL_NOMEM(view->ctx);
     memcpy(d->own, d->weight, (size_t)d->n * sizeof *d->own);
     const peri_status status = finite_sum_of(view->p, parameters->offset + w->first, d->n, &d->sum);
+    if (status == PERI_E_ARGUMENT)
+        return FAIL(view->ctx, PERI_E_ARGUMENT, "%s: the objective of \"%s\" does not have the weights in it by which it is to be sampled",
+                    view->plugin->name, view->model->name);
     if (status != PERI_OK && status != PERI_E_UNSUPPORTED)
         return status;
     if (d->sum == NULL)

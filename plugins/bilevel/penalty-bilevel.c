@@ -285,6 +285,9 @@ static const char PAGE[] =
     "objective is a sum whose weights it was told (sampled(w)), batch > 0 takes random samples of its terms: the same ones for y and z and, with\n"
     "the single loop's momentum (eta_min, eta_power), for this point and the one before.\n"
     "\n"
+    "A run ends when x rests (residual) and y and z do (lower_residual). Where the lower level has a line of solutions, y creeps along it long after x has\n"
+    "come to rest, by 1 / (1 + rho sigma) a step; lower_residual = 1e300 does not wait for it.\n"
+    "\n"
     "Columns: dual length of the upper step over alpha (single loop: its running mean); complementarity f(x, y) - f(x, z); trust_radius the larger\n"
     "residual of y and z; barrier sigma; step alpha. Of samples, objective is theirs. Tags: h shortened because a function was\n"
     "undefined, c z was worse than y and copied from it, p the lower level's solution.";

@@ -86,6 +86,8 @@ refused("a row of number zero", function(view) view:sample_set { 0 } end, "row 0
 refused("a row that is no number", function(view) view:sample_set { "two" } end, "sample_set: a row")
 refused("terms before there is a sample", function(view, x) view:terms(x) end, "before there is one")
 refused("a level without weights", function(view) view:sample(1, 2) end, "has no weights to sample by", nil, 0)
+refused("weights that are not in the objective", function(view) view:sample(1, 2) end, "does not have the weights in it",
+  function(r) return (r^2):sum() end)
 refused("rows below zero", function(view) view:sample(1, -2) end, "a sample of -2 rows")
 
 do -- not linear in the weights: all rows are evaluated, with the sample's weights
