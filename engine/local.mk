@@ -137,6 +137,7 @@ engine_sources = \
 	engine/diff/local.c \
 	engine/diff/partial.c \
 	engine/diff/product.c \
+	engine/diff/cut.c \
 	engine/diff/roll.c \
 	engine/diff/roll.h \
 	engine/diff/squares.c \

@@ -45,6 +45,7 @@ unit_tests = \
 	tests/unit/diff_gather.t \
 	tests/unit/diff_batch.t \
 	tests/unit/diff_random.t \
+	tests/unit/diff_cut.t \
 	tests/unit/diff_roll.t \
 	tests/unit/expr_build.t \
 	tests/unit/io_json.t \

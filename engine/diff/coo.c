@@ -156,6 +156,108 @@ static peri_status sort_by(coo_builder *b, int64_t n, const int32_t *row, int64_
     return PERI_OK;
 }
 
+/* ---- many groups as one ------------------------------------------------------------------------------------------------------------ */
+
+/*
+ * A vector that is put together from parts of many forms has groups for each; what reads a little of each part would have them all again. So they
+ * become one group, whose values are side by side in memory; entries of one place are added up on the way.
+ */
+enum { MANY_GROUPS = 32, FEW_READ = 16 };
+
+/* Numbers of the entries' places, which are counted by row; *n: how many there are. place [entries of all groups] */
+static peri_status number_places(coo_builder *b, const struct coo *c, int64_t rows, int32_t *place, int64_t *n)
+{
+    int64_t total = 0;
+    for (int64_t k = 0; k < c->n; k++)
+        total += c->at[k].n;
+    int32_t *row = mem_array(b->g->m, (size_t)total, 2 * sizeof *row), *col = row + total;
+    int64_t *last = mem_array(b->g->m, (size_t)b->n_x, sizeof *last); /* of a column: its row + 1 and place of the latest entry */
+    by_row sorted;
+    peri_status status = row != NULL && last != NULL ? PERI_OK : FAIL_NOMEM(b->g->ctx);
+    for (int64_t k = 0, at = 0; k < c->n && status == PERI_OK; at += c->at[k].n, k++) {
+        memcpy(row + at, c->at[k].row, (size_t)c->at[k].n * sizeof *row);
+        memcpy(col + at, c->at[k].col, (size_t)c->at[k].n * sizeof *col);
+    }
+    if (status == PERI_OK)
+        status = sort_by(b, total, row, rows, &sorted);
+    *n = 0;
+    for (int64_t i = 0; i < total && status == PERI_OK; i++) {
+        const int32_t k = sorted.order[i];
+        int64_t *before = &last[col[k]];
+        if (*before >> 32 != row[k] + 1)
+            *before = (int64_t)(row[k] + 1) << 32 | (*n)++;
+        place[k] = (int32_t)*before;
+    }
+    mem_array_free(b->g->m, row);
+    mem_array_free(b->g->m, last);
+    return status;
+}
+
+/* All values at their places: node *out [n]. */
+static peri_status merged_values(coo_builder *b, const struct coo *c, const int32_t *place, int64_t n, expr_id *out)
+{
+    expr_graph *g = b->g;
+    expr_id *args = mem_array(g->m, (size_t)c->n, sizeof *args);
+    const int32_t **lists = mem_array(g->m, (size_t)c->n, sizeof *lists);
+    peri_status status = args != NULL && lists != NULL ? PERI_OK : FAIL_NOMEM(g->ctx);
+    int64_t kept = 0;
+    for (int64_t k = 0, at = 0; k < c->n && status == PERI_OK; at += c->at[k].n, k++) {
+        const coo_group *group = &c->at[k];
+        if (group->n == 0)
+            continue;
+        status = as_column(g, group->value, &args[kept]);
+        if (status == PERI_OK)
+            status = expr_broadcast(g, args[kept], group->n, 1, &args[kept]);
+        lists[kept++] = place + at;
+    }
+    if (status == PERI_OK)
+        status = expr_scatter_sum(g, n, 1, kept, args, lists, out);
+    mem_array_free(g->m, args);
+    mem_array_free(g->m, lists);
+    return status;
+}
+
+/* Where the rows of e's only group begin. */
+static peri_status note_rows(coo_builder *b, expr_id e, int64_t rows)
+{
+    struct coo *c = &b->jac[e];
+    c->start = arena_array(&b->data, (size_t)rows + 1, sizeof *c->start);
+    if (c->start == NULL)
+        return FAIL_NOMEM(b->g->ctx);
+    for (int64_t k = 0; k < c->at->n; k++)
+        c->start[c->at->row[k] + 1]++;
+    for (int64_t r = 0; r < rows; r++)
+        c->start[r + 1] += c->start[r];
+    return PERI_OK;
+}
+
+static peri_status merge(coo_builder *b, expr_id e)
+{
+    const struct coo old = b->jac[e];
+    coo_group *group;
+    int64_t total = 0, n = 0;
+    for (int64_t k = 0; k < old.n; k++)
+        total += old.at[k].n;
+    if (total == 0)
+        return PERI_OK;
+    int32_t *place = mem_array(b->g->m, (size_t)total, sizeof *place);
+    peri_status status = place != NULL ? number_places(b, &old, expr_size(b->g, e), place, &n) : FAIL_NOMEM(b->g->ctx);
+    b->jac[e] = (struct coo){.done = old.done};
+    if (status == PERI_OK)
+        status = new_group(b, e, n, &group);
+    for (int64_t k = 0, at = 0; k < old.n && status == PERI_OK; k++)
+        for (int64_t i = 0; i < old.at[k].n; i++, at++) {
+            group->row[place[at]] = old.at[k].row[i];
+            group->col[place[at]] = old.at[k].col[i];
+        }
+    if (status == PERI_OK)
+        status = merged_values(b, &old, place, n, &group->value);
+    if (status == PERI_OK)
+        status = note_rows(b, e, expr_size(b->g, e));
+    mem_array_free(b->g->m, place);
+    return status;
+}
+
 /* Entries of a linear image: row[k] of the result takes `factor[k]` (NULL: 1) times row source[k] of the argument. */
 typedef struct {
     int64_t n;
@@ -212,7 +314,7 @@ static peri_status image_of_many(coo_builder *b, const coo_group *from, int64_t 
     *n = 0;
     for (int64_t k = 0; k < map->n; k++)
         *n += sorted.start[map->source[k] + 1] - sorted.start[map->source[k]];
-    *out = arena_array(&b->data, (size_t)*n, sizeof **out);
+    *out = mem_array(b->g->m, (size_t)*n, sizeof **out);
     if (*out == NULL)
         return FAIL_NOMEM(b->g->ctx);
     int64_t at = 0;
@@ -228,7 +330,7 @@ static peri_status image_of_few(coo_builder *b, const coo_group *from, const by_
     *n = 0;
     for (int64_t k = 0; k < from->n; k++)
         *n += source->start[from->row[k] + 1] - source->start[from->row[k]];
-    *out = arena_array(&b->data, (size_t)*n, sizeof **out);
+    *out = mem_array(b->g->m, (size_t)*n, sizeof **out);
     if (*out == NULL)
         return FAIL_NOMEM(b->g->ctx);
     int64_t at = 0;
@@ -239,31 +341,38 @@ static peri_status image_of_few(coo_builder *b, const coo_group *from, const by_
     return PERI_OK;
 }
 
-/* `source`: the map's entries by source row, or NULL */
-static peri_status map_group(coo_builder *b, expr_id e, const coo_group *from, int64_t rows, const linear_map *map, const by_row *source)
+/* The same from a group in order of rows, which begin at start[row]: takes time for what is read of it alone. */
+static peri_status image_of_sorted(coo_builder *b, const int32_t *start, const linear_map *map, int64_t *n, image_entry **out)
+{
+    *n = 0;
+    for (int64_t k = 0; k < map->n; k++)
+        *n += start[map->source[k] + 1] - start[map->source[k]];
+    *out = mem_array(b->g->m, (size_t)*n, sizeof **out);
+    if (*out == NULL)
+        return FAIL_NOMEM(b->g->ctx);
+    int64_t at = 0;
+    for (int64_t k = 0; k < map->n; k++)
+        for (int32_t p = start[map->source[k]]; p < start[map->source[k] + 1]; p++)
+            (*out)[at++] = (image_entry){(int32_t)k, p};
+    return PERI_OK;
+}
+
+/* The image's entries as a group of e. pick, which [n] */
+static peri_status image_group(coo_builder *b, expr_id e, const coo_group *old, const linear_map *map, int64_t n, const image_entry *image,
+                               int32_t *pick, int32_t *which)
 {
     expr_graph *g = b->g;
-    const coo_group old = *from; /* new_group may move the array */
-    int64_t n = 0;
-    image_entry *image = NULL;
-    TRY(source != NULL && old.n < rows / 16 ? image_of_few(b, &old, source, &n, &image)
-                                            : image_of_many(b, &old, rows, map, &n, &image));
-    if (n == 0)
-        return PERI_OK;
     coo_group *group;
     TRY(new_group(b, e, n, &group));
-    int32_t *pick = arena_array(&b->data, (size_t)n, sizeof *pick);
-    int32_t *which = arena_array(&b->data, (size_t)n, sizeof *which);
-    if (pick == NULL || which == NULL)
-        return FAIL_NOMEM(g->ctx);
     for (int64_t k = 0; k < n; k++) {
         group->row[k] = map->row[image[k].which];
-        group->col[k] = old.col[image[k].pick];
+        group->col[k] = old->col[image[k].pick];
         which[k] = image[k].which;
         pick[k] = image[k].pick;
     }
-    TRY(in_source_order(b, old.n, group, pick, which));
-    TRY(coo_pick(g, old.value, n, pick, &group->value));
+    if (old->n <= FEW_READ * n)
+        TRY(in_source_order(b, old->n, group, pick, which));
+    TRY(coo_pick(g, old->value, n, pick, &group->value));
     if (map->factor < 0)
         return PERI_OK;
     expr_id factor;
@@ -271,15 +380,40 @@ static peri_status map_group(coo_builder *b, expr_id e, const coo_group *from, i
     return times(g, factor, group->value, &group->value);
 }
 
+/* `source`: the map's entries by source row, or NULL; start: as in struct coo */
+static peri_status map_group(coo_builder *b, expr_id e, const coo_group *from, int64_t rows, const linear_map *map, const by_row *source,
+                             const int32_t *start)
+{
+    const coo_group old = *from; /* new_group may move the array */
+    int64_t n = 0;
+    image_entry *image = NULL;
+    if (start != NULL)
+        TRY(image_of_sorted(b, start, map, &n, &image));
+    else if (source != NULL && old.n < rows / 16)
+        TRY(image_of_few(b, &old, source, &n, &image));
+    else
+        TRY(image_of_many(b, &old, rows, map, &n, &image));
+    int32_t *pick = mem_array(b->g->m, (size_t)n, sizeof *pick), *which = mem_array(b->g->m, (size_t)n, sizeof *which);
+    peri_status status = pick != NULL && which != NULL ? PERI_OK : FAIL_NOMEM(b->g->ctx);
+    if (status == PERI_OK && n > 0)
+        status = image_group(b, e, &old, map, n, image, pick, which);
+    mem_array_free(b->g->m, image);
+    mem_array_free(b->g->m, pick);
+    mem_array_free(b->g->m, which);
+    return status;
+}
+
 static peri_status map_linear(coo_builder *b, expr_id e, expr_id arg, const linear_map *map)
 {
+    if (b->jac[arg].n > MANY_GROUPS)
+        TRY(merge(b, arg));
     const struct coo from = b->jac[arg];
     const int64_t rows = expr_size(b->g, arg);
     by_row source;
     if (from.n > 1)
         TRY(sort_by(b, map->n, map->source, rows, &source));
     for (int64_t k = 0; k < from.n; k++)
-        TRY(map_group(b, e, &from.at[k], rows, map, from.n > 1 ? &source : NULL));
+        TRY(map_group(b, e, &from.at[k], rows, map, from.n > 1 ? &source : NULL, from.start));
     return PERI_OK;
 }
 

@@ -111,7 +111,7 @@ static int32_t first_place(const roller *r, expr_id e)
 static uint32_t rank_of(const roller *r, expr_id e)
 {
     if (r->flags[e] & ROLL_SCALAR)
-        return r->flags[e] & ROLL_MATERIAL ? 1u << 16 : r->shape[e];
+        return !(r->flags[e] & ROLL_MATERIAL) ? r->shape[e] : r->cut ? 1u << 31 | (uint32_t)r->made[r->slot[e]].image : 1u << 16;
     return expr_code(r->from, e) == PERI_OP_CONST ? 1u << 18 : 1u << 17;
 }
 
@@ -699,6 +699,27 @@ static peri_status sort_terms(grouper *p, group *q)
     return status;
 }
 
+/* Where pieces of many forms are read by the next depth, they are parts of one vector, so that what reads them has few forms. */
+static peri_status stack_vectors(grouper *p)
+{
+    expr_id *parts = mem_array(p->m, (size_t)p->groups.n, sizeof *parts), stack;
+    peri_status status = parts != NULL ? PERI_OK : nomem(p);
+    int64_t n = 0, begin = 0;
+    for (int64_t k = 0; k < p->groups.n && status == PERI_OK; k++)
+        if (p->groups.at[k]->node.n > 0)
+            parts[n++] = p->groups.at[k]->vector;
+    if (status == PERI_OK && n > 1)
+        status = expr_stack(p->r->to, n, parts, &stack);
+    for (int64_t k = 0; k < p->groups.n && status == PERI_OK && n > 1; k++) {
+        const group *q = p->groups.at[k];
+        for (int64_t i = 0; i < q->node.n; i++)
+            set_image(p->r, q->node.at[i], stack, begin + i);
+        begin += q->node.n;
+    }
+    mem_array_free(p->m, parts);
+    return status;
+}
+
 static peri_status build_all(grouper *p, bool one_sum_only)
 {
     for (int64_t k = 0; k < p->groups.n; k++) {
@@ -765,6 +786,8 @@ peri_status roll_group(roller *r, int64_t n, const expr_id *scalars)
         status = split_rare(&p, heads, constant, &n_heads);
     if (status == PERI_OK)
         status = build_all(&p, n_heads == 1);
+    if (status == PERI_OK && r->cut)
+        status = stack_vectors(&p);
     if (status == PERI_OK)
         status = build_sums(&p, n_heads, heads, constant);
     mem_array_free(p.m, heads);

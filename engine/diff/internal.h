@@ -115,7 +115,7 @@ typedef struct {
     int64_t x0, n_x;      /* the variables: entries [x0, x0 + n_x) of the class X */
     int64_t n_known;      /* nodes covered by the arrays below; later nodes have no Jacobian */
     unsigned char *depends; /* [n_known] on the variables */
-    struct coo { int64_t n, cap; coo_group *at; bool done; } *jac; /* [n_known] */
+    struct coo { int64_t n, cap; coo_group *at; bool done; int32_t *start; } *jac; /* [n_known]; start: of its only group's rows, or NULL */
     int64_t entries, limit; /* entries made so far; PERI_E_UNSUPPORTED beyond the limit */
 } coo_builder;
 

@@ -492,7 +492,12 @@ static peri_status order_made(roller *r, int32_t top, int64_t **start)
 static peri_status roll_all(roller *r)
 {
     int64_t *start = NULL;
-    const int32_t top = weigh_all(r);
+    int32_t top = weigh_all(r);
+    TRY(roll_cut(r, &r->cut));
+    if (r->cut) {
+        r->n_made = 0;
+        top = weigh_all(r);
+    }
     TRY(order_made(r, top, &start));
     for (int32_t d = 0; d <= top; d++)
         TRY(roll_depth(r, start[d], start[d + 1]));

@@ -43,6 +43,7 @@ typedef struct {
     int32_t *slot;                 /* made nodes: their number in `made`; others: group.c's number within an instance. At first the depth */
     roll_made *made;
     int64_t n_made;
+    bool cut;                      /* expressions are made in pieces: the vectors of one depth are parts of one */
     expr_id whole[EXPR_IN_COUNT];  /* the whole classes in `to`, or -1 */
     arena data;
 } roller;
@@ -55,6 +56,8 @@ static inline bool roll_is_made(const roller *r, expr_id e)
 {
     return (r->flags[e] & (ROLL_SCALAR | ROLL_LEAF)) == 0 || (r->flags[e] & ROLL_MATERIAL);
 }
+/* cut.c: marks scalars inside of expressions of rare forms as needed by themselves; *cut: it did. After it weights, shapes and depths are to be found again */
+peri_status roll_cut(roller *r, bool *cut);
 /* One depth's scalars, [n] node numbers in ascending order: their groups are built, image and place set. */
 peri_status roll_group(roller *r, int64_t n, const expr_id *scalars);
 /* The array of `to` that has the old scalar e's value, and where. Not for constants. */
