@@ -60,8 +60,13 @@ engine_sources = \
 	engine/eval/lu.h \
 	engine/eval/machine.c \
 	engine/eval/machine_emit.c \
+	engine/eval/machine_emit.h \
+	engine/eval/machine_items.c \
+	engine/eval/machine_reach.c \
 	engine/eval/machine_run.c \
 	engine/eval/machine_run.h \
+	engine/eval/machine_values.c \
+	engine/eval/machine_weave.c \
 	engine/eval/machine_x86.c \
 	engine/eval/machine_x86.h \
 	engine/eval/memory.c \

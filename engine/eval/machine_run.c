@@ -1,75 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * machine_run.c - from consecutive instructions to the items of a run. The interpreter ends an instruction for a whole block before it begins the next;
- * a run ends a vector for all its instructions. Invariant: no result tells the difference. Of two accesses to one array, A before B among the
- * instructions, at least one of them a write, a place is reached by A for instance i + d and by B for instance i. With d >= 0 that is so in
- * both orders; where 0 < d and B reads, it is handed over in registers (SHIFT). With d < 0 a run ends before B, unless a block is over by then.
+ * machine_run.c - from consecutive instructions to the items of a run. Invariant: items compute what the instructions do, with the same operations in the
+ * same order, each value once.
  */
 #include "eval/machine_run.h"
 #include <string.h>
 
-enum { FIELDS = 5, DST = 4, FORWARD = 64, NEAR_BASE = 1 << 30 };
-
-/* ---- a kernel's places -------------------------------------------------------------------------------------------------- */
+enum { DST = RUN_DST, NEAR_BASE = 1 << 30 };
 
 static int64_t register_stride(const eval_kernel *k)
 {
     return (k->block + EVAL_REGISTER_GAP) * (int64_t)sizeof(double);
-}
-
-static const double *pointer_at(const eval_ins *ins, int field)
-{
-    return field == DST ? ins->dst : ins->p[field];
-}
-
-static void *field_at(eval_ins *ins, int field)
-{
-    return field == DST ? (void *)&ins->dst : (void *)&ins->p[field];
-}
-
-static bool differ_by_one_number(const eval_rows *r, const int32_t *a, const int32_t *b, int64_t *number)
-{
-    *number = (int64_t)a[0] - b[0];
-    for (int64_t j = 1; j < r->n; j++)
-        if ((int64_t)a[j] - b[j] != *number)
-            return false;
-    return true;
-}
-
-static void find_slide(run_kernel *out, int64_t at, const int32_t *by)
-{
-    for (int64_t j = 0; j < at; j++)
-        if (out->by[j] != NULL && differ_by_one_number(out->k->rows, by, out->by[j], &out->moved[at])) {
-            out->by[at] = out->by[j];
-            return;
-        }
-    out->by[at] = by;
-    out->moved[at] = 0;
-}
-
-peri_status run_open_kernel(eval_compiler *c, const eval_kernel *k, int64_t first_patch, int64_t last_patch, int32_t width, run_kernel *out)
-{
-    const size_t fields = (size_t)(FIELDS * k->n_ins);
-    *out = (run_kernel){.c = c, .k = k, .width = width, .block = k->block};
-    out->place = arena_array(&c->data, fields, sizeof *out->place);
-    out->by = arena_array(&c->data, fields, sizeof *out->by);
-    out->moved = arena_array(&c->data, fields, sizeof *out->moved);
-    if (out->place == NULL || out->by == NULL || out->moved == NULL)
-        return FAIL_NOMEM(c->g->ctx);
-    for (int64_t j = 0; j < (int64_t)fields; j++)
-        out->place[j] = (eval_place){BASE_FIXED, (int64_t)(uintptr_t)pointer_at(&k->ins[j / FIELDS], (int)(j % FIELDS)), NULL};
-    for (int64_t j = first_patch; j < last_patch; j++) {
-        const struct eval_patch *patch = &c->patches.at[j];
-        const int64_t ins = ((char *)patch->where - (char *)k->ins) / (int64_t)sizeof *k->ins;
-        if ((uintptr_t)patch->where < (uintptr_t)k->ins || ins >= k->n_ins || patch->base == BASE_MEMORY)
-            continue;
-        for (int q = 0; q < FIELDS; q++)
-            if (patch->where == field_at(&k->ins[ins], q))
-                out->place[FIELDS * ins + q] = (eval_place){patch->base, patch->offset * (int64_t)sizeof(double), NULL};
-    }
-    for (int64_t j = 0; k->rows != NULL && j < k->rows->n_slides; j++)
-        find_slide(out, FIELDS * k->rows->slides[j].ins + k->rows->slides[j].operand, k->rows->slides[j].by);
-    return PERI_OK;
 }
 
 /* ---- items -------------------------------------------------------------------------------------------------------------- */
@@ -181,13 +122,13 @@ static int32_t base_at(run *r, run_base wanted)
 /* What field q of instruction j points to, in bytes from what its base is. */
 static int64_t place_of(const run *r, int64_t j, int q)
 {
-    const int64_t f = FIELDS * j + q;
+    const int64_t f = RUN_FIELDS * j + q;
     return r->k->place[f].offset + (r->k->by[f] != NULL ? r->k->moved[f] * (int64_t)sizeof(double) : 0);
 }
 
 static int32_t base_of(run *r, int64_t j, int q, int32_t moves)
 {
-    const int64_t f = FIELDS * j + q;
+    const int64_t f = RUN_FIELDS * j + q;
     return base_at(r, (run_base){.kind = r->k->place[f].base, .by = r->k->by[f], .moves = moves, .origin = place_of(r, j, q),
                                  .field = pointer_field(r, j, q)});
 }
@@ -196,112 +137,6 @@ static int32_t list_of(run *r, int64_t j)
 {
     return base_at(r, (run_base){.kind = BASE_FIXED, .is_index = true, .origin = (int64_t)(uintptr_t)ins_at(r, j)->index,
                                  .field = field_offset(r, j, (int64_t)offsetof(eval_ins, index))});
-}
-
-/* ---- who reaches what, and when -------------------------------------------------------------------------------------------- */
-
-enum { MEETS_NOT, MEETS_SAME, MEETS_BEHIND, MEETS_WRONGLY };
-
-typedef struct {
-    int32_t kind, stride; /* stride 0: by a list */
-    const int32_t *by;
-    int64_t first;
-    bool writes, alone;
-} reach;
-
-static reach reach_of(const run *r, const run_access *a)
-{
-    return (reach){r->base[a->base].kind, a->stride, r->base[a->base].by, a->first, a->writes, a->alone};
-}
-
-static bool are_apart(const run *r, const reach *a, const reach *b)
-{
-    const int64_t n = r->k->k->n, size = (int64_t)sizeof(double);
-    if (a->kind != b->kind)
-        return true;
-    if (a->by != NULL || b->by != NULL || a->stride <= 0 || b->stride <= 0)
-        return false;
-    return a->first + ((n - 1) * a->stride + 1) * size <= b->first || b->first + ((n - 1) * b->stride + 1) * size <= a->first;
-}
-
-/* b is `ahead` numbers before a, strides equal. */
-static int meeting(const run *r, int64_t ahead, const reach *a, const reach *b)
-{
-    const int64_t block = r->k->block, steps = ahead / a->stride;
-    if (ahead % a->stride != 0)
-        return MEETS_NOT;
-    if (steps == 0)
-        return MEETS_SAME;
-    if (r->k->k->n == 1)
-        return MEETS_NOT;
-    if (steps > 0)
-        return steps < block ? MEETS_WRONGLY : MEETS_NOT;
-    if (steps <= -block || steps <= -FORWARD || !a->writes || b->writes)
-        return MEETS_NOT;
-    return MEETS_BEHIND;
-}
-
-static int worse(int a, int b)
-{
-    return a > b ? a : b;
-}
-
-/* How b, of the next instruction, comes upon places that a has reached. Slides of their own: in all rows. */
-static int meet(const run *r, const reach *a, const reach *b, int64_t *ahead)
-{
-    const eval_rows *rows = r->k->k->rows;
-    const int64_t size = (int64_t)sizeof(double), apart = (b->first - a->first) / size;
-    *ahead = apart;
-    if ((!a->writes && !b->writes) || a->alone || b->alone || are_apart(r, a, b))
-        return MEETS_NOT;
-    if (a->stride != b->stride || a->stride <= 0)
-        return MEETS_WRONGLY;
-    if (a->by == b->by)
-        return meeting(r, apart, a, b);
-    int all = MEETS_NOT;
-    for (int64_t row = 0; row < rows->n; row++) {
-        const int64_t moved = (b->by != NULL ? b->by[row] : 0) - (int64_t)(a->by != NULL ? a->by[row] : 0);
-        const int one = meeting(r, apart + moved, a, b);
-        all = worse(all, one == MEETS_BEHIND ? MEETS_WRONGLY : one);
-    }
-    *ahead = INT64_MAX;
-    return all;
-}
-
-static bool is_input(int32_t kind)
-{
-    return kind < BASE_MEMORY;
-}
-
-/* May the next instruction reach b? last: the access whose value it finds there, or -1; ahead as above */
-static bool is_allowed(const run *r, const reach *b, int32_t *last, int64_t *ahead)
-{
-    *last = -1;
-    for (int64_t k = r->n_accesses - 1; k >= 0 && !is_input(b->kind); k--) {
-        const reach a = reach_of(r, &r->access[k]);
-        int64_t by;
-        const int how = meet(r, &a, b, &by);
-        if (how == MEETS_WRONGLY || (how == MEETS_BEHIND && -by >= r->k->width))
-            return false;
-        if (how != MEETS_NOT && a.writes && *last < 0) {
-            *last = (int32_t)k;
-            *ahead = by;
-        }
-    }
-    return true;
-}
-
-/* written: a value, -1: others; carry: where a read takes it from, or -1 */
-static void note_access(run *r, int32_t base, const reach *b, int32_t written, int32_t carry)
-{
-    if (is_input(b->kind))
-        return;
-    r->access[r->n_accesses++] = (run_access){base, b->stride, b->first, b->writes, b->alone, written, carry, (int32_t)r->n_items - 1};
-    for (int64_t k = 0; k < r->n_bases && b->writes; k++)
-        if (r->base[k].kind == b->kind) {
-            r->base[k].writes++;
-            r->base[k].written = true;
-        }
 }
 
 /* ---- operands ------------------------------------------------------------------------------------------------------------ */
@@ -318,26 +153,26 @@ static bool is_array(const eval_ins *i, int q)
 
 static int32_t register_at(const run *r, int64_t j, int q)
 {
-    return (int32_t)(r->k->place[FIELDS * j + q].offset / register_stride(r->k->k));
+    return (int32_t)(r->k->place[RUN_FIELDS * j + q].offset / register_stride(r->k->k));
 }
 
-static reach reach_at(const run *r, int64_t j, int q, int32_t stride, bool writes)
+static run_reach reach_at(const run *r, int64_t j, int q, int32_t stride, bool writes)
 {
-    const int64_t f = FIELDS * j + q;
+    const int64_t f = RUN_FIELDS * j + q;
     const bool alone = writes && (ins_at(r, j)->flags & EVAL_ALONE) != 0;
-    return (reach){r->k->place[f].base, stride, r->k->by[f], place_of(r, j, q), writes, alone};
+    return (run_reach){r->k->place[f].base, stride, r->k->by[f], place_of(r, j, q), writes, alone};
 }
 
 static int32_t load_item(run *r, int64_t j, int q, int32_t code, int32_t stride, int32_t list)
 {
     run_item i = item_of(code);
-    const reach b = reach_at(r, j, q, stride, false);
+    const run_reach b = reach_at(r, j, q, stride, false);
     i.base = base_of(r, j, q, MOVES_NOT);
     i.offset = b.first;
     i.imm = stride;
     i.list = list;
     i.version = r->base[i.base].writes;
-    note_access(r, i.base, &b, -1, -1);
+    run_note(r, i.base, &b, -1, -1);
     return value(r, i);
 }
 
@@ -351,10 +186,10 @@ static int32_t carry_of(run *r, int32_t v, int32_t stored_by)
 /* What the run itself writes is not read again. */
 static int32_t array_value(run *r, int64_t j, int q)
 {
-    const reach b = reach_at(r, j, q, 1, false);
+    const run_reach b = reach_at(r, j, q, 1, false);
     int32_t last;
     int64_t ahead = 0;
-    is_allowed(r, &b, &last, &ahead);
+    run_is_allowed(r, &b, &last, &ahead);
     if (last >= 0 && ahead == 0 && r->access[last].value >= 0)
         return r->access[last].value;
     if (last < 0 || ahead == 0 || ahead == INT64_MAX)
@@ -369,7 +204,7 @@ static int32_t array_value(run *r, int64_t j, int q)
     i.list = from->carry;
     i.arg[0] = from->value;
     i.version = r->base[i.base].writes;
-    note_access(r, i.base, &b, -1, from->carry);
+    run_note(r, i.base, &b, -1, from->carry);
     return value(r, i);
 }
 
@@ -409,12 +244,12 @@ static void set_target(run *r, int64_t j, int32_t result)
         return;
     }
     run_item store = item_of(ITEM_STORE);
-    const reach b = reach_at(r, j, DST, 1, true);
+    const run_reach b = reach_at(r, j, DST, 1, true);
     store.base = base_of(r, j, DST, MOVES_NOT);
     store.offset = b.first;
     store.arg[0] = result;
     effect(r, store);
-    note_access(r, store.base, &b, result, -1);
+    run_note(r, store.base, &b, result, -1);
 }
 
 /* ---- instructions -------------------------------------------------------------------------------------------------------- */
@@ -517,7 +352,7 @@ static void scatter(run *r, int64_t j, int32_t code, int32_t n)
 {
     const eval_ins *ins = ins_at(r, j);
     const bool list = code == ITEM_STORE_LIST || code == ITEM_ADD_LIST;
-    const reach b = reach_at(r, j, DST, list ? 0 : ins->imm, true);
+    const run_reach b = reach_at(r, j, DST, list ? 0 : ins->imm, true);
     run_item i = item_of(code);
     for (int32_t q = 0; q < n; q++)
         i.arg[q] = operand_value(r, j, q);
@@ -527,7 +362,7 @@ static void scatter(run *r, int64_t j, int32_t code, int32_t n)
     i.version = ins->imm;
     i.list = list ? list_of(r, j) : -1;
     effect(r, i);
-    note_access(r, i.base, &b, -1, -1);
+    run_note(r, i.base, &b, -1, -1);
 }
 
 /* Operand q of the weave, `shift` instances before. */
@@ -551,7 +386,7 @@ static void weave(run *r, int64_t j)
 {
     const eval_ins *ins = ins_at(r, j);
     const int32_t *const t = ins->index;
-    const reach b = reach_at(r, j, DST, 0, true);
+    const run_reach b = reach_at(r, j, DST, 0, true);
     run_item i = item_of(ITEM_WEAVE);
     for (int32_t q = 0; q < t[WEAVE_TERMS]; q++) {
         const int32_t v = operand_value(r, j, q);
@@ -571,7 +406,7 @@ static void weave(run *r, int64_t j)
     i.list = t[WEAVE_ADDS] != 0;
     i.version = (int32_t)(j - r->first);
     effect(r, i);
-    note_access(r, i.base, &b, -1, -1);
+    run_note(r, i.base, &b, -1, -1);
     r->ended = true;
 }
 
@@ -587,7 +422,7 @@ static bool sets(const run *r, int64_t j, int32_t number)
 {
     const eval_ins *i = ins_at(r, j);
     const bool stays = (i->code >= EVAL_STORE_STRIDED && i->code <= EVAL_ADD_GRID) || (i->code >= EVAL_MAX_ACC && i->code < EVAL_T1);
-    if (!stays && (i->flags & 1u << DST) == 0 && r->k->place[FIELDS * j + DST].base == BASE_SCRATCH && register_at(r, j, DST) == number)
+    if (!stays && (i->flags & 1u << DST) == 0 && r->k->place[RUN_FIELDS * j + DST].base == BASE_SCRATCH && register_at(r, j, DST) == number)
         return true;
     return i->code == EVAL_SINCOS && (i->flags & 1u << 5) == 0 && register_at(r, j, 3) == number;
 }
@@ -651,10 +486,10 @@ static bool is_sum(int code)
 
 static bool can_read(const run *r, int64_t j, int q, int32_t stride)
 {
-    const reach b = reach_at(r, j, q, stride, false);
+    const run_reach b = reach_at(r, j, q, stride, false);
     int32_t last;
     int64_t ahead = 0;
-    if (!is_allowed(r, &b, &last, &ahead))
+    if (!run_is_allowed(r, &b, &last, &ahead))
         return false;
     if (last < 0 || ahead == 0 || ahead == INT64_MAX)
         return true;
@@ -663,10 +498,10 @@ static bool can_read(const run *r, int64_t j, int q, int32_t stride)
 
 static bool can_write(const run *r, int64_t j, int32_t stride)
 {
-    const reach b = reach_at(r, j, DST, stride, true);
+    const run_reach b = reach_at(r, j, DST, stride, true);
     int32_t last;
     int64_t ahead;
-    return is_allowed(r, &b, &last, &ahead);
+    return run_is_allowed(r, &b, &last, &ahead);
 }
 
 /* What is left of the operands has a place of its own in their registers (EVAL_WEAVE_REST): they must be the run's, and nobody else's. */
@@ -741,8 +576,8 @@ static int32_t overwritten(const run *r, const run_access *a)
     if (!a->writes || a->carry < 0)
         return 0;
     for (const run_access *b = r->access; b < r->access + r->n_accesses; b++) {
-        const reach of_a = reach_of(r, a), of_b = reach_of(r, b);
-        if (b == a || (!b->writes && b->carry == a->carry) || r->base[b->base].kind != r->base[a->base].kind || are_apart(r, &of_a, &of_b))
+        const run_reach of_a = run_reach_of(r, a), of_b = run_reach_of(r, b);
+        if (b == a || (!b->writes && b->carry == a->carry) || r->base[b->base].kind != r->base[a->base].kind || run_are_apart(r, &of_a, &of_b))
             continue;
         if (b->stride != 1 || r->base[b->base].by != r->base[a->base].by || b->alone)
             return 0;

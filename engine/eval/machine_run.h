@@ -108,7 +108,33 @@ typedef struct {
     int32_t chain[1024];         /* hash of items; 1 + number */
 } run;
 
+enum { RUN_FIELDS = 5, RUN_DST = 4 }; /* pointers of an instruction: p[0 .. 3], dst */
+
+/* ---- machine_reach.c ---- */
+
+/* What an access reaches: of a base's kind and slide, from `first` on; stride 0: by a list. */
+typedef struct {
+    int32_t kind, stride;
+    const int32_t *by;
+    int64_t first;
+    bool writes, alone;
+} run_reach;
+
+static inline bool run_is_input(int32_t kind)
+{
+    return kind < BASE_MEMORY;
+}
+
 peri_status run_open_kernel(eval_compiler *c, const eval_kernel *k, int64_t first_patch, int64_t last_patch, int32_t width, run_kernel *out);
+run_reach run_reach_of(const run *r, const run_access *a);
+bool run_are_apart(const run *r, const run_reach *a, const run_reach *b); /* surely in different places */
+/* May the next instruction reach b? last: the access whose value it finds there, or -1; ahead: numbers from that to b, INT64_MAX: they differ by rows */
+bool run_is_allowed(const run *r, const run_reach *b, int32_t *last, int64_t *ahead);
+/* written: a value, -1: others; carry: where a read takes it from, or -1. A write's effect is the last item. */
+void run_note(run *r, int32_t base, const run_reach *b, int32_t written, int32_t carry);
+
+/* ---- machine_run.c ---- */
+
 void run_begin(run *r, const run_kernel *k, int64_t first);
 /* Appends the next instruction. false: it cannot be part of this run; nothing has changed. */
 bool run_append(run *r);
