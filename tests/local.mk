@@ -259,6 +259,7 @@ lua_tests = \
 	tests/lua/proximal.lua \
 	tests/lua/levels_plans.lua \
 	tests/lua/levels_trouble.lua \
+	tests/lua/levels_words.lua \
 	tests/lua/mappings.lua \
 	tests/lua/networks.lua \
 	tests/lua/squares.lua \
