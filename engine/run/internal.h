@@ -23,6 +23,7 @@ typedef struct {
     const char *linear_solver; /* "": the engine's choice */
     int64_t lower_starts; /* of the certificate, for each lower level */
     double lower_time;    /* seconds of all of them */
+    int32_t form;         /* of problems with lower models: 0 optimistic */
     const char *checkpoint, *resume; /* files; "": none */
     double checkpoint_every;
 } run_options;

@@ -16,6 +16,8 @@
 /* Integers are told as doubles: up to 2^53 each has its own. */
 static const double MOST = 9007199254740992.0;
 
+static const char *const FORMS[] = {"optimistic", "pessimistic", NULL};
+
 static const peri_option ENGINE_LIST[] = {
     PERI_REAL("tolerance", run_options, tolerance, 1e-8, 0, 1, "1",
               "certificate's kkt at which a point counts as solved"),
@@ -35,6 +37,7 @@ static const peri_option ENGINE_LIST[] = {
     PERI_INT("lower_starts", run_options, lower_starts, 8, 1, 10000, "1",
              "points from which the certificate solves a lower level that is not proven convex"),
     PERI_REAL("lower_time", run_options, lower_time, 30, 0, INFINITY, "s", "time that the certificate may take for solving lower levels"),
+    PERI_ENUM("form", run_options, form, 0, FORMS, "of problems with lower models: which of several minima below is meant, the best or the worst above"),
     PERI_STRING("linear_solver", run_options, linear_solver, "", "linear-solver plugin; empty: the engine's choice"),
 };
 

@@ -175,12 +175,26 @@ static peri_status compile(peri_run *run)
     return status == PERI_E_UNSUPPORTED ? PERI_OK : status;
 }
 
+/* No method here answers another question than the optimistic one: it is not answered in the place of what was asked. */
+static peri_status check_form(const peri_run *run, const run_options *o)
+{
+    const char *name = run->model->name;
+    if (o->form == 0)
+        return PERI_OK;
+    if ((run->traits & PERI_BIT(PERI_TRAIT_LEVELS)) == 0)
+        return FAIL(run->ctx, PERI_E_OPTION, "form: model \"%s\" has no lower models; the form is of problems that have some", name);
+    return FAIL(run->ctx, PERI_E_UNSUPPORTED, "form: %s solves the optimistic form of model \"%s\", as all methods do here: of several minima below, the best "
+                "above is meant; where lower answers are unique, the pessimistic form is the same", run->plugin->name, name);
+}
+
 static peri_status set_up(peri_run *run, const run_request *q)
 {
     char why[256];
     TRY(nlp_traits(run->p, run->plugin->needs[0], &run->traits));
     if (!match_traits(run->traits, run->plugin->needs[0], run->plugin->refuses[0], why, sizeof why))
         return FAIL(run->ctx, PERI_E_UNSUPPORTED, "%s: %s", run->plugin->name, why);
+    if (!q->is_inner)
+        TRY(check_form(run, &q->chain->link[q->link].engine));
     TRY(check_warm_start(run));
     if (!allocate(run))
         return FAIL_NOMEM(run->ctx);

@@ -298,6 +298,20 @@ do -- v(x) = min(x, 1) has a kink, where the answer is
   t.ok(same, "20 solves with a kink in the value function are the same to the last bit")
 end
 
+-- ---- forms ----------------------------------------------------------------------------------------------------------------------------------
+
+do
+  local up = two(function(low, x, y) low:minimize((y - x)^2) end, function(up, x, y) up:minimize((y - 1)^2 + 0.1 * x^2) end)
+  t.is(up:solve(kkt, { form = "optimistic" }).form, "optimistic", "the form is told")
+  for _, plan in ipairs { kkt, value, implicit, "lv-hba", "penalty-bilevel" } do
+    t.raises(function() up:solve(plan, { form = "pessimistic" }) end, 'solves the optimistic form of model "up"', "another form is refused by " .. plan)
+  end
+  t.raises(function() up:solve(kkt, { form = "worst" }) end, "form", "an unknown form")
+  local single = peri.model "single"
+  single:minimize((single:var "x")^2)
+  t.raises(function() single:solve("lbfgs", { form = "pessimistic" }) end, 'model "single" has no lower models', "a form of one level")
+end
+
 -- ---- plans ---------------------------------------------------------------------------------------------------------------------------------
 
 do
