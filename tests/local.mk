@@ -203,6 +203,7 @@ shell_tests = \
 	tests/command/authors.sh \
 	tests/command/bench.sh \
 	tests/command/checkpoint.sh \
+	tests/command/graphs.sh \
 	tests/command/plugins-page.sh \
 	tests/command/complete.sh \
 	tests/command/pages.sh \

@@ -11,6 +11,7 @@
 #include "expr/node.h"
 #include "io/token.h"
 #include "plugin/option.h"
+#include "run/inner.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -248,13 +249,17 @@ static peri_status transfer_run(peri_run *run)
     BLOCK("iterations", run->iterations);
     BLOCK("steps", run->steps);
     BLOCK("evaluations", run->p->count);
+    inner_collect_all(run);
+    BLOCK("evaluations of inner problems", run->inner_count);
     BLOCK("inner_iterations", run->inner_iterations);
     BLOCK("was_undefined", run->was_undefined);
     TRY(checkpoint_transfer(run, "undefined_at", run->undefined_at, (size_t)run->p->n * sizeof(double)));
     BLOCK("elapsed", elapsed);
     run->started = clock_seconds() - elapsed;
     const int64_t counts[] = {run->iterations, run->steps, run->inner_iterations, run->p->count.objective, run->p->count.gradient,
-                              run->p->count.constraints, run->p->count.jacobian, run->p->count.hessian, run->p->count.products};
+                              run->p->count.constraints, run->p->count.jacobian, run->p->count.hessian, run->p->count.products,
+                              run->inner_count.objective, run->inner_count.gradient, run->inner_count.constraints, run->inner_count.jacobian,
+                              run->inner_count.hessian, run->inner_count.products};
     for (size_t k = 0; k < PERI_COUNT(counts); k++)
         if (counts[k] < 0 || counts[k] > INT64_C(1) << 53)
             return damaged(run, "a counter is none");

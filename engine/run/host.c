@@ -168,6 +168,28 @@ static peri_status host_eval_residual_jac(peri_run *run, const double *x, double
     return noted(run, x, nlp_r_jac(run->p, x, val));
 }
 
+static int32_t host_threads(peri_run *run)
+{
+    return context_threads(run->ctx);
+}
+
+static peri_status host_parallel(peri_run *run, int64_t tasks, peri_task task, void *ud)
+{
+    peri_context *ctx = run->ctx;
+    const int32_t all = context_threads(ctx), most = (int32_t)(tasks < all ? tasks : all);
+    const int32_t threads = most > 1 ? context_threads_now(ctx, most) : 1;
+    if (tasks > INT32_MAX)
+        return FAIL(ctx, PERI_E_ARGUMENT, "%s: %lld tasks are too many", run->plugin->name, (long long)tasks);
+    if (threads > 1) {
+        TRY(context_start_threads(ctx, threads));
+        pool_run(ctx->pool, threads, tasks, task, ud);
+        return PERI_OK;
+    }
+    for (int64_t k = 0; k < tasks; k++)
+        task(ud, 0, k);
+    return PERI_OK;
+}
+
 static peri_status host_eval_terms(peri_run *view, const double *x, double *f, double *g)
 {
     return noted(view, x, draw_terms(view, x, f, g));
@@ -355,6 +377,8 @@ const peri_host *host_table(void)
         .sample = draw_sample,
         .sample_set = draw_choose,
         .eval_terms = host_eval_terms,
+        .threads = host_threads,
+        .parallel = host_parallel,
         .levels = levels_get,
         .level_view = levels_view,
         .level_solve = levels_solve,

@@ -57,6 +57,12 @@ static void collect(peri_inner *inner)
     nlp_reset_counts(p);
 }
 
+void inner_collect_all(peri_run *run)
+{
+    for (peri_inner *inner = run->inners; inner != NULL; inner = inner->next)
+        collect(inner);
+}
+
 /* ---- life
  * ---------------------------------------------------------------------------------------------------------------- */
 

@@ -24,6 +24,7 @@ struct peri_inner {
 extern const peri_inner_table INNER_TABLE; /* the host table's */
 /* Frees all that the run made; what they evaluated is added to the run's counts. */
 void inner_close_all(peri_run *run);
+void inner_collect_all(peri_run *run); /* counts of what was evaluated outside solves, into the run's */
 void inner_add_count(peri_evaluations *to, const peri_evaluations *more);
 void inner_add_times(peri_times *to, const peri_times *more); /* but for method and total */
 

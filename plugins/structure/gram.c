@@ -173,7 +173,7 @@ peri_status gram_find(topo *t, peri_run *run, bool *found)
     TRY(peri_alloc(run, d, &t->gram.alpha));
     TRY(peri_alloc(run, d * d, &t->gram.factor));
     TRY(peri_alloc(run, d, &t->gram.residual));
-    TRY(peri_alloc(run, d * d, &t->gram.block));
+    TRY(peri_alloc(run, peri_threads(run) * d * d, &t->gram.block));
     memset(t->x, 0, (size_t)t->n * sizeof *t->x);
     TRY(recover(&s, run));
     TRY(recover_corner(&s, run));
@@ -274,36 +274,35 @@ static int64_t old_place(topo_rule rule, int64_t m, int64_t k)
 }
 
 /* R = (L of the block)' with its columns in the new order, m x m by rows */
-static void load_block(topo *t, int64_t a, int64_t m)
+static void load_block(const topo *t, int64_t a, int64_t m, double *block)
 {
     const topo_gram *g = &t->gram;
     for (int64_t k = 0; k < m; k++) {
         const int64_t from = a + old_place((topo_rule)t->opt.swap_rule, m, k);
         const double *row = g->factor + from * t->d + a;
         for (int64_t c = 0; c < m; c++)
-            g->block[c * m + k] = c <= from - a ? row[c] : 0;
+            block[c * m + k] = c <= from - a ? row[c] : 0;
     }
 }
 
 /* Columns are reduced from the left; one that those before it determine takes no row. */
-double gram_score(topo *t, int64_t a, int64_t b, double enough)
+double gram_score(const topo *t, int32_t thread, int64_t a, int64_t b, double enough)
 {
-    topo_gram *g = &t->gram;
+    const topo_gram *g = &t->gram;
     const int64_t m = b - a + 1;
-    double sum = t->score;
-    order_exchange((topo_rule)t->opt.swap_rule, t->d, t->order, a, b, t->trial);
-    load_block(t, a, m);
+    double sum = t->score, *block = g->block + thread * t->d * t->d;
+    load_block(t, a, m, block);
     for (int64_t k = a; k <= b; k++)
         sum -= 0.5 * g->alpha[t->order[k]] * g->residual[k];
     int64_t row = 0;
     for (int64_t k = 0; k < m; k++) {
         int64_t last = m - 1;
-        while (last > row && !(fabs(g->block[last * m + k]) > 0))
+        while (last > row && !(fabs(block[last * m + k]) > 0))
             last--;
         for (int64_t c = last; c > row; c--)
-            rotate(m - k, g->block + (c - 1) * m + k, g->block + c * m + k);
-        const int64_t node = t->trial[a + k];
-        const double v = row < m ? g->block[row * m + k] : 0;
+            rotate(m - k, block + (c - 1) * m + k, block + c * m + k);
+        const int64_t node = t->order[a + old_place((topo_rule)t->opt.swap_rule, m, k)];
+        const double v = row < m ? block[row * m + k] : 0;
         if (v * v <= negligible(t, g->s[node * (t->d + 1)]))
             continue;
         row++;

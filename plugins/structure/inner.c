@@ -429,3 +429,11 @@ peri_status inner_score(topo *t, peri_run *run, int64_t a, int64_t b, double eno
         *score = INFINITY;
     return PERI_OK;
 }
+
+/* What is remembered was fitted from the points of then, so a run that goes on needs it. */
+peri_status inner_transfer(topo *t, peri_run *run)
+{
+    topo_inner *in = t->inner;
+    TRY(peri_transfer_reals(run, "value", t->d, in->value));
+    return peri_transfer(run, "memory", in->memory, REMEMBERED * sizeof *in->memory);
+}

@@ -165,24 +165,55 @@ static peri_status init(void *self, peri_run *run, const void *opt)
 
 /* ---- one iteration ------------------------------------------------------------------------------------------------------------------ */
 
-/* Scores pairs from .. to of the ranking; those that improve come to `better`. */
+enum { TASK_PAIRS = 8, ROUND_PAIRS = 512, WORTH_SHARING = 300000 };
+
+typedef struct {
+    topo *t;
+    int64_t from, to;
+    double enough;
+} score_job;
+
+static void score_task(void *ud, int32_t thread, int64_t task)
+{
+    const score_job *job = ud;
+    const int64_t begin = job->from + task * TASK_PAIRS, end = begin + TASK_PAIRS < job->to ? begin + TASK_PAIRS : job->to;
+    for (int64_t k = begin; k < end; k++) {
+        topo_pair *p = &job->t->pair[k];
+        p->score = gram_score(job->t, thread, p->a, p->b, job->enough);
+    }
+}
+
+/* Pairs do not know of each other, so threads give the scores of one; an exchange costs about d^2 rotations of a block. */
+static peri_status score_pairs(topo *t, peri_run *run, int64_t from, int64_t to, double enough)
+{
+    score_job job = {t, from, to, enough};
+    const int64_t tasks = (to - from + TASK_PAIRS - 1) / TASK_PAIRS;
+    if (t->has_gram && (to - from) * t->d * t->d >= WORTH_SHARING)
+        return peri_parallel(run, tasks, score_task, &job);
+    for (int64_t k = 0; k < tasks && t->has_gram; k++)
+        score_task(&job, 0, k);
+    for (int64_t k = from; k < to && !t->has_gram; k++)
+        TRY(inner_score(t, run, t->pair[k].a, t->pair[k].b, enough, &t->pair[k].score));
+    return PERI_OK;
+}
+
+/* Scores pairs from .. to of the ranking; those that improve come to `better`, in its order. */
 static peri_status scan(topo *t, peri_run *run, int64_t from, int64_t to, int64_t *found)
 {
     const double enough = t->score - t->decrease * fabs(t->score);
+    const bool only_first = t->opt.accept_rule == ACCEPT_FIRST;
+    const int64_t round = !t->has_gram ? 1 : only_first ? 8 * TASK_PAIRS : ROUND_PAIRS;
     *found = 0;
-    for (int64_t k = from; k < to; k++) {
-        topo_pair p = t->pair[k];
-        if ((k & 63) == 0 && peri_should_stop(run))
-            return PERI_OK;
-        if (t->has_gram)
-            p.score = gram_score(t, p.a, p.b, enough);
-        else
-            TRY(inner_score(t, run, p.a, p.b, enough, &p.score));
-        if (!(p.score < INFINITY))
-            continue;
-        t->better[(*found)++] = p;
-        if (t->opt.accept_rule == ACCEPT_FIRST)
-            return PERI_OK;
+    for (int64_t begin = from; begin < to && !peri_should_stop(run); begin += round) {
+        const int64_t end = begin + round < to ? begin + round : to;
+        TRY(score_pairs(t, run, begin, end, enough));
+        for (int64_t k = begin; k < end; k++) {
+            if (!(t->pair[k].score < INFINITY))
+                continue;
+            t->better[(*found)++] = t->pair[k];
+            if (only_first)
+                return PERI_OK;
+        }
     }
     return PERI_OK;
 }
@@ -313,7 +344,32 @@ static peri_status step(void *self, peri_run *run, peri_step *next)
     return done > 0 ? accept(t, run, tag, done, next) : next_start(t, run, next);
 }
 
-static const peri_solver_ops OPS = {.init = init, .step = step};
+static peri_status transfer(void *self, peri_run *run)
+{
+    topo *t = self;
+    TRY(peri_transfer(run, "order", t->order, (size_t)t->d * sizeof *t->order));
+    PERI_TRANSFER_REALS(run, t, x, t->n);
+    PERI_TRANSFER_REALS(run, t, best, t->n);
+    PERI_TRANSFER_REALS(run, t, y, peri_m(run));
+    PERI_TRANSFER(run, t, score);
+    PERI_TRANSFER(run, t, best_score);
+    PERI_TRANSFER(run, t, start);
+    PERI_TRANSFER(run, t, large_used);
+    return t->has_gram ? PERI_OK : inner_transfer(t, run);
+}
+
+/* Weights follow from x, the factor from the order: with the same bits, for its rows depend on those above alone. */
+static peri_status load(void *self, peri_run *run)
+{
+    topo *t = self;
+    TRY(transfer(self, run));
+    if (!t->has_gram)
+        return peri_eval_weights(run, t->x, t->w);
+    gram_fit(t, 0);
+    return PERI_OK;
+}
+
+static const peri_solver_ops OPS = {.init = init, .step = step, .save = transfer, .load = load};
 
 static const char PAGE[] =
     "For problems whose only constraint is peri.acyclic(W): W_ij is the weight of the edge from i to j, and the graph of the edges must have no cycle. "

@@ -32,7 +32,7 @@ typedef struct {
     double *alpha;    /* [d] of nodes */
     double *factor;   /* [d d] L by positions, lower: L L' = S in the order */
     double *residual; /* [d] by positions: L_kk^2 */
-    double *block;    /* [d d] scratch */
+    double *block;    /* [d d] scratch of each thread */
     int64_t rank;     /* of S in the last order */
 } topo_gram;
 
@@ -72,12 +72,13 @@ int64_t order_ties(const topo *t, int64_t count);
 /* gram.c */
 peri_status gram_find(topo *t, peri_run *run, bool *found); /* in init */
 void gram_fit(topo *t, int64_t from); /* factor from position `from` on, score, w, x */
-double gram_score(topo *t, int64_t a, int64_t b, double enough); /* INFINITY where it is not below `enough` */
+double gram_score(const topo *t, int32_t thread, int64_t a, int64_t b, double enough); /* INFINITY where it is not below `enough`; a task */
 
 /* inner.c: any other objective, by inner problems; x of the run's start point at first */
 peri_status inner_open(topo *t, peri_run *run);
 peri_status inner_fit(topo *t, peri_run *run, int64_t from, int64_t to); /* score, x, w; nodes at positions from .. to have others before them */
 peri_status inner_score(topo *t, peri_run *run, int64_t a, int64_t b, double enough, double *score);
 bool inner_is_whole(const topo *t);
+peri_status inner_transfer(topo *t, peri_run *run);
 
 #endif

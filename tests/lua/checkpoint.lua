@@ -50,6 +50,16 @@ local function restoring() -- comes into the restoration phase
   return m, x
 end
 
+local dag = require "perigee.dag"
+local function graph(loss, d, edges) -- loss: a regression on one Gram matrix, or fits by another method
+  local B = dag.random_graph { nodes = d, edges = edges, seed = 4 }
+  local X = dag.simulate(dag.random_weights(B, { seed = 4 }), { samples = 200, seed = 4, model = loss })
+  return function()
+    local m, W = dag.model(X, { loss = loss, l1 = loss == "logistic" and 0.01 or 0 })
+    return m, peri.reshape(W, d * d, 1)
+  end
+end
+
 local function bits(sol, x)
   local parts = { sol.status, ("%a"):format(sol.objective), sol.iterations, sol.evaluations.objective }
   local v = sol[x]
@@ -101,6 +111,8 @@ compare("nelder-mead", two)
 compare("pattern-search", two, { iterations = 200 })
 compare("projected-gradient", lasso, { tolerance = 1e-6 })
 compare("fista", lasso, { tolerance = 1e-6 })
+compare("topo", graph("linear", 14, 28), { starts = 3, order = "random", s_small = 20, s_large = 60, s0 = 2 })
+compare("topo", graph("logistic", 7, 14), { order = "random", accept_rule = "first", starts = 2, inner = "lbfgs" })
 compare("ipm", program)
 compare("ipm", program, { kkt = "augmented" })
 compare("ipm", restoring)

@@ -142,6 +142,9 @@ typedef struct peri_plugin {
                                   runs, whose operations find here which one they are called for */
 } peri_plugin;
 
+/* A piece of a method's own work, by its number (ABI 1.1); no two tasks of one thread run at once. */
+typedef void (*peri_task)(void *ud, int32_t thread, int64_t task);
+
 typedef struct peri_run peri_run;       /* one solve as its solver sees it */
 typedef struct peri_factor peri_factor; /* one matrix in a linear solver, opened by a run */
 typedef struct peri_inner peri_inner;   /* a problem that a reformulation makes, opened by a run */
@@ -421,6 +424,8 @@ typedef struct peri_host {
     peri_status (*sample)(peri_run *view, uint64_t key, int64_t rows);
     peri_status (*sample_set)(peri_run *view, int64_t rows, const int64_t *index);
     peri_status (*eval_terms)(peri_run *view, const double *x, double *f, double *g);
+    int32_t (*threads)(peri_run *run);
+    peri_status (*parallel)(peri_run *run, int64_t tasks, peri_task task, void *ud);
     /* later ones append below this line */
 } peri_host;
 
@@ -982,6 +987,27 @@ PERI_CHECKED PERI_INLINE peri_status peri_sample_set(peri_run *view, int64_t row
 PERI_CHECKED PERI_INLINE peri_status peri_eval_terms(peri_run *view, const double *x, double *f, double *g)
 {
     return PERI_HOST_HAS(eval_terms) ? peri_host_table->eval_terms(view, x, f, g) : PERI_E_UNSUPPORTED;
+}
+
+/*
+ * Work of the method's own on the context's threads (ABI 1.1): tasks 0 .. tasks - 1, each once, in no order that can be relied on; returns when all have ended.
+ * A task calls nothing of the engine and writes what no other task reads or writes; scratch belongs to a thread, 0 .. peri_threads(run) - 1. Results
+ * have the same bits for any number of threads where no task's depends on which thread took it. Where there is only one thread, or an older engine, it
+ * is a loop. A shared-out call costs some ten microseconds.
+ *   err  PERI_E_NOMEM: nothing was done
+ */
+PERI_INLINE int32_t peri_threads(peri_run *run)
+{
+    return PERI_HOST_HAS(threads) ? peri_host_table->threads(run) : 1;
+}
+
+PERI_CHECKED PERI_INLINE peri_status peri_parallel(peri_run *run, int64_t tasks, peri_task task, void *ud)
+{
+    if (PERI_HOST_HAS(parallel))
+        return peri_host_table->parallel(run, tasks, task, ud);
+    for (int64_t k = 0; k < tasks; k++)
+        task(ud, 0, k);
+    return PERI_OK;
 }
 
 /*
