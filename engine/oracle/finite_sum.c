@@ -188,7 +188,7 @@ static peri_status run_rest(finite_sum *s, const double *x, double *f, double *g
     return PERI_OK;
 }
 
-static peri_status finite(const finite_sum *s, int64_t n, const double *v)
+static peri_status check_finite(const finite_sum *s, int64_t n, const double *v)
 {
     return nlp_is_finite(n, v) ? PERI_OK : FAIL(s->p->ctx, PERI_E_DOMAIN, "objective of a sample or its gradient: a value is not finite");
 }
@@ -221,8 +221,8 @@ peri_status finite_sum_fg(finite_sum *s, const double *x, double *f, double *g)
     const double started = clock_seconds();
     TRY(add_pieces(s, x, f, g));
     count(s, started);
-    TRY(finite(s, 1, f));
-    return finite(s, s->p->n, g);
+    TRY(check_finite(s, 1, f));
+    return check_finite(s, s->p->n, g);
 }
 
 peri_status finite_sum_terms(finite_sum *s, const double *x, double *f, double *g)
@@ -232,8 +232,8 @@ peri_status finite_sum_terms(finite_sum *s, const double *x, double *f, double *
     for (int64_t k = 0; k < s->n_rows; k++)
         TRY(run_piece(s, 0, k, x, &f[k], g != NULL ? g + k * s->p->n : s->part));
     count(s, started);
-    TRY(finite(s, s->n_rows, f));
-    return g != NULL ? finite(s, s->n_rows * s->p->n, g) : PERI_OK;
+    TRY(check_finite(s, s->n_rows, f));
+    return g != NULL ? check_finite(s, s->n_rows * s->p->n, g) : PERI_OK;
 }
 
 int64_t finite_sum_instances(const finite_sum *s)

@@ -335,7 +335,10 @@ static void test_form(peri_context *ctx, const struct form *form)
     nlp *p;
     finite_sum *sum;
     open_model(&s, ctx, 37, form);
-    ok(!s.failed && nlp_of(s.m, &p) == PERI_OK, "%s: a model", form->name);
+    if (!ok(!s.failed && nlp_of(s.m, &p) == PERI_OK, "%s: a model", form->name)) {
+        peri_model_free(s.m);
+        return;
+    }
     const peri_status status = finite_sum_of(p, 2, s.N, &sum);
     if (form->refused) {
         ok(status == PERI_E_UNSUPPORTED, "%s: not linear in the weights", form->name);
