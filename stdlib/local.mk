@@ -21,6 +21,7 @@ dist_perigeeluadag_DATA = \
 	stdlib/perigee/dag/graph.lua \
 	stdlib/perigee/dag/methods.lua \
 	stdlib/perigee/dag/model.lua \
+	stdlib/perigee/dag/orders.lua \
 	stdlib/perigee/dag/simulate.lua
 
 perigeeluacopsdir = $(perigeeluadir)/cops

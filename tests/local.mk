@@ -227,6 +227,7 @@ lua_tests = \
 	tests/lua/array_operations.lua \
 	tests/lua/checkpoint.lua \
 	tests/lua/dag.lua \
+	tests/lua/dag_methods.lua \
 	tests/lua/data.lua \
 	tests/lua/diagnosis.lua \
 	tests/lua/diagnosis_netlib.lua \

@@ -9,11 +9,12 @@
 --   print(peri.dag.metrics(found.graph, W).shd)
 --   local better = peri.dag.topo(X, { start = found.W })    improves any other method's graph
 --
--- The parts: dag/simulate.lua, dag/graph.lua (orders, metrics, pictures), dag/model.lua (losses), dag/methods.lua.
+-- The parts: dag/simulate.lua, dag/graph.lua (orders, metrics, pictures), dag/model.lua (losses), dag/methods.lua, dag/orders.lua
+-- (what least squares leaves of graphs and orders, the best order of a few nodes).
 
 local dag = {}
 
-for _, part in ipairs { "simulate", "graph", "model", "methods" } do
+for _, part in ipairs { "simulate", "graph", "model", "methods", "orders" } do
   for name, value in pairs(require("perigee.dag." .. part)) do dag[name] = value end
 end
 

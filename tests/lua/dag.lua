@@ -24,63 +24,6 @@ local function gram(X)
   return rows, S
 end
 
---- Covariances given variable k too.
-local function given(S, d, k)
-  local C = {}
-  for i = 1, d do
-    C[i] = {}
-    for j = 1, d do C[i][j] = S[i][j] - S[i][k] * S[k][j] / S[k][k] end
-  end
-  return C
-end
-
---- The least loss over all orders: best[set + j] = best[set] + variance of j given set / 2, by sets as bits.
-local function exact(X)
-  local S = gram(X)
-  local d = #S
-  local best, conditional = { [0] = 0 }, { [0] = S }
-  for set = 0, (1 << d) - 1 do
-    if set > 0 then
-      local k = d
-      while set & (1 << (k - 1)) == 0 do k = k - 1 end
-      conditional[set] = given(conditional[set & ~(1 << (k - 1))], d, k)
-    end
-    for j = 1, d do
-      local more = set | (1 << (j - 1))
-      if more ~= set then
-        local value = best[set] + 0.5 * conditional[set][j][j]
-        if not best[more] or value < best[more] then best[more] = value end
-      end
-    end
-  end
-  return best[(1 << d) - 1]
-end
-
---- The loss of one order.
-local function loss_of(X, order)
-  local S, sum = gram(X), 0
-  for _, j in ipairs(order) do
-    sum = sum + 0.5 * S[j][j]
-    S = given(S, #S, j)
-  end
-  return sum
-end
-
---- The loss of a graph, its weights fitted again to the data as they are: regressions on the parents.
-local function refitted(X, g)
-  local A, S, sum = X:t() % X / X:rows(), {}, 0
-  for i = 1, A:rows() do
-    S[i] = {}
-    for j = 1, A:rows() do S[i][j] = A[i][j] end
-  end
-  for j = 1, #S do
-    local C = S
-    for i = 1, #S do if g[i][j] ~= 0 then C = given(C, #S, i) end end
-    sum = sum + 0.5 * C[j][j]
-  end
-  return sum
-end
-
 local function descends(sol)
   for k = 2, #sol.history do
     if sol.history[k].objective >= sol.history[k - 1].objective then return false end
@@ -95,7 +38,7 @@ do
   for _, size in ipairs { { 8, 16, 4 }, { 10, 20, 2 } } do
     for seed = 1, size[3] do
       local X = problem(size[1], size[2], seed)
-      local want, sizes = exact(X), { s_small = 30, s_large = size[1] * size[1], s0 = 1, seed = seed }
+      local want, sizes = dag.best_order(X), { s_small = 30, s_large = size[1] * size[1], s0 = 1, seed = seed }
       gap = math.max(gap, dag.topo(X, sizes).solution.objective / want - 1)
       sizes.starts = 10
       local best = dag.topo(X, sizes).solution
@@ -115,7 +58,7 @@ for _, c in ipairs { { 20, 20, 50, 150, 1 }, { 20, 80, 50, 190, 2 }, { 30, 120, 
     local X, W = problem(c[1], c[2], seed)
     local r = dag.topo(X, { s_small = c[3], s_large = c[4], s0 = 10, seed = seed })
     shd = shd + dag.metrics(r.graph, W).shd / runs
-    at_most = at_most + (r.solution.objective <= loss_of(X, dag.order(W)) and 1 or 0)
+    at_most = at_most + (r.solution.objective <= dag.loss_of_order(X, dag.order(W)) and 1 or 0)
     if seed == 1 then t.ok(descends(r.solution), "the loss falls in every iteration") end
   end
   local name = ("%d nodes, %d edges"):format(c[1], c[2])
@@ -137,7 +80,7 @@ do
   t.ok(most < 1e-10, ("the gradient on allowed pairs is %.1e"):format(most))
   t.ok(math.abs(peri.acyclicity(V, { form = "log-determinant", of = "abs" })) < 1e-10, "the log-determinant of I - |W| is zero")
   t.is_close(0.5 * (E * (S % E)):sum(), r.solution.objective, 1e-10, 0, "the loss by Cholesky is the loss of W")
-  t.is_close(loss_of(X, order), r.solution.objective, 1e-10, 0, "and that of its order")
+  t.is_close(dag.loss_of_order(X, order), r.solution.objective, 1e-10, 0, "and that of its order")
   t.is(r.solution.status, "locally_optimal", "it is certified")
   t.ok(r.solution.certificate.kkt < 1e-10, "to rounding")
   t.is(r.solution.certificate.primal, 0, "with no cycle")
@@ -151,7 +94,7 @@ end
 
 do
   local X, W = problem(12, 24, 5)
-  local want = loss_of(X, dag.order(W))
+  local want = dag.loss_of_order(X, dag.order(W))
   for _, rule in ipairs { "swap", "behind", "before" } do
     for _, accept in ipairs { "greedy", "best", "first" } do
       local r = dag.topo(X, { swap_rule = rule, accept_rule = accept, starts = 3, s_small = 66, s_large = 66 })
@@ -185,7 +128,7 @@ do
   t.ok(other.solution.certificate.primal < 1e-5, "nearly without a cycle")
   t.ok(dag.is_acyclic(other.graph), "its graph has none")
   local r = dag.topo(X, { start = other.graph, seed = 1 })
-  t.ok(r.solution.objective <= loss_of(X, other.order) + 1e-12, "topo is never worse than the order it starts from")
+  t.ok(r.solution.objective <= dag.loss_of_order(X, other.order) + 1e-12, "topo is never worse than the order it starts from")
   t.ok(dag.metrics(r.graph, W).shd <= 1, "and comes to the true graph")
   local path = dag.path_following(X)
   t.ok(dag.metrics(path.graph, W).shd <= 6, "path following finds most of it")
@@ -203,7 +146,7 @@ do
   for seed = 1, 8 do
     local X, W = problem(10, 20, seed)
     local r = dag.notears(X, { center = false })
-    shd, loss = shd + dag.metrics(r.graph, W).shd / 8, loss + refitted(X, r.graph) / 8
+    shd, loss = shd + dag.metrics(r.graph, W).shd / 8, loss + dag.refit(X, r.graph, false) / 8
   end
   t.ok(shd <= 2.125, ("NOTEARS, 10 nodes, 20 edges: mean SHD %.3f"):format(shd))
   t.is_close(loss, 5.432, 1e-2, 0, "and the refitted loss of the other implementation")

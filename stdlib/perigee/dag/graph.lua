@@ -17,6 +17,17 @@ function graph.check(where, W)
   return rows
 end
 
+--- A list of all d nodes, each once.
+function graph.check_order(where, order, d)
+  local seen = {}
+  if #order ~= d then usage.fail("%s: order lists %d nodes, the data have %d columns", where, #order, d) end
+  for a, j in ipairs(order) do
+    if math.type(j) ~= "integer" or j < 1 or j > d then usage.fail("%s: order[%d] is %s, not a node of 1 .. %d", where, a, tostring(j), d) end
+    if seen[j] then usage.fail("%s: order is no permutation: node %d is there twice", where, j) end
+    seen[j] = true
+  end
+end
+
 --- A copy of W by rows: Lua tables, which loops read fastest.
 local function rows_of(where, W)
   local d, rows = graph.check(where, W), {}

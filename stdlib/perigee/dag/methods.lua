@@ -31,15 +31,32 @@ local engine = { "time_limit", "iterations", "tolerance" }
 local topo = { "s_small", "s_large", "s0", "characterisation", "swap_rule", "accept_rule", "starts", "order", "decrease",
   "inner", "inner_tolerance", "inner_iterations" }
 
+--- A list of all nodes as a graph that has this order and no other.
+local function graph_of_order(order, d)
+  local W = peri.zeros(d, d)
+  graph.check_order("dag.topo", order, d)
+  for a = 1, d do
+    for b = 1, a - 1 do W[order[b]][order[a]] = 1e-3 end
+  end
+  return W
+end
+
 --- Topological swaps (method topo). Options: those of dag.model, of the method, threshold, seed, time_limit. With `start` the graph of
--- another method is improved: its order is the first. Networks: decrease 1e-3 and the first exchange that helps, unless told otherwise.
+-- another method is improved: its order is the first; order may also list the nodes, parents first. Networks: decrease 1e-3 and the first
+-- exchange that helps, unless told otherwise.
 function methods.topo(X, opts)
   opts = usage.only("dag.topo", opts, joined(build.model_options, topo, engine, { "threshold" }))
-  local m, W, o = build.model(X, pick(opts, build.model_options))
+  local given = pick(opts, build.model_options)
+  if type(opts.order) == "table" then
+    if opts.start then usage.fail("dag.topo: order and start both say where to begin; give one of them") end
+    given.start = graph_of_order(opts.order, select(3, build.read_data("dag.model", X)))
+  end
+  local m, W, o = build.model(X, given)
   local settings = pick(opts, joined(topo, engine, { "seed" }))
+  if type(opts.order) == "table" then settings.order = "start" end
   if o.loss == "network" then
     settings.decrease, settings.accept_rule = opts.decrease or 1e-3, opts.accept_rule or "first"
-    settings.order = opts.order or (o.start and "start" or "random")
+    settings.order = settings.order or (o.start and "start" or "random")
     settings.inner = opts.inner or "lbfgs"
     settings.inner_iterations = opts.inner_iterations or 400
   end
@@ -82,6 +99,13 @@ function methods.path_following(X, opts)
   given.l1, given.split, given.form = given.l1 or 0.05, true, false
   if (opts.of or "square") ~= "square" then usage.fail("dag.path_following: of is %q, the path is that of W o W", tostring(opts.of)) end
   local m, W, o = build.model(X, given)
+  if math.floor(opts.rounds or 5) ~= (opts.rounds or 5) or (opts.rounds or 5) < 1 then
+    usage.fail("dag.path_following: rounds is %s, an integer of at least 1 is needed", tostring(opts.rounds))
+  end
+  if not ((opts.first or 1) > 0) then usage.fail("dag.path_following: first is %s, it must be above 0", tostring(opts.first)) end
+  if not ((opts.factor or 0.1) > 0 and (opts.factor or 0.1) < 1) then
+    usage.fail("dag.path_following: factor is %s, it must be between 0 and 1", tostring(opts.factor))
+  end
   local s, mu = opts.s or 1, m:param("mu", 1)
   m:minimize(mu * o.objective + peri.acyclicity(W, { form = "log-determinant", s = s }))
   local d, value, sol = W:rows(), opts.first or 1, nil

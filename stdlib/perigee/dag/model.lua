@@ -11,7 +11,7 @@ local model = {}
 model.model_options = { "loss", "l1", "l2", "hidden", "center", "form", "of", "s", "start", "split", "seed" }
 
 --- The data as an array, every entry looked at.
-local function read_data(where, X)
+function model.read_data(where, X)
   if type(X) == "table" then X = peri.array(X) end
   local known, n, d = pcall(function() return X:rows(), X:cols() end)
   if not known then usage.fail("%s: data are a matrix, samples in rows, not a %s", where, type(X)) end
@@ -26,7 +26,16 @@ local function read_data(where, X)
   return X, n, d
 end
 
-local function centered(X, n)
+--- A column that never changes depends on nothing, and would stand for an intercept of the others.
+local function refuse_constants(where, X, n, d)
+  local first = peri.ones(n, 1) % peri.reshape(X[1], 1, d)
+  local spread = peri.abs(X - first):sum(1)
+  for j = 1, d do
+    if n > 1 and spread[j] == 0 then usage.fail("%s: column %d of the data is constant (%g); leave it out", where, j, X[1][j]) end
+  end
+end
+
+function model.centered(X, n)
   return X - peri.ones(n, 1) % (X:sum(1) / n)
 end
 
@@ -84,6 +93,14 @@ end
 
 --- 1/n sum log(1 + exp M) - X o M, M = X W; variables by columns, so that what one node's fit needs is evaluated alone
 function losses.logistic(m, X, n, d, o)
+  local off = (X * (1 - X))^2
+  if off:sum() > 0 then
+    for i = 1, n do
+      for j = 1, d do
+        if off[i][j] > 0 then usage.fail("dag.model: loss logistic needs zeros and ones, X[%d][%d] is %g", i, j, X[i][j]) end
+      end
+    end
+  end
   local columns, rows, f = {}, X:t(), 0
   for j = 1, d do
     local w, norm = column(m, d, j, o)
@@ -151,11 +168,12 @@ end
 function model.model(X, opts)
   local where = "dag.model"
   opts = usage.only(where, opts, model.model_options)
-  local o, data, n, d = options(where, opts), read_data(where, X)
+  local o, data, n, d = options(where, opts), model.read_data(where, X)
   if o.start ~= nil and graph.check(where, o.start) ~= d then
     usage.fail("%s: start is a graph of %d nodes, the data have %d columns", where, graph.check(where, o.start), d)
   end
-  if o.center then data = centered(data, n) end
+  refuse_constants(where, data, n, d)
+  if o.center then data = model.centered(data, n) end
   local m = peri.model("dag, " .. o.loss)
   local W, f = losses[o.loss](m, data, n, d, o)
   m:minimize(f)
@@ -167,9 +185,9 @@ end
 --- 1/(2n) |X - X W|^2, columns centered unless center is false
 function model.score(X, W, center)
   local n, d
-  X, n, d = read_data("dag.score", X)
+  X, n, d = model.read_data("dag.score", X)
   if graph.check("dag.score", W) ~= d then usage.fail("dag.score: a graph of %d nodes, data of %d columns", W:rows(), d) end
-  if center ~= false then X = centered(X, n) end
+  if center ~= false then X = model.centered(X, n) end
   return ((X - X % W)^2):sum() / (2 * n)
 end
 
