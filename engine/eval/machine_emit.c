@@ -208,6 +208,8 @@ static void emit_rest(emitter *e, bool masked)
 static void emit_loops(emitter *e)
 {
     const bool masked = can_mask(e);
+    e->failed = e->failed || (e->n_row_sums > 0 && e->x->evex && !masked); /* more is left than three instances */
+    emit_begin_row_sums(e);
     x86_address(e->x, REG_END, x86_mem(REG_END, REG_AT, 0, 0));
     if (e->start != NOWHERE)
         x86_copy(e->x, e->start, REG_AT);
@@ -237,6 +239,7 @@ static void emit_loops(emitter *e)
     finish_vectors(e);
     x86_land(e->x, few);
     emit_rest(e, masked);
+    emit_finish_row_sums(e);
 }
 
 bool run_emit(x86_code *x, const run *r, const int64_t constants[N_CONSTANTS])

@@ -8,7 +8,7 @@
 
 #include "eval/machine_run.h"
 
-enum { NOWHERE = -1, PINNED = -2, FREE = -1, MOST_SLOTS = 64, VECTOR_BYTES = 64, NEVER = 1 << 30, MOST_SUMS = 4, KEPT = 2, EDGE = 1, REST = 2 };
+enum { NOWHERE = -1, PINNED = -2, FREE = -1, MOST_SLOTS = 64, VECTOR_BYTES = 64, NEVER = 1 << 30, MOST_SUMS = 4, KEPT = 4, EDGE = 1, REST = 2 };
 
 /* general registers: the instructions, the next instance, the end; bases and `start`; for addresses */
 enum { REG_CODE = RDI, REG_AT = RSI, REG_END = RDX, REG_ADDRESS = R10, REG_INDEX = R11 };
@@ -28,6 +28,7 @@ typedef struct {
     int general[MOST_BASES];         /* register, or NOWHERE: fetched when it is wanted */
     int n_general, start;            /* start: register that holds it */
     int carry[MOST_CARRIES], distance[MOST_CARRIES];
+    int row_sum[MOST_CARRIES], n_row_sums; /* registers of sums of rows, in the order of their items */
     int n_sums, sum_item[MOST_SUMS], sum_reg[MOST_SUMS]; /* sums that are in registers, the first of them */
     bool has_sums, wants_start;
     int n_slots;
@@ -58,6 +59,12 @@ static inline int32_t displacement(const emitter *e, const run_item *i)
 static inline int count_uses(const emitter *e, int32_t v)
 {
     return e->first_use[v + 1] - e->first_use[v];
+}
+
+/* Memory of the function's own behind the values that were given up; two vectors are a weave's, two a row sum's. */
+static inline x86_rm kept_address(int vector)
+{
+    return x86_mem(RSP, -1, 0, (MOST_SLOTS + vector) * VECTOR_BYTES);
 }
 
 static inline void lock(emitter *e, int reg)
@@ -94,6 +101,8 @@ void emit_item(emitter *e, int t);
 x86_rm emit_lanes_address(emitter *e, const run_item *i, int32_t part);
 void emit_begin_carry(emitter *e, const run_item *i);   /* before the first vector */
 void emit_finish_store(emitter *e, const run_item *i);  /* behind the last one */
+void emit_begin_row_sums(emitter *e);
+void emit_finish_row_sums(emitter *e);                  /* behind all instances */
 void emit_weave(emitter *e, int t);
 void emit_keep(emitter *e, int t);
 bool emit_has_heads(const emitter *e, const run_item *i); /* a weave to whose first places others bring something too */

@@ -332,6 +332,91 @@ void emit_finish_store(emitter *e, const run_item *i)
         x86_vector(e->x, X86_STORE_HIGH, X86_128, reg, 0, x86_mem(base, REG_AT, 3, displacement(e, i) - 24), 0);
 }
 
+/* ---- sums of rows ---------------------------------------------------------------------------------------------------------- */
+
+static int row_sum_of(const emitter *e, int t)
+{
+    int number = 0;
+    for (int k = 0; k < t; k++)
+        number += item(e, k)->code == ITEM_ROW_SUM;
+    return e->row_sum[number];
+}
+
+/* What is left of four lanes' turns goes to the first lane, one by one: entries of `from`, behind which there are zeros. */
+static void add_to_first(emitter *e, int sum, int part, const x86_rm *from, int n)
+{
+    x86_vector(e->x, X86_MOVE, X86_128, part, 0, x86_reg(sum), 0);
+    for (int k = 0; k < n; k++) {
+        x86_rm entry = *from;
+        entry.disp += k * 8;
+        x86_vector(e->x, X86_ADD, X86_SCALAR, part, part, entry, 0);
+    }
+    x86_vector(e->x, X86_INSERT_128, X86_256, sum, sum, x86_reg(part), 0);
+}
+
+static void add_rest(emitter *e, int v, int sum, int t)
+{
+    const int part = emit_taken(e, t);
+    x86_vector(e->x, X86_XOR, X86_512, part, part, x86_reg(part), 0);
+    for (int k = 0; k < 2; k++)
+        x86_vector(e->x, X86_STORE, X86_512, part, 0, kept_address(2 + k), 0);
+    emit_move(e, X86_STORE, v, kept_address(2));
+    x86_copy(e->x, REG_INDEX, REG_END);
+    x86_subtract(e->x, REG_INDEX, REG_AT);
+    x86_and(e->x, REG_INDEX, 4);
+    x86_number(e->x, REG_ADDRESS, 4);
+    x86_compare(e->x, REG_INDEX, REG_ADDRESS);
+    const int64_t fewer = x86_jump(e->x, X86_LESS);
+    x86_vector(e->x, X86_ADD, X86_256, sum, sum, kept_address(2), 0);
+    x86_land(e->x, fewer);
+    const x86_rm rest = x86_mem(RSP, REG_INDEX, 3, (MOST_SLOTS + 2) * VECTOR_BYTES);
+    add_to_first(e, sum, part, &rest, 3);
+}
+
+static void emit_row_sum(emitter *e, int t)
+{
+    const int v = emit_wanted(e, item(e, t)->arg[0], t), sum = row_sum_of(e, t);
+    if (e->masked)
+        add_rest(e, v, sum, t);
+    else if (e->width == 1) {
+        const int part = emit_taken(e, t);
+        const x86_rm from = x86_reg(v);
+        add_to_first(e, sum, part, &from, 1);
+    } else {
+        x86_vector(e->x, X86_ADD, X86_256, sum, sum, x86_reg(v), 0);
+        if (e->width == 8) {
+            const int upper = emit_taken(e, t);
+            x86_vector(e->x, X86_EXTRACT_256, X86_512, v, 0, x86_reg(upper), 1);
+            x86_vector(e->x, X86_ADD, X86_256, sum, sum, x86_reg(upper), 0);
+        }
+    }
+    emit_done(e, t);
+}
+
+void emit_begin_row_sums(emitter *e)
+{
+    for (int k = 0; k < e->n_row_sums; k++)
+        x86_vector(e->x, X86_XOR, X86_256, e->row_sum[k], e->row_sum[k], x86_reg(e->row_sum[k]), 0);
+}
+
+/* (s0 + s2) + (s1 + s3) */
+void emit_finish_row_sums(emitter *e)
+{
+    const int half = 0, odd = 1;
+    for (int t = 0; t < e->r->n_items; t++) {
+        if (item(e, t)->code != ITEM_ROW_SUM)
+            continue;
+        const int sum = row_sum_of(e, t);
+        const x86_rm to = emit_cell_address(e, item(e, t));
+        x86_vector(e->x, X86_EXTRACT_128, X86_256, sum, 0, x86_reg(half), 1);
+        x86_vector(e->x, X86_ADD, X86_128, half, sum, x86_reg(half), 0);
+        x86_vector(e->x, X86_UNPACK_HIGH, X86_128, odd, half, x86_reg(half), 0);
+        x86_vector(e->x, X86_ADD, X86_SCALAR, half, half, x86_reg(odd), 0);
+        x86_vector(e->x, X86_ADD, X86_SCALAR, half, half, to, 0);
+        x86_vector(e->x, X86_STORE, X86_SCALAR, half, 0, to, 0);
+    }
+}
+
 /* ---- all ------------------------------------------------------------------------------------------------------------------- */
 
 static void emit_load(emitter *e, int t)
@@ -364,6 +449,7 @@ void emit_item(emitter *e, int t)
     case ITEM_EARLIER: emit_shift(e, t); break;
     case ITEM_WEAVE: emit_weave(e, t); break;
     case ITEM_KEEP: emit_keep(e, t); break;
+    case ITEM_ROW_SUM: emit_row_sum(e, t); break;
     case ITEM_STORE:
     case ITEM_STORE_REGISTER: emit_store(e, t); break;
     case ITEM_ROWS: emit_rows(e, t); break;

@@ -107,6 +107,28 @@ static int worse(int a, int b)
     return a > b ? a : b;
 }
 
+static int64_t moved_by(const run_reach *a, int64_t row)
+{
+    return a->by != NULL ? a->by[row] : 0;
+}
+
+/* One of them is one place a row, the other that too, or all of the row's instances. */
+static int meet_in_rows(const run *r, const run_reach *a, const run_reach *b)
+{
+    const eval_rows *rows = r->k->k->rows;
+    const run_reach *one = a->stride == ROW_PLACE ? a : b, *other = one == a ? b : a;
+    if (other->stride == ROW_PLACE)
+        return MEETS_NOT; /* sums are added in the order of the instructions */
+    if (other->stride != 1 || rows == NULL)
+        return MEETS_WRONGLY;
+    for (int64_t row = 0; row < rows->n; row++) {
+        const int64_t at = (one->first - other->first) / (int64_t)sizeof(double) + moved_by(one, row) - moved_by(other, row);
+        if (at >= rows->start[row] && at < rows->start[row + 1])
+            return MEETS_WRONGLY;
+    }
+    return MEETS_NOT;
+}
+
 /* How b, of the next instruction, comes upon places that a has reached. Slides of their own: in all rows. */
 static int meet(const run *r, const run_reach *a, const run_reach *b, int64_t *ahead)
 {
@@ -115,14 +137,15 @@ static int meet(const run *r, const run_reach *a, const run_reach *b, int64_t *a
     *ahead = apart;
     if ((!a->writes && !b->writes) || a->alone || b->alone || run_are_apart(r, a, b))
         return MEETS_NOT;
+    if (a->stride == ROW_PLACE || b->stride == ROW_PLACE)
+        return meet_in_rows(r, a, b);
     if (a->stride != b->stride || a->stride <= 0)
         return MEETS_WRONGLY;
     if (a->by == b->by)
         return meeting(r, apart, a, b);
     int all = MEETS_NOT;
     for (int64_t row = 0; row < rows->n; row++) {
-        const int64_t moved = (b->by != NULL ? b->by[row] : 0) - (int64_t)(a->by != NULL ? a->by[row] : 0);
-        const int one = meeting(r, apart + moved, a, b);
+        const int one = meeting(r, apart + moved_by(b, row) - moved_by(a, row), a, b);
         all = worse(all, one == MEETS_BEHIND ? MEETS_WRONGLY : one);
     }
     *ahead = INT64_MAX;

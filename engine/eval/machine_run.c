@@ -19,7 +19,7 @@ void run_begin(run *r, const run_kernel *k, int64_t first)
 {
     r->k = k;
     r->first = r->end = first;
-    r->n_items = r->n_bases = r->n_accesses = r->n_carries = 0;
+    r->n_items = r->n_bases = r->n_accesses = r->n_carries = r->n_row_sums = 0;
     r->ended = false;
     memset(r->chain, 0, sizeof r->chain);
     for (int64_t j = 0; j < k->k->n_regs; j++) {
@@ -319,6 +319,18 @@ static void add_sum(run *r, int64_t j)
     effect(r, i);
 }
 
+static void add_row_sum(run *r, int64_t j)
+{
+    const run_reach b = reach_at(r, j, DST, ROW_PLACE, true);
+    run_item i = item_of(ITEM_ROW_SUM);
+    i.arg[0] = operand_value(r, j, 0);
+    i.base = base_of(r, j, DST, MOVES_NOT);
+    i.offset = b.first;
+    effect(r, i);
+    run_note(r, i.base, &b, -1, -1);
+    r->n_row_sums++;
+}
+
 static int32_t fused(run *r, int64_t j)
 {
     run_item i = item_of(ITEM_FMA);
@@ -458,6 +470,7 @@ static int operands_of(const eval_ins *i)
     case EVAL_STORE_PAIRS: return is_stride(i->imm) ? 2 : -1;
     case EVAL_STORE_FOURS: return is_stride(i->imm) ? 4 : -1;
     case EVAL_LOAD_LIST: return 0;
+    case EVAL_ADD_GRID: return i->imm == 0 && i->index[0] == INT32_MAX ? 1 : -1;
     case EVAL_WEAVE: return i->index[WEAVE_TERMS];
     case EVAL_COPY:
     case PERI_OP_NEG:
@@ -493,7 +506,7 @@ static bool can_read(const run *r, int64_t j, int q, int32_t stride)
         return false;
     if (last < 0 || ahead == 0 || ahead == INT64_MAX)
         return true;
-    return stride == 1 && r->access[last].value >= 0 && (r->access[last].carry >= 0 || r->n_carries < MOST_CARRIES);
+    return stride == 1 && r->access[last].value >= 0 && (r->access[last].carry >= 0 || r->n_carries + r->n_row_sums < MOST_CARRIES);
 }
 
 static bool can_write(const run *r, int64_t j, int32_t stride)
@@ -511,7 +524,7 @@ static bool can_weave(const run *r, int64_t j)
     for (int q = 0; q < i->index[WEAVE_TERMS]; q++)
         if (is_register(i, q) && (!r->changed[register_at(r, j, q)] || is_read_later(r, j + 1, register_at(r, j, q))))
             return false;
-    return i->index[WEAVE_REACH] < r->k->width && r->n_carries + i->index[WEAVE_TERMS] <= MOST_CARRIES;
+    return i->index[WEAVE_REACH] < r->k->width && r->n_carries + r->n_row_sums + i->index[WEAVE_TERMS] <= MOST_CARRIES;
 }
 
 static bool is_possible(const run *r, int64_t j)
@@ -530,6 +543,7 @@ static bool is_possible(const run *r, int64_t j)
     case EVAL_STORE_FOURS: return can_write(r, j, i->imm);
     case EVAL_STORE_LIST:
     case EVAL_ADD_LIST: return can_write(r, j, 0);
+    case EVAL_ADD_GRID: return r->k->k->n > 1 && r->n_row_sums + r->n_carries < MOST_CARRIES && can_write(r, j, ROW_PLACE);
     case EVAL_WEAVE: return can_weave(r, j) && can_write(r, j, 0);
     default: return is_sum(i->code) || (i->flags & 1u << DST) == 0 || can_write(r, j, 1);
     }
@@ -553,6 +567,7 @@ bool run_append(run *r)
     case EVAL_ADD_LIST: scatter(r, j, ITEM_ADD_LIST, 1); break;
     case EVAL_STORE_PAIRS: scatter(r, j, ITEM_ROWS, 2); break;
     case EVAL_STORE_FOURS: scatter(r, j, ITEM_ROWS, 4); break;
+    case EVAL_ADD_GRID: add_row_sum(r, j); break;
     case EVAL_WEAVE: weave(r, j); break;
     default:
         if (is_sum(i->code))

@@ -39,6 +39,7 @@ enum {
     ITEM_ROWS,     /* n = 2 or 4 values to base[offset + i stride] and behind */
     ITEM_WEAVE,    /* sums of the values by two lanes, interleaved: see EVAL_WEAVE; imm: values of the first lane; list: 1 where they are added */
     ITEM_KEEP,     /* value a to a register, for the last vector and what is behind it only, see EVAL_WEAVE_REST; carry number `list`, or -1 */
+    ITEM_ROW_SUM,  /* base[offset] += the sum of a over all instances of the call, in four lanes: see EVAL_ADD_GRID */
     ITEM_SUM,      /* lane i modulo EVAL_LANES of base[offset] += a */
     ITEM_CARRY     /* the last of a run's items: value a is what the next vector finds carried, as number `list` */
 };
@@ -102,6 +103,7 @@ typedef struct {
     run_access access[MOST_ACCESSES];
     int32_t carried[MOST_CARRIES];     /* the value */
     int32_t stored_by[MOST_CARRIES];   /* the access that stores it, or -1: before the first vector there is -0 */
+    int64_t n_row_sums;
     bool ended;                        /* nothing can follow */
     int32_t *in_register;        /* [n_regs] the value that is there now, or -1 */
     bool *changed;               /* [n_regs] by the run */
@@ -112,13 +114,15 @@ enum { RUN_FIELDS = 5, RUN_DST = 4 }; /* pointers of an instruction: p[0 .. 3], 
 
 /* ---- machine_reach.c ---- */
 
-/* What an access reaches: of a base's kind and slide, from `first` on; stride 0: by a list. */
+/* What an access reaches: of a base's kind and slide, from `first` on; stride 0: by a list, ROW_PLACE: one for a row. */
 typedef struct {
     int32_t kind, stride;
     const int32_t *by;
     int64_t first;
     bool writes, alone;
 } run_reach;
+
+enum { ROW_PLACE = -1 };
 
 static inline bool run_is_input(int32_t kind)
 {

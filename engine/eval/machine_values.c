@@ -289,7 +289,9 @@ void emit_choose_registers(emitter *e)
     int spare = spare_registers(e);
     for (int k = 0; k < e->r->n_carries; k++, spare--)
         e->carry[k] = reserve(e, 1);
-    const int most = e->n_regs - FEWEST_FREE - (int)e->r->n_carries;
+    for (int64_t k = 0; k < e->r->n_row_sums; k++, spare--)
+        e->row_sum[e->n_row_sums++] = reserve(e, 1);
+    const int most = e->n_regs - FEWEST_FREE - (int)e->r->n_carries - e->n_row_sums;
     spare = spare > most ? most : spare;
     for (int t = 0; t < e->r->n_items; t++)
         if (item(e, t)->code == ITEM_SUM && spare >= parts && e->n_sums < MOST_SUMS) {

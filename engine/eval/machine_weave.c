@@ -88,11 +88,6 @@ void emit_keep(emitter *e, int t)
     emit_done(e, t);
 }
 
-static x86_rm kept_address(int vector)
-{
-    return x86_mem(RSP, -1, 0, (MOST_SLOTS + vector) * VECTOR_BYTES);
-}
-
 /* Of the lane's places, how many rows from the first on lack a term when there is no block before (all terms), or when there is one (any term)? */
 static int rows_kept(const emitter *e, const run_item *i, int lane, bool first_block)
 {

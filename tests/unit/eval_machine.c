@@ -271,6 +271,61 @@ static void test_random(const char *simd, int rounds)
     ok(2 * in_code > instructions, "%s: %d of %d instructions were machine code", simd, (int)in_code, (int)instructions);
 }
 
+/* ---- rows ------------------------------------------------------------------------------------------------------------------------- */
+
+/*
+ * Instances in rows that read and write by lists: the pairs i < j of m points, whose rows have all lengths, or the cells of a grid with rows of m and
+ * their four corners. lists [4]
+ */
+static int64_t row_lists(int64_t m, bool pairs, int32_t **lists)
+{
+    const int64_t n = pairs ? m * (m - 1) / 2 : m * m;
+    int64_t k = 0;
+    for (int q = 0; q < 4; q++)
+        lists[q] = calloc((size_t)n, sizeof **lists);
+    for (int64_t i = 0; i < m; i++)
+        for (int64_t j = pairs ? i + 1 : 0; j < m; j++, k++)
+            for (int q = 0; q < 4; q++)
+                lists[q][k] = (int32_t)(pairs ? (q % 2 == 0 ? i : j) + q / 2 * m : (i + q / 2) * (m + 1) + j + q % 2);
+    return n;
+}
+
+static void make_rows(fixture *f, int64_t m, bool pairs)
+{
+    int32_t *lists[4];
+    expr_id corner[4], force[4], e;
+    f->n = row_lists(m, pairs, lists);
+    for (int q = 0; q < 4; q++)
+        check(expr_gather_list(f->g, f->x, f->n, 1, f->n, lists[q], &corner[q]));
+    const expr_id a = two(f->g, PERI_OP_SUB, corner[1], corner[0]), b = two(f->g, PERI_OP_SUB, corner[3], corner[2]);
+    const expr_id size = two(f->g, PERI_OP_ADD, one(f->g, PERI_OP_SQUARE, a), one(f->g, PERI_OP_SQUARE, b));
+    const expr_id inverse = two(f->g, PERI_OP_POW, size, number(f->g, -1.5));
+    for (int q = 0; q < 4; q++) {
+        force[q] = two(f->g, PERI_OP_MUL, q / 2 == 0 ? a : b, q < 3 ? inverse : size);
+        force[q] = q % 2 == 0 ? one(f->g, PERI_OP_NEG, force[q]) : force[q];
+    }
+    add_output(f, one(f->g, PERI_OP_SUM, inverse));
+    check(expr_scatter_sum(f->g, (m + 1) * (m + 2), 1, 4, force, (const int32_t *const *)lists, &e));
+    add_output(f, e);
+    for (int q = 0; q < 4; q++)
+        free(lists[q]);
+}
+
+static void test_rows(const char *simd)
+{
+    for (int pairs = 0; pairs < 2; pairs++)
+        for (int64_t m = 64; m < 76; m += 1 + m % 3) {
+            fixture f;
+            int64_t instructions = 0, in_code = 0;
+            fixture_init(&f, simd, 3, 2 * m * m, 1);
+            make_rows(&f, m, pairs != 0);
+            const bool good = agree(&f, &instructions, &in_code);
+            ok(good && 10 * in_code > 9 * instructions, "%s: %s %d, %d of %d instructions as machine code", simd, pairs ? "pairs of" : "rows of", (int)m,
+               (int)in_code, (int)instructions);
+            fixture_release(&f);
+        }
+}
+
 /* Several threads with machine code against one that interprets. */
 static void test_threads(const char *simd)
 {
@@ -360,10 +415,11 @@ int main(int argc, char **argv)
         const bool is_there = eval_force_simd(ctx, levels[v]);
         peri_context_free(ctx);
         if (!is_there) {
-            skip(N_SIZES + 5, "no %s here", levels[v]);
+            skip(N_SIZES + 6, "no %s here", levels[v]);
             continue;
         }
         test_random(levels[v], rounds);
+        test_rows(levels[v]);
         test_threads(levels[v]);
         test_memory(levels[v]);
         test_switch(levels[v]);
