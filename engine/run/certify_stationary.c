@@ -73,6 +73,80 @@ static bool push_member(fit *t, int side, member m, double multiplier, double sc
     return vec_push(&t->p->ctx->mem, &t->member, m);
 }
 
+/* Whether b = -a for gradients with the signs of their sides, up to a positive factor. */
+static bool are_opposite(int64_t n, const double *a, int sign_a, const double *b, int sign_b)
+{
+    double aa = 0, bb = 0, ab = 0;
+    for (int64_t j = 0; j < n; j++) {
+        aa += a[j] * a[j];
+        bb += b[j] * b[j];
+        ab += a[j] * b[j];
+    }
+    return aa > 0 && bb > 0 && sign_a * sign_b * ab <= -(1 - 1e-12) * sqrt(aa) * sqrt(bb);
+}
+
+static bool is_sided_and_linear(const fit *t, const member *m)
+{
+    return m->row >= 0 && m->sign != 0 && t->p->class_.linear_row[m->row];
+}
+
+/* The member before k with which row k is an equation; -1: none. g [members x n] */
+static int64_t other_side(const fit *t, const double *g, int64_t k)
+{
+    const int64_t n = t->p->n;
+    const member *m = &t->member.at[k];
+    for (int64_t i = 0; i < k; i++) {
+        const member *first = &t->member.at[i];
+        if (first->level == m->level && is_sided_and_linear(t, first) && are_opposite(n, g + k * n, m->sign, g + i * n, first->sign))
+            return i;
+    }
+    return -1;
+}
+
+/* Two linear rows that hold each other, g <= b and -g <= -b, are one equation: the first is on both sides, the second is left out. */
+static void join_equations(fit *t, double *g, int64_t *of_row)
+{
+    const peri_pattern *a = &t->pattern;
+    const int64_t n = t->p->n;
+    int64_t kept = 0;
+    for (int64_t k = 0; k < t->member.n; k++)
+        if (is_sided_and_linear(t, &t->member.at[k]))
+            of_row[t->member.at[k].row] = 1 + k;
+    for (int64_t j = 0; j < n; j++)
+        for (int64_t e = a->start[j]; e < a->start[j + 1]; e++)
+            if (of_row[a->index[e]] > 0)
+                g[(of_row[a->index[e]] - 1) * n + j] += t->jac[e];
+    for (int64_t k = 0; k < t->member.n; k++) {
+        member *m = &t->member.at[k];
+        const int64_t first = is_sided_and_linear(t, m) ? other_side(t, g, k) : -1;
+        if (first >= 0) {
+            t->member.at[first].sign = 0;
+            t->member.at[first].strong = true;
+            m->level = 0; /* of no lower level: left out below */
+        }
+    }
+    for (int64_t k = 0; k < t->member.n; k++)
+        if (t->member.at[k].level > 0)
+            t->member.at[kept++] = t->member.at[k];
+    t->member.n = kept;
+}
+
+/* Problems that are not fitted here are left as they are. */
+static peri_status look_for_equations(fit *t)
+{
+    mem *a = &t->p->ctx->mem;
+    if (t->p->n + t->member.n > 2 * LARGEST)
+        return PERI_OK;
+    double *g = mem_array(a, (size_t)(t->member.n * t->p->n), sizeof *g);
+    int64_t *of_row = mem_array(a, (size_t)t->p->m, sizeof *of_row);
+    const bool ok = g != NULL && of_row != NULL;
+    if (ok)
+        join_equations(t, g, of_row);
+    mem_array_free(a, g);
+    mem_array_free(a, of_row);
+    return ok ? PERI_OK : nomem(t);
+}
+
 static peri_status list_members(fit *t)
 {
     const certify_work *w = t->w;
@@ -94,7 +168,7 @@ static peri_status list_members(fit *t)
                 return nomem(t);
         }
     }
-    return PERI_OK;
+    return look_for_equations(t);
 }
 
 /* ---- columns

@@ -181,6 +181,23 @@ for _, form in ipairs { "equation", "opposite", "same", "shifted" } do
   t.is(sol.iterations, 53, "as many subproblems whatever the form: " .. form)
 end
 
+do -- more of them than sets of multipliers could be tried for: the certificate takes them for equations too
+  local n = 12
+  local up = peri.model "up"
+  local x = up:var("x", n, { lower = -2, upper = 2, start = 0.5 })
+  local low = up:lower "low"
+  local y = low:var("y", 2 * n, { start = 0.5 })
+  low:minimize(((y:slice(1, n) - x)^2):sum() + (y:slice(n + 1, 2 * n)^2):sum())
+  local both = y:slice(1, n) + 2 * y:slice(n + 1, 2 * n) - x
+  low:subject_to("above", both:le(1))
+  low:subject_to("below", (-3 * both):le(-3))
+  up:minimize(((y:slice(1, n) - 1)^2):sum() + (x^2):sum())
+  local sol = up:solve(kkt, { ["kkt.starts"] = 1, ["kkt.complementarity"] = "relaxation" })
+  -- y1 - x = l / 2, y2 = l, 5 l / 2 = 1: y1 = x + 1 / 5, so that x = 2 / 5
+  t.is_close(sol.objective, n * (0.16 + 0.16), 1e-7, 1e-7, "twelve equations as pairs of rows")
+  t.is(sol.status, "locally_optimal", "are certified: " .. sol.message)
+end
+
 -- ---- stationarity of three levels, and of many variables ------------------------------------------------------------------------------------
 
 local at = peri.plugin { name = "here", summary = "says that the start is an answer", needs = { "levels" }, init = function() end,
