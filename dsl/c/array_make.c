@@ -67,11 +67,16 @@ dsl_array *array_from_table(lua_State *L, int i, const char *what)
         dsl_raise(L, "%s: row 1 is empty", what);
     dsl_array *out = array_new(L, rows, cols);
     for (int64_t k = 0; k < rows; k++) {
-        lua_rawgeti(L, i, k + 1);
-        if (nested)
+        const bool plain = lua_rawgeti(L, i, k + 1) == LUA_TNUMBER && !nested;
+        const double value = plain ? lua_tonumber(L, -1) : NAN;
+        if (plain && !isnan(value)) { /* most tables are long lists of numbers */
+            out->data[k] = value;
+            lua_pop(L, 1);
+        } else if (nested) {
             take_row(L, out, k, what);
-        else
+        } else {
             out->data[k] = take_number(L, what, k + 1, 0);
+        }
     }
     return out;
 }

@@ -103,6 +103,12 @@ static peri_status gather_const(expr_graph *g, const expr_node *node, expr_id *o
     const double *from = expr_const_data(g, node->arg[0]);
     if (n == 1)
         return expr_number(g, from[expr_gather_at(g, node, 0)], out);
+    if ((node->flags & EXPR_AFFINE) && node->stride == 1 && !all_equal(n, from + node->first)) { /* a part is where it is */
+        expr_node part = expr_blank(PERI_OP_CONST, node->rows, node->cols);
+        const expr_const value = {node->rows, node->cols, (double *)(uintptr_t)(from + node->first), NULL, NULL, n, 0};
+        TRY(expr_intern_part(g, value, &part.ref));
+        return expr_intern(g, &part, out);
+    }
     double *data = mem_array(g->m, (size_t)n, sizeof *data);
     if (data == NULL)
         return FAIL_NOMEM(g->ctx);

@@ -90,13 +90,37 @@ static bool const_equal(const expr_const *a, const expr_const *b)
                               memcmp(a->row_start, b->row_start, ((size_t)a->rows + 1) * sizeof *a->row_start) == 0);
 }
 
+static uint64_t const_hash(const expr_const *value)
+{
+    uint64_t h = hash_join(hash_bytes(value->data, (size_t)value->nnz * sizeof *value->data), (uint64_t)value->rows);
+    if (value->col != NULL)
+        h = hash_join(h, hash_bytes(value->col, (size_t)value->nnz * sizeof *value->col));
+    return hash_join(h, (uint64_t)value->cols);
+}
+
+static bool find_const(const expr_graph *g, const expr_const *value, int64_t *ref)
+{
+    return hash_get(&g->const_map, value->hash, ref) && const_equal(&g->consts.at[*ref], value);
+}
+
+static peri_status add_const(expr_graph *g, const expr_const *value, int64_t *ref)
+{
+    if (!vec_push(g->m, &g->consts, *value) || !hash_put(&g->const_map, value->hash, g->consts.n - 1))
+        return FAIL_NOMEM(g->ctx);
+    *ref = g->consts.n - 1;
+    return PERI_OK;
+}
+
+peri_status expr_intern_part(expr_graph *g, expr_const value, int64_t *ref)
+{
+    value.hash = const_hash(&value);
+    return find_const(g, &value, ref) ? PERI_OK : add_const(g, &value, ref);
+}
+
 peri_status expr_intern_const(expr_graph *g, expr_const value, int64_t *ref)
 {
-    uint64_t h = hash_join(hash_bytes(value.data, (size_t)value.nnz * sizeof *value.data), (uint64_t)value.rows);
-    if (value.col != NULL)
-        h = hash_join(h, hash_bytes(value.col, (size_t)value.nnz * sizeof *value.col));
-    value.hash = h = hash_join(h, (uint64_t)value.cols);
-    if (hash_get(&g->const_map, h, ref) && const_equal(&g->consts.at[*ref], &value))
+    value.hash = const_hash(&value);
+    if (find_const(g, &value, ref))
         return PERI_OK;
     double *data = arena_array(&g->data, (size_t)value.nnz, sizeof *data);
     if (data == NULL)
@@ -113,10 +137,7 @@ peri_status expr_intern_const(expr_graph *g, expr_const value, int64_t *ref)
         value.col = col;
         value.row_start = start;
     }
-    if (!vec_push(g->m, &g->consts, value) || !hash_put(&g->const_map, h, g->consts.n - 1))
-        return FAIL_NOMEM(g->ctx);
-    *ref = g->consts.n - 1;
-    return PERI_OK;
+    return add_const(g, &value, ref);
 }
 
 static bool list_is_unique(expr_graph *g, const expr_list *list, bool *unique)

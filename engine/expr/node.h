@@ -15,6 +15,8 @@ bool expr_has_list(int op);                       /* STACK, SCATTER: arguments i
 int64_t expr_list_length(const expr_node *node);  /* of such a node's part of graph->args */
 peri_status expr_intern_list(expr_graph *g, expr_node node, int64_t n, int64_t length, const expr_id *list, expr_id *out);
 peri_status expr_intern_const(expr_graph *g, expr_const value, int64_t *ref); /* data copied */
+/* the same of a dense array whose data are the graph's already, part of another constant's: not copied */
+peri_status expr_intern_part(expr_graph *g, expr_const value, int64_t *ref);
 peri_status expr_intern_list_data(expr_graph *g, int64_t n, const int32_t *index, int64_t *ref);
 
 /* fold.c */
