@@ -17,6 +17,7 @@ enum {
     MOST_SETS = 64,    /* of arguments, that reach an entry */
     MOST_LANES = 4,
     MOST_SUMS = 32,
+    MOST_LEFT_OUT = 64, /* rows at each end */
     LARGEST_COST = 96, /* of an argument for one instance, in additions */
     ADDING = 2         /* what an addition in memory costs more than one in a register */
 };
@@ -26,8 +27,9 @@ typedef struct {
     expr_id value;
     int64_t n;
     expr_list list;
-    bool taken;       /* part of lanes; else it stays as it is */
-    unsigned char *used; /* [n] instances that lanes have taken */
+    bool taken;          /* part of lanes; else it stays as it is */
+    int64_t begin, end;  /* instances that a lane has taken, */
+    unsigned char *used; /* or, where it is there, [n] which lanes have taken */
 } argument;
 
 typedef struct {
@@ -38,9 +40,9 @@ typedef struct {
 typedef struct {
     uint32_t set;
     int64_t n;
-    int32_t *place;                     /* [n] */
-    int32_t *instance[MOST_ARGUMENTS];  /* [n] which instance of the argument reaches the place */
-    expr_id value;                      /* the sum of all */
+    diff_instances place;
+    diff_instances instance[MOST_ARGUMENTS]; /* which instance of the argument reaches the place; n = 0: it is not of the set */
+    expr_id value;                           /* the sum of all */
 } lane;
 
 typedef struct {
@@ -55,7 +57,7 @@ typedef struct {
     int64_t n_sums;
     expr_id sum[MOST_SUMS], new_sum[MOST_SUMS];
     VEC(expr_id) out_args;
-    VEC(int32_t *) out_lists;
+    VEC(int64_t) out_lists;
 } gatherer;
 
 static const uint32_t OTHERS = 1u << 31; /* in a set: arguments that stay */
@@ -88,6 +90,95 @@ static bool find_arguments(gatherer *t, expr_id e, bool *scatters)
     return true;
 }
 
+static void choose_arguments(gatherer *t)
+{
+    for (int32_t k = 0; k < t->n_args; k++) {
+        argument *a = &t->args[k];
+        const int64_t cost = diff_cost(t->g, 1, &a->value);
+        a->taken = a->n >= FEWEST && cost >= 0 && cost <= LARGEST_COST && a->list.unique;
+    }
+}
+
+/* ---- in equal steps ------------------------------------------------------------------------------------------------------ */
+
+/* Rows of stride places, from place `base` on. */
+typedef struct {
+    int64_t stride, base, begin, end;
+} stepped;
+
+/* The rows that all chosen arguments reach, one lane each; false: some do not go in equal steps, or not in the same. */
+static bool find_rows(const gatherer *t, stepped *r)
+{
+    *r = (stepped){.stride = 0, .base = INT64_MAX, .begin = 0, .end = INT64_MAX};
+    for (int32_t k = 0; k < t->n_args; k++) {
+        const argument *a = &t->args[k];
+        if (!a->taken)
+            continue;
+        if (a->list.stride <= 0 || (r->stride != 0 && a->list.stride != r->stride) || a->list.stride > MOST_LANES)
+            return false;
+        r->stride = a->list.stride;
+        r->base = a->list.first < r->base ? a->list.first : r->base;
+    }
+    for (int32_t k = 0; k < t->n_args && r->stride > 0; k++) {
+        const argument *a = &t->args[k];
+        const int64_t row = (a->list.first - r->base) / r->stride;
+        if (!a->taken)
+            continue;
+        r->begin = row > r->begin ? row : r->begin;
+        r->end = row + a->n < r->end ? row + a->n : r->end;
+    }
+    return r->stride > 0;
+}
+
+/* Rows that others reach are left out at the ends; false: they are further inside. */
+static bool leave_out(const gatherer *t, stepped *r)
+{
+    for (int32_t k = 0; k < t->n_args; k++)
+        for (int64_t i = 0; i < t->args[k].n && !t->args[k].taken; i++) {
+            const int64_t place = expr_list_at(&t->args[k].list, i), row = (place - r->base) / r->stride;
+            if (place < r->base || row < r->begin || row >= r->end)
+                continue;
+            if (row - r->begin < MOST_LEFT_OUT)
+                r->begin = row + 1;
+            else if (r->end - row <= MOST_LEFT_OUT)
+                r->end = row;
+            else
+                return false;
+        }
+    return r->end - r->begin >= FEWEST;
+}
+
+static bool step_lanes(gatherer *t)
+{
+    stepped r;
+    if (!find_rows(t, &r) || !leave_out(t, &r))
+        return false;
+    const int64_t n = r.end - r.begin;
+    bool several = false;
+    t->n_lanes = (int32_t)r.stride;
+    for (int32_t l = 0; l < t->n_lanes; l++)
+        t->lanes[l] = (lane){.n = n, .place = {n, NULL, r.base + r.begin * r.stride + l, r.stride}};
+    for (int32_t k = 0; k < t->n_args; k++) {
+        argument *a = &t->args[k];
+        if (!a->taken)
+            continue;
+        lane *to = &t->lanes[(a->list.first - r.base) % r.stride];
+        a->begin = r.begin - (a->list.first - r.base) / r.stride;
+        a->end = a->begin + n;
+        several = several || to->set != 0;
+        to->set |= 1u << k;
+        to->instance[k] = (diff_instances){n, NULL, a->begin, 1};
+    }
+    int32_t kept = 0; /* lanes that nothing reaches */
+    for (int32_t l = 0; l < t->n_lanes; l++)
+        if (t->lanes[l].set != 0)
+            t->lanes[kept++] = t->lanes[l];
+    t->n_lanes = kept;
+    return several && 4 * kept * n >= 3 * t->size;
+}
+
+/* ---- by lists -------------------------------------------------------------------------------------------------------------- */
+
 static peri_status find_sets(gatherer *t)
 {
     t->set_of = arena_array(&t->data, (size_t)t->size, sizeof *t->set_of);
@@ -95,15 +186,11 @@ static peri_status find_sets(gatherer *t)
         return FAIL_NOMEM(t->g->ctx);
     for (int32_t k = 0; k < t->n_args; k++) {
         argument *a = &t->args[k];
-        const int64_t cost = diff_cost(t->g, 1, &a->value);
-        a->taken = a->n >= FEWEST && cost >= 0 && cost <= LARGEST_COST && a->list.unique;
         for (int64_t i = 0; i < a->n; i++)
             t->set_of[expr_list_at(&a->list, i)] |= a->taken ? 1u << k : OTHERS;
     }
     return PERI_OK;
 }
-
-/* ---- lanes ----------------------------------------------------------------------------------------------------------- */
 
 static bool count_sets(gatherer *t)
 {
@@ -155,46 +242,60 @@ static bool choose_lanes(gatherer *t)
     return several && 4 * reached >= 3 * t->size;
 }
 
-static peri_status list_places(gatherer *t)
+static peri_status list_places(gatherer *t, int32_t **place)
 {
     for (int32_t l = 0; l < t->n_lanes; l++) {
         lane *a = &t->lanes[l];
         int64_t n = 0;
-        a->place = arena_array(&t->data, (size_t)a->n, sizeof *a->place);
-        if (a->place == NULL)
+        place[l] = arena_array(&t->data, (size_t)a->n, sizeof *place[l]);
+        if (place[l] == NULL)
             return FAIL_NOMEM(t->g->ctx);
         for (int64_t j = 0; j < t->size; j++)
             if (t->set_of[j] == a->set)
-                a->place[n++] = (int32_t)j;
+                place[l][n++] = (int32_t)j;
+        a->place = diff_instances_of(a->n, place[l]);
     }
     return PERI_OK;
 }
 
 /* Several lanes are rows of neighbours, the same distance apart: all keep the rows that all have. */
-static bool match_rows(gatherer *t)
+static bool match_rows(gatherer *t, int32_t **place)
 {
-    const int64_t stride = (int64_t)t->lanes[0].place[1] - t->lanes[0].place[0];
+    const int64_t stride = t->lanes[0].place.stride;
     int64_t begin = 0, end = INT64_MAX;
-    for (int32_t l = 0; l < t->n_lanes && t->n_lanes > 1; l++) {
+    if (t->n_lanes == 1)
+        return true;
+    for (int32_t l = 0; l < t->n_lanes; l++) {
         const lane *a = &t->lanes[l];
-        const diff_instances w = diff_instances_of(a->n, a->place);
-        if (w.at != NULL || w.stride != stride)
+        if (a->place.at != NULL || a->place.stride != stride)
             return false;
-        const int64_t row = w.first / stride;
+        const int64_t row = a->place.first / stride;
         begin = row > begin ? row : begin;
         end = row + a->n < end ? row + a->n : end;
     }
-    if (t->n_lanes == 1)
-        return true;
     for (int32_t l = 0; l < t->n_lanes && end - begin >= FEWEST; l++) {
         lane *a = &t->lanes[l];
-        a->place += begin - a->place[0] / stride;
+        place[l] += begin - a->place.first / stride;
         a->n = end - begin;
+        a->place = diff_instances_of(a->n, place[l]);
     }
     return end - begin >= FEWEST;
 }
 
-static peri_status find_instances(gatherer *t)
+/* Instances of argument k in the lane's places; inverse [size] */
+static bool lane_instances(gatherer *t, int32_t k, lane *to, const int32_t *place, const int32_t *inverse)
+{
+    int32_t *at = arena_array(&t->data, (size_t)to->n, sizeof *at);
+    for (int64_t r = 0; r < to->n && at != NULL; r++) {
+        at[r] = inverse[place[r]];
+        t->args[k].used[at[r]] = 1;
+    }
+    if (at != NULL)
+        to->instance[k] = diff_instances_of(to->n, at);
+    return at != NULL;
+}
+
+static peri_status find_instances(gatherer *t, int32_t *const *place)
 {
     int32_t *inverse = mem_array(t->g->m, (size_t)t->size, sizeof *inverse);
     bool ok = inverse != NULL;
@@ -210,20 +311,25 @@ static peri_status find_instances(gatherer *t)
         ok = a->used != NULL;
         for (int64_t i = 0; i < a->n && ok; i++)
             inverse[expr_list_at(&a->list, i)] = (int32_t)i;
-        for (int32_t l = 0; l < t->n_lanes && ok; l++) {
-            lane *to = &t->lanes[l];
-            if ((to->set >> k & 1) == 0)
-                continue;
-            to->instance[k] = arena_array(&t->data, (size_t)to->n, sizeof *to->instance[k]);
-            ok = to->instance[k] != NULL;
-            for (int64_t r = 0; r < to->n && ok; r++) {
-                to->instance[k][r] = inverse[to->place[r]];
-                a->used[to->instance[k][r]] = 1;
-            }
-        }
+        for (int32_t l = 0; l < t->n_lanes && ok; l++)
+            if ((t->lanes[l].set >> k & 1) != 0)
+                ok = lane_instances(t, k, &t->lanes[l], place[l], inverse);
     }
     mem_array_free(t->g->m, inverse);
     return ok ? PERI_OK : FAIL_NOMEM(t->g->ctx);
+}
+
+/* *found: there are lanes */
+static peri_status list_lanes(gatherer *t, bool *found)
+{
+    int32_t *place[MOST_LANES] = {NULL};
+    TRY(find_sets(t));
+    *found = count_sets(t) && choose_lanes(t);
+    if (!*found)
+        return PERI_OK;
+    TRY(list_places(t, place));
+    *found = match_rows(t, place);
+    return *found ? find_instances(t, place) : PERI_OK;
 }
 
 /* ---- values ------------------------------------------------------------------------------------------------------------ */
@@ -252,34 +358,40 @@ static peri_status sum_lane(gatherer *t, lane *a)
 {
     expr_id part[MOST_ARGUMENTS];
     int32_t n = 0;
-    for (int32_t k = 0; k < t->n_args; k++) {
-        if (a->instance[k] == NULL)
-            continue;
-        const diff_instances w = diff_instances_of(a->n, a->instance[k]);
-        TRY(diff_restrict(t->g, t->args[k].value, &w, &part[n++]));
-    }
+    for (int32_t k = 0; k < t->n_args; k++)
+        if (a->instance[k].n > 0)
+            TRY(diff_restrict(t->g, t->args[k].value, &a->instance[k], &part[n++]));
     TRY(sum_parts(t->g, n, part, &a->value));
     return expr_broadcast(t->g, a->value, a->n, 1, &a->value);
 }
 
-static peri_status out_push(gatherer *t, expr_id value, int32_t *list)
+static peri_status out_push(gatherer *t, expr_id value, const diff_instances *place)
 {
     mem *const m = t->g->m;
-    return vec_push(m, &t->out_args, value) && vec_push(m, &t->out_lists, list) ? PERI_OK : FAIL_NOMEM(t->g->ctx);
+    int64_t ref;
+    TRY(place->at == NULL ? expr_list_steps(t->g, place->n, place->first, place->stride, &ref)
+                          : expr_list_ref(t->g, place->n, place->at, &ref));
+    return vec_push(m, &t->out_args, value) && vec_push(m, &t->out_lists, ref) ? PERI_OK : FAIL_NOMEM(t->g->ctx);
 }
 
-/* at [count]: the instances of `used` [n] that are not; arena memory */
-static peri_status unused_instances(gatherer *t, int64_t n, const unsigned char *used, int32_t **at, int64_t *count)
+/* at [*count]: the instances of n that are not in [begin, end), or, where it is there, of `used`; arena memory */
+static peri_status unused_instances(gatherer *t, int64_t n, int64_t begin, int64_t end, const unsigned char *used, int32_t **at, int64_t *count)
 {
-    *count = 0;
-    for (int64_t i = 0; i < n; i++)
-        *count += used == NULL || !used[i];
+    int64_t kept = 0;
+    *count = n - (end - begin);
+    for (int64_t i = 0; i < n && used != NULL; i++)
+        kept += !used[i];
+    *count = used != NULL ? kept : *count;
     *at = arena_array(&t->data, (size_t)*count, sizeof **at);
     if (*at == NULL)
         return FAIL_NOMEM(t->g->ctx);
-    for (int64_t i = 0, kept = 0; i < n; i++)
-        if (used == NULL || !used[i])
+    kept = 0;
+    for (int64_t i = 0; i < n && kept < *count; i++) {
+        if (used == NULL && i == begin)
+            i = end;
+        if (i < n && (used == NULL || !used[i]))
             (*at)[kept++] = (int32_t)i;
+    }
     return PERI_OK;
 }
 
@@ -289,7 +401,7 @@ static peri_status push_rest(gatherer *t, const argument *a)
     int64_t n;
     int32_t *at;
     expr_id value = a->value;
-    TRY(unused_instances(t, a->n, a->used, &at, &n));
+    TRY(unused_instances(t, a->n, a->begin, a->end, a->used, &at, &n));
     if (n == 0)
         return PERI_OK;
     if (n < a->n) {
@@ -299,7 +411,8 @@ static peri_status push_rest(gatherer *t, const argument *a)
     }
     for (int64_t i = 0; i < n; i++)
         at[i] = expr_list_at(&a->list, at[i]);
-    return out_push(t, value, at);
+    const diff_instances place = {.n = n, .at = at};
+    return out_push(t, value, &place);
 }
 
 /* ---- sums -------------------------------------------------------------------------------------------------------------- */
@@ -336,54 +449,61 @@ static int64_t cost_with(const gatherer *t, expr_id more)
     return diff_cost(t->g, t->n_lanes + 1, roots);
 }
 
-/* The instances of some argument of a lane at which `value` is cheapest beside the lanes; NULL: no argument has as many instances. */
-static peri_status choose_instances(gatherer *t, expr_id value, int64_t *n, int32_t **at, expr_id *first)
+/* The instances of some argument of a lane at which `value` is cheapest beside the lanes; none: no argument has as many instances. */
+static peri_status choose_instances(gatherer *t, expr_id value, diff_instances *which, expr_id *first)
 {
     int64_t least = INT64_MAX;
-    *at = NULL;
+    which->n = 0;
     for (int32_t l = 0; l < t->n_lanes; l++)
         for (int32_t k = 0; k < t->n_args; k++) {
             const lane *a = &t->lanes[l];
             expr_id part;
-            if (a->instance[k] == NULL || t->args[k].n != expr_size(t->g, value))
+            if (a->instance[k].n == 0 || t->args[k].n != expr_size(t->g, value))
                 continue;
-            const diff_instances w = diff_instances_of(a->n, a->instance[k]);
-            TRY(diff_restrict(t->g, value, &w, &part));
+            TRY(diff_restrict(t->g, value, &a->instance[k], &part));
             TRY(expr_broadcast(t->g, part, a->n, 1, &part));
             const int64_t cost = cost_with(t, part);
             if (cost < 0)
                 return FAIL_NOMEM(t->g->ctx);
             if (cost < least) {
                 least = cost;
-                *n = a->n;
-                *at = a->instance[k];
+                *which = a->instance[k];
                 *first = part;
             }
         }
     return PERI_OK;
 }
 
+/* at [*count]: the others of n instances; arena memory */
+static peri_status other_instances(gatherer *t, int64_t n, const diff_instances *which, int32_t **at, int64_t *count)
+{
+    if (which->at == NULL && which->stride == 1)
+        return unused_instances(t, n, which->first, which->first + which->n, NULL, at, count);
+    unsigned char *used = mem_array(t->g->m, (size_t)n, 1);
+    if (used == NULL)
+        return FAIL_NOMEM(t->g->ctx);
+    for (int64_t r = 0; r < which->n; r++)
+        used[which->at != NULL ? which->at[r] : which->first + r * which->stride] = 1;
+    const peri_status status = unused_instances(t, n, 0, 0, used, at, count);
+    mem_array_free(t->g->m, used);
+    return status;
+}
+
 static peri_status split_sum(gatherer *t, expr_id e, expr_id *out)
 {
     expr_graph *g = t->g;
     const expr_id value = expr_at(g, e)->arg[0];
-    int64_t n = 0, left;
-    int32_t *at, *rest;
+    int64_t left;
+    int32_t *rest;
+    diff_instances which;
     expr_id part = PERI_NO_EXPR;
     *out = e;
     if (diff_cost(g, 1, &value) > LARGEST_COST)
         return PERI_OK;
-    TRY(choose_instances(t, value, &n, &at, &part));
-    if (at == NULL)
+    TRY(choose_instances(t, value, &which, &part));
+    if (which.n == 0)
         return PERI_OK;
-    unsigned char *used = mem_array(g->m, (size_t)expr_size(g, value), 1);
-    if (used == NULL)
-        return FAIL_NOMEM(g->ctx);
-    for (int64_t r = 0; r < n; r++)
-        used[at[r]] = 1;
-    const peri_status status = unused_instances(t, expr_size(g, value), used, &rest, &left);
-    mem_array_free(g->m, used);
-    TRY(status);
+    TRY(other_instances(t, expr_size(g, value), &which, &rest, &left));
     TRY(expr_unary(g, PERI_OP_SUM, part, out));
     if (left == 0)
         return PERI_OK;
@@ -423,10 +543,6 @@ static bool is_cheaper(gatherer *t)
 
 static peri_status gather_lanes(gatherer *t, expr_id f, expr_id gradient, expr_id *f_out, expr_id *gradient_out)
 {
-    TRY(list_places(t));
-    if (!match_rows(t))
-        return PERI_OK;
-    TRY(find_instances(t));
     for (int32_t l = 0; l < t->n_lanes; l++)
         TRY(sum_lane(t, &t->lanes[l]));
     TRY(find_function_sums(t, f, gradient));
@@ -435,10 +551,10 @@ static peri_status gather_lanes(gatherer *t, expr_id f, expr_id gradient, expr_i
     if (!is_cheaper(t))
         return PERI_OK;
     for (int32_t l = 0; l < t->n_lanes; l++)
-        TRY(out_push(t, t->lanes[l].value, t->lanes[l].place));
+        TRY(out_push(t, t->lanes[l].value, &t->lanes[l].place));
     for (int32_t k = 0; k < t->n_args; k++)
         TRY(push_rest(t, &t->args[k]));
-    TRY(expr_scatter_sum(t->g, t->size, 1, t->out_args.n, t->out_args.at, (const int32_t *const *)t->out_lists.at, gradient_out));
+    TRY(expr_scatter_lists(t->g, t->size, 1, t->out_args.n, t->out_args.at, t->out_lists.at, gradient_out));
     return expr_substitute(t->g, 1, &f, t->n_sums, t->sum, t->new_sum, f_out);
 }
 
@@ -447,8 +563,16 @@ static peri_status gather(gatherer *t, expr_id f, expr_id gradient, expr_id *f_o
     bool scatters = false;
     if (t->size < FEWEST || expr_at(t->g, gradient)->cols != 1 || !find_arguments(t, gradient, &scatters) || !scatters)
         return PERI_OK;
-    TRY(find_sets(t));
-    return count_sets(t) && choose_lanes(t) ? gather_lanes(t, f, gradient, f_out, gradient_out) : PERI_OK;
+    choose_arguments(t);
+    bool found = step_lanes(t);
+    if (!found) {
+        t->n_lanes = 0;
+        memset(t->lanes, 0, sizeof t->lanes);
+        for (int32_t k = 0; k < t->n_args; k++)
+            t->args[k].begin = t->args[k].end = 0;
+        TRY(list_lanes(t, &found));
+    }
+    return found ? gather_lanes(t, f, gradient, f_out, gradient_out) : PERI_OK;
 }
 
 peri_status diff_gather(expr_graph *g, expr_id f, expr_id gradient, expr_id *f_out, expr_id *gradient_out)

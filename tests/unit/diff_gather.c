@@ -4,6 +4,7 @@
  * programs for every set of instructions and any number of threads. Random sums over the cells of a grid or along a chain, whose terms read
  * neighbours at random distances with weights that are one number or a column; closed forms for a grid's edges.
  */
+#include "base/context.h"
 #include "diff/diff.h"
 #include "eval/program.h"
 #include "eval_graph.h"
@@ -262,6 +263,32 @@ static void test_untouched(void)
     fixture_release(&t);
 }
 
+/* Each allocation fails in turn: an error, no crash, and what is asked again is right. */
+static void test_memory(int64_t rows, int64_t cols)
+{
+    fixture t;
+    expr_id e[2], f;
+    bool merged, gathered, refused = true;
+    int64_t k = 0;
+    fixture_init(&t, 1, 2, rows, cols);
+    if (rows > 1)
+        grid_energy(&t);
+    else
+        random_function(&t);
+    for (bool done = false; !done && k < 2000;) {
+        t.ctx->mem.countdown = ++k;
+        peri_status status = diff_merge(t.g, t.f, &f);
+        if (status == PERI_OK)
+            status = diff_gather(t.g, t.f, t.gradient, &e[0], &e[1]);
+        done = t.ctx->mem.countdown > 0;
+        t.ctx->mem.countdown = 0;
+        refused = refused && (status == PERI_OK || status == PERI_E_NOMEM);
+    }
+    ok(refused && k > 4 && k < 2000, "%d x %d: memory that is out at each of %d places is an error", (int)rows, (int)cols, (int)k);
+    ok(agrees(&t, &merged, &gathered), "then it works");
+    fixture_release(&t);
+}
+
 static double *with_threads(int32_t threads, uint64_t seed, int64_t rows, int64_t cols, int64_t *size)
 {
     fixture t;
@@ -296,6 +323,8 @@ int main(void)
     test_random(45, 50, "random sums over a grid");
     test_grid();
     test_untouched();
+    test_memory(40, 53);
+    test_memory(1, 4000);
     test_threads(1, 60000);
     test_threads(200, 300);
     return tap_done();

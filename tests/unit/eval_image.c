@@ -3,8 +3,9 @@
  * Scatters of which much is constant: rows that constants and computed lanes share, long stretches that repeat, constants that differ, single entries that
  * meet a row's end, what is added to a constant. Each against sums made one by one, for every set of instructions, with one thread and with three.
  */
-#include "eval/program.h"
+#include "base/context.h"
 #include "diff/diff.h"
+#include "eval/program.h"
 #include "eval_graph.h"
 #include "tap/tap.h"
 #include <math.h>
@@ -168,6 +169,35 @@ static bool agrees(uint64_t seed, int64_t rows, bool align)
     return good;
 }
 
+/* Each allocation fails in turn, of rewriting and of compiling. */
+static void test_memory(uint64_t seed)
+{
+    fixture t;
+    int64_t k = 0;
+    bool refused = true;
+    fixture_init(&t, 1, seed, 1100);
+    const expr_id e = scatter(&t, false);
+    for (bool done = false; !done && k < 3000;) {
+        const eval_output output = {e, 0, 0};
+        eval_program *p = NULL;
+        expr_id other;
+        t.ctx->mem.countdown = ++k;
+        peri_status status = diff_align(t.g, 1, &e, &other);
+        if (status == PERI_OK)
+            status = eval_compile(t.g, 1, &(eval_output){other, 0, 0}, &p);
+        eval_free(p);
+        p = NULL;
+        if (status == PERI_OK)
+            status = eval_compile(t.g, 1, &output, &p);
+        eval_free(p);
+        done = t.ctx->mem.countdown > 0;
+        t.ctx->mem.countdown = 0;
+        refused = refused && (status == PERI_OK || status == PERI_E_NOMEM);
+    }
+    ok(refused && k > 20 && k < 3000, "memory that is out at each of %d places is an error, %d", (int)k, (int)seed);
+    fixture_release(&t);
+}
+
 static bool same_for_threads(uint64_t seed, bool align)
 {
     double *got[2];
@@ -192,6 +222,8 @@ int main(void)
         ok(agrees(seed, 1100 + (int64_t)seed, false), "constants and what varies, %d", (int)seed);
         ok(agrees(seed, 1100 + (int64_t)seed, true), "the same, place by place, %d", (int)seed);
     }
+    for (uint64_t seed = 1; seed <= 3; seed++)
+        test_memory(seed);
     bool same = true;
     for (uint64_t seed = 1; seed <= THREADED; seed++)
         same = same && same_for_threads(seed, false) && same_for_threads(seed, true);
