@@ -157,6 +157,8 @@ static peri_status verify(search *s, peri_run *run, bool *good)
     return PERI_OK;
 }
 
+enum { MOST_LANES = 8 }; /* each has a matrix of scratch */
+
 peri_status gram_find(topo *t, peri_run *run, bool *found)
 {
     const int64_t d = t->d;
@@ -173,7 +175,8 @@ peri_status gram_find(topo *t, peri_run *run, bool *found)
     TRY(peri_alloc(run, d, &t->gram.alpha));
     TRY(peri_alloc(run, d * d, &t->gram.factor));
     TRY(peri_alloc(run, d, &t->gram.residual));
-    TRY(peri_alloc(run, peri_threads(run) * d * d, &t->gram.block));
+    t->gram.lanes = peri_threads(run) < MOST_LANES ? peri_threads(run) : MOST_LANES;
+    TRY(peri_alloc(run, t->gram.lanes * d * d, &t->gram.block));
     memset(t->x, 0, (size_t)t->n * sizeof *t->x);
     TRY(recover(&s, run));
     TRY(recover_corner(&s, run));
@@ -286,11 +289,11 @@ static void load_block(const topo *t, int64_t a, int64_t m, double *block)
 }
 
 /* Columns are reduced from the left; one that those before it determine takes no row. */
-double gram_score(const topo *t, int32_t thread, int64_t a, int64_t b, double enough)
+double gram_score(const topo *t, int64_t lane, int64_t a, int64_t b, double enough)
 {
     const topo_gram *g = &t->gram;
     const int64_t m = b - a + 1;
-    double sum = t->score, *block = g->block + thread * t->d * t->d;
+    double sum = t->score, *block = g->block + lane * t->d * t->d;
     load_block(t, a, m, block);
     for (int64_t k = a; k <= b; k++)
         sum -= 0.5 * g->alpha[t->order[k]] * g->residual[k];

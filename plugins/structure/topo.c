@@ -165,33 +165,35 @@ static peri_status init(void *self, peri_run *run, const void *opt)
 
 /* ---- one iteration ------------------------------------------------------------------------------------------------------------------ */
 
-enum { TASK_PAIRS = 8, ROUND_PAIRS = 512, WORTH_SHARING = 300000 };
+enum { ROUND_PAIRS = 512, FIRST_PAIRS = 64, WORTH_SHARING = 300000 };
 
 typedef struct {
     topo *t;
-    int64_t from, to;
+    int64_t from, to, lanes;
     double enough;
 } score_job;
 
-static void score_task(void *ud, int32_t thread, int64_t task)
+/* Every lanes-th pair: wide and narrow exchanges are spread evenly. */
+static void score_lane(void *ud, int32_t thread, int64_t lane)
 {
     const score_job *job = ud;
-    const int64_t begin = job->from + task * TASK_PAIRS, end = begin + TASK_PAIRS < job->to ? begin + TASK_PAIRS : job->to;
-    for (int64_t k = begin; k < end; k++) {
+    (void)thread;
+    for (int64_t k = job->from + lane; k < job->to; k += job->lanes) {
         topo_pair *p = &job->t->pair[k];
-        p->score = gram_score(job->t, thread, p->a, p->b, job->enough);
+        p->score = gram_score(job->t, lane, p->a, p->b, job->enough);
     }
 }
 
 /* Pairs do not know of each other, so threads give the scores of one; an exchange costs about d^2 rotations of a block. */
 static peri_status score_pairs(topo *t, peri_run *run, int64_t from, int64_t to, double enough)
 {
-    score_job job = {t, from, to, enough};
-    const int64_t tasks = (to - from + TASK_PAIRS - 1) / TASK_PAIRS;
-    if (t->has_gram && (to - from) * t->d * t->d >= WORTH_SHARING)
-        return peri_parallel(run, tasks, score_task, &job);
-    for (int64_t k = 0; k < tasks && t->has_gram; k++)
-        score_task(&job, 0, k);
+    score_job job = {t, from, to, 1, enough};
+    if (t->has_gram && (to - from) * t->d * t->d >= WORTH_SHARING) {
+        job.lanes = t->gram.lanes;
+        return peri_parallel(run, job.lanes, score_lane, &job);
+    }
+    if (t->has_gram)
+        score_lane(&job, 0, 0);
     for (int64_t k = from; k < to && !t->has_gram; k++)
         TRY(inner_score(t, run, t->pair[k].a, t->pair[k].b, enough, &t->pair[k].score));
     return PERI_OK;
@@ -202,7 +204,7 @@ static peri_status scan(topo *t, peri_run *run, int64_t from, int64_t to, int64_
 {
     const double enough = t->score - t->decrease * fabs(t->score);
     const bool only_first = t->opt.accept_rule == ACCEPT_FIRST;
-    const int64_t round = !t->has_gram ? 1 : only_first ? 8 * TASK_PAIRS : ROUND_PAIRS;
+    const int64_t round = !t->has_gram ? 1 : only_first ? FIRST_PAIRS : ROUND_PAIRS;
     *found = 0;
     for (int64_t begin = from; begin < to && !peri_should_stop(run); begin += round) {
         const int64_t end = begin + round < to ? begin + round : to;

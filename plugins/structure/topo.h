@@ -32,7 +32,8 @@ typedef struct {
     double *alpha;    /* [d] of nodes */
     double *factor;   /* [d d] L by positions, lower: L L' = S in the order */
     double *residual; /* [d] by positions: L_kk^2 */
-    double *block;    /* [d d] scratch of each thread */
+    double *block;    /* [d d] scratch of each lane */
+    int64_t lanes;    /* that score pairs side by side */
     int64_t rank;     /* of S in the last order */
 } topo_gram;
 
@@ -72,7 +73,7 @@ int64_t order_ties(const topo *t, int64_t count);
 /* gram.c */
 peri_status gram_find(topo *t, peri_run *run, bool *found); /* in init */
 void gram_fit(topo *t, int64_t from); /* factor from position `from` on, score, w, x */
-double gram_score(const topo *t, int32_t thread, int64_t a, int64_t b, double enough); /* INFINITY where it is not below `enough`; a task */
+double gram_score(const topo *t, int64_t lane, int64_t a, int64_t b, double enough); /* INFINITY where it is not below `enough` */
 
 /* inner.c: any other objective, by inner problems; x of the run's start point at first */
 peri_status inner_open(topo *t, peri_run *run);
