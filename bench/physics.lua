@@ -150,10 +150,10 @@ print(("relative errors, %d seeds: mean (least to greatest)           prototype:
 for i, case in ipairs(cases) do
   local all, seconds, undefined = training.seeds(math.min(seeds, case[4] or seeds), function(seed) return make(case[2], seed) end, options)
   results[i] = all
+  local shown = {}
   for _, k in ipairs { 0, 200, 600, steps } do
-    if all[k] and (k ~= steps or (k ~= 200 and k ~= 600 and k > 0)) then
-      print(("%-24s %4d steps  %-28s %s"):format(case[1], k, training.range(all[k]), k == 0 and case[3] or ""))
-    end
+    if all[k] and not shown[k] then print(("%-24s %4d steps  %-28s %s"):format(case[1], k, training.range(all[k]), k == 0 and case[3] or "")) end
+    shown[k] = true
   end
   print(("%-24s %.3f s of processor time a step, %d gradients undefined"):format("", seconds, undefined))
 end

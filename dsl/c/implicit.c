@@ -524,5 +524,36 @@ static int l_argmin(lua_State *L)
     return (int)n;
 }
 
+/* peri.instances(e): what became of each instance of a batch */
+static int l_instances(lua_State *L)
+{
+    operand a;
+    check_operand(L, 1, "instances: the batch", &a);
+    const peri_model *m = a.kind == OPERAND_EXPR ? a.model->obj : NULL;
+    const int64_t n = m != NULL ? peri_expr_instances(m, a.node, 0, NULL) : 0;
+    if (n == 0)
+        dsl_raise(L, "instances: the expression is no batch of peri.implicit");
+    peri_instance *list = temporary(L, (size_t)n, sizeof *list);
+    (void)peri_expr_instances(m, a.node, n, list);
+    lua_createtable(L, (int)(n < 100000 ? n : 100000), 0);
+    for (int64_t k = 0; k < n; k++) {
+        lua_createtable(L, 0, 6);
+        lua_pushstring(L, list[k].name);
+        lua_setfield(L, -2, "name");
+        lua_pushboolean(L, list[k].solved);
+        lua_setfield(L, -2, "solved");
+        lua_pushinteger(L, list[k].iterations);
+        lua_setfield(L, -2, "iterations");
+        lua_pushinteger(L, list[k].polished);
+        lua_setfield(L, -2, "polished");
+        lua_pushnumber(L, list[k].objective);
+        lua_setfield(L, -2, "objective");
+        lua_pushnumber(L, list[k].residual);
+        lua_setfield(L, -2, "residual");
+        lua_rawseti(L, -2, k + 1);
+    }
+    return 1;
+}
+
 const luaL_Reg argmin_methods[] = {{"argmin", l_argmin}, {NULL, NULL}};
-const luaL_Reg implicit_functions[] = {{"implicit", l_implicit}, {NULL, NULL}};
+const luaL_Reg implicit_functions[] = {{"implicit", l_implicit}, {"instances", l_instances}, {NULL, NULL}};

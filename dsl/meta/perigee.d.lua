@@ -1149,6 +1149,19 @@ function peri.blackbox(fn, x) end
 ---@return perigee.expr
 function peri.implicit(options) end
 
+---@class perigee.instance
+---@field name? string
+---@field solved boolean
+---@field iterations integer steps of its solver
+---@field polished integer Newton's steps behind those of least squares
+---@field objective number 1/2 |r|^2 of least squares, else 0
+---@field residual number largest entry of the gradient, or of the equations
+
+---What became of the instances of a batch when they were last solved
+---@param batch perigee.expr what peri.implicit{ batch = ... } gave
+---@return perigee.instance[]
+function peri.instances(batch) end
+
 ---@param name string?
 ---@return perigee.model
 function peri.model(name) end

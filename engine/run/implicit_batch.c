@@ -368,6 +368,28 @@ peri_status implicit_batch_expr(peri_model *m, const peri_implicit *options, exp
     return status;
 }
 
+/* ---- what is told of it -------------------------------------------------------------------------------------------- */
+
+static const implicit_batch *batch_of(const expr_graph *g, expr_id e)
+{
+    while (e >= 0 && e < g->nodes.n && expr_at(g, e)->op == PERI_OP_GATHER)
+        e = expr_at(g, e)->arg[0];
+    if (e < 0 || e >= g->nodes.n || expr_at(g, e)->op != PERI_OP_RULE)
+        return NULL;
+    return implicit_batch_from(g->rules.at[expr_at(g, e)->ref]);
+}
+
+int64_t peri_expr_instances(const peri_model *m, peri_expr e, int64_t n, peri_instance *instances)
+{
+    const implicit_batch *b = batch_of(m->g, e);
+    for (int64_t k = 0; b != NULL && k < b->n && k < n; k++) {
+        const batch_instance *at = &b->instance[k];
+        instances[k] = (peri_instance){.name = b->names != NULL ? b->names[k] : NULL, .solved = at->solved, .iterations = at->iterations,
+                                       .polished = at->polished, .objective = at->cost, .residual = at->length};
+    }
+    return b != NULL ? b->n : 0;
+}
+
 void implicit_batch_release(implicit_batch *b)
 {
     if (b == NULL)

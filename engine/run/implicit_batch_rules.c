@@ -243,3 +243,8 @@ void implicit_batch_set_rules(implicit_batch *b)
     b->forward.of = b->backward.of = b;
     b->backward.transposed = true;
 }
+
+const implicit_batch *implicit_batch_from(const expr_rule *rule)
+{
+    return rule->value == value_of ? (const implicit_batch *)(const void *)rule : NULL;
+}

@@ -258,7 +258,7 @@ static int levenberg(task *t, double tolerance, double *first)
         if (b->one->ctx->interrupted)
             return BATCH_STOPPED;
         if (k >= b->iterations)
-            return BATCH_LIMIT;
+            return sqrt(dot(d, w->g, w->g)) <= wanted ? BATCH_FINE : BATCH_LIMIT;
         while (!cholesky(d, w->a, mu, w->chol))
             mu = fmax(10 * mu, DBL_MIN);
         descend(d, w->chol, w->g, w->step);

@@ -389,7 +389,8 @@ end
 --   tolerance, iterations   of its steps: 1e-6 and 50 unless given; fields and derivatives are exact whatever they are, unless
 --   polish       is false: Newton's steps behind it are left out
 -- Fewer points or other tolerances in a test: another layer on the same fields. It has
---   layer.w[k]             weights of expert k, an expression; layer.points[k]: the rows that it has drawn; experts of the second sample follow the first's
+--   layer.w[k]             weights of expert k, an expression; layer.points[k]: the rows that it has drawn; experts of the second sample follow the first's;
+--                          layer.weights: of all, one after another; peri.instances(layer.weights): how they were solved
 --   layer:field(name, F, offset)   the field NAME for all of the grid; or F % w + offset with another matrix
 function hc.layer(m, name, opts)
   if getmetatable(m) ~= "perigee.model" then usage.fail("hard_constraints.layer: the first argument must be a model, not a %s", type(m)) end

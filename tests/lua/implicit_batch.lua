@@ -83,6 +83,15 @@ for _, rule in ipairs { "jaxopt", "optimistix" } do
   local miss = off(rough:value(), w:value())
   t.ok(miss > 1e-12 and miss < 1e-3, ("without Newton's steps behind it is off by %.1e"):format(miss))
 end
+local told = curve { batch = { "left", "right" } }
+t.ok(not peri.instances(told)[1].solved, "nothing is known before it is solved")
+told:value()
+local tells = peri.instances(told)
+t.ok(#tells == 2 and tells[2].name == "right" and tells[2].solved and tells[2].iterations > 1 and tells[2].polished >= 1, "what became of the instances")
+local r = peri.stack { peri.tanh(X % told[{ 4, 5, 6 }]) - 2 * b, 0.3 * told[{ 4, 5, 6 }] }:value()
+local sum = 0
+for i = 31, 63 do sum = sum + r[i]^2 end
+t.ok(math.abs(tells[2].objective - sum / 2) < 1e-12 and tells[2].residual < 1e-10, "its objective and its gradient")
 local warm = curve { warm = true }
 local cold = warm:value()
 near(warm:value { [scale] = 1.1 }, curve():value { [scale] = 1.1 }, 1e-10, "from the last solution")
@@ -119,6 +128,9 @@ local bad = peri.model "bad"
 local z = bad:var("z", 3, { start = { 1, 2, 3 } })
 local real = peri.implicit { name = "real", batch = { "first", "second", "third" }, arguments = { z }, start = 1, residual = function(u, own) return u^2 - own end }
 t.raises(function() real:value { [z] = { 1, -2, -3 } } end, "real, second: no root was found", "the first instance without a root is named")
+local solved = peri.instances(real)
+t.ok(solved[1].solved and not solved[2].solved, "and told of")
+t.raises(function() peri.instances(z) end, "no batch", "variables are no instances")
 near(real:value { [z] = { 1, 4, 9 } }, peri.array { 1, 2, 3 }, 1e-14, "and the next point is as if it had not been")
 local missing = peri.implicit { name = "missing", batch = { "first", "second", "third" }, arguments = { peri.sqrt(z) }, start = 1,
   least_squares = function(u, own) return peri.stack { u^2 - own, u } end }

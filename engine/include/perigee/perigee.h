@@ -422,6 +422,15 @@ PERI_MUST_CHECK PERI_API peri_status peri_expr_unknown(peri_model *m, int64_t ro
  */
 /* peri_expr_implicit - out: shaped as the unknown;  err PERI_E_SHAPE, PERI_E_ARGUMENT, PERI_E_OPTION, PERI_E_NAME (linear_solver) */
 PERI_MUST_CHECK PERI_API peri_status peri_expr_implicit(peri_model *m, const peri_implicit *options, peri_expr *out);
+/* What became of an instance of a batch when it was last solved. */
+typedef struct {
+    const char *name; /* NULL: it has none. The model's */
+    bool solved;      /* false too where its data have changed since and it was not reached, another having failed */
+    int64_t iterations, polished; /* steps, and newton's behind those of least squares */
+    double objective, residual;   /* 1/2 |residual|^2 of least squares, else 0; largest entry of the gradient, or of the equations */
+} peri_instance;
+/* peri_expr_instances - of the batch that e is, in order;  out instances [n], as many as fit;  ret how many there are; 0: e is no batch */
+PERI_API int64_t peri_expr_instances(const peri_model *m, peri_expr e, int64_t n, peri_instance *instances);
 /*
  * peri_model_argmin - the solution of a lower model, as it is now, as expressions of the models around it. The model is then no level of the problem any
  * more: what others read of its variables, before and after, is replaced by the solution.
