@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * implicit_batch_steps.c - one instance of a batch solved, and its system factorised, on one thread. Least
- * squares: Levenberg and Marquardt's steps (J'J + mu I) d = -J'r, by one of two rules for mu, then Newton's on J'r = 0; equations: Newton's alone.
+ * implicit_batch_steps.c - one instance of a batch solved, and its system factorised, on one thread. Least squares: Levenberg and Marquardt's steps
+ * (J'J + mu I) d = -J'r, by one of two rules for mu, then Newton's on J'r = 0; equations: Newton's alone.
  *   jaxopt       mu from 1e-6 max diag J'J; rho the gain over the predicted one: rho > 0: mu *= max(1/3, 1 - (2 rho - 1)^3), else mu *= nu, nu *= 2
  *   optimistix   1/mu from 1: ratio > 0.99: *= 3.5, < 0.01: *= 0.25; a step is taken where ratio > 0.01; ends when step and objective hardly change
  * Invariant: its worker and its instance alone are touched, nothing is allocated and no message written; why it failed is told afterwards.
@@ -259,8 +259,10 @@ static int levenberg(task *t, double tolerance, double *first)
             return BATCH_STOPPED;
         if (k >= b->iterations)
             return sqrt(dot(d, w->g, w->g)) <= wanted ? BATCH_FINE : BATCH_LIMIT;
-        while (!cholesky(d, w->a, mu, w->chol))
+        while (isfinite(mu) && !cholesky(d, w->a, mu, w->chol))
             mu = fmax(10 * mu, DBL_MIN);
+        if (!isfinite(mu)) /* no step, however short, is one that the function is defined for */
+            return BATCH_STALLED;
         descend(d, w->chol, w->g, w->step);
         for (int64_t i = 0; i < d; i++)
             w->trial[i] = w->y[i] + w->step[i];

@@ -144,6 +144,10 @@ local short = peri.implicit { name = "short", batch = 3, arguments = { z }, star
   least_squares = function(w, own) return peri.stack { peri.exp(w) - own, w - 1 } end }
 t.raises(function() short:value() end, "short, instance 1: no minimum was found", "steps that end too early")
 
+local cliff = peri.implicit { name = "cliff", batch = 3, arguments = { z }, start = 0, options = { iterations = 1000 },
+  least_squares = function(w, own) return peri.stack { peri.sqrt(-w^2) + w - own, w } end }
+t.raises(function() cliff:value() end, "cliff, instance 1", "defined at the start alone")
+
 local function refused(text, o, name)
   o.start = o.start or 0
   t.raises(function() return peri.implicit(o) end, text, name)
