@@ -80,9 +80,11 @@ static peri_status read_setting(making *k, const peri_setting *s)
         b->rule_of_steps = s->text[0] == 'j' ? BATCH_JAXOPT : BATCH_OPTIMISTIX;
         return PERI_OK;
     }
-    const bool tolerance = strcmp(s->key, "tolerance") == 0;
-    if ((!tolerance && strcmp(s->key, "iterations") != 0) || s->type != PERI_VALUE_NUMBER)
+    const bool tolerance = strcmp(s->key, "tolerance") == 0, rule = strcmp(s->key, "rule") == 0;
+    if (!tolerance && !rule && strcmp(s->key, "iterations") != 0)
         return FAIL(k->m->ctx, PERI_E_OPTION, "%s: its options are rule, tolerance and iterations, not %.40s", k->name, s->key);
+    if (rule || s->type != PERI_VALUE_NUMBER)
+        return FAIL(k->m->ctx, PERI_E_OPTION, "%s: option %s must be a %s", k->name, s->key, rule ? "name" : "number");
     if (!(s->number >= (tolerance ? 0 : 1)) || !(s->number < 1e15))
         return FAIL(k->m->ctx, PERI_E_OPTION, "%s: option %s is %g, must be at least %d", k->name, s->key, s->number, tolerance ? 0 : 1);
     if (tolerance)

@@ -165,6 +165,8 @@ refused("mode and polish are for least_squares", { batch = 3, arguments = { z },
 refused('mode "gauss" is neither', { batch = 3, arguments = { z }, least_squares = f, mode = "gauss" }, "an unknown mode")
 refused('rule "gauss" is neither', { arguments = { z }, least_squares = function(u, own) return own - u end, options = { rule = "gauss" } }, "an unknown rule")
 refused("options are rule, tolerance and iterations, not damping", { batch = 3, arguments = { z }, least_squares = f, options = { damping = 1 } }, "an unknown option")
+refused("option tolerance must be a number", { batch = 3, arguments = { z }, least_squares = f, options = { tolerance = "small" } }, "a word for a number")
+refused("option rule must be a name", { batch = 3, arguments = { z }, least_squares = f, options = { rule = 1 } }, "a number for a word")
 refused("iterations is 0, must be at least 1", { batch = 3, arguments = { z }, least_squares = f, options = { iterations = 0 } }, "no iterations")
 refused("1 residuals do not determine 2 unknowns", { batch = 3, arguments = { z }, start = { 0, 0 }, least_squares = function(u, own) return u[1] - own end }, "few rows")
 refused("start values of a batch are constants", { batch = 3, arguments = { z }, start = z[1], residual = f }, "a start that varies")
