@@ -7,8 +7,8 @@
  *     c_E = cl_E;  sigma_i (c_i - side_i) = s_i;  lambda, s >= 0;  lambda o s = 0
  *
  * with sigma = 1 for lower and -1 for upper sides. Levels inside go first: their conditions are rows, their multipliers and slacks variables of the
- * level that they lie in. Two rows that are one equation, c <= b and -c <= -b, count as one. Each product lambda o s is a pair; pairs are rows of the inner problem in a relaxed form, or left to its caller, who
- * holds one of the two at its side by bounds.
+ * level that they lie in. Two rows that are one equation, c <= b and -c <= -b, count as one. Each product lambda o s is a pair;
+ * pairs are rows of the inner problem in a relaxed form, or left to its caller, who holds one of the two at its side by bounds.
  */
 #ifndef LEVELS_PROGRAM_H
 #define LEVELS_PROGRAM_H
