@@ -2,7 +2,8 @@
 /*
  * certify_stationary.c - first-order stationarity of a small problem with one layer of lower levels (others: certify_held.c), in the form that the
  * lower levels' conditions of optimality give it: a mathematical program with complementarity constraints (Dempe, Foundations of Bilevel Programming,
- * 2002, ch. 5; Scheel and Scholtes, Mathematics of Operations Research 25, 2000). With l_k the multipliers and L_k = f_k - l_k'g_k the Lagrangian of lower level k in its
+ * 2002, ch. 5; Scheel and Scholtes, Mathematics of Operations Research 25, 2000).
+ * With l_k the multipliers and L_k = f_k - l_k'g_k the Lagrangian of lower level k in its
  * variables y_k, there must be multipliers v of level 0's rows, w of lower rows, mu_k of the lower gradients, z of bounds with
  *
  *     grad F = J_0'v + J'w + sum_k (d/d(x, y) grad_{y_k} L_k)' mu_k + z
