@@ -32,7 +32,7 @@ void confine_defaults(cli_args *a)
     a->file_size = a->file_size_limit == NULL ? (size_t)16 << 20 : a->file_size;
 }
 
-static void limit(int resource, rlim_t most)
+static void limit(unsigned resource, rlim_t most)
 {
     struct rlimit now;
     if (getrlimit(resource, &now) != 0)
