@@ -273,14 +273,14 @@ static peri_status sum_of_scatter(terms_builder *b, expr_id e, int64_t n, const 
         const expr_list list = t->from->lists.at[t->from->args.at[node.many.list + node.many.n + a]];
         int64_t count = 0;
         for (int64_t k = 0; k < list.n; k++)
-            count += times[list.at[k]];
+            count += times[expr_list_at(&list, k)];
         int32_t *of = terms_list(t, count);
         parts more;
         if (of == NULL)
             return PERI_E_NOMEM;
         count = 0;
         for (int64_t k = 0; k < list.n; k++)
-            for (int32_t r = 0; r < times[list.at[k]]; r++)
+            for (int32_t r = 0; r < times[expr_list_at(&list, k)]; r++)
                 of[count++] = (int32_t)k;
         TRY(sum_of(b, t->from->args.at[node.many.list + a], count, of, &more));
         TRY(join_parts(b, PERI_OP_ADD, out, &more, out));

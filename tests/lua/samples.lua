@@ -25,7 +25,7 @@ local function with_view(look, loss, level)
   for i = 1, N do rows[i], target[i], weights[i] = { math.sin(i), math.cos(2 * i) }, i % 4 - 1.5, 1 / (N + i) end
   local w = up:param("w", weights)
   up:minimize(((x - y)^2):sum())
-  low:minimize((loss or function(r, weight) return (weight * r:softplus()):sum() end)(peri.array(rows) % (y - x) - peri.array(target), w) + 0.1 * (y^2):sum())
+  low:minimize((loss or function(r, weight) return (weight * r:softplus()):sum() end)(peri.array(rows) % (y - x) - peri.array(target), w, y) + 0.1 * (y^2):sum())
   low:sampled(w)
   up:solve(probe, { lower_starts = 1 })
   return up
@@ -89,6 +89,23 @@ refused("a level without weights", function(view) view:sample(1, 2) end, "has no
 refused("weights that are not in the objective", function(view) view:sample(1, 2) end, "does not have the weights in it",
   function(r) return (r^2):sum() end)
 refused("rows below zero", function(view) view:sample(1, -2) end, "a sample of -2 rows")
+
+do -- a derivative of a weighted sum is one too, scattered to the variables' places
+  local worst, rows
+  with_view(function(view, x)
+    local all, sum = view:fg(x), 0
+    for i = 1, N do
+      view:sample_set { i }
+      sum = sum + view:fg(x) / N
+    end
+    rows = view:terms(x):rows()
+    worst = math.abs(sum / all - 1)
+  end, function(_, weight, y)
+    return peri.grad(peri.map(N, function(i) return weight[i] * (y[1] * i - 1)^3 end):sum(), y):sum()
+  end)
+  t.ok(worst < 1e-13, ("samples of a derivative are right on average: %.1e"):format(worst))
+  t.is(rows, 1, "and have terms")
+end
 
 do -- not linear in the weights: all rows are evaluated, with the sample's weights
   local said = {}
