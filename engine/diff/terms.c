@@ -8,6 +8,8 @@
 #include "expr/bilinear.h"
 #include <string.h>
 
+enum { FEW_PLACES = 4, MOST_LONE = 16 }; /* of a row in a sum that few rows have a part in; such sums, each of which costs all rows a term */
+
 typedef struct {
     expr_id rest, total; /* in `from`, in `to`; PERI_NO_EXPR: none */
 } parts;
@@ -195,7 +197,7 @@ static peri_status lay_out(terms_builder *b, expr_id e, int64_t n, const int32_t
         count[row[k]]++;
         s = count[row[k]] > s ? count[row[k]] : s;
     }
-    if (s * t->n > 64 * n + 1024) /* one row has nearly all */
+    if (s * t->n > 64 * n + 1024 && (s > FEW_PLACES || ++b->n_lone > MOST_LONE)) /* one row has nearly all, or too many stand alone */
         return terms_unclear(b, e);
     int32_t *list = terms_list(t, t->n * s);
     if (list == NULL)

@@ -69,6 +69,7 @@ typedef struct terms_builder {
     hash_map of; /* node -> its last image's number + 1 */
     hash_map plain; /* node -> its copy */
     expr_id input[EXPR_IN_COUNT];
+    int32_t n_lone; /* layouts for all rows of which few have entries */
 } terms_builder;
 
 static inline bool terms_depends(const terms_builder *b, expr_id e)

@@ -107,6 +107,36 @@ do -- a derivative of a weighted sum is one too, scattered to the variables' pla
   t.is(rows, 1, "and have terms")
 end
 
+do -- in a loop the first terms may have forms of their own, here y for 1 y: they are rows like the others
+  local many, all, sum, rows = 2500, 0, 0, 0
+  local look = peri.plugin {
+    name = "look", summary = "looks at a level", needs = { "levels" },
+    step = function(_, run)
+      local view, x = run:level(1), run:start()
+      all = view:fg(x)
+      for _, k in ipairs { 1, 1250, many } do
+        view:sample_set { k }
+        rows = rows + view:terms(x):rows()
+        sum = sum + view:fg(x)
+      end
+      return "failed"
+    end,
+  }
+  local up = peri.model "loop"
+  local x, low = up:var("x", 1), up:lower "low"
+  local y = low:var("y", 1, { start = 0.5 })
+  local weights = {}
+  for i = 1, many do weights[i] = (i == 1 or i == 1250 or i == many) and 1 or 0 end
+  local w, loss = up:param("w", weights), 0
+  for i = 1, many do loss = loss + w[i] * (y[1] * i - math.sin(i))^2 end
+  up:minimize((x - y):norm2()^2)
+  low:minimize(loss)
+  low:sampled(w)
+  up:solve(look, { lower_starts = 1 })
+  t.is(rows, 3, "a term for the first row, too")
+  t.is_close(sum / many, all, 1e-12, 0, "with its value")
+end
+
 do -- not linear in the weights: all rows are evaluated, with the sample's weights
   local said = {}
   with_view(function(view, x)
