@@ -153,7 +153,7 @@ static double same_values(model *t, int k)
 
 static double *gradient_of(model *t, expr_graph *g, expr_id root, bool program)
 {
-    expr_id x, one, gradient;
+    expr_id x, one, gradient = PERI_NO_EXPR;
     if (expr_input(g, EXPR_IN_X, 0, N, 1, &x) != PERI_OK || expr_number(g, 1, &one) != PERI_OK ||
         diff_adjoint(g, 1, &root, &one, 1, &x, &gradient) != PERI_OK)
         give_up("no gradient");

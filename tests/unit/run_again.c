@@ -255,7 +255,7 @@ static void test_growth(peri_context *ctx)
     peri_solution *s = NULL;
     double z[3], dual;
     peri_expr more, sum;
-    peri_constraint handle;
+    peri_constraint handle = 0;
     const double three = 3, infinity = INFINITY;
     ok(t.status == PERI_OK && peri_model_resolve(t.m, NULL, &s) == PERI_OK, "a solve");
     const double f = peri_solution_objective(s);

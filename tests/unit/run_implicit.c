@@ -127,7 +127,7 @@ static void solve_batch(int32_t threads, batch_values *out)
     const peri_config config = {.threads = threads};
     peri_context *ctx = peri_context_new(&config);
     peri_model *m = peri_model_new(ctx, "batch");
-    peri_expr A, B, c, u, held[2], y, g, sum, product;
+    peri_expr A = PERI_NO_EXPR, B = A, c = A, u = A, held[2] = {A, A}, y, g, sum, product;
     for (int k = 0; k < INSTANCES * ROWS * WEIGHTS; k++)
         a[k] = cos(0.7 * k + 0.01 * k * (k % 7));
     for (int k = 0; k < INSTANCES * ROWS; k++)

@@ -80,7 +80,7 @@ static void test_table(void)
     char message[256];
     for (size_t k = 0; k < sizeof ROWS / sizeof ROWS[0]; k++) {
         const row *r = &ROWS[k];
-        const outcome_evidence e = {.certificate = {r->primal, r->kkt, 0, r->kkt},
+        const outcome_evidence e = {.certificate = {.primal = r->primal, .dual = r->kkt, .kkt = r->kkt},
                                     .why = r->why,
                                     .stopped_by = r->stopped,
                                     .tolerance = 1e-8,
@@ -108,7 +108,7 @@ static void test_all(void)
             for (double primal = 1e-12; primal < 100; primal *= 10)
                 for (double kkt = primal; kkt < 100; kkt *= 10)
                     for (int slope = 0; slope < 3; slope++) {
-                        const outcome_evidence e = {.certificate = {primal, kkt, 0, kkt},
+                        const outcome_evidence e = {.certificate = {.primal = primal, .dual = kkt, .kkt = kkt},
                                                     .why = (peri_why)why,
                                                     .stopped_by = stops[stopped],
                                                     .tolerance = 1e-8,
