@@ -19,6 +19,14 @@ static expr_id image_of(const transplant *c, expr_id e)
     return c->image[expr_part_at(&c->part, e)];
 }
 
+/* The whole class where it is wider than what is given for it: nothing that is copied reads variables that take no part. */
+static peri_status widen(transplant *c, expr_id given, int64_t missing, expr_id *out)
+{
+    expr_id parts[2] = {given, PERI_NO_EXPR};
+    TRY(expr_full(c->to, missing, 1, 0, &parts[1]));
+    return expr_stack(c->to, 2, parts, out);
+}
+
 static peri_status plant_input(transplant *c, expr_id e, expr_id *out)
 {
     const expr_node node = *expr_at(c->from, e);
@@ -26,6 +34,8 @@ static peri_status plant_input(transplant *c, expr_id e, expr_id *out)
     if (whole == PERI_NO_EXPR)
         return FAIL(c->to->ctx, PERI_E_ARGUMENT, "copy: nothing was given for an input of class %d", (int)node.class_);
     const expr_node to = *expr_at(c->to, whole);
+    if (node.class_ == EXPR_IN_X && node.ref == 0 && node.cols == 1 && to.cols == 1 && node.rows > to.rows)
+        return widen(c, whole, node.rows - to.rows, out);
     if (node.ref == 0 && node.rows == to.rows && node.cols == to.cols) {
         *out = whole;
         return PERI_OK;
