@@ -455,7 +455,7 @@ static void update_radius(state *s, double ratio, double length)
     const double factor = excess <= 0 ? GROW : fmax(SHRINK_MOST, -0.5 * slope / excess);
     if (s->first)
         s->radius = fmin(s->radius, fmax(length, DBL_MIN));
-    if (ratio < s->opt.accept)
+    if (!(ratio >= s->opt.accept)) /* no number either: what is refused has to shorten the next */
         s->radius = fmin(factor * length, SHRINK * s->radius);
     else if (ratio < POOR)
         s->radius = fmax(SHRINK_MOST * s->radius, fmin(factor * length, SHRINK * s->radius));
@@ -473,7 +473,7 @@ static peri_status trial(state *s, peri_run *run, double *length, bool *undefine
     TRY(minimize_model(s, run));
     *length = sqrt(local_dot(n, s->s, s->s));
     *end = TRIAL_STALLED;
-    if (!(s->q < 0) || !(*length > 0))
+    if (!(s->q < 0) || !(*length > 0) || !isfinite(s->q) || !isfinite(*length)) /* a model that overflows predicts nothing */
         return PERI_OK;
     const peri_status status = evaluate(s, run);
     *end = TRIAL_REFUSED;
@@ -519,7 +519,10 @@ static peri_status step(void *self, peri_run *run, peri_step *next)
     while (end == TRIAL_REFUSED) {
         if (peri_should_stop(run))
             return PERI_OK;
+        const double before = s->radius;
         TRY(trial(s, run, &length, &undefined, &end));
+        if (end == TRIAL_REFUSED && !(s->radius < before)) /* numbers too large to be compared: it would go on for ever */
+            end = TRIAL_STALLED;
         if (end == TRIAL_STALLED || s->radius <= 1e-3 * DBL_EPSILON * local_largest(s->box.n, s->x) + DBL_MIN)
             return peri_finish(run, PERI_WHY_STALLED, next);
         refused = refused || end == TRIAL_REFUSED;
