@@ -275,6 +275,8 @@ static peri_status look_at_level(certify_work *w, int32_t level, double violatio
     r.state = state_of(&s, violation, outcome_threshold(w->tolerance));
     if ((r.state == PERI_LOWER_SOLVED || r.state == PERI_LOWER_UNPROVEN) && !isnan(f))
         r.gap = fmax(0, f - s.best) / fmax(1, fabs(s.best));
+    if (r.state == PERI_LOWER_UNPROVEN && r.gap <= outcome_lower_threshold(w->tolerance))
+        r.gap = INFINITY; /* nothing better was found by solves that did not end: that tells nothing */
     TRY(nlp_level_scale(w->run->p, level, &scale));
     r.objective = (m->maximize ? -f : f) / scale;
     r.best = !s.any ? NAN : (m->maximize ? -s.best : s.best) / scale;

@@ -48,7 +48,7 @@ static peri_status check_request(making *k)
     peri_context *ctx = k->m->ctx;
     k->name = o->name != NULL && o->name[0] != '\0' ? o->name : "implicit";
     if (o->residual == PERI_NO_EXPR || o->fixed_point != PERI_NO_EXPR || o->residual >= g->nodes.n)
-        return FAIL(ctx, PERI_E_ARGUMENT, "%s: a batch and least squares take a residual of this model", k->name);
+        return FAIL(ctx, PERI_E_ARGUMENT, "%s: a batch and least squares take a residual; of a fixed point y = T(y) it is y - T(y)", k->name);
     if (k->n < 1)
         return FAIL(ctx, PERI_E_ARGUMENT, "%s: a batch has at least one instance, not %lld", k->name, (long long)k->n);
     if (!is_unknown(g, o->unknown))
