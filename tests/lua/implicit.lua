@@ -341,4 +341,29 @@ do
   refused({ residual = function(u) return u - p - r end, start = 0 }, "belongs to model", "two models")
 end
 
+-- methods that solve problems of their own see an argmin too, whichever variables of the model take no part any more
+for _, plan in ipairs { "ipm", "augmented-lagrangian > lbfgs", "penalty > lbfgs", "multistart > ipm" } do
+  local m = peri.model "outer"
+  local low = m:lower "inner"
+  local y = low:var("y", 2)
+  local x = m:var("x", 2, { start = 2 })
+  low:minimize((y[1] - x[2] - 0.5)^2 + 0.1 * y[1]^4 + (y[2] - x[1])^2)
+  local u = low:argmin {}
+  m:minimize((x^2):sum())
+  m:subject_to("c", u[1] >= 1) -- 2 (1 - x - 0.5) + 0.4 = 0
+  local sol = m:solve(plan)
+  t.is(sol.status, "locally_optimal", plan .. ": an argmin in a constraint")
+  t.is_close(sol:value(x)[2], 0.7, 0, 1e-6, plan .. ": x")
+  t.is_close(sol:value(u)[1], 1, 0, 1e-6, plan .. ": the lower solution")
+end
+
+-- a start from which a step's prediction is no number: ends, and claims nothing
+do
+  local m = peri.model "huge"
+  local y = m:var "y"
+  m:minimize((y - 1e100)^2 + 0.1 * y^4)
+  local sol = m:solve("trust-ncg", { time_limit = 60 })
+  t.is(sol.status, "feasible", "trust-ncg ends where numbers are too large to be compared")
+end
+
 t.done()

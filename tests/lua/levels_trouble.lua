@@ -108,6 +108,19 @@ do -- min y1 where y1^2 <= 0: the answer is 0, and no multiplier exists there
   end
 end
 
+-- solves of a lower level that do not come to an end have found nothing better, which does not make a gap of zero
+do
+  local up = peri.model "hasty"
+  local x = up:var("x", 3, { start = 0.5, lower = 0, upper = 2 })
+  local low = up:lower "low"
+  local y = low:var("y", 3, { start = 0.5, lower = 0 })
+  low:minimize(((y - x)^2 + 0.1 * y^4):sum() + peri.sin(x[1]) * y[1] * y[2])
+  up:minimize(((y - 0.7)^2):sum() + 0.1 * (x^2):sum())
+  local sol = up:solve("lv-hba", { lower_time = 1e-9, iterations = 20, polish = 0 })
+  t.is(sol.status, "numerical_error", "no time for the lower level: the status")
+  t.ok(sol.certificate.lower_gap == math.huge and sol.levels[1].gap == math.huge, "and no gap is claimed: " .. sol.certificate.lower_gap)
+end
+
 -- ---- something inside fails in the middle ---------------------------------------------------------------------------------------------------
 
 --- The lower objective has a function in it whose solver fails from the call number `most` on.
