@@ -179,6 +179,7 @@ end
 do
   local X = problem(4, 4, 1, { samples = 20 })
   t.raises(function() dag.topo(peri.hstack(X, 2 * peri.ones(20, 1))) end, "dag.model: column 5 of the data is constant (2); leave it out", "a constant column")
+  t.raises(function() dag.topo(peri.ones(20, 1)) end, "of at least two columns, not one", "a single column")
   t.raises(function() dag.topo(X, { loss = "logistic" }) end, "dag.model: loss logistic needs zeros and ones, X[1][1] is", "logistic, numbers")
   t.raises(function() dag.path_following(X, { rounds = 0 }) end, "dag.path_following: rounds is 0, an integer of at least 1 is needed", "no rounds")
   t.raises(function() dag.path_following(X, { first = -1 }) end, "dag.path_following: first is -1, it must be above 0", "a negative weight")

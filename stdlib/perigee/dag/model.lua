@@ -15,6 +15,7 @@ function model.read_data(where, X)
   if type(X) == "table" then X = peri.array(X) end
   local known, n, d = pcall(function() return X:rows(), X:cols() end)
   if not known then usage.fail("%s: data are a matrix, samples in rows, not a %s", where, type(X)) end
+  if d < 2 then usage.fail("%s: data are a matrix, samples in rows, of at least two columns, not one", where) end
   local size = peri.abs(X):sum()
   if size ~= size or size == math.huge then
     for i = 1, n do
