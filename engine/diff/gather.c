@@ -535,7 +535,8 @@ static bool is_cheaper(gatherer *t)
     for (int64_t k = 0; k < t->n_sums; k++) {
         const expr_node node = *expr_at(t->g, t->new_sum[k]);
         const expr_id sum = node.op == PERI_OP_ADD ? node.arg[0] : t->new_sum[k];
-        roots[n++] = expr_at(t->g, sum)->arg[0];
+        if (expr_at(t->g, sum)->op == PERI_OP_SUM) /* else it became a number, or a single term */
+            roots[n++] = expr_at(t->g, sum)->arg[0];
     }
     const int64_t after = diff_cost(t->g, n, roots) + ADDING * t->n_lanes;
     return after >= 0 && after <= before;

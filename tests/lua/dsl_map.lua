@@ -165,4 +165,26 @@ t.is(getmetatable(order), nil, "tables are as they were")
 t.is(getmetatable(records), nil, "tables of records too")
 agrees("and maps still work", function(i) return x[order[i]] end)
 
+do -- a sum that is a number wherever the gradient's other terms are computed place by place
+  local n, wrong = 3000, 0
+  for ends = 0, 8 do
+    local first, last = ends // 3, ends % 3
+    local own = peri.model "ends"
+    local z = own:var("z", n + 2, { start = 0.5 })
+    local power, factor = {}, {}
+    for i = 1, n do
+      local outside = i <= first or i > n - last
+      power[i], factor[i] = outside and 3 or 0, outside and 0 or 1
+    end
+    local a, b, c = z:slice(1, n), z:slice(2, n + 1), z:slice(3, n + 2)
+    own:minimize(((b - a)^2):sum() + ((c - b)^2 * a):sum() + ((a + 1)^peri.array(power) * peri.array(factor)):sum())
+    own:solve(peri.plugin { name = "look", summary = "evaluates", needs = { "gradient" }, step = function(_, run)
+      local f, g = run:fg(run:start())
+      wrong = wrong + ((f == n - first - last and g:norminf() < 1e-14) and 0 or 1)
+      return "failed"
+    end })
+  end
+  t.is(wrong, 0, "powers of zero inside, multiples of zero at the ends")
+end
+
 t.done()
