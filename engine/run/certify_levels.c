@@ -129,6 +129,13 @@ static peri_lower_state state_of(const search *s, double violation, double thres
     return s->infeasible > 0 && violation > threshold ? PERI_LOWER_INFEASIBLE : PERI_LOWER_FAILED;
 }
 
+/* A convex level whose conditions hold at the point is optimal there, whatever solves do at a set without an interior, say. */
+static bool is_proven_by_conditions(const certify_work *w, const search *s, const certify_lower *low, double violation)
+{
+    const double most = outcome_threshold(w->tolerance);
+    return s->convex && s->unbounded == 0 && violation <= most && fmax(low->residual, low->complementarity) <= most;
+}
+
 /* ---- its own conditions
  * ---------------------------------------------------------------------------------------------------------------- */
 
@@ -273,6 +280,8 @@ static peri_status look_at_level(certify_work *w, int32_t level, double violatio
     TRY(look_at_conditions(w, level, &s, low));
     peri_lower_result r = {.name = m->name, .convex = s.convex, .solves = s.solves, .gap = INFINITY, .residual = low->residual};
     r.state = state_of(&s, violation, outcome_threshold(w->tolerance));
+    if ((r.state == PERI_LOWER_UNPROVEN || r.state == PERI_LOWER_FAILED) && is_proven_by_conditions(w, &s, low, violation))
+        r.state = PERI_LOWER_SOLVED;
     if ((r.state == PERI_LOWER_SOLVED || r.state == PERI_LOWER_UNPROVEN) && !isnan(f))
         r.gap = fmax(0, f - s.best) / fmax(1, fabs(s.best));
     if (r.state == PERI_LOWER_UNPROVEN && r.gap <= outcome_lower_threshold(w->tolerance))

@@ -121,6 +121,22 @@ do
   t.ok(sol.certificate.lower_gap == math.huge and sol.levels[1].gap == math.huge, "and no gap is claimed: " .. sol.certificate.lower_gap)
 end
 
+-- where lower rows leave one point, and rounding above leaves none, solves come to no end: multipliers at the point prove a convex level (Bard and Falk 1982, ex. 2)
+do
+  local up = peri.model "corner"
+  local x = up:var("x", 2, { start = 1 })
+  local low = up:lower "low"
+  local y = low:var("y", 2, { lower = 0, start = 1 })
+  up:subject_to(x[1] >= 0, x[2] >= 0)
+  low:minimize(x[1] + x[2] - 4 * y[1] + y[2])
+  low:subject_to(2 * x[1] - y[1] + y[2] >= 2.5, 3 * x[2] - x[1] - y[2] >= -2, x[1] + x[2] <= 2)
+  up:minimize(x[2] - 2 * x[1] + y[1] / 2)
+  local sol = up:solve("kkt > ipm", { seed = 1 })
+  t.is_close(sol.objective, -3.25, 0, 1e-6, "a corner that is all that lower rows leave: the objective")
+  t.is(sol.status, "locally_optimal", "and its status")
+  t.ok(sol.certificate.lower_gap <= 1e-6, "and its gap")
+end
+
 -- ---- something inside fails in the middle ---------------------------------------------------------------------------------------------------
 
 --- The lower objective has a function in it whose solver fails from the call number `most` on.

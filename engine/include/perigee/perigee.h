@@ -516,7 +516,7 @@ PERI_API int64_t peri_solution_iterations(const peri_solution *s);
 PERI_API peri_certificate peri_solution_certificate(const peri_solution *s);
 /* What independent solves of a lower level found at the point. */
 typedef enum {
-    PERI_LOWER_SOLVED,     /* an optimum: of a convex level, or the best of several solves */
+    PERI_LOWER_SOLVED,     /* an optimum: of a convex level, by a solve or by multipliers that fit, or the best of several solves */
     PERI_LOWER_UNPROVEN,   /* feasible points only: best may not be an optimum */
     PERI_LOWER_INFEASIBLE, /* no point satisfies its constraints there */
     PERI_LOWER_UNBOUNDED,
