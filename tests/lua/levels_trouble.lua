@@ -126,10 +126,10 @@ do
   local up = peri.model "corner"
   local x = up:var("x", 2, { start = 1 })
   local low = up:lower "low"
-  local y = low:var("y", 2, { lower = 0, start = 1 })
+  local y = low:var("y", 2, { start = 1 })
   up:subject_to(x[1] >= 0, x[2] >= 0)
   low:minimize(x[1] + x[2] - 4 * y[1] + y[2])
-  low:subject_to(2 * x[1] - y[1] + y[2] >= 2.5, 3 * x[2] - x[1] - y[2] >= -2, x[1] + x[2] <= 2)
+  low:subject_to(2 * x[1] - y[1] + y[2] >= 2.5, 3 * x[2] - x[1] - y[2] >= -2, x[1] + x[2] <= 2, y[1] >= 0, y[2] >= 0)
   up:minimize(x[2] - 2 * x[1] + y[1] / 2)
   local sol = up:solve("kkt > ipm", { seed = 1 })
   t.is_close(sol.objective, -3.25, 0, 1e-6, "a corner that is all that lower rows leave: the objective")
