@@ -3,6 +3,10 @@
 # tap.sh - tests of the command in bash that speak TAP. A test sources it, calls `try` for each run of the command and looks at what
 # came out, and ends with `done_testing`. Files go to the folder $work, which is kept when something failed.
 set -u
+# Signals that whoever started the tests ignores, as nohup does, would be ignored by the command too.
+if [ -z "${tap_signals-}" ] && env --default-signal=HUP,INT,QUIT,PIPE,TERM true 2>/dev/null; then
+    tap_signals=default exec env --default-signal=HUP,INT,QUIT,PIPE,TERM bash "$0" "$@"
+fi
 build=${PERIGEE_BUILD:?is the build folder}
 source=${PERIGEE_SOURCE:?is the source folder}
 perigee=$build/perigee
