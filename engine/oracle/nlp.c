@@ -48,6 +48,7 @@ static peri_status roll(nlp *p)
     context_tell(m->ctx, "grouping", 0);
     TRY(model_place(m, n, roots));
     TRY(diff_roll(m->g, n, roots, p->g, rolled));
+    p->g->n_x = p->n; /* variables that take no part, such as an argmin's, lie behind: points do not have them */
     TRY(expr_input(p->g, EXPR_IN_X, 0, p->n, 1, &p->x));
     if (p->m > 0)
         p->c = rolled[n - 1];
