@@ -272,7 +272,7 @@ static peri_status sum_of_scatter(terms_builder *b, expr_id e, int64_t n, const 
         times[entry != NULL ? entry[k] : k]++;
     *out = NOTHING;
     for (int32_t a = 0; a < node.many.n; a++) {
-        const expr_list list = t->from->lists.at[t->from->args.at[node.many.list + node.many.n + a]];
+        const expr_list list = t->from->lists.at[expr_scatter_ref(t->from, &node, a)];
         int64_t count = 0;
         for (int64_t k = 0; k < list.n; k++)
             count += times[expr_list_at(&list, k)];

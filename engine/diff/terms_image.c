@@ -271,11 +271,11 @@ static peri_status find_targets(diff_terms *t, const expr_list *list, int64_t si
     if (out->start == NULL || out->by == NULL)
         return PERI_E_NOMEM;
     for (int64_t k = 0; k < list->n; k++)
-        out->start[list->at[k] + 1]++;
+        out->start[expr_list_at(list, k) + 1]++;
     for (int64_t e = 0; e < size; e++)
         out->start[e + 1] += out->start[e];
     for (int64_t k = list->n; k-- > 0;)
-        out->by[--out->start[list->at[k] + 1]] = (int32_t)k;
+        out->by[--out->start[expr_list_at(list, k) + 1]] = (int32_t)k;
     for (int64_t e = 0; e < size; e++) /* they were moved to the beginnings */
         out->start[e] = out->start[e + 1];
     out->start[size] = (int32_t)list->n;
@@ -338,7 +338,7 @@ static peri_status scatter_image(terms_builder *b, expr_id e, const terms_layout
         return FAIL_NOMEM(t->to->ctx);
     for (int32_t k = 0; k < node.many.n && even; k++) {
         const expr_id arg = t->from->args.at[node.many.list + k];
-        const expr_list list = t->from->lists.at[t->from->args.at[node.many.list + node.many.n + k]];
+        const expr_list list = t->from->lists.at[expr_scatter_ref(t->from, &node, k)];
         targets by;
         int64_t each = 0;
         TRY(find_targets(t, &list, expr_size(t->from, e), &by));

@@ -25,7 +25,7 @@ local function with_view(look, loss, level)
   for i = 1, N do rows[i], target[i], weights[i] = { math.sin(i), math.cos(2 * i) }, i % 4 - 1.5, 1 / (N + i) end
   local w = up:param("w", weights)
   up:minimize(((x - y)^2):sum())
-  low:minimize((loss or function(r, weight) return (weight * r:softplus()):sum() end)(peri.array(rows) % (y - x) - peri.array(target), w, y) + 0.1 * (y^2):sum())
+  low:minimize((loss or function(r, weight) return (weight * r:softplus()):sum() end)(peri.array(rows) % (y - x) - peri.array(target), w, y, low) + 0.1 * (y^2):sum())
   low:sampled(w)
   up:solve(probe, { lower_starts = 1 })
   return up
@@ -105,6 +105,23 @@ do -- a derivative of a weighted sum is one too, scattered to the variables' pla
   end)
   t.ok(worst < 1e-13, ("samples of a derivative are right on average: %.1e"):format(worst))
   t.is(rows, 1, "and have terms")
+end
+
+do -- and below something that is applied to its entries, places in equal steps
+  local worst
+  with_view(function(view, x)
+    local all, sum = view:fg(x), 0
+    for i = 1, N do
+      view:sample_set { i }
+      sum = sum + view:fg(x) / N
+    end
+    worst = math.abs(sum / all - 1)
+  end, function(_, weight, y, low)
+    local z = low:var("z", N + 1, { start = peri.linspace(0.1, 1, N + 1) })
+    local slope = peri.grad(peri.sum((z:slice(2, N + 1) - z:slice(1, N))^4), z)
+    return peri.sum(weight * (slope:slice(1, N) + y[1])^2)
+  end)
+  t.ok(worst < 1e-13, ("samples of squares of a derivative are right on average: %.1e"):format(worst))
 end
 
 do -- in a loop the first terms may have forms of their own, here y for 1 y: they are rows like the others
