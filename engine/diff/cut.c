@@ -181,8 +181,20 @@ static void cut_off(cutter *c, expr_id e, unsigned cut)
     r->slot[e] = depth + (r->flags[e] & ROLL_MATERIAL ? 1 : 0);
 }
 
+/* Of a table with room for the forms of n scalars: each has three at the most. */
+static uint64_t mask_for(int64_t n)
+{
+    uint64_t mask = 15;
+    while ((int64_t)mask + 1 < 4 * n)
+        mask = 2 * mask + 1;
+    return mask;
+}
+
 static void cut_height(cutter *c, int64_t n, const expr_id *scalars)
 {
+    if (n == 0)
+        return;
+    c->mask = mask_for(n);
     memset(c->key, 0, (c->mask + 1) * sizeof *c->key);
     memset(c->count, 0, (c->mask + 1) * sizeof *c->count);
     for (int64_t i = 0; i < n; i++) {
@@ -246,8 +258,7 @@ static peri_status cut_all(cutter *c)
     find_heights(c);
     for (int h = 0; h < 256; h++)
         most = c->start[h + 1] - c->start[h] > most ? c->start[h + 1] - c->start[h] : most;
-    for (c->mask = 15; (int64_t)c->mask + 1 < 4 * most;)
-        c->mask = 2 * c->mask + 1;
+    c->mask = mask_for(most);
     c->order = mem_array(m, (size_t)c->start[256], sizeof *c->order);
     c->key = mem_array(m, c->mask + 1, sizeof *c->key);
     c->count = mem_array(m, c->mask + 1, sizeof *c->count);
