@@ -61,6 +61,13 @@ static inline int32_t context_threads_now(const peri_context *ctx, int32_t most)
     return ctx->threads_wanted > 0 && ctx->threads_wanted < most ? ctx->threads_wanted : most;
 }
 
+/* How many can work now on so many tasks. */
+static inline int32_t context_threads_for(peri_context *ctx, int64_t tasks)
+{
+    const int32_t all = context_threads(ctx);
+    return tasks > 1 ? context_threads_now(ctx, (int32_t)(tasks < all ? tasks : all)) : 1;
+}
+
 /* Around a call of a plugin; leaving restores what was at work before it. Nothing where nobody watches. */
 typedef struct {
     char plugin[64];

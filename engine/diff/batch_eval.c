@@ -251,7 +251,7 @@ static peri_status run_shared(batch *b, int64_t left, const double *const inputs
 {
     peri_context *ctx = b->g->ctx;
     const int64_t n = left / lengths[b->longest];
-    const int32_t all = context_threads(ctx), most = (int32_t)(n < all ? n : all), threads = n > 1 ? context_threads_now(ctx, most) : 1;
+    const int32_t threads = context_threads_for(ctx, n);
     *points = 0;
     if (threads < 2 || (double)n * b->seconds < WORTH_SHARING || !eval_is_self_contained(b->chunks[b->longest].program))
         return PERI_OK;

@@ -176,8 +176,7 @@ static int32_t host_threads(peri_run *run)
 static peri_status host_parallel(peri_run *run, int64_t tasks, peri_task task, void *ud)
 {
     peri_context *ctx = run->ctx;
-    const int32_t all = context_threads(ctx), most = (int32_t)(tasks < all ? tasks : all);
-    const int32_t threads = most > 1 ? context_threads_now(ctx, most) : 1;
+    const int32_t threads = context_threads_for(ctx, tasks);
     if (tasks > INT32_MAX)
         return FAIL(ctx, PERI_E_ARGUMENT, "%s: %lld tasks are too many", run->plugin->name, (long long)tasks);
     if (threads > 1) {

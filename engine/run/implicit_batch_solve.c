@@ -121,8 +121,7 @@ static peri_status need_workers(implicit_batch *b, int32_t threads)
 static peri_status share(implicit_batch *b, job *j, int64_t n)
 {
     peri_context *ctx = b->one->ctx;
-    const int32_t all = context_threads(ctx), most = (int32_t)(n < all ? n : all);
-    int32_t threads = n > 1 ? context_threads_now(ctx, most) : 1;
+    int32_t threads = context_threads_for(ctx, n);
     TRY(need_workers(b, 1));
     if (threads < 2 || (double)n * b->seconds < WORTH_SHARING || !b->workers[0].alone) {
         const double started = clock_seconds();
