@@ -135,7 +135,6 @@ static peri_status has_dense_row(const state *s, peri_run *run, bool *dense)
     int64_t *count;
     *dense = false;
     TRY(peri_alloc_index(run, p->cols, &count));
-    memset(count, 0, (size_t)p->cols * sizeof *count);
     for (int64_t k = 0; k < p->nnz; k++) {
         count[s->row[k] - 1]++;
         count[s->col[k] - 1]++;
@@ -182,9 +181,10 @@ static peri_status analyse(void *self, peri_run *run, const void *opt, const per
     if (s->id.INFOG(1) < 0)
         return failed(s, run, "starting");
     s->alive = true;
-    bool dense;
-    TRY(has_dense_row(s, run, &dense));
-    if (dense && s->opt.ordering == AMD)
+    bool dense = false;
+    if (s->opt.ordering == AMD)
+        TRY(has_dense_row(s, run, &dense));
+    if (dense)
         s->opt.ordering = QAMD;
     set_controls(s);
     s->id.n = (MUMPS_INT)pattern->cols;

@@ -99,17 +99,15 @@ function methods.path_following(X, opts)
   given.l1, given.split, given.form = given.l1 or 0.05, true, false
   if (opts.of or "square") ~= "square" then usage.fail("dag.path_following: of is %q, the path is that of W o W", tostring(opts.of)) end
   local m, W, o = build.model(X, given)
-  if math.floor(opts.rounds or 5) ~= (opts.rounds or 5) or (opts.rounds or 5) < 1 then
-    usage.fail("dag.path_following: rounds is %s, an integer of at least 1 is needed", tostring(opts.rounds))
+  local rounds, first, factor = opts.rounds or 5, opts.first or 1, opts.factor or 0.1
+  if math.floor(rounds) ~= rounds or rounds < 1 then
+    usage.fail("dag.path_following: rounds is %s, an integer of at least 1 is needed", tostring(rounds))
   end
-  if not ((opts.first or 1) > 0) then usage.fail("dag.path_following: first is %s, it must be above 0", tostring(opts.first)) end
-  if not ((opts.factor or 0.1) > 0 and (opts.factor or 0.1) < 1) then
-    usage.fail("dag.path_following: factor is %s, it must be between 0 and 1", tostring(opts.factor))
-  end
+  if not (first > 0) then usage.fail("dag.path_following: first is %s, it must be above 0", tostring(first)) end
+  if not (factor > 0 and factor < 1) then usage.fail("dag.path_following: factor is %s, it must be between 0 and 1", tostring(factor)) end
   local s, mu = opts.s or 1, m:param("mu", 1)
   m:minimize(mu * o.objective + peri.acyclicity(W, { form = "log-determinant", s = s }))
-  local d, value, sol = W:rows(), opts.first or 1, nil
-  local rounds, factor = opts.rounds or 5, opts.factor or 0.1
+  local d, value, sol = W:rows(), first, nil
   for _ = 1, rounds do
     local target, from = value, nil
     for _ = 1, 8 do -- a step out of the domain is taken back, and the next one goes half as far, in the logarithm
