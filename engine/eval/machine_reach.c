@@ -177,8 +177,6 @@ void run_note(run *r, int32_t base, const run_reach *b, int32_t written, int32_t
         return;
     r->access[r->n_accesses++] = (run_access){base, b->stride, b->first, b->writes, b->alone, written, carry, (int32_t)r->n_items - 1};
     for (int64_t k = 0; k < r->n_bases && b->writes; k++)
-        if (r->base[k].kind == b->kind) {
+        if (r->base[k].kind == b->kind)
             r->base[k].writes++;
-            r->base[k].written = true;
-        }
 }

@@ -66,14 +66,12 @@ typedef struct {
     bool is_index;       /* of an index list */
     int64_t origin;      /* of the pointer, in bytes */
     int64_t field;       /* where it is, bytes behind the run's first instruction */
-    int32_t uses;
-    int32_t writes;      /* so far; -1: also through lists or strides */
-    bool written;
+    int32_t writes;      /* so far */
 } run_base;
 
 enum { MOST_ITEMS = 512, MOST_BASES = 40, MOST_CARRIES = 4, MOST_ACCESSES = 256 };
 
-/* Memory that the run reads or writes, `reach` bytes from `first` on altogether; stride 1: an entry for each instance. */
+/* Memory that the run reads or writes, from `first` on; stride 1: an entry for each instance. */
 typedef struct {
     int32_t base, stride;
     int64_t first;

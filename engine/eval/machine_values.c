@@ -38,7 +38,7 @@ static int next_use(emitter *e, int32_t v, int t)
 bool emit_is_lazy(const emitter *e, int32_t v)
 {
     const run_item *i = item(e, v);
-    return i->code == ITEM_CELL || i->code == ITEM_CONSTANT || (i->code == ITEM_LOAD && !e->r->base[i->base].written) ||
+    return i->code == ITEM_CELL || i->code == ITEM_CONSTANT || (i->code == ITEM_LOAD && e->r->base[i->base].writes == 0) ||
            (i->code == ITEM_REGISTER && !e->r->changed[i->imm]);
 }
 

@@ -117,11 +117,6 @@ void finite_sum_free(finite_sum *s)
     mem_free(a, s, sizeof *s);
 }
 
-int64_t finite_sum_rows(const finite_sum *s)
-{
-    return s->n;
-}
-
 bool finite_sum_is_whole(const finite_sum *s)
 {
     return s->at[0].terms->whole;

@@ -20,7 +20,6 @@ typedef struct finite_sum finite_sum;
 peri_status finite_sum_of(nlp *p, int64_t first, int64_t n, finite_sum **sum);
 void finite_sum_free(finite_sum *s);
 
-int64_t finite_sum_rows(const finite_sum *s); /* of all */
 /* Something that the terms read is evaluated for all rows, whichever are asked for. */
 bool finite_sum_is_whole(const finite_sum *s);
 /* For tests: instances of all kernels that an evaluation of the rows at hand runs */
@@ -28,7 +27,7 @@ int64_t finite_sum_instances(const finite_sum *s);
 
 /*
  * finite_sum_choose - evaluations from now on are of these rows; parameters are read at the next one
- *   in   rows  [n] 0 .. finite_sum_rows - 1, copied
+ *   in   rows  [n] of the sum's, counted from 0, copied
  *   err  PERI_E_NOMEM
  */
 peri_status finite_sum_choose(finite_sum *s, int64_t n, const int64_t *rows, double factor);

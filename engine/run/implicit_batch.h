@@ -102,7 +102,5 @@ peri_status implicit_batch_systems(implicit_batch *b, bool transposed, const dou
 /* implicit_batch_rules.c */
 void implicit_batch_set_rules(implicit_batch *b);
 const implicit_batch *implicit_batch_from(const expr_rule *rule); /* whose solutions the rule gives; NULL: none */
-/* Parts of theta, a column of the outer graph, that instance k has: a column as the instance's theta */
-peri_status implicit_batch_theta(const implicit_batch *b, expr_graph *g, expr_id theta, int64_t k, expr_id *out);
 
 #endif

@@ -10,7 +10,8 @@ static peri_status part(expr_graph *g, expr_id e, int64_t at, int64_t n, expr_id
     return expr_gather_affine(g, e, n, 1, at, 1, out);
 }
 
-peri_status implicit_batch_theta(const implicit_batch *b, expr_graph *g, expr_id theta, int64_t k, expr_id *out)
+/* Parts of theta, a column of the outer graph, that instance k has: a column as the instance's theta */
+static peri_status theta_of(const implicit_batch *b, expr_graph *g, expr_id theta, int64_t k, expr_id *out)
 {
     expr_id *parts = mem_array(g->m, (size_t)b->n_arguments + 1, sizeof *parts);
     peri_status status = parts != NULL ? part(g, theta, 0, b->shared, &parts[0]) : FAIL_NOMEM(g->ctx);
@@ -69,7 +70,7 @@ static peri_status plant(const place *at, expr_id node, int64_t k, expr_id v, ex
     const int64_t d = at->b->one->d;
     expr_id y, theta;
     TRY(part(at->g, at->y, k * d, d, &y));
-    TRY(implicit_batch_theta(at->b, at->g, at->theta, k, &theta));
+    TRY(theta_of(at->b, at->g, at->theta, k, &theta));
     return implicit_plant(at->b->one, node, at->g, y, theta, v, w, out);
 }
 
@@ -96,7 +97,7 @@ static peri_status moved(const place *at, expr_id t, expr_id *list, expr_id *out
     implicit_batch *b = at->b;
     for (int64_t k = 0; k < b->n; k++) {
         expr_id u;
-        TRY(implicit_batch_theta(b, at->g, t, k, &u));
+        TRY(theta_of(b, at->g, t, k, &u));
         TRY(plant(at, b->one->theta_tangent, k, u, PERI_NO_EXPR, &list[k]));
     }
     TRY(expr_stack(at->g, b->n, list, out));
@@ -165,7 +166,7 @@ static peri_status turned(const place *at, bool transposed, expr_id node, expr_i
         expr_id parts[3], v;
         TRY(part(at->g, e, k * d, d, &parts[0]));
         TRY(part(at->g, t, k * d, d, &parts[1]));
-        TRY(implicit_batch_theta(b, at->g, dtheta, k, &parts[2]));
+        TRY(theta_of(b, at->g, dtheta, k, &parts[2]));
         TRY(expr_stack(at->g, 3, parts, &v));
         TRY(plant(at, node, k, v, transposed ? parts[0] : PERI_NO_EXPR, &list[k]));
     }
