@@ -192,10 +192,7 @@ static peri_status lane_sum(const aligned *t, const expr_node *node, int64_t n_w
         if (w[j].lane != lane)
             continue;
         TRY(shifted(t->g, t->g->args.at[node->many.list + w[j].k], w[j].begin + row - w[j].row, n, &value));
-        if (*out == PERI_NO_EXPR)
-            *out = value;
-        else
-            TRY(expr_binary(t->g, PERI_OP_ADD, *out, value, out));
+        TRY(diff_add(t->g, *out, value, out));
     }
     return *out == PERI_NO_EXPR ? PERI_OK : spread(t->g, *out, n, out);
 }
@@ -334,8 +331,7 @@ static peri_status align_varying(aligned *t, const expr_node *node, const bool *
     int64_t n = 0;
     for (int32_t k = 0; k < node->many.n; k++) {
         const expr_id value = t->g->args.at[node->many.list + k];
-        double same;
-        const bool constant = expr_at(t->g, value)->op == PERI_OP_CONST || expr_constant_value(t->g, value, &same);
+        const bool constant = expr_is_const(t->g, value);
         w[n].k = k;
         if (in_layers[k])
             continue;

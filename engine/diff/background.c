@@ -38,7 +38,7 @@ static bool find_multiple(const expr_graph *g, expr_id e, multiple *m)
         return true;
     if (node.op == PERI_OP_CONST) {
         m->column = e;
-        return g->consts.at[node.ref].col == NULL;
+        return !expr_is_sparse(g, e);
     }
     if (node.op == PERI_OP_GATHER && expr_size(g, node.arg[0]) == 1) {
         split_scalar(g, node.arg[0], m);
@@ -50,7 +50,7 @@ static bool find_multiple(const expr_graph *g, expr_id e, multiple *m)
             continue;
         split_scalar(g, root, m);
         m->column = constants;
-        return g->consts.at[expr_at(g, constants)->ref].col == NULL;
+        return !expr_is_sparse(g, constants);
     }
     return false;
 }
@@ -149,15 +149,6 @@ static void clear(background *b, int64_t i)
     }
 }
 
-/* *sum += term; PERI_NO_EXPR: nothing yet */
-static peri_status add_to(expr_graph *g, expr_id term, expr_id *sum)
-{
-    if (*sum != PERI_NO_EXPR)
-        return expr_binary(g, PERI_OP_ADD, *sum, term, sum);
-    *sum = term;
-    return PERI_OK;
-}
-
 static peri_status times_root(expr_graph *g, expr_id constants, expr_id root, expr_id *out)
 {
     *out = constants;
@@ -187,7 +178,7 @@ peri_status background_lane(background *b, int64_t first, int64_t stride, int64_
             continue;
         TRY(expr_number(g, b->layers[q].value[first], &part));
         TRY(times_root(g, part, b->layers[q].root, &part));
-        TRY(add_to(g, part, value));
+        TRY(diff_add(g, *value, part, value));
     }
     for (int64_t i = 0; i < n; i++)
         clear(b, first + i * stride);
@@ -251,7 +242,7 @@ static peri_status make_stretch(background *b, int64_t at, int64_t end, int64_t 
             continue;
         TRY(expr_dense(g, few, 1, b->layers[q].value + at, &part));
         TRY(times_root(g, part, b->layers[q].root, &part));
-        TRY(add_to(g, part, &sum));
+        TRY(diff_add(g, sum, part, &sum));
     }
     TRY(expr_broadcast(g, sum, few, 1, &sum));
     int32_t *index = mem_array(g->m, (size_t)n, sizeof *index);

@@ -23,16 +23,10 @@ diff_instances diff_instances_of(int64_t n, const int32_t *at)
     return (diff_instances){.n = n, .first = n > 0 ? at[0] : 0, .stride = stride};
 }
 
-static bool is_numbers(const expr_graph *g, expr_id e)
-{
-    double value;
-    return expr_at(g, e)->op == PERI_OP_CONST || expr_constant_value(g, e, &value);
-}
-
 static bool is_opened(const expr_graph *g, expr_id e)
 {
     const int op = expr_at(g, e)->op;
-    return expr_size(g, e) > 1 && !is_numbers(g, e) && (expr_is_elementwise(op) || op == PERI_OP_MARK);
+    return expr_size(g, e) > 1 && !expr_is_const(g, e) && (expr_is_elementwise(op) || op == PERI_OP_MARK);
 }
 
 static peri_status restricted(expr_graph *g, expr_id e, const diff_instances *w, hash_map *known, expr_id *out);
@@ -96,7 +90,7 @@ static int64_t cost_of(const expr_graph *g, expr_id e)
     case PERI_OP_SUB:
     case PERI_OP_MUL:
     case PERI_OP_SQUARE: return PLAIN;
-    case PERI_OP_DIV: return is_numbers(g, expr_at(g, e)->arg[1]) ? PLAIN : QUOTIENT;
+    case PERI_OP_DIV: return expr_is_const(g, expr_at(g, e)->arg[1]) ? PLAIN : QUOTIENT;
     case PERI_OP_SQRT: return ROOT;
     default: return FUNCTION;
     }

@@ -87,6 +87,8 @@ peri_status diff_terms_of(expr_graph *g, expr_id e, int64_t limit, arena *memory
 peri_status diff_row_weights(expr_graph *g, expr_id e, expr_id *out);
 /* d exp(a) in direction d */
 peri_status diff_expm_direction(expr_graph *g, expr_id a, expr_id d, expr_id *out);
+/* a + b, of which either may be none (PERI_NO_EXPR): the other one */
+peri_status diff_add(expr_graph *g, expr_id a, expr_id b, expr_id *out);
 peri_status diff_transpose(expr_graph *g, expr_id a, expr_id *out);
 
 /* instances.c: which of many instances, ascending or not: at[k], or first + k stride where `at` is NULL */

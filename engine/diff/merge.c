@@ -75,7 +75,7 @@ static bool find_sums(merger *m, expr_id e, double scale, int depth)
 static bool is_column(const expr_graph *g, expr_id e, int64_t n)
 {
     const expr_node *node = expr_at(g, e);
-    return node->op == PERI_OP_CONST && expr_size(g, e) == n && n > 1 && g->consts.at[node->ref].col == NULL;
+    return node->op == PERI_OP_CONST && expr_size(g, e) == n && n > 1 && !expr_is_sparse(g, e);
 }
 
 /* t times the constant e (or divided by it); false: e is none, or memory is out */
@@ -316,14 +316,6 @@ static double weight(const term *t, int64_t k)
     return t->column != NULL ? t->scale * t->column[k] : t->scale;
 }
 
-static peri_status add_to(expr_graph *g, expr_id value, expr_id *sum)
-{
-    if (*sum != PERI_NO_EXPR)
-        return expr_binary(g, PERI_OP_ADD, *sum, value, sum);
-    *sum = value;
-    return PERI_OK;
-}
-
 /* The sum of weights[k] times the core at the instances, added to *sum. */
 static peri_status add_weighted(merger *m, const term *t, int64_t n, const int32_t *at, const double *weights, expr_id *sum)
 {
@@ -336,7 +328,7 @@ static peri_status add_weighted(merger *m, const term *t, int64_t n, const int32
     TRY(expr_broadcast(g, core, n, 1, &core));
     m->work += (double)n * (double)(1 + diff_cost(g, 1, &core));
     TRY(expr_unary(g, PERI_OP_SUM, core, &core));
-    return add_to(g, core, sum);
+    return diff_add(g, *sum, core, sum);
 }
 
 static peri_status add_class(merger *m, const class_ *c, expr_id *sum)
@@ -415,7 +407,7 @@ static peri_status put_together(merger *m, expr_id f, expr_id *out)
             continue;
         TRY(expr_number(g, m->sum[k].scale, &factor));
         TRY(expr_binary(g, PERI_OP_MUL, m->sum[k].node, factor, &value));
-        TRY(add_to(g, value, out));
+        TRY(diff_add(g, *out, value, out));
     }
     return PERI_OK;
 }

@@ -9,7 +9,7 @@ typedef struct {
     expr_id *tangent; /* [top + 1]; -1: zero */
 } forward;
 
-static peri_status plus(expr_graph *g, expr_id a, expr_id b, expr_id *out)
+peri_status diff_add(expr_graph *g, expr_id a, expr_id b, expr_id *out)
 {
     if (a < 0 || b < 0) {
         *out = a < 0 ? b : a;
@@ -26,7 +26,7 @@ static peri_status elementwise(forward *f, expr_id e, const expr_node *node, exp
         if (node->arg[k] < 0 || f->tangent[node->arg[k]] < 0)
             continue;
         TRY(diff_partial(f->g, e, k, f->tangent[node->arg[k]], &part));
-        TRY(plus(f->g, *out, part, out));
+        TRY(diff_add(f->g, *out, part, out));
     }
     return *out < 0 ? PERI_OK : expr_broadcast(f->g, *out, node->rows, node->cols, out);
 }
@@ -67,7 +67,7 @@ static peri_status product(forward *f, expr_id e, const expr_node *node, expr_id
         if (args[k] >= 0)
             TRY(expr_remake(f->g, e, args, &part[k]));
     }
-    return plus(f->g, part[0], part[1], out);
+    return diff_add(f->g, part[0], part[1], out);
 }
 
 /* X = A^-1 B:  dX = A^-1 (dB - dA X) */
@@ -80,7 +80,7 @@ static peri_status solved(forward *f, expr_id e, const expr_node *node, expr_id 
         expr_id part;
         TRY(expr_binary(g, PERI_OP_MATMUL, da, e, &part));
         TRY(expr_unary(g, PERI_OP_NEG, part, &part));
-        TRY(plus(g, *out, part, out));
+        TRY(diff_add(g, *out, part, out));
     }
     return *out < 0 ? PERI_OK : expr_binary(g, PERI_OP_SOLVE, node->arg[0], *out, out);
 }
@@ -155,7 +155,7 @@ static peri_status input_tangent(forward *f, expr_id e, int64_t n_wrt, const exp
         int64_t list;
         TRY(expr_list_steps(g, hi - lo, lo - node.ref, 1, &list));
         TRY(expr_scatter_lists(g, node.rows, node.cols, 1, &part, &list, &part));
-        TRY(plus(g, *out, part, out));
+        TRY(diff_add(g, *out, part, out));
     }
     return PERI_OK;
 }

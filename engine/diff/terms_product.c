@@ -8,11 +8,7 @@
 
 const expr_const *terms_sparse_of(const expr_graph *g, expr_id e)
 {
-    const expr_node *node = expr_at(g, e);
-    if (node->op != PERI_OP_CONST || (node->rows == 1 && node->cols == 1))
-        return NULL;
-    const expr_const *c = &g->consts.at[node->ref];
-    return c->col != NULL ? c : NULL;
+    return expr_is_sparse(g, e) ? &g->consts.at[expr_at(g, e)->ref] : NULL;
 }
 
 /* A row's entries of a product A B as a block: rows u[i][.] of A, columns v[.] of B. */

@@ -249,8 +249,7 @@ static peri_status zero_rest(const places *p, eval_group *first, const double *i
 
 static bool is_constant(const eval_compiler *c, const eval_sink *s)
 {
-    double value;
-    return expr_at(c->g, s->value)->op == PERI_OP_CONST || expr_constant_value(c->g, s->value, &value);
+    return expr_is_const(c->g, s->value);
 }
 
 static void add_to_image(const eval_compiler *c, const eval_sink *s, double *image)

@@ -242,6 +242,9 @@ peri_status expr_transplant(expr_graph *from, int64_t n_roots, const expr_id *ro
 peri_status expr_transplant_leaves(expr_graph *from, int64_t n_roots, const expr_id *roots, expr_graph *to, const expr_id *input, int64_t n,
                                    const expr_id *leaf, const expr_id *image, expr_id *out);
 
+bool expr_is_const(const expr_graph *g, expr_id e);   /* CONST, or a broadcast of a scalar CONST */
+bool expr_is_sparse(const expr_graph *g, expr_id e);  /* CONST with compressed rows */
+
 static inline int32_t expr_list_at(const expr_list *list, int64_t k)
 {
     return list->at != NULL ? list->at[k] : (int32_t)(list->first + k * list->stride);

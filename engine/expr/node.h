@@ -20,8 +20,6 @@ peri_status expr_intern_part(expr_graph *g, expr_const value, int64_t *ref);
 peri_status expr_intern_list_data(expr_graph *g, int64_t n, const int32_t *index, int64_t *ref);
 
 /* fold.c */
-bool expr_is_const(const expr_graph *g, expr_id e);   /* CONST, or a broadcast of a scalar CONST */
-bool expr_is_sparse(const expr_graph *g, expr_id e);  /* CONST with compressed rows */
 peri_status expr_densify(expr_graph *g, expr_id e, expr_id *out); /* a dense CONST from a sparse one; others unchanged */
 /* Result of an elementwise op on these arguments without making it, by algebra; *out = -1: nothing to simplify. */
 peri_status expr_simplify(expr_graph *g, peri_op op, int n_args, const expr_id *args, expr_id *out);
