@@ -58,6 +58,7 @@ typedef struct {
 
 typedef struct {
     options opt;
+    program base; /* what all three begin with */
     stated relaxed, open, elastic;
     candidates known;
     bool relaxes, branches, all_infeasible;
@@ -116,7 +117,7 @@ static void choose_start(state *s, stated *t, int64_t number)
 
 static peri_status make(state *s, peri_run *run, stated *t, pairs_form form)
 {
-    TRY(program_init(&t->p, run));
+    t->p = s->base;
     t->p.elastic = t == &s->elastic;
     TRY(program_build(&t->p, form, s->opt.multiplier_limit));
     TRY(peri_alloc(run, t->p.total, &t->point));
@@ -130,12 +131,12 @@ static peri_status make(state *s, peri_run *run, stated *t, pairs_form form)
 /* Which searches are made: relaxation finds good points, branching looks for better ones as long as its tree may have any. */
 static peri_status plan_searches(state *s, peri_run *run)
 {
-    program p;
-    TRY(program_init(&p, run));
+    const program *p = &s->base;
+    TRY(program_init(&s->base, run));
     const int32_t form = s->opt.complementarity;
     s->relaxes = form != BRANCH;
-    s->branches = form == BRANCH || (form == AUTO && !p.nested && p.expected_pairs <= MOST_PAIRS);
-    if (s->branches && p.nested)
+    s->branches = form == BRANCH || (form == AUTO && !p->nested && p->expected_pairs <= MOST_PAIRS);
+    if (s->branches && p->nested)
         return peri_fail(run, PERI_E_UNSUPPORTED, "levels inside lower levels cannot be branched on; leave complementarity = auto");
     return PERI_OK;
 }
