@@ -38,6 +38,7 @@ engine_sources = \
 	engine/base/status.c \
 	engine/base/text.c \
 	engine/base/text.h \
+	engine/base/vector.h \
 	engine/eval/array.c \
 	engine/eval/blas.c \
 	engine/eval/blas.h \

@@ -3,6 +3,7 @@
  * diagnose_point.c - what can be told from the functions and first derivatives at the point: where a value is no number, which rows and
  * bounds are violated most, whether rows or columns differ in size, whether the point ran away along a ray. Costs a few evaluations.
  */
+#include "base/vector.h"
 #include "run/diagnose.h"
 #include <math.h>
 #include <string.h>
@@ -201,14 +202,6 @@ peri_status diagnose_scaling(diagnose_work *w)
 
 /* ---- a ray ------------------------------------------------------------------------------------------------------------------------ */
 
-static double largest(int64_t n, const double *v)
-{
-    double most = 0;
-    for (int64_t k = 0; k < n; k++)
-        most = fmax(most, fabs(v[k]));
-    return most;
-}
-
 /* Rows hold at x as far as rounding lets them: relative to what is added up in them. */
 static bool rows_hold(diagnose_work *w, const double *x, const double *c)
 {
@@ -259,7 +252,7 @@ static bool has_run_away(const diagnose_work *w)
     const int64_t n = w->p->n;
     if (w->s->outcome == PERI_UNBOUNDED)
         return true;
-    return w->has_f && largest(n, w->s->x) > RUN_AWAY * fmax(1, largest(n, w->trail->start)) && w->f < 0;
+    return w->has_f && vector_largest(n, w->s->x) > RUN_AWAY * fmax(1, vector_largest(n, w->trail->start)) && w->f < 0;
 }
 
 peri_status diagnose_ray(diagnose_work *w)

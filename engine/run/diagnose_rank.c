@@ -5,6 +5,7 @@
  * Jacobian, rows brought to length 1 first (Businger and Golub 1965, here by Gram-Schmidt with one repetition, which is enough: Giraud,
  * Langou, Rozloznik 2005). Up to DIAGNOSE_RANK_ROWS rows and DIAGNOSE_RANK_WORK for rows^2 columns.
  */
+#include "base/vector.h"
 #include "run/diagnose.h"
 #include <math.h>
 #include <string.h>
@@ -58,18 +59,10 @@ static peri_status open_basis(diagnose_work *w, basis *b)
     return PERI_OK;
 }
 
-static double dot(int64_t n, const double *a, const double *b)
-{
-    double sum = 0;
-    for (int64_t i = 0; i < n; i++)
-        sum += a[i] * b[i];
-    return sum;
-}
-
 static void scale_rows(basis *b)
 {
     for (int64_t j = 0; j < b->k; j++) {
-        b->length[j] = sqrt(dot(b->n, b->q[j], b->q[j]));
+        b->length[j] = sqrt(vector_dot(b->n, b->q[j], b->q[j]));
         for (int64_t i = 0; i < b->n && b->length[j] > 0; i++)
             b->q[j][i] /= b->length[j];
     }
@@ -100,7 +93,7 @@ static bool eliminate(basis *b)
     int64_t best = at;
     double most = -1;
     for (int64_t j = at; j < b->k; j++) {
-        const double left = dot(b->n, b->q[j], b->q[j]);
+        const double left = vector_dot(b->n, b->q[j], b->q[j]);
         if (left > most * (1 + 1e-12)) { /* of equal ones the first in the user's order */
             most = left;
             best = j;
@@ -116,7 +109,7 @@ static bool eliminate(basis *b)
     b->rank++;
     for (int64_t j = at + 1; j < b->k; j++)
         for (int pass = 0; pass < 2; pass++) {
-            const double share = dot(b->n, b->q[at], b->q[j]);
+            const double share = vector_dot(b->n, b->q[at], b->q[j]);
             b->r[at * b->k + j] += share;
             for (int64_t i = 0; i < b->n; i++)
                 b->q[j][i] -= share * b->q[at][i];

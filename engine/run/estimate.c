@@ -5,6 +5,7 @@
  * Hestenes and Stiefel 1952; Bjorck, Numerical Methods for Least Squares Problems, 1996, sec. 7.4), with rows scaled to
  * length one. Rows whose multiplier comes out with the wrong sign are dropped and the fit repeated.
  */
+#include "base/vector.h"
 #include "run/internal.h"
 #include <float.h>
 #include <math.h>
@@ -89,14 +90,6 @@ static void times_columns(const fit *t, const double *v, double *u)
                 u[a->index[k]] += t->f->jac[k] * v[j] / t->length[a->index[k]];
 }
 
-static double dot(int64_t n, const double *a, const double *b)
-{
-    double s = 0;
-    for (int64_t k = 0; k < n; k++)
-        s += a[k] * b[k];
-    return s;
-}
-
 /* Lengths of the rows in the fit; ret their number. */
 static int64_t set_lengths(const fit *t)
 {
@@ -124,13 +117,13 @@ static void least_squares(fit *t, int64_t rows)
         t->r[j] = t->is_free[j] ? t->f->residual[j] : 0;
     times_columns(t, t->r, t->gradient);
     memcpy(t->step, t->gradient, (size_t)m * sizeof *t->step);
-    double now = dot(m, t->gradient, t->gradient);
+    double now = vector_dot(m, t->gradient, t->gradient);
     /* below it is rounding of r, of which further steps would only make noise */
-    const double small = fmax(now, dot(n, t->r, t->r)) * DBL_EPSILON * DBL_EPSILON * 16;
+    const double small = fmax(now, vector_dot(n, t->r, t->r)) * DBL_EPSILON * DBL_EPSILON * 16;
     for (int64_t k = 0; k < most && (k < LEAST_ITERATIONS || t->work > 0) && now > small && now > 0; k++) {
         t->work -= cost;
         times_rows(t, t->step, t->q);
-        const double length = dot(n, t->q, t->q);
+        const double length = vector_dot(n, t->q, t->q);
         if (!(length > 0))
             break;
         const double alpha = now / length;
@@ -139,7 +132,7 @@ static void least_squares(fit *t, int64_t rows)
         for (int64_t j = 0; j < n; j++)
             t->r[j] -= alpha * t->q[j];
         times_columns(t, t->r, t->gradient);
-        const double next = dot(m, t->gradient, t->gradient);
+        const double next = vector_dot(m, t->gradient, t->gradient);
         for (int64_t i = 0; i < m; i++)
             t->step[i] = t->gradient[i] + next / now * t->step[i];
         now = next;

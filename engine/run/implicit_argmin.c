@@ -9,6 +9,7 @@
  * out: the matrix is singular, and the message names the row. Or the equations are the host's, over the lower variables: a fixed point, say.
  * Invariant: what the solver hands over is polished by Newton on these equations, so that derivatives are those at the solution.
  */
+#include "base/vector.h"
 #include "run/implicit.h"
 #include "run/implicit_unroll.h"
 #include <math.h>
@@ -327,14 +328,6 @@ static bool mark_row(active_set *s, double v, double lo, double hi, double u, in
     return true;
 }
 
-static double largest(int64_t n, const double *v)
-{
-    double top = 0;
-    for (int64_t k = 0; k < n; k++)
-        top = fmax(top, fabs(v[k]));
-    return top;
-}
-
 static void mark_bounds(active_set *s, const double *x, const double *z, double *marks)
 {
     const peri_model *m = s->f->inner;
@@ -360,7 +353,7 @@ static peri_status find_active(implicit *f, const peri_solution *s, double *y)
 {
     const struct implicit_problem *p = f->problem;
     double *marks = y + p->n + p->m;
-    active_set set = {.f = f, .scale = fmax(1, fmax(largest(p->m, s->y), largest(p->n, s->z)))};
+    active_set set = {.f = f, .scale = fmax(1, fmax(vector_largest(p->m, s->y), vector_largest(p->n, s->z)))};
     if (p->has_bounds) {
         mark_bounds(&set, s->x, s->z, marks);
         marks += MARKS * p->n;
@@ -410,7 +403,7 @@ static peri_status polish(implicit *f, const double *theta, double *y)
     double moved = 0;
     for (int64_t i = 0; i < f->problem->n; i++)
         moved = fmax(moved, fabs(y[i] - kept[i]));
-    if (status == PERI_E_DOMAIN || (status == PERI_OK && moved > 0.01 * fmax(1, largest(f->problem->n, kept)))) {
+    if (status == PERI_E_DOMAIN || (status == PERI_OK && moved > 0.01 * fmax(1, vector_largest(f->problem->n, kept)))) {
         memcpy(y, kept, (size_t)f->d * sizeof *y);
         f->ctx->error = before;
         status = PERI_OK;
@@ -424,7 +417,7 @@ static peri_status check_equations(implicit *f, const double *theta, const doubl
 {
     double *const r = f->work;
     TRY(implicit_residual(f, y, theta, r));
-    const double residual = largest(f->d, r), scale = fmax(1, largest(f->problem->n, y));
+    const double residual = vector_largest(f->d, r), scale = fmax(1, vector_largest(f->problem->n, y));
     if (eval_is_finite(f->d, r) && residual <= (is_solved(f->last->outcome) ? 1e-3 : 1e-6) * scale)
         return PERI_OK;
     if (!is_solved(f->last->outcome))

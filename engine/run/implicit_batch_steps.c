@@ -7,6 +7,7 @@
  * Invariant: its worker and its instance alone are touched, nothing is allocated and no message written; why it failed is told afterwards.
  * Source: Nielsen 1999, Damping parameter in Marquardt's method (the first rule).
  */
+#include "base/vector.h"
 #include "eval/lu.h"
 #include "run/implicit_batch.h"
 #include <float.h>
@@ -14,22 +15,6 @@
 #include <string.h>
 
 #define SINGULAR 1e14 /* condition numbers from here on */
-
-static double norm_inf(int64_t n, const double *v)
-{
-    double top = 0;
-    for (int64_t i = 0; i < n; i++)
-        top = fabs(v[i]) > top || isnan(v[i]) ? fabs(v[i]) : top;
-    return top;
-}
-
-static double dot(int64_t n, const double *a, const double *b)
-{
-    double sum = 0;
-    for (int64_t i = 0; i < n; i++)
-        sum += a[i] * b[i];
-    return sum;
-}
 
 /* One task: instance k on a worker */
 typedef struct {
@@ -103,14 +88,14 @@ static int search(task *t, bool *found)
 {
     batch_worker *w = t->w;
     const int64_t d = t->d;
-    const double before = sqrt(dot(d, w->g, w->g));
+    const double before = sqrt(vector_dot(d, w->g, w->g));
     *found = false;
     for (double length = 1; length > 1e-10 && !*found; length /= 2) {
         for (int64_t i = 0; i < d; i++)
             w->trial[i] = w->y[i] + length * w->step[i];
         if (run(t, w->equations, w->trial, NULL, &w->tg) != BATCH_FINE)
             return BATCH_FAILED;
-        *found = sqrt(dot(d, w->tg, w->tg)) <= (1 - 1e-4 * length) * before;
+        *found = sqrt(vector_dot(d, w->tg, w->tg)) <= (1 - 1e-4 * length) * before;
     }
     if (*found) {
         memcpy(w->y, w->trial, (size_t)d * sizeof *w->y);
@@ -129,7 +114,7 @@ static int newton(task *t, double first)
         return BATCH_FAILED;
     if (!eval_is_finite(d, w->g))
         return BATCH_UNDEFINED;
-    double length = norm_inf(d, w->g);
+    double length = vector_norm_inf(d, w->g);
     const double wanted = f->tolerance * fmax(1, fmax(first, length));
     for (;; t->at->polished++) {
         const double before = length;
@@ -151,7 +136,7 @@ static int newton(task *t, double first)
         eval_lu_solve(d, 1, w->lu, w->pivot, w->step);
         if (search(t, &found) != BATCH_FINE)
             return BATCH_FAILED;
-        length = norm_inf(d, w->g);
+        length = vector_norm_inf(d, w->g);
         if (!found || (length <= wanted && length > 0.1 * before)) {
             t->at->length = length;
             return length <= wanted ? BATCH_FINE : BATCH_STALLED;
@@ -166,7 +151,7 @@ static bool cholesky(int64_t n, const double *a, double mu, double *l)
 {
     for (int64_t i = 0; i < n; i++)
         for (int64_t j = 0; j <= i; j++) {
-            const double rest = a[i * n + j] + (i == j ? mu : 0) - dot(j, l + i * n, l + j * n);
+            const double rest = a[i * n + j] + (i == j ? mu : 0) - vector_dot(j, l + i * n, l + j * n);
             if (i == j && !(rest > 0 && isfinite(rest)))
                 return false;
             l[i * n + j] = i == j ? sqrt(rest) : rest / l[j * n + j];
@@ -178,7 +163,7 @@ static bool cholesky(int64_t n, const double *a, double mu, double *l)
 static void descend(int64_t n, const double *l, const double *g, double *x)
 {
     for (int64_t i = 0; i < n; i++)
-        x[i] = (-g[i] - dot(i, l + i * n, x)) / l[i * n + i];
+        x[i] = (-g[i] - vector_dot(i, l + i * n, x)) / l[i * n + i];
     for (int64_t i = n; i-- > 0;) {
         for (int64_t k = i + 1; k < n; k++)
             x[i] -= l[k * n + i] * x[k];
@@ -191,7 +176,7 @@ static double curvature(int64_t n, const double *a, const double *d)
 {
     double sum = 0;
     for (int64_t i = 0; i < n; i++)
-        sum += d[i] * dot(n, a + i * n, d);
+        sum += d[i] * vector_dot(n, a + i * n, d);
     return sum;
 }
 
@@ -200,7 +185,7 @@ static int evaluate(task *t, const double *y, double *r, double *a, double *g, d
     double *const outs[3] = {r, a, g};
     if (run(t, t->w->model, y, NULL, outs) != BATCH_FINE)
         return BATCH_FAILED;
-    *cost = 0.5 * dot(t->b->m, r, r);
+    *cost = 0.5 * vector_dot(t->b->m, r, r);
     return isfinite(*cost) && eval_is_finite(t->d * t->d, a) && eval_is_finite(t->d, g) ? BATCH_FINE : BATCH_UNDEFINED;
 }
 
@@ -247,18 +232,18 @@ static int levenberg(task *t, double tolerance, double *first)
     int code = evaluate(t, w->y, w->r, w->a, w->g, &cost);
     if (code != BATCH_FINE)
         return code;
-    *first = norm_inf(d, w->g);
-    const double wanted = tolerance * fmax(1, sqrt(dot(d, w->g, w->g)));
+    *first = vector_norm_inf(d, w->g);
+    const double wanted = tolerance * fmax(1, sqrt(vector_dot(d, w->g, w->g)));
     double mu = first_damping(b, d, w->a);
     for (int64_t k = 0;; k++, at->iterations++) {
         at->cost = cost;
-        at->length = norm_inf(d, w->g);
-        if (b->rule_of_steps == BATCH_JAXOPT ? sqrt(dot(d, w->g, w->g)) <= wanted : !(at->length > 0))
+        at->length = vector_norm_inf(d, w->g);
+        if (b->rule_of_steps == BATCH_JAXOPT ? sqrt(vector_dot(d, w->g, w->g)) <= wanted : !(at->length > 0))
             return BATCH_FINE;
         if (b->one->ctx->interrupted)
             return BATCH_STOPPED;
         if (k >= b->iterations)
-            return sqrt(dot(d, w->g, w->g)) <= wanted ? BATCH_FINE : BATCH_LIMIT;
+            return sqrt(vector_dot(d, w->g, w->g)) <= wanted ? BATCH_FINE : BATCH_LIMIT;
         while (isfinite(mu) && !cholesky(d, w->a, mu, w->chol))
             mu = fmax(10 * mu, DBL_MIN);
         if (!isfinite(mu)) /* no step, however short, is one that the function is defined for */
@@ -266,14 +251,14 @@ static int levenberg(task *t, double tolerance, double *first)
         descend(d, w->chol, w->g, w->step);
         for (int64_t i = 0; i < d; i++)
             w->trial[i] = w->y[i] + w->step[i];
-        const double size = norm_inf(d, w->y), moved = norm_inf(d, w->step), slope = dot(d, w->g, w->step);
+        const double size = vector_norm_inf(d, w->y), moved = vector_norm_inf(d, w->step), slope = vector_dot(d, w->g, w->step);
         if (!(moved > DBL_EPSILON * size)) /* as near as numbers are */
             return BATCH_FINE;
         code = evaluate(t, w->trial, w->tr, w->ta, w->tg, &trial_cost);
         if (code == BATCH_FAILED)
             return code;
         const double predicted = b->rule_of_steps == BATCH_OPTIMISTIX ? -slope - 0.5 * curvature(d, w->a, w->step)
-                                                                      : 0.5 * (mu * dot(d, w->step, w->step) - slope);
+                                                                      : 0.5 * (mu * vector_dot(d, w->step, w->step) - slope);
         if (!judge(b, code == BATCH_FINE ? (cost - trial_cost) / predicted : -1, &mu, &nu))
             continue;
         const double change = cost - trial_cost;
@@ -285,7 +270,7 @@ static int levenberg(task *t, double tolerance, double *first)
         if (b->rule_of_steps == BATCH_OPTIMISTIX && moved <= tolerance * (1 + size) && fabs(change) <= tolerance * (1 + cost)) {
             at->iterations++;
             at->cost = cost;
-            at->length = norm_inf(d, w->g);
+            at->length = vector_norm_inf(d, w->g);
             return BATCH_FINE;
         }
     }
@@ -302,7 +287,7 @@ static int polish(task *t, double first)
         return code;
     code = evaluate(t, w->y, w->r, w->a, w->g, &cost);
     t->at->cost = cost;
-    return code != BATCH_FINE ? code : cost <= before + 1e-8 * before + DBL_EPSILON * dot(t->b->m, w->r, w->r) ? BATCH_FINE : BATCH_SADDLE;
+    return code != BATCH_FINE ? code : cost <= before + 1e-8 * before + DBL_EPSILON * vector_dot(t->b->m, w->r, w->r) ? BATCH_FINE : BATCH_SADDLE;
 }
 
 /* Where Newton's steps fail, the others go on from where they ended, to a smaller tolerance. */

@@ -3,18 +3,11 @@
  * implicit_root.c - solvers of F(y, theta) = 0: Newton's method with a line search, on the linear systems that derivatives use too; iteration of a fixed
  * point, plain or mixed; a plan on min 1/2 |F|^2; the host's own. Invariant: whatever solved it, what is handed over has |F| within the tolerance.
  */
+#include "base/vector.h"
 #include "run/implicit.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-
-static double norm_inf(int64_t n, const double *v)
-{
-    double top = 0;
-    for (int64_t i = 0; i < n; i++)
-        top = fabs(v[i]) > top || isnan(v[i]) ? fabs(v[i]) : top;
-    return top;
-}
 
 static double norm_2(int64_t n, const double *v)
 {
@@ -97,7 +90,7 @@ peri_status implicit_newton_from(implicit *f, const double *theta, double *y)
     TRY(implicit_residual(f, y, theta, r));
     if (!eval_is_finite(f->d, r))
         return undefined(f, y, theta);
-    double length = first = norm_inf(f->d, r);
+    double length = first = vector_norm_inf(f->d, r);
     const double wanted = target(f, first);
     for (int64_t k = 0;; k++) {
         const double before = length;
@@ -118,7 +111,7 @@ peri_status implicit_newton_from(implicit *f, const double *theta, double *y)
         if (status != PERI_OK)
             return status;
         TRY(search(f, theta, s, y, r, &t));
-        length = norm_inf(f->d, r);
+        length = vector_norm_inf(f->d, r);
         if (!(t > 0) || (length <= wanted && length > 0.1 * before))
             return length <= wanted ? PERI_OK : no_root(f, "newton", k, length);
     }
@@ -141,7 +134,7 @@ peri_status implicit_by_iteration(implicit *f, const double *theta, double *y)
         TRY(implicit_residual(f, y, theta, r)); /* T(y) - y */
         if (!eval_is_finite(f->d, r))
             return undefined(f, y, theta);
-        const double change = norm_inf(f->d, r), size = norm_inf(f->d, y);
+        const double change = vector_norm_inf(f->d, r), size = vector_norm_inf(f->d, y);
         first = k == 0 ? change : first;
         for (int64_t i = 0; i < f->d; i++)
             y[i] += r[i];
@@ -153,7 +146,7 @@ peri_status implicit_by_iteration(implicit *f, const double *theta, double *y)
             return FAIL(f->ctx, PERI_E_DOMAIN, "its iteration diverges: a change of %.1e after %lld iterations", change, (long long)k + 1);
     }
     return FAIL(f->ctx, PERI_E_DOMAIN, "its iteration has not come to rest within %lld iterations: the last change was %.1e", (long long)f->iterations,
-                norm_inf(f->d, r));
+                vector_norm_inf(f->d, r));
 }
 
 /* ---- a plan -------------------------------------------------------------------------------------------------------- */
@@ -218,11 +211,11 @@ peri_status implicit_by_plan(implicit *f, const double *theta, double *y)
     m->data++;
     memcpy(m->start.at, start_of(f, theta), (size_t)f->d * sizeof *y);
     TRY(implicit_residual(f, m->start.at, theta, r));
-    const double wanted = target(f, norm_inf(f->d, r));
+    const double wanted = target(f, vector_norm_inf(f->d, r));
     TRY(implicit_solve_inner(f));
     memcpy(y, f->last->x, (size_t)f->d * sizeof *y);
     TRY(implicit_residual(f, y, theta, r));
-    const double length = norm_inf(f->d, r);
+    const double length = vector_norm_inf(f->d, r);
     if (length <= wanted)
         return PERI_OK;
     return no_root(f, f->last->plan, f->last->iterations, length);
@@ -248,7 +241,7 @@ peri_status implicit_by_host(implicit *f, const double *theta, double *y)
     TRY(implicit_residual(f, y, theta, r));
     if (!eval_is_finite(f->d, r))
         return undefined(f, y, theta);
-    const double length = norm_inf(f->d, r), size = norm_inf(f->d, y);
+    const double length = vector_norm_inf(f->d, r), size = vector_norm_inf(f->d, y);
     if (length <= f->tolerance * (size > 1 ? size : 1))
         return PERI_OK;
     return FAIL(f->ctx, PERI_E_DOMAIN, "its solver returned no solution: residual %.1e, and the tolerance is %.1e", length, f->tolerance);

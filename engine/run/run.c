@@ -6,6 +6,7 @@
  * best or last point that was accepted, or the start point.
  */
 #define _POSIX_C_SOURCE 200809L
+#include "base/vector.h"
 #include "base/clock.h"
 #include "base/fence.h"
 #include "oracle/prox.h"
@@ -388,14 +389,6 @@ static peri_status take_point(peri_run *run)
     return PERI_OK;
 }
 
-static double largest(int64_t n, const double *v)
-{
-    double most = 0;
-    for (int64_t k = 0; k < n; k++)
-        most = fmax(most, fabs(v[k]));
-    return most;
-}
-
 peri_status run_conclude(peri_run *run)
 {
     peri_solution *s = run->solution;
@@ -422,7 +415,7 @@ peri_status run_conclude(peri_run *run)
         TRY(status);
     e.certificate = s->certificate;
     e.objective = f;
-    e.largest_x = largest(p->n, s->x);
+    e.largest_x = vector_largest(p->n, s->x);
     if (run->why != PERI_WHY_CONTINUE && s->certificate.primal > outcome_threshold(e.tolerance))
         TRY(certify_violation(p, s->x, &e.violation_slope));
     if (e.levels != NULL && e.levels->violation_slope < e.violation_slope)
