@@ -167,11 +167,10 @@ static bool is_uniform(const background *b, int64_t first, int64_t stride, int64
     return true;
 }
 
-peri_status background_lane(background *b, int64_t first, int64_t stride, int64_t n, expr_id *value)
+/* The layers' numbers there, which are the same all along, into *value. */
+static peri_status take_lane(background *b, int64_t first, int64_t stride, int64_t n, expr_id *value)
 {
     expr_graph *g = b->g;
-    if (b->n_layers == 0 || !is_uniform(b, first, stride, n) || !has_any(b, first))
-        return PERI_OK;
     for (int32_t q = 0; q < b->n_layers; q++) {
         expr_id part;
         if (!b->layers[q].has[first])
@@ -186,6 +185,13 @@ peri_status background_lane(background *b, int64_t first, int64_t stride, int64_
     return PERI_OK;
 }
 
+peri_status background_lane(background *b, int64_t first, int64_t stride, int64_t n, expr_id *value)
+{
+    if (b->n_layers == 0 || !is_uniform(b, first, stride, n) || !has_any(b, first))
+        return PERI_OK;
+    return take_lane(b, first, stride, n, value);
+}
+
 peri_status background_gap(background *b, int64_t first, int64_t stride, int64_t n, expr_id *value)
 {
     *value = PERI_NO_EXPR;
@@ -194,7 +200,7 @@ peri_status background_gap(background *b, int64_t first, int64_t stride, int64_t
     for (int64_t i = 0; i < n && b->reach != NULL; i++)
         if (b->reach[first + i * stride])
             return PERI_OK;
-    return background_lane(b, first, stride, n, value);
+    return take_lane(b, first, stride, n, value);
 }
 
 /* ---- stretches that repeat ------------------------------------------------------------------------------------------------ */

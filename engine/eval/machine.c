@@ -129,9 +129,7 @@ static bool emit_whole(machine *t, eval_kernel *k, run_kernel *open)
 /* Does machine code of the run read the pointer that the slide moves? */
 static bool reads(const run *r, const struct eval_slide *s)
 {
-    const int64_t field = (s->ins - r->first) * (int64_t)sizeof(eval_ins) +
-                          (s->operand == SLIDE_DST ? (int64_t)offsetof(eval_ins, dst)
-                                                   : (int64_t)(offsetof(eval_ins, p) + (size_t)s->operand * sizeof(double *)));
+    const int64_t field = run_pointer_field(r, s->ins, s->operand);
     for (int64_t b = 0; b < r->n_bases; b++)
         if (r->base[b].field == field)
             return true;

@@ -101,7 +101,7 @@ static int64_t field_offset(const run *r, int64_t ins, int64_t field)
     return (ins - r->first) * (int64_t)sizeof(eval_ins) + field;
 }
 
-static int64_t pointer_field(const run *r, int64_t ins, int q)
+int64_t run_pointer_field(const run *r, int64_t ins, int q)
 {
     return field_offset(r, ins, q == DST ? (int64_t)offsetof(eval_ins, dst) : (int64_t)(offsetof(eval_ins, p) + (size_t)q * sizeof(double *)));
 }
@@ -130,7 +130,7 @@ static int32_t base_of(run *r, int64_t j, int q, int32_t moves)
 {
     const int64_t f = RUN_FIELDS * j + q;
     return base_at(r, (run_base){.kind = r->k->place[f].base, .by = r->k->by[f], .moves = moves, .origin = place_of(r, j, q),
-                                 .field = pointer_field(r, j, q)});
+                                 .field = run_pointer_field(r, j, q)});
 }
 
 static int32_t list_of(run *r, int64_t j)
@@ -630,10 +630,12 @@ void run_close(run *r)
         }
         effect(r, i);
     }
-    for (int64_t k = 0; k < r->n_accesses; k++)
-        if (overwritten(r, &r->access[k]) > 0) {
-            run_item *store = &r->item[r->access[k].item];
-            store->imm = overwritten(r, &r->access[k]);
-            store->list = r->access[k].carry;
-        }
+    for (int64_t k = 0; k < r->n_accesses; k++) {
+        const int32_t left = overwritten(r, &r->access[k]);
+        if (left <= 0)
+            continue;
+        run_item *store = &r->item[r->access[k].item];
+        store->imm = left;
+        store->list = r->access[k].carry;
+    }
 }

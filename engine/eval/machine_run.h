@@ -110,6 +110,8 @@ typedef struct {
 
 enum { RUN_FIELDS = 5, RUN_DST = 4 }; /* pointers of an instruction: p[0 .. 3], dst */
 
+int64_t run_pointer_field(const run *r, int64_t ins, int q); /* of operand q of an instruction, DST too: bytes behind the run's first one */
+
 /* ---- machine_reach.c ---- */
 
 /* What an access reaches: of a base's kind and slide, from `first` on; stride 0: by a list, ROW_PLACE: one for a row. */
