@@ -212,4 +212,15 @@ for _, method in ipairs { "lv-hba", "penalty-bilevel" } do
   t.ok(s.status ~= "optimal", method .. " without steps: " .. s.status)
 end
 
+for _, power in ipairs { 0.5, 1 } do -- sigma_k = sigma_start k^-power
+  local up = peri.model "falling"
+  local x = up:var("x", { start = -1 })
+  local low = up:lower "low"
+  local y = low:var("y", { start = 0 })
+  low:minimize((y - x)^2 / 2)
+  up:minimize((y - 1)^2 / 2 + x^2 / 2)
+  local sol = up:solve("penalty-bilevel", { sigma = 1e-3, sigma_start = 0.5, sigma_power = power, iterations = 60 })
+  t.is_close(sol.history[#sol.history].barrier, 0.5 * 60^-power, 1e-12, 0, ("sigma falls by the power %g"):format(power))
+end
+
 t.done()

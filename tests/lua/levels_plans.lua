@@ -150,6 +150,31 @@ do
   t.raises(function() up:solve "kkt > ipm" end, "integer", "integer variables are refused by name")
 end
 
+-- ---- options that steer a reformulation's outer steps
+
+--- Bard 1988, example 1 with one follower: 5 at x = 1, y = 3.
+local function follower(plan, options)
+  local up = peri.model "follower"
+  local x = up:var("x", { lower = 0, upper = 8, start = 4 })
+  local low = up:lower "low"
+  local y = low:var("y", { start = 2 })
+  low:minimize((y - 5)^2)
+  low:subject_to(-2 * x + y <= 1, x - 2 * y <= 2, x + 2 * y <= 14)
+  up:minimize((x - 3)^2 + (y - 2)^2)
+  return up:solve(plan, options)
+end
+
+for _, case in ipairs { { 0.5, 1e-9, 31 }, { 0.01, 1e-9, 6 }, { 0.1, 1e-3, 5 } } do -- the start and 1, f, f^2, ... down to the smallest, rounded up
+  local sol = follower("kkt > ipm", { complementarity = "relaxation", starts = 1, relaxation_factor = case[1], smallest_relaxation = case[2] })
+  t.is(#sol.history, case[3], ("kkt: relaxations by %g down to %g"):format(case[1], case[2]))
+  t.is_close(sol.objective, 5, 0, 1e-5, "and the answer")
+end
+do
+  local plan = "value-function > augmented-lagrangian > lbfgs"
+  local slow, fast = follower(plan, { weight_growth = 2 }), follower(plan, { weight_growth = 10 })
+  t.ok(slow.iterations > 2 * fast.iterations, ("value-function: a weight that doubles takes more steps, %d and %d"):format(slow.iterations, fast.iterations))
+end
+
 -- ---- BOLIB's tables
 
 local folder = (os.getenv "PERIGEE_SOURCE" or ".") .. "/../shared/data/bolib"

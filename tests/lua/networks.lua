@@ -62,20 +62,23 @@ refused("a list of 4 weights", net.with, net, { 1 })
 
 --- The iterates of Kingma and Ba's algorithm for the gradient g.
 local function by_hand(x, g, steps, o)
-  local first, second = 0, 0
+  local first, second, most = 0, 0, 0
+  local b1, b2, epsilon = o.beta1 or 0.9, o.beta2 or 0.999, o.epsilon or 1e-8
   for k = 1, steps do
     local slope = g(x)
     if o.clip and math.abs(slope) > o.clip then slope = slope / math.abs(slope) * o.clip end
-    first = 0.9 * first + 0.1 * slope
-    second = 0.999 * second + 0.001 * slope^2
+    first = b1 * first + (1 - b1) * slope
+    second = b2 * second + (1 - b2) * slope^2
+    most = o.amsgrad and math.max(most, second) or second -- Reddi et al. 2018
     local rate = o.rate * (o.schedule == "steps" and 0.5^((k - 1) // o.decay_every) or 1)
-    x = x - rate * (first / (1 - 0.9^k) / (math.sqrt(second / (1 - 0.999^k)) + 1e-8) + (o.weight_decay or 0) * x)
+    x = x - rate * (first / (1 - b1^k) / (math.sqrt(most / (1 - b2^k)) + epsilon) + (o.weight_decay or 0) * x)
   end
   return x
 end
 
 for _, o in ipairs {
   { rate = 0.1 }, { rate = 0.1, clip = 5 }, { rate = 0.1, weight_decay = 0.3 }, { rate = 0.1, schedule = "steps", decay_every = 3 },
+  { rate = 0.1, beta1 = 0.5, beta2 = 0.6, epsilon = 0.3 }, { rate = 0.1, beta2 = 0.6, amsgrad = true },
 } do
   local q = peri.model "quartic"
   local x = q:var("x", { start = 2 })
