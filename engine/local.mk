@@ -81,6 +81,9 @@ engine_sources = \
 	engine/eval/run.c \
 	engine/eval/scatter.c \
 	engine/eval/simd.c \
+	engine/eval/sparse.c \
+	engine/eval/sparse.h \
+	engine/eval/sparse_layout.c \
 	engine/eval/split.c \
 	engine/eval/vmath.h \
 	engine/eval/weave_kernels.h engine/eval/lane_kernels.h \

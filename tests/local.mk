@@ -40,6 +40,7 @@ unit_tests = \
 	tests/unit/eval_machine.t \
 	tests/unit/eval_ops.t \
 	tests/unit/eval_program.t \
+	tests/unit/eval_sparse.t \
 	tests/unit/eval_threads.t \
 	tests/unit/diff_align.t \
 	tests/unit/diff_gather.t \
@@ -97,6 +98,7 @@ tests_unit_eval_image_t_SOURCES = tests/unit/eval_image.c $(eval_graph)
 tests_unit_eval_machine_t_SOURCES = tests/unit/eval_machine.c $(eval_graph)
 tests_unit_eval_ops_t_SOURCES = tests/unit/eval_ops.c $(eval_graph)
 tests_unit_eval_program_t_SOURCES = tests/unit/eval_program.c $(eval_graph)
+tests_unit_eval_sparse_t_SOURCES = tests/unit/eval_sparse.c $(eval_graph)
 tests_unit_eval_threads_t_SOURCES = tests/unit/eval_threads.c $(eval_graph)
 tests_unit_diff_roll_t_SOURCES = tests/unit/diff_roll.c tests/unit/random_graph.c tests/unit/random_graph.h
 tests_unit_diff_batch_t_SOURCES = tests/unit/diff_batch.c tests/unit/random_graph.c tests/unit/random_graph.h \

@@ -5,6 +5,7 @@
  */
 #include "eval/blas.h"
 #include "eval/plan.h"
+#include "eval/sparse.h"
 #include <math.h>
 #include <string.h>
 
@@ -126,11 +127,14 @@ static peri_status apply_rule(eval_program *p, const eval_array *t)
     return PERI_OK;
 }
 
-peri_status eval_run_array(eval_program *p, const eval_array *t)
+peri_status eval_run_array(eval_program *p, const eval_array *t, int32_t threads)
 {
     switch (t->op) {
     case PERI_OP_MATMUL:
-        eval_run_product(t);
+        if (t->layout != NULL)
+            eval_sparse_times(t->layout, t->b, t->work, t->out, p->g->ctx->pool, threads);
+        else
+            eval_run_product(t);
         break;
     case PERI_OP_CUMSUM:
         running_sum(t);

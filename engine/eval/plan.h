@@ -130,6 +130,7 @@ typedef struct {
     bool is_sparse, adds;        /* product: with a sparse left argument; added to what is in `out` */
     const eval_simd *simd;
     expr_const sparse;           /* product: the left argument */
+    const struct eval_sparse *layout; /* the same, for a product with a vector; else NULL */
     const expr_bmm_spec *bmm;
     const expr_conv_spec *conv;
     double *patches;             /* convolution: of one image */
@@ -295,7 +296,7 @@ void eval_free_machine(eval_program *p);
 /* memory.c: arrays that are not wanted at the same time share memory; shortens c->memory, moves the patches */
 peri_status eval_share_memory(eval_compiler *c);
 peri_status eval_compile_array(eval_compiler *c, expr_id e, eval_array *out); /* array.c */
-peri_status eval_run_array(eval_program *p, const eval_array *a);
+peri_status eval_run_array(eval_program *p, const eval_array *a, int32_t threads);
 enum { EVAL_LARGE_MATRIX = 24 }; /* rows from which LAPACK factorizes */
 peri_status eval_compile_factored(eval_compiler *c, expr_id e, eval_array *out); /* factor.c */
 void eval_run_factored(const eval_array *t);

@@ -6,6 +6,7 @@
  */
 #include "eval/blas.h"
 #include "eval/plan.h"
+#include "eval/sparse.h"
 #include <string.h>
 
 enum { LARGE_PRODUCT = 32 * 32 * 32, ROW_MAJOR = 101, NO_FLIP = 111, FLIP = 112 };
@@ -18,13 +19,6 @@ static void sparse_product(const eval_array *t)
     const int64_t cols = t->cols;
     for (int64_t i = 0; i < t->rows; i++) {
         double *const row = t->out + i * cols;
-        if (cols == 1) {
-            double sum = 0;
-            for (int32_t k = s->row_start[i]; k < s->row_start[i + 1]; k++)
-                sum += s->data[k] * t->b[s->col[k]];
-            *row = sum;
-            continue;
-        }
         memset(row, 0, (size_t)cols * sizeof *row);
         for (int32_t k = s->row_start[i]; k < s->row_start[i + 1]; k++)
             for (int64_t j = 0; j < cols; j++)
@@ -170,6 +164,15 @@ peri_status eval_point_matrix(eval_compiler *c, const double **where, const eval
 
 /* ---- compilation ---------------------------------------------------------------------------------------------------------------------- */
 
+static peri_status compile_layout(eval_compiler *c, eval_array *out)
+{
+    TRY(eval_sparse_of(c->g, expr_at(c->g, out->va.source)->ref, &out->layout));
+    if (out->layout->scale == NULL)
+        return PERI_OK;
+    out->work = arena_array(&c->program->data, (size_t)out->inner, sizeof *out->work);
+    return out->work != NULL ? PERI_OK : FAIL_NOMEM(c->g->ctx);
+}
+
 peri_status eval_compile_product(eval_compiler *c, expr_id e, eval_array *out)
 {
     const expr_node *node = expr_at(c->g, e);
@@ -184,7 +187,7 @@ peri_status eval_compile_product(eval_compiler *c, expr_id e, eval_array *out)
     TRY(eval_point_matrix(c, &out->a, &out->va));
     TRY(eval_point_matrix(c, &out->b, &out->vb));
     if (out->is_sparse)
-        return PERI_OK;
+        return out->cols == 1 ? compile_layout(c, out) : PERI_OK;
     if (out->rows * out->inner * out->cols >= LARGE_PRODUCT)
         TRY(eval_open_blas(c, out));
     if (out->blas != NULL || !out->vb.flip || out->cols == 1)

@@ -379,7 +379,7 @@ static peri_status run_steps(eval_program *p, int32_t threads, const double *con
         p->factors[k].ready = false;
     for (int64_t k = 0; k < p->n_steps; k++) {
         if (p->steps[k].is_array)
-            TRY(eval_run_array(p, &p->arrays[p->steps[k].at]));
+            TRY(eval_run_array(p, &p->arrays[p->steps[k].at], threads));
         else
             run_kernel(p, &p->kernels[p->steps[k].at], p->g->ctx->pool, threads);
     }

@@ -7,6 +7,7 @@
  */
 #include "base/context.h"
 #include "eval/plan.h"
+#include "eval/sparse.h"
 #include <string.h>
 
 /* ---- chunks -------------------------------------------------------------------------------------------------------- */
@@ -607,6 +608,9 @@ peri_status eval_plan_threads(eval_compiler *c)
     int64_t most = 1;
     for (int64_t k = 0; k < p->n_kernels; k++)
         most = p->kernels[k].n_chunks > most ? p->kernels[k].n_chunks : most;
+    for (int64_t k = 0; k < p->n_arrays; k++)
+        if (p->arrays[k].layout != NULL && eval_sparse_tasks(p->arrays[k].layout) > most)
+            most = eval_sparse_tasks(p->arrays[k].layout);
     if (most == 1)
         return PERI_OK;
     const int32_t threads = c->alone ? 1 : context_threads(c->g->ctx);

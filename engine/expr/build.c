@@ -45,7 +45,7 @@ peri_status expr_dense(expr_graph *g, int64_t rows, int64_t cols, const double *
     if (all_equal(rows * cols, data))
         return expr_full(g, rows, cols, data[0], out);
     expr_node node = expr_blank(PERI_OP_CONST, rows, cols);
-    const expr_const value = {(int32_t)rows, (int32_t)cols, (double *)(uintptr_t)data, NULL, NULL, rows * cols, 0};
+    const expr_const value = {(int32_t)rows, (int32_t)cols, (double *)(uintptr_t)data, NULL, NULL, rows * cols, 0, NULL};
     TRY(expr_intern_const(g, value, &node.ref));
     return expr_intern(g, &node, out);
 }
@@ -61,7 +61,7 @@ peri_status expr_sparse(expr_graph *g, int64_t rows, int64_t cols, int64_t nnz, 
             sum += data[k];
         return expr_number(g, sum, out);
     }
-    expr_const value = {(int32_t)rows, (int32_t)cols, (double *)(uintptr_t)data, NULL, NULL, nnz, 0};
+    expr_const value = {(int32_t)rows, (int32_t)cols, (double *)(uintptr_t)data, NULL, NULL, nnz, 0, NULL};
     value.row_start = mem_array(g->m, (size_t)rows + 1, sizeof *value.row_start);
     value.col = mem_array(g->m, (size_t)nnz, sizeof *value.col);
     peri_status status = value.row_start != NULL && value.col != NULL ? PERI_OK : FAIL_NOMEM(g->ctx);
@@ -105,7 +105,7 @@ static peri_status gather_const(expr_graph *g, const expr_node *node, expr_id *o
         return expr_number(g, from[expr_gather_at(g, node, 0)], out);
     if ((node->flags & EXPR_AFFINE) && node->stride == 1 && !all_equal(n, from + node->first)) { /* a part is where it is */
         expr_node part = expr_blank(PERI_OP_CONST, node->rows, node->cols);
-        const expr_const value = {node->rows, node->cols, (double *)(uintptr_t)(from + node->first), NULL, NULL, n, 0};
+        const expr_const value = {node->rows, node->cols, (double *)(uintptr_t)(from + node->first), NULL, NULL, n, 0, NULL};
         TRY(expr_intern_part(g, value, &part.ref));
         return expr_intern(g, &part, out);
     }

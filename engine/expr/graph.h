@@ -53,6 +53,7 @@ typedef struct {
     int32_t *row_start, *col; /* sparse: compressed rows; NULL: dense */
     int64_t nnz;
     uint64_t hash;
+    const struct eval_sparse *layout; /* sparse: for products with vectors, made when first wanted; the graph's memory */
 } expr_const;
 
 /* Of a SCATTER, equal steps are kept as such; a GATHER that has them has no list. */
