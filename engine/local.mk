@@ -66,6 +66,7 @@ engine_sources = \
 	engine/eval/machine_reach.c \
 	engine/eval/machine_run.c \
 	engine/eval/machine_run.h \
+	engine/eval/machine_table.c \
 	engine/eval/machine_values.c \
 	engine/eval/machine_weave.c \
 	engine/eval/machine_x86.c \

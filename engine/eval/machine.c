@@ -115,9 +115,9 @@ static bool emit_whole(machine *t, eval_kernel *k, run_kernel *open)
         ;
     if (t->r->end == k->n_ins)
         run_close(t->r);
+    int64_t at;
     x86_align(&t->code, 32);
-    const int64_t at = t->code.bytes.n;
-    k->is_whole = t->r->end == k->n_ins && is_without_blocks(t->r) && run_emit(&t->code, t->r, t->constants);
+    k->is_whole = t->r->end == k->n_ins && is_without_blocks(t->r) && run_emit(&t->code, t->r, t->constants, &at);
     if (k->is_whole) {
         k->calls[k->n_calls++] = (struct eval_call){k->ins[0].fn, 0, (int32_t)at};
         add_rest(t, k, k->n_ins - 1);
@@ -156,7 +156,7 @@ static peri_status emit_kernel(machine *t, eval_kernel *k, int64_t number)
         return PERI_OK;
     }
     for (int64_t j = 0; j < k->n_ins;) {
-        const int64_t at = (t->code.bytes.n + 31) / 32 * 32;
+        int64_t at = -1;
         run_begin(t->r, &open, j);
         while (t->r->end < k->n_ins && run_append(t->r))
             ;
@@ -164,7 +164,7 @@ static peri_status emit_kernel(machine *t, eval_kernel *k, int64_t number)
         if (any)
             run_close(t->r);
         x86_align(&t->code, 32);
-        const bool emitted = any && run_emit(&t->code, t->r, t->constants);
+        const bool emitted = any && run_emit(&t->code, t->r, t->constants, &at);
         const int64_t end = emitted ? t->r->end : t->r->end > j ? t->r->end : j + 1;
         for (int64_t i = j; i < (emitted ? j + 1 : end); i++)
             k->calls[k->n_calls++] = (struct eval_call){k->ins[i].fn, (int32_t)i, emitted ? (int32_t)at : -1};

@@ -56,6 +56,8 @@ static void choose_bases(emitter *e)
             uses[item(e, t)->base]++;
         if (is_indexed(item(e, t)->code))
             uses[item(e, t)->list]++;
+        if (item(e, t)->code == ITEM_TABLE && e->r->table[item(e, t)->imm].constants >= 0)
+            uses[e->r->table[item(e, t)->imm].constants]++;
     }
     e->start = NOWHERE;
     if (e->wants_start && !is_one(e))
@@ -169,7 +171,7 @@ static bool can_mask(const emitter *e)
     bool can = e->x->evex;
     for (int t = 0; t < e->r->n_items; t++) {
         const int code = item(e, t)->code;
-        can = can && code != ITEM_STRIDED && code != ITEM_LIST && !(code >= ITEM_STORE_STRIDED && code <= ITEM_ROWS);
+        can = can && code != ITEM_STRIDED && code != ITEM_LIST && !(code >= ITEM_STORE_STRIDED && code <= ITEM_TABLE);
     }
     for (int64_t k = 0; k < e->r->n_carries; k++)
         can = can && e->distance[k] <= 1;
@@ -242,13 +244,15 @@ static void emit_loops(emitter *e)
     emit_finish_row_sums(e);
 }
 
-bool run_emit(x86_code *x, const run *r, const int64_t constants[N_CONSTANTS])
+bool run_emit(x86_code *x, const run *r, const int64_t constants[N_CONSTANTS], int64_t *entry)
 {
     const int64_t begin = x->bytes.n;
     emitter e = {.x = x, .r = r, .constants = constants, .n_regs = x->evex ? 32 : 16, .full = x->evex ? 8 : 4};
     emit_find_uses(&e);
     emit_choose_registers(&e);
     choose_bases(&e);
+    emit_orders(&e);
+    *entry = x->bytes.n;
     begin_function(&e);
     if (is_one(&e))
         emit_body(&e, 1, 0, false);

@@ -17,6 +17,7 @@ typedef struct {
     x86_code *x;
     const run *r;
     const int64_t *constants;
+    int64_t orders[MOST_TABLES];     /* where the tables' orders of numbers are in the buffer */
     int n_regs, full;                /* vector registers; numbers of a vector */
     bool masked;                     /* this body has a part of a vector, by the mask REST */
     int width, length, part;         /* of this body: numbers, X86_ length, which of the vectors that are unrolled */
@@ -95,7 +96,7 @@ x86_rm emit_memory_operand(emitter *e, int32_t v);
 void emit_done(emitter *e, int t); /* gives up the registers of operands that nobody wants after item t */
 void emit_choose_registers(emitter *e);
 
-/* ---- machine_items.c, machine_weave.c ---- */
+/* ---- machine_items.c, machine_weave.c, machine_table.c ---- */
 
 void emit_item(emitter *e, int t);
 x86_rm emit_lanes_address(emitter *e, const run_item *i, int32_t part);
@@ -108,5 +109,7 @@ void emit_keep(emitter *e, int t);
 bool emit_has_heads(const emitter *e, const run_item *i); /* a weave to whose first places others bring something too */
 void emit_begin_weave(emitter *e, const run_item *i);
 void emit_finish_weave(emitter *e, const run_item *i);
+void emit_orders(emitter *e); /* of all tables, before the function */
+void emit_table(emitter *e, int t);
 
 #endif

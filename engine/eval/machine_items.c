@@ -448,6 +448,8 @@ void emit_item(emitter *e, int t)
     case ITEM_SHIFT:
     case ITEM_EARLIER: emit_shift(e, t); break;
     case ITEM_WEAVE: emit_weave(e, t); break;
+    case ITEM_TABLE: emit_table(e, t); break;
+    case ITEM_NONE: break;
     case ITEM_KEEP: emit_keep(e, t); break;
     case ITEM_ROW_SUM: emit_row_sum(e, t); break;
     case ITEM_STORE:

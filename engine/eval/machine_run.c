@@ -19,7 +19,7 @@ void run_begin(run *r, const run_kernel *k, int64_t first)
 {
     r->k = k;
     r->first = r->end = first;
-    r->n_items = r->n_bases = r->n_accesses = r->n_carries = r->n_row_sums = 0;
+    r->n_items = r->n_bases = r->n_accesses = r->n_carries = r->n_row_sums = r->n_tables = 0;
     r->ended = false;
     memset(r->chain, 0, sizeof r->chain);
     for (int64_t j = 0; j < k->k->n_regs; j++) {
@@ -372,7 +372,25 @@ static void scatter(run *r, int64_t j, int32_t code, int32_t n)
     i.offset = b.first;
     i.imm = code == ITEM_ROWS ? n : ins->imm;
     i.version = ins->imm;
-    i.list = list ? list_of(r, j) : -1;
+    i.list = list ? list_of(r, j) : b.alone;
+    effect(r, i);
+    run_note(r, i.base, &b, -1, -1);
+}
+
+/* Rows of constants; what is stored between them, by instructions behind, becomes part of the table when the run is closed. */
+static void fill(run *r, int64_t j)
+{
+    const eval_ins *ins = ins_at(r, j);
+    run_reach b = reach_at(r, j, DST, ins->imm, true);
+    run_table *t = &r->table[r->n_tables];
+    run_item i = item_of(ITEM_TABLE);
+    b.alone = true; /* but for what is stored to it on purpose */
+    *t = (run_table){.stride = ins->imm, .constants = base_of(r, j, 0, MOVES_NOT), .varies = ins->index[0] == 0, .first = place_of(r, j, 0)};
+    for (int32_t c = 0; c < t->stride; c++)
+        t->column[c] = COLUMN_CONSTANT;
+    i.base = base_of(r, j, DST, MOVES_NOT);
+    i.offset = b.first;
+    i.imm = (int32_t)r->n_tables++;
     effect(r, i);
     run_note(r, i.base, &b, -1, -1);
 }
@@ -469,7 +487,8 @@ static int operands_of(const eval_ins *i)
     case EVAL_ADD_STRIDED: return is_stride(i->imm) ? 1 : -1;
     case EVAL_STORE_PAIRS: return is_stride(i->imm) ? 2 : -1;
     case EVAL_STORE_FOURS: return is_stride(i->imm) ? 4 : -1;
-    case EVAL_LOAD_LIST: return 0;
+    case EVAL_LOAD_LIST:
+    case EVAL_FILL: return 0;
     case EVAL_ADD_GRID: return i->imm == 0 && i->index[0] == INT32_MAX ? 1 : -1;
     case EVAL_WEAVE: return i->index[WEAVE_TERMS];
     case EVAL_COPY:
@@ -527,6 +546,12 @@ static bool can_weave(const run *r, int64_t j)
     return i->index[WEAVE_REACH] < r->k->width && r->n_carries + r->n_row_sums + i->index[WEAVE_TERMS] <= MOST_CARRIES;
 }
 
+/* Rows as whole vectors are written from two registers by number, which is there for vectors of eight. */
+static bool is_table(const run *r, const eval_ins *i)
+{
+    return r->k->width == 8 && r->k->k->n > 1 && i->imm <= MOST_COLUMNS && r->n_tables < MOST_TABLES && (i->index[0] == 0 || i->index[0] >= 8);
+}
+
 static bool is_possible(const run *r, int64_t j)
 {
     const eval_ins *i = ins_at(r, j);
@@ -543,6 +568,7 @@ static bool is_possible(const run *r, int64_t j)
     case EVAL_STORE_FOURS: return can_write(r, j, i->imm);
     case EVAL_STORE_LIST:
     case EVAL_ADD_LIST: return can_write(r, j, 0);
+    case EVAL_FILL: return is_table(r, i);
     case EVAL_ADD_GRID: return r->k->k->n > 1 && r->n_row_sums + r->n_carries < MOST_CARRIES && can_write(r, j, ROW_PLACE);
     case EVAL_WEAVE: return can_weave(r, j) && can_write(r, j, 0);
     default: return is_sum(i->code) || (i->flags & 1u << DST) == 0 || can_write(r, j, 1);
@@ -567,6 +593,7 @@ bool run_append(run *r)
     case EVAL_ADD_LIST: scatter(r, j, ITEM_ADD_LIST, 1); break;
     case EVAL_STORE_PAIRS: scatter(r, j, ITEM_ROWS, 2); break;
     case EVAL_STORE_FOURS: scatter(r, j, ITEM_ROWS, 4); break;
+    case EVAL_FILL: fill(r, j); break;
     case EVAL_ADD_GRID: add_row_sum(r, j); break;
     case EVAL_WEAVE: weave(r, j); break;
     default:
@@ -608,6 +635,8 @@ static int32_t overwritten(const run *r, const run_access *a)
 void run_close(run *r)
 {
     int64_t from = r->first;
+    if (r->k->width == 8 && r->k->k->n > 1)
+        run_join_tables(r);
     for (int32_t number = 0; number < r->k->k->n_regs; number++) {
         if (!r->changed[number] || !is_read_later(r, r->end, number))
             continue;

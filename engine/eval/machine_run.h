@@ -36,18 +36,20 @@ enum {
     ITEM_ADD_STRIDED,
     ITEM_STORE_LIST,
     ITEM_ADD_LIST,
-    ITEM_ROWS,     /* n = 2 or 4 values to base[offset + i stride] and behind */
+    ITEM_ROWS,     /* n = 2 or 4 values to base[offset + i stride] and behind; list: 1 */
+    ITEM_TABLE,    /* whole rows, one behind the other: table number `imm` */
     ITEM_WEAVE,    /* sums of the values by two lanes, interleaved: see EVAL_WEAVE; imm: values of the first lane; list: 1 where they are added */
     ITEM_KEEP,     /* value a to a register, for the last vector and what is behind it only, see EVAL_WEAVE_REST; carry number `list`, or -1 */
     ITEM_ROW_SUM,  /* base[offset] += the sum of a over all instances of the call, in four lanes: see EVAL_ADD_GRID */
     ITEM_SUM,      /* lane i modulo EVAL_LANES of base[offset] += a */
+    ITEM_NONE,     /* nothing is left of it */
     ITEM_CARRY     /* the last of a run's items: value a is what the next vector finds carried, as number `list` */
 };
 enum { CONSTANT_ONE, CONSTANT_SIGN, CONSTANT_SIZE, CONSTANT_ZERO, CONSTANT_EVEN, CONSTANT_LOW, CONSTANT_HIGH, N_CONSTANTS };
 
 typedef struct {
     int32_t code, base, list; /* base, list: numbers of bases; list: also of a carry */
-    int32_t imm;              /* stride, constant, distance of a shift, number of values of ROWS */
+    int32_t imm;              /* stride, constant, distance of a shift, number of values of ROWS, of a table */
     int32_t arg[4];           /* -1: none */
     int32_t version;          /* LOAD, CELL: of what is there */
     int64_t offset;           /* bytes */
@@ -69,7 +71,18 @@ typedef struct {
     int32_t writes;      /* so far */
 } run_base;
 
-enum { MOST_ITEMS = 512, MOST_BASES = 40, MOST_CARRIES = 4, MOST_ACCESSES = 256 };
+enum { MOST_ITEMS = 512, MOST_BASES = 40, MOST_CARRIES = 4, MOST_ACCESSES = 256, MOST_TABLES = 8, MOST_COLUMNS = 32 };
+enum { COLUMN_CONSTANT = -1, COLUMN_MISSING = -2 };
+
+/* Row i, columns 0 .. stride - 1, is at base[offset + i stride]: constants, from rows that all are the same or row by row, and values. */
+typedef struct {
+    int32_t stride, n_args;
+    int32_t column[MOST_COLUMNS]; /* number of the argument, or COLUMN_... */
+    int32_t arg[MOST_COLUMNS];    /* values, each once */
+    int32_t constants;            /* base of them, or -1 */
+    bool varies;                  /* row by row */
+    int64_t first;                /* bytes, of the first constant */
+} run_table;
 
 /* Memory that the run reads or writes, from `first` on; stride 1: an entry for each instance. */
 typedef struct {
@@ -95,7 +108,8 @@ typedef struct {
 typedef struct {
     const run_kernel *k;
     int64_t first, end;          /* instructions [first, end) */
-    int64_t n_items, n_bases, n_accesses, n_carries;
+    int64_t n_items, n_bases, n_accesses, n_carries, n_tables;
+    run_table table[MOST_TABLES];
     run_item item[MOST_ITEMS];
     run_base base[MOST_BASES];
     run_access access[MOST_ACCESSES];
@@ -109,6 +123,20 @@ typedef struct {
 } run;
 
 enum { RUN_FIELDS = 5, RUN_DST = 4 }; /* pointers of an instruction: p[0 .. 3], dst */
+
+/* The values that an item wants. */
+static inline int run_args(const run *r, const run_item *i, const int32_t **arg)
+{
+    int n = 0;
+    if (i->code == ITEM_TABLE) {
+        *arg = r->table[i->imm].arg;
+        return r->table[i->imm].n_args;
+    }
+    while (n < 4 && i->arg[n] >= 0)
+        n++;
+    *arg = i->arg;
+    return n;
+}
 
 int64_t run_pointer_field(const run *r, int64_t ins, int q); /* of operand q of an instruction, DST too: bytes behind the run's first one */
 
@@ -144,7 +172,10 @@ void run_begin(run *r, const run_kernel *k, int64_t first);
 bool run_append(run *r);
 void run_close(run *r); /* registers that are read later, carries */
 
+/* machine_table.c: what is stored to all columns of rows becomes one item. */
+void run_join_tables(run *r);
+
 /* machine_emit.c: a function for the run, behind what is in the buffer. `constants`: where those are in it. false: no code, the buffer is as before */
-bool run_emit(x86_code *x, const run *r, const int64_t constants[N_CONSTANTS]);
+bool run_emit(x86_code *x, const run *r, const int64_t constants[N_CONSTANTS], int64_t *entry);
 
 #endif

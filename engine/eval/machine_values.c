@@ -11,19 +11,18 @@ void emit_find_uses(emitter *e)
 {
     const int n = (int)e->r->n_items;
     int count[MOST_ITEMS] = {0}, total = 0;
+    const int32_t *arg;
     for (int t = 0; t < n; t++)
-        for (int q = 0; q < 4; q++)
-            if (item(e, t)->arg[q] >= 0)
-                count[item(e, t)->arg[q]]++;
+        for (int q = run_args(e->r, item(e, t), &arg) - 1; q >= 0; q--)
+            count[arg[q]]++;
     for (int t = 0; t < n; t++) {
         e->first_use[t] = e->cursor[t] = total;
         total += count[t];
     }
     e->first_use[n] = total;
     for (int t = 0; t < n; t++)
-        for (int q = 0; q < 4; q++)
-            if (item(e, t)->arg[q] >= 0)
-                e->use[e->cursor[item(e, t)->arg[q]]++] = t;
+        for (int q = run_args(e->r, item(e, t), &arg) - 1; q >= 0; q--)
+            e->use[e->cursor[arg[q]]++] = t;
 }
 
 /* Of value v after item t: which item uses it next? */
@@ -202,9 +201,10 @@ x86_rm emit_memory_operand(emitter *e, int32_t v)
 
 void emit_done(emitter *e, int t)
 {
-    for (int q = 0; q < 4; q++) {
-        const int32_t v = item(e, t)->arg[q];
-        if (v >= 0 && next_use(e, v, t) == NEVER) {
+    const int32_t *arg;
+    for (int q = run_args(e->r, item(e, t), &arg) - 1; q >= 0; q--) {
+        const int32_t v = arg[q];
+        if (next_use(e, v, t) == NEVER) {
             if (e->at[v] != NOWHERE)
                 e->locked &= ~(1u << e->at[v]);
             drop(e, v);

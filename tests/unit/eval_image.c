@@ -23,6 +23,7 @@ typedef struct {
     int64_t n_x, n, size;
     double *point;
     uint64_t seed;
+    eval_stats stats; /* of the last program that ran */
 } fixture;
 
 static int64_t whole(fixture *t, int64_t end)
@@ -76,7 +77,7 @@ static void fixture_init(fixture *t, int32_t threads, uint64_t seed, int64_t row
     t->point = calloc((size_t)t->n_x, sizeof *t->point);
     for (int64_t i = 0; i < t->n_x; i++)
         t->point[i] = uniform(&t->seed, -1, 1);
-    const int64_t stride = 3 + whole(t, 5), head = whole(t, 4), varying = 1 + whole(t, stride - 2), one_lane = whole(t, stride);
+    const int64_t stride = whole(t, 3) == 0 ? 8 + whole(t, 9) : 3 + whole(t, 5), head = whole(t, 4), varying = 1 + whole(t, stride - 2), one_lane = whole(t, stride);
     for (int64_t lane = 0; lane < stride; lane++) { /* rows of both, a stretch that repeats, one that does not */
         const int64_t at = head + (one_lane + lane) % stride;
         if (lane < varying)
@@ -116,7 +117,7 @@ static double *wanted(const fixture *t)
 }
 
 /* Twice into one array, other numbers in between, so that nothing is left from the first time. */
-static double *run(const fixture *t, expr_id e)
+static double *run(fixture *t, expr_id e)
 {
     const double *const inputs[EXPR_IN_COUNT] = {[EXPR_IN_X] = t->point};
     const eval_output output = {e, 0, 0};
@@ -128,6 +129,7 @@ static double *run(const fixture *t, expr_id e)
             out[k] = NAN;
         check(eval_run(p, inputs, &out));
     }
+    eval_get_stats(p, &t->stats);
     eval_free(p);
     return out;
 }
@@ -149,7 +151,8 @@ static expr_id scatter(fixture *t, bool align)
     return e;
 }
 
-static bool agrees(uint64_t seed, int64_t rows, bool align)
+/* code: instructions of the best set, and those of them that were machine code, are added to it */
+static bool agrees(uint64_t seed, int64_t rows, bool align, int64_t code[2])
 {
     static const char *const names[] = {"portable", "sse2", "avx2", "avx512"};
     fixture t;
@@ -164,6 +167,8 @@ static bool agrees(uint64_t seed, int64_t rows, bool align)
         good = good && is_near(&t, got, want);
         free(got);
     }
+    code[0] += t.stats.instructions;
+    code[1] += t.stats.in_machine_code;
     free(want);
     fixture_release(&t);
     return good;
@@ -218,10 +223,12 @@ static bool same_for_threads(uint64_t seed, bool align)
 int main(void)
 {
     enum { CASES = 60, THREADED = 8 };
+    int64_t code[2] = {0, 0};
     for (uint64_t seed = 1; seed <= CASES; seed++) {
-        ok(agrees(seed, 1100 + (int64_t)seed, false), "constants and what varies, %d", (int)seed);
-        ok(agrees(seed, 1100 + (int64_t)seed, true), "the same, place by place, %d", (int)seed);
+        ok(agrees(seed, 1100 + (int64_t)seed, false, code), "constants and what varies, %d", (int)seed);
+        ok(agrees(seed, 1100 + (int64_t)seed, true, code), "the same, place by place, %d", (int)seed);
     }
+    ok(code[1] == 0 || 2 * code[1] > code[0], "%d of %d instructions were machine code", (int)code[1], (int)code[0]);
     for (uint64_t seed = 1; seed <= 3; seed++)
         test_memory(seed);
     bool same = true;
