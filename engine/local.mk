@@ -86,7 +86,7 @@ engine_sources = \
 	engine/eval/sparse.h \
 	engine/eval/sparse_layout.c \
 	engine/eval/split.c \
-	engine/eval/vmath.h \
+	engine/eval/vmath.h engine/eval/vmath_kernels.h \
 	engine/eval/weave_kernels.h engine/eval/lane_kernels.h \
 	engine/expr/along.c \
 	engine/expr/bilinear.c \

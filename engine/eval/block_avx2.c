@@ -32,6 +32,22 @@ static inline __m256i first(int64_t k)
 #define SLEEF_U35(name) Sleef_##name##d4_u35avx2
 #define MVEC1(name) _ZGVdN4v_##name
 #define MVEC2(name) _ZGVdN4vv_##name
+
+#define FUSED_MATH
+#define exp_parts 1
+#define exp_argument(a) (a)
+#define exp_power(n, k, w) ((void)(k), _mm256_castsi256_pd(_mm256_add_epi64(_mm256_castpd_si256(spread(1) + (w)), \
+                                                                          _mm256_slli_epi64(_mm256_castpd_si256(n), 52))))
+#define is_odd(m) _mm256_castsi256_pd(_mm256_slli_epi64(_mm256_castpd_si256(m), 63))
+#define signed_as(r, a) _mm256_xor_pd((r), _mm256_and_pd((a), spread(-0.0)))
+#define near_reciprocal(d) (spread(1) / (d))
+
+static inline V exp_result(V r, V a)
+{
+    const V inside = _mm256_cmp_pd(spread(708), magnitude(a), _CMP_GT_OQ);
+    return _mm256_movemask_pd(inside) == 15 ? r : pick(inside, r, SLEEF_U10(exp)(a));
+}
+
 #include "eval/vmath.h"
 
 #define every_other(a, b) _mm256_permute4x64_pd(_mm256_unpacklo_pd((a), (b)), 0xd8)

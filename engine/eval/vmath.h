@@ -5,7 +5,8 @@
  *     SLEEF_U10(name) SLEEF_U35(name)    SLEEF's names, errors up to 1.0 and, by its documentation, 3.5 units
  *     MVEC1(name) MVEC2(name)            those of glibc's libmvec, of one and two arguments; errors up to 4 units by its documentation
  *     V                                  the vector type
- * What stays with u10 is there because both others were beyond two units: exp, expm1, tan, asin, tanh.
+ *     FUSED_MATH                         where products and sums can be fused: exp and tan of our own, and what vmath_kernels.h asks for
+ * What stays with u10 is there because both others were beyond two units: exp and tan without FUSED_MATH, expm1, asin, tanh.
  */
 #ifdef PERI_HAVE_MVEC
 V MVEC1(log)(V);
@@ -33,14 +34,20 @@ V MVEC2(pow)(V, V);
 #define V_pow SLEEF_U10(pow)
 #endif
 #define V_log1p_near SLEEF_U10(log1p)
+#ifdef FUSED_MATH
+#include "eval/vmath_kernels.h"
+#define V_exp exp_near
+#define V_tan tan_near
+#else
 #define V_exp SLEEF_U10(exp)
+#define V_tan SLEEF_U10(tan)
+#endif
 #define V_expm1 SLEEF_U10(expm1)
 #define V_sin SLEEF_U35(sin)
 #define V_cos SLEEF_U35(cos)
 #define V_sin_large SLEEF_U10(sin)
 #define V_cos_large SLEEF_U10(cos)
 #define V_sincos SLEEF_U35(sincos)
-#define V_tan SLEEF_U10(tan)
 #define V_asin SLEEF_U10(asin)
 #define V_acos SLEEF_U35(acos)
 #define V_tanh SLEEF_U10(tanh)
