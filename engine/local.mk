@@ -64,6 +64,7 @@ engine_sources = \
 	engine/eval/machine_emit.h \
 	engine/eval/machine_items.c \
 	engine/eval/machine_reach.c \
+	engine/eval/machine_rows.c \
 	engine/eval/machine_run.c \
 	engine/eval/machine_run.h \
 	engine/eval/machine_table.c \

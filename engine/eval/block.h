@@ -18,6 +18,7 @@
 
 enum {
     EVAL_LANES = 16,       /* instances treated at a time, whatever the width of the processor's vectors: partial sums */
+    EVAL_ROW_LANES = 8, /* partial sums of a row: see EVAL_ADD_GRID */
     EVAL_BLOCK_UNIT = 16,  /* blocks have a multiple of this length */
     EVAL_MAX_BLOCK = 384 /* not a multiple of a page: addresses a page apart are in each other's way */
 };

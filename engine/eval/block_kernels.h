@@ -477,20 +477,23 @@ static void add_list(const eval_ins *c, int64_t start, int64_t n)
         d[index[i]] += v[i & step];
 }
 
-/* Four partial sums, whatever the width of vectors. */
+/* So many partial sums, whatever the width of vectors. */
 static double sum_of_row(const double *v, int64_t step, int64_t m)
 {
-    double s0 = 0, s1 = 0, s2 = 0, s3 = 0;
+    V sum[EVAL_ROW_LANES / W];
+    double s[EVAL_ROW_LANES];
     int64_t j = 0;
-    for (; j + 4 <= m; j += 4) {
-        s0 += v[j & step];
-        s1 += v[(j + 1) & step];
-        s2 += v[(j + 2) & step];
-        s3 += v[(j + 3) & step];
-    }
-    for (; j < m; j++)
-        s0 += v[j & step];
-    return (s0 + s2) + (s1 + s3);
+    for (int k = 0; k < EVAL_ROW_LANES / W; k++)
+        sum[k] = spread(0);
+    for (; j + EVAL_ROW_LANES <= m; j += EVAL_ROW_LANES)
+        for (int k = 0; k < EVAL_ROW_LANES / W; k++)
+            sum[k] += load(v + ((j + k * W) & step));
+    for (int k = 0; k < EVAL_ROW_LANES / W; k++, j += W)
+        if (j < m)
+            sum[k] += m - j >= W ? load(v + (j & step)) : load_part(v + (j & step), m - j);
+    for (int k = 0; k < EVAL_ROW_LANES / W; k++)
+        store(s + k * W, sum[k]);
+    return ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]));
 }
 
 /* As add_list, where equal indices follow each other. */

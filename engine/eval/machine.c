@@ -104,12 +104,12 @@ static void add_rest(machine *t, eval_kernel *k, int64_t last)
         k->calls[k->n_calls++] = (struct eval_call){t->c->program->simd->fn[EVAL_WEAVE_REST], (int32_t)last, -1};
 }
 
-/* All instructions as one function, for any number of instances. */
+/* All instructions as one function, for any number of instances; where they are in rows, with a loop over these. */
 static bool emit_whole(machine *t, eval_kernel *k, run_kernel *open)
 {
-    if (k->rows != NULL || k->n == 1)
+    if (k->n == 1)
         return false;
-    open->block = k->n;
+    open->block = k->rows != NULL ? k->block : k->n;
     run_begin(t->r, open, 0);
     while (t->r->end < k->n_ins && run_append(t->r))
         ;
@@ -117,7 +117,7 @@ static bool emit_whole(machine *t, eval_kernel *k, run_kernel *open)
         run_close(t->r);
     int64_t at;
     x86_align(&t->code, 32);
-    k->is_whole = t->r->end == k->n_ins && is_without_blocks(t->r) && run_emit(&t->code, t->r, t->constants, &at);
+    k->is_whole = t->r->end == k->n_ins && is_without_blocks(t->r) && run_emit(&t->code, t->r, k->rows != NULL, t->constants, &at);
     if (k->is_whole) {
         k->calls[k->n_calls++] = (struct eval_call){k->ins[0].fn, 0, (int32_t)at};
         add_rest(t, k, k->n_ins - 1);
@@ -164,7 +164,7 @@ static peri_status emit_kernel(machine *t, eval_kernel *k, int64_t number)
         if (any)
             run_close(t->r);
         x86_align(&t->code, 32);
-        const bool emitted = any && run_emit(&t->code, t->r, t->constants, &at);
+        const bool emitted = any && run_emit(&t->code, t->r, false, t->constants, &at);
         const int64_t end = emitted ? t->r->end : t->r->end > j ? t->r->end : j + 1;
         for (int64_t i = j; i < (emitted ? j + 1 : end); i++)
             k->calls[k->n_calls++] = (struct eval_call){k->ins[i].fn, (int32_t)i, emitted ? (int32_t)at : -1};
@@ -203,7 +203,9 @@ static void set_functions(eval_program *p)
         for (int64_t j = 0; j < p->kernels[k].n_calls; j++) {
             struct eval_call *call = &p->kernels[k].calls[j];
             const unsigned char *const at = call->at >= 0 ? p->machine.code + call->at : NULL;
-            if (at != NULL)
+            if (at != NULL && p->kernels[k].is_whole && p->kernels[k].rows != NULL)
+                memcpy(&p->kernels[k].rows->whole, &at, sizeof p->kernels[k].rows->whole);
+            else if (at != NULL)
                 memcpy(&call->fn, &at, sizeof call->fn);
         }
     }

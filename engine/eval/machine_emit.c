@@ -9,12 +9,18 @@
 static const int BASE_REGS[] = {RAX, RCX, R8, R9, RBX, R12, R13, R14, R15};
 enum { N_BASE_REGS = sizeof BASE_REGS / sizeof BASE_REGS[0], N_CLOBBERED = 4 };
 
+static int vector_length(const emitter *e)
+{
+    return e->full == 8 ? X86_512 : X86_256;
+}
+
 /* ---- a body ---------------------------------------------------------------------------------------------------------------------- */
 
-static void emit_body(emitter *e, int width, int part, bool dynamic_lanes)
+static void emit_body(emitter *e, int width, int part, int lane_part, bool dynamic_lanes)
 {
     e->width = width;
     e->part = part;
+    e->lane_part = lane_part;
     e->dynamic_lanes = dynamic_lanes;
     e->length = width == 1 ? X86_SCALAR : width == 4 ? X86_256 : X86_512;
     for (int k = 0; k < e->n_regs; k++)
@@ -101,10 +107,12 @@ static void begin_function(emitter *e)
     for (int k = N_CLOBBERED; k < e->n_general; k++)
         x86_push(x, BASE_REGS[k]);
     x86_and(x, RSP, -VECTOR_BYTES);
-    x86_add(x, RSP, -(MOST_SLOTS + KEPT) * VECTOR_BYTES);
+    x86_add(x, RSP, -(MOST_SLOTS + KEPT) * VECTOR_BYTES - ROW_BYTES);
+    if (e->by_rows)
+        emit_begin_rows(e);
     for (int b = 0; b < e->r->n_bases; b++) {
         const run_base *base = &e->r->base[b];
-        if (e->general[b] == NOWHERE)
+        if (e->general[b] == NOWHERE || (e->by_rows && base->by != NULL))
             continue;
         x86_load64(x, e->general[b], x86_mem(REG_CODE, -1, 0, (int32_t)base->field));
         if (base->moves == MOVES_NOT || is_one(e))
@@ -129,6 +137,8 @@ static void end_function(emitter *e)
     x86_return(e->x);
 }
 
+/* ---- loops ---------------------------------------------------------------------------------------------------------------------------- */
+
 /* Compares the instance `ahead` of the next with the end. */
 static void compare_end(emitter *e, int ahead)
 {
@@ -136,46 +146,48 @@ static void compare_end(emitter *e, int ahead)
     x86_compare(e->x, REG_INDEX, REG_END);
 }
 
-static void move_sums(emitter *e, bool load)
+static void move_sums(emitter *e, x86_op op)
 {
-    const int length = e->full == 8 ? X86_512 : X86_256;
-    e->dynamic_lanes = false;
     for (int k = 0; k < e->n_sums; k++)
         for (int part = 0; part < EVAL_LANES / e->full; part++) {
-            const x86_rm at = emit_lanes_address(e, item(e, e->sum_item[k]), part);
-            x86_vector(e->x, load ? X86_LOAD : X86_STORE, length, e->sum_reg[k] + part, 0, at, 0);
+            x86_rm at = emit_cell_address(e, item(e, e->sum_item[k]));
+            at.disp += part * e->full * 8;
+            x86_vector(e->x, op, vector_length(e), e->sum_reg[k] + part, 0, at, 0);
         }
 }
 
 /* All lanes of the partial sums at once, as long as there are so many instances. */
 static void emit_wide_loop(emitter *e)
 {
-    const int parts = EVAL_LANES / e->full;
     compare_end(e, EVAL_LANES);
     const int64_t none = x86_jump(e->x, X86_GREATER);
-    move_sums(e, true);
+    if (!e->static_lanes)
+        move_sums(e, X86_LOAD);
     x86_align(e->x, 32);
     const int64_t again = e->x->bytes.n;
-    for (int part = 0; part < parts; part++)
-        emit_body(e, e->full, part, false);
+    for (int part = 0; part < EVAL_LANES / e->full; part++)
+        emit_body(e, e->full, part, part, false);
     x86_add(e->x, REG_AT, EVAL_LANES);
     compare_end(e, EVAL_LANES);
     x86_jump_back(e->x, X86_NOT_GREATER, again);
-    move_sums(e, false);
+    if (!e->static_lanes) {
+        move_sums(e, X86_STORE);
+        emit_keep_row_sums(e);
+    }
     x86_land(e->x, none);
 }
 
-/* What is left as a part of a vector: entries by themselves have no masks, and before the first vector more than one entry may not be there. */
-static bool can_mask(const emitter *e)
+static void emit_narrow_loop(emitter *e)
 {
-    bool can = e->x->evex;
-    for (int t = 0; t < e->r->n_items; t++) {
-        const int code = item(e, t)->code;
-        can = can && code != ITEM_STRIDED && code != ITEM_LIST && !(code >= ITEM_STORE_STRIDED && code <= ITEM_TABLE);
-    }
-    for (int64_t k = 0; k < e->r->n_carries; k++)
-        can = can && e->distance[k] <= 1;
-    return can;
+    compare_end(e, e->full);
+    const int64_t none = x86_jump(e->x, X86_GREATER);
+    x86_align(e->x, 32);
+    const int64_t again = e->x->bytes.n;
+    emit_body(e, e->full, 0, 0, !e->static_lanes);
+    x86_add(e->x, REG_AT, e->full);
+    compare_end(e, e->full);
+    x86_jump_back(e->x, X86_NOT_GREATER, again);
+    x86_land(e->x, none);
 }
 
 static void begin_carries(emitter *e)
@@ -185,21 +197,28 @@ static void begin_carries(emitter *e)
             emit_begin_carry(e, item(e, t));
 }
 
-static void emit_rest(emitter *e, bool masked)
+/* What is less than a vector, by a mask. */
+static void emit_part(emitter *e, int lane_part)
+{
+    x86_copy(e->x, REG_INDEX, REG_END);
+    x86_subtract(e->x, REG_INDEX, REG_AT);
+    x86_number(e->x, REG_ADDRESS, -1);
+    x86_lowest(e->x, REG_ADDRESS, REG_ADDRESS, REG_INDEX);
+    x86_mask(e->x, REST, REG_ADDRESS);
+    e->masked = true;
+    emit_body(e, e->full, 0, lane_part, !e->static_lanes);
+    e->masked = false;
+}
+
+static void emit_rest(emitter *e, bool masked, int lane_part)
 {
     x86_compare(e->x, REG_AT, REG_END);
     const int64_t done = x86_jump(e->x, X86_NOT_LESS);
-    if (masked) {
-        x86_copy(e->x, REG_INDEX, REG_END);
-        x86_subtract(e->x, REG_INDEX, REG_AT);
-        x86_number(e->x, REG_ADDRESS, -1);
-        x86_lowest(e->x, REG_ADDRESS, REG_ADDRESS, REG_INDEX);
-        x86_mask(e->x, REST, REG_ADDRESS);
-        e->masked = true;
-        emit_body(e, e->full, 0, true);
-    } else {
+    if (masked)
+        emit_part(e, lane_part);
+    else {
         const int64_t again = e->x->bytes.n;
-        emit_body(e, 1, 0, true);
+        emit_body(e, 1, 0, 0, true);
         x86_add(e->x, REG_AT, 1);
         x86_compare(e->x, REG_AT, REG_END);
         x86_jump_back(e->x, X86_LESS, again);
@@ -207,17 +226,29 @@ static void emit_rest(emitter *e, bool masked)
     x86_land(e->x, done);
 }
 
-static void emit_loops(emitter *e)
+/* Behind all whole groups of EVAL_LANES instances, when each part of the partial sums is in registers. */
+static void emit_static_rest(emitter *e, int64_t few)
 {
-    const bool masked = can_mask(e);
-    e->failed = e->failed || (e->n_row_sums > 0 && e->x->evex && !masked); /* more is left than three instances */
+    compare_end(e, e->full);
+    const int64_t none = x86_jump(e->x, X86_GREATER);
+    emit_body(e, e->full, 0, 0, false);
+    x86_add(e->x, REG_AT, e->full);
+    finish_vectors(e);
+    emit_rest(e, true, 1);
+    const int64_t done = x86_jump(e->x, X86_ALWAYS);
+    x86_land(e->x, none);
+    finish_vectors(e);
+    x86_land(e->x, few);
+    emit_rest(e, true, 0);
+    x86_land(e->x, done);
+}
+
+void emit_block(emitter *e)
+{
+    const bool masked = emit_can_mask(e);
     emit_begin_row_sums(e);
-    x86_address(e->x, REG_END, x86_mem(REG_END, REG_AT, 0, 0));
     if (e->start != NOWHERE)
         x86_copy(e->x, e->start, REG_AT);
-    for (int t = 0; t < e->r->n_items; t++)
-        if (e->pinned[t] != NOWHERE)
-            x86_vector(e->x, X86_LOAD, e->full == 8 ? X86_512 : X86_256, e->pinned[t], 0, emit_cell_address(e, item(e, t)), 0);
     if (masked)
         begin_carries(e);
     compare_end(e, e->full);
@@ -227,27 +258,42 @@ static void emit_loops(emitter *e)
             emit_begin_weave(e, item(e, t));
     if (!masked)
         begin_carries(e);
-    if (e->has_sums)
+    if (e->has_sums || (e->n_row_sums > 0 && !e->static_lanes))
         emit_wide_loop(e);
-    compare_end(e, e->full);
-    const int64_t none = x86_jump(e->x, X86_GREATER);
-    x86_align(e->x, 32);
-    const int64_t again = e->x->bytes.n;
-    emit_body(e, e->full, 0, true);
-    x86_add(e->x, REG_AT, e->full);
-    compare_end(e, e->full);
-    x86_jump_back(e->x, X86_NOT_GREATER, again);
-    x86_land(e->x, none);
-    finish_vectors(e);
-    x86_land(e->x, few);
-    emit_rest(e, masked);
+    if (e->has_sums && e->static_lanes)
+        emit_static_rest(e, few);
+    else {
+        emit_narrow_loop(e);
+        finish_vectors(e);
+        x86_land(e->x, few);
+        emit_rest(e, masked, 0);
+    }
     emit_finish_row_sums(e);
 }
 
-bool run_emit(x86_code *x, const run *r, const int64_t constants[N_CONSTANTS], int64_t *entry)
+static void emit_loops(emitter *e)
+{
+    if (!e->by_rows)
+        x86_address(e->x, REG_END, x86_mem(REG_END, REG_AT, 0, 0));
+    for (int t = 0; t < e->r->n_items; t++)
+        if (e->pinned[t] != NOWHERE && !emit_is_row_cell(e, t))
+            x86_vector(e->x, X86_LOAD, vector_length(e), e->pinned[t], 0, emit_cell_address(e, item(e, t)), 0);
+    if (e->n_fused > 0)
+        x86_vector(e->x, X86_LOAD, vector_length(e), e->ones, 0, emit_constant_address(e, CONSTANT_ONE), 0);
+    if (e->static_lanes)
+        move_sums(e, X86_LOAD);
+    if (e->by_rows)
+        emit_row_loop(e);
+    else
+        emit_block(e);
+    if (e->static_lanes)
+        move_sums(e, X86_STORE);
+}
+
+bool run_emit(x86_code *x, const run *r, bool by_rows, const int64_t constants[N_CONSTANTS], int64_t *entry)
 {
     const int64_t begin = x->bytes.n;
-    emitter e = {.x = x, .r = r, .constants = constants, .n_regs = x->evex ? 32 : 16, .full = x->evex ? 8 : 4};
+    emitter e = {.x = x, .r = r, .by_rows = by_rows, .constants = constants, .n_regs = x->evex ? 32 : 16, .full = x->evex ? 8 : 4};
     emit_find_uses(&e);
     emit_choose_registers(&e);
     choose_bases(&e);
@@ -255,7 +301,7 @@ bool run_emit(x86_code *x, const run *r, const int64_t constants[N_CONSTANTS], i
     *entry = x->bytes.n;
     begin_function(&e);
     if (is_one(&e))
-        emit_body(&e, 1, 0, false);
+        emit_body(&e, 1, 0, 0, false);
     else
         emit_loops(&e);
     end_function(&e);

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * machine_emit.h - inside engine/eval only: a run while its machine code is written. machine_emit.c writes the function and its loops, machine_items.c an
- * item, machine_weave.c weaves; machine_values.c knows where values are.
+ * machine_emit.h - inside engine/eval only: a run while its machine code is written. machine_emit.c writes the function and its loops, machine_rows.c
+ * the loop over rows, machine_items.c an item, machine_weave.c weaves; machine_values.c knows where values are.
  */
 #ifndef PERI_EVAL_MACHINE_EMIT_H
 #define PERI_EVAL_MACHINE_EMIT_H
 
 #include "eval/machine_run.h"
 
-enum { NOWHERE = -1, PINNED = -2, FREE = -1, MOST_SLOTS = 64, VECTOR_BYTES = 64, NEVER = 1 << 30, MOST_SUMS = 4, KEPT = 4, EDGE = 1, REST = 2 };
+enum { NOWHERE = -1, PINNED = -2, FREE = -1, MOST_SLOTS = 64, VECTOR_BYTES = 64, NEVER = 1 << 30, MOST_SUMS = 4, KEPT = 2 + MOST_CARRIES, EDGE = 1, REST = 2 };
+enum { ROW_AT, CHUNK_END, ROW_BASES, ROW_BYTES = (ROW_BASES + MOST_BASES + 7) / 8 * VECTOR_BYTES }; /* of a loop over rows, eight bytes each */
 
 /* general registers: the instructions, the next instance, the end; bases and `start`; for addresses */
 enum { REG_CODE = RDI, REG_AT = RSI, REG_END = RDX, REG_ADDRESS = R10, REG_INDEX = R11 };
@@ -21,7 +22,10 @@ typedef struct {
     int n_regs, full;                /* vector registers; numbers of a vector */
     bool masked;                     /* this body has a part of a vector, by the mask REST */
     int width, length, part;         /* of this body: numbers, X86_ length, which of the vectors that are unrolled */
-    bool dynamic_lanes;              /* partial sums are at (at - start) modulo EVAL_LANES */
+    int lane_part;                   /* the part of the partial sums that it adds to */
+    bool dynamic_lanes;              /* that is not known: they are at (at - start) modulo EVAL_LANES, in memory */
+    bool static_lanes;               /* no body has dynamic ones */
+    bool by_rows;                    /* the function has all blocks of a chunk */
     int32_t held[32];                /* value, FREE or PINNED */
     int at[MOST_ITEMS], slot[MOST_ITEMS];
     int pinned[MOST_ITEMS];          /* register for good, of cells; or NOWHERE */
@@ -29,8 +33,9 @@ typedef struct {
     int general[MOST_BASES];         /* register, or NOWHERE: fetched when it is wanted */
     int n_general, start;            /* start: register that holds it */
     int carry[MOST_CARRIES], distance[MOST_CARRIES];
-    int row_sum[MOST_CARRIES], n_row_sums; /* registers of sums of rows, in the order of their items */
+    int row_sum[MOST_CARRIES], n_row_sums; /* first registers of sums of rows, in the order of their items */
     int n_sums, sum_item[MOST_SUMS], sum_reg[MOST_SUMS]; /* sums that are in registers, the first of them */
+    int ones, n_fused;               /* sums that are 1 v more, the first of them; a register of ones */
     bool has_sums, wants_start;
     int n_slots;
     uint32_t locked, reserved;       /* reserved: pinned registers */
@@ -62,10 +67,16 @@ static inline int count_uses(const emitter *e, int32_t v)
     return e->first_use[v + 1] - e->first_use[v];
 }
 
-/* Memory of the function's own behind the values that were given up; two vectors are a weave's, two a row sum's. */
+/* Memory of the function's own behind the values that were given up; two vectors are a weave's, one is for each sum of rows. */
 static inline x86_rm kept_address(int vector)
 {
     return x86_mem(RSP, -1, 0, (MOST_SLOTS + vector) * VECTOR_BYTES);
+}
+
+/* Behind that. */
+static inline x86_rm row_state(int number)
+{
+    return x86_mem(RSP, -1, 0, (MOST_SLOTS + KEPT) * VECTOR_BYTES + number * 8);
 }
 
 static inline void lock(emitter *e, int reg)
@@ -95,6 +106,7 @@ bool emit_stays(emitter *e, int32_t v, int t); /* v is in memory, and best read 
 x86_rm emit_memory_operand(emitter *e, int32_t v);
 void emit_done(emitter *e, int t); /* gives up the registers of operands that nobody wants after item t */
 void emit_choose_registers(emitter *e);
+bool emit_can_mask(const emitter *e);
 
 /* ---- machine_items.c, machine_weave.c, machine_table.c ---- */
 
@@ -102,8 +114,9 @@ void emit_item(emitter *e, int t);
 x86_rm emit_lanes_address(emitter *e, const run_item *i, int32_t part);
 void emit_begin_carry(emitter *e, const run_item *i);   /* before the first vector */
 void emit_finish_store(emitter *e, const run_item *i);  /* behind the last one */
-void emit_begin_row_sums(emitter *e);
-void emit_finish_row_sums(emitter *e);                  /* behind all instances */
+void emit_begin_row_sums(emitter *e);                   /* of a block */
+void emit_keep_row_sums(emitter *e);                    /* from registers to memory, for lanes that are not known */
+void emit_finish_row_sums(emitter *e);
 void emit_weave(emitter *e, int t);
 void emit_keep(emitter *e, int t);
 bool emit_has_heads(const emitter *e, const run_item *i); /* a weave to whose first places others bring something too */
@@ -111,5 +124,12 @@ void emit_begin_weave(emitter *e, const run_item *i);
 void emit_finish_weave(emitter *e, const run_item *i);
 void emit_orders(emitter *e); /* of all tables, before the function */
 void emit_table(emitter *e, int t);
+
+/* ---- machine_emit.c, machine_rows.c ---- */
+
+void emit_block(emitter *e);                            /* instances from the next to REG_END */
+bool emit_is_row_cell(const emitter *e, int t);         /* a number that changes when a row begins */
+void emit_begin_rows(emitter *e);                       /* the function's arguments */
+void emit_row_loop(emitter *e);
 
 #endif

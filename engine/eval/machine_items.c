@@ -217,32 +217,63 @@ static int sum_number(const emitter *e, int t)
     return -1;
 }
 
-x86_rm emit_lanes_address(emitter *e, const run_item *i, int32_t part)
+static int row_number(const emitter *e, int t)
 {
-    const int base = emit_base(e, i->base);
-    if (!e->dynamic_lanes)
-        return x86_mem(base, -1, 0, displacement(e, i) + part * e->full * 8);
-    x86_copy(e->x, REG_INDEX, REG_AT);
-    x86_subtract(e->x, REG_INDEX, e->start);
-    x86_and(e->x, REG_INDEX, EVAL_LANES - 1);
-    return x86_mem(base, REG_INDEX, 3, displacement(e, i));
+    int number = 0;
+    for (int k = 0; k < t; k++)
+        number += item(e, k)->code == ITEM_ROW_SUM;
+    return number;
 }
 
+/* Where the lanes are when they are not in registers. */
+static x86_rm row_lanes(const emitter *e, int t)
+{
+    return kept_address(2 + row_number(e, t));
+}
+
+/* Of n lanes, the first at `to`: lane 0 of this part, or, where parts are not known when the code is written, the lane of the next instance. */
+static x86_rm lane_address(emitter *e, x86_rm to, int n)
+{
+    if (!e->dynamic_lanes) {
+        to.disp += e->lane_part * e->full * 8;
+        return to;
+    }
+    x86_copy(e->x, REG_INDEX, REG_AT);
+    x86_subtract(e->x, REG_INDEX, e->start);
+    x86_and(e->x, REG_INDEX, n - 1);
+    return x86_mem(to.base, REG_INDEX, 3, to.disp);
+}
+
+static void add_to_register(emitter *e, int t, x86_op op, int sum, int first)
+{
+    const int32_t v = item(e, t)->arg[0];
+    const x86_rm from = emit_stays(e, v, t) ? emit_memory_operand(e, v) : x86_reg(emit_wanted(e, v, t));
+    if (e->masked)
+        x86_vector_merged(e->x, op, e->length, sum, first, from, REST);
+    else
+        x86_vector(e->x, op, e->length, sum, first, from, 0);
+}
+
+static void add_to_memory(emitter *e, int t, x86_op op)
+{
+    const bool is_row = item(e, t)->code == ITEM_ROW_SUM;
+    const int v = emit_wanted(e, item(e, t)->arg[0], t), sum = emit_taken(e, t);
+    const x86_rm at = lane_address(e, is_row ? row_lanes(e, t) : emit_cell_address(e, item(e, t)), is_row ? EVAL_ROW_LANES : EVAL_LANES);
+    emit_move(e, X86_LOAD, sum, at);
+    x86_vector(e->x, op, e->length, sum, sum, x86_reg(v), 0);
+    emit_move(e, X86_STORE, sum, at);
+}
+
+/* sum + 1 v is rounded as sum + v, by units that may have less to do. */
 static void emit_sum(emitter *e, int t)
 {
-    const run_item *i = item(e, t);
-    const int number = sum_number(e, t);
-    if (number >= 0 && !e->dynamic_lanes) {
-        const int acc = e->sum_reg[number] + e->part;
-        const bool in_memory = emit_stays(e, i->arg[0], t);
-        const int v = in_memory ? 0 : emit_wanted(e, i->arg[0], t);
-        x86_vector(e->x, X86_ADD, e->length, acc, acc, in_memory ? emit_memory_operand(e, i->arg[0]) : x86_reg(v), 0);
-    } else {
-        const int v = emit_wanted(e, i->arg[0], t), sum = emit_taken(e, t);
-        const x86_rm at = emit_lanes_address(e, i, e->part);
-        x86_vector(e->x, X86_ADD, e->length, sum, v, at, 0);
-        emit_move(e, X86_STORE, sum, at);
-    }
+    const int number = sum_number(e, t), sum = number >= 0 ? e->sum_reg[number] + e->lane_part : 0;
+    if (number < 0 || e->dynamic_lanes)
+        add_to_memory(e, t, X86_ADD);
+    else if (number < e->n_fused)
+        add_to_register(e, t, X86_FMA231, sum, e->ones);
+    else
+        add_to_register(e, t, X86_ADD, sum, sum);
     emit_done(e, t);
 }
 
@@ -334,84 +365,63 @@ void emit_finish_store(emitter *e, const run_item *i)
 
 /* ---- sums of rows ---------------------------------------------------------------------------------------------------------- */
 
-static int row_sum_of(const emitter *e, int t)
-{
-    int number = 0;
-    for (int k = 0; k < t; k++)
-        number += item(e, k)->code == ITEM_ROW_SUM;
-    return e->row_sum[number];
-}
-
-/* What is left of four lanes' turns goes to the first lane, one by one: entries of `from`, behind which there are zeros. */
-static void add_to_first(emitter *e, int sum, int part, const x86_rm *from, int n)
-{
-    x86_vector(e->x, X86_MOVE, X86_128, part, 0, x86_reg(sum), 0);
-    for (int k = 0; k < n; k++) {
-        x86_rm entry = *from;
-        entry.disp += k * 8;
-        x86_vector(e->x, X86_ADD, X86_SCALAR, part, part, entry, 0);
-    }
-    x86_vector(e->x, X86_INSERT_128, X86_256, sum, sum, x86_reg(part), 0);
-}
-
-static void add_rest(emitter *e, int v, int sum, int t)
-{
-    const int part = emit_taken(e, t);
-    x86_vector(e->x, X86_XOR, X86_512, part, part, x86_reg(part), 0);
-    for (int k = 0; k < 2; k++)
-        x86_vector(e->x, X86_STORE, X86_512, part, 0, kept_address(2 + k), 0);
-    emit_move(e, X86_STORE, v, kept_address(2));
-    x86_copy(e->x, REG_INDEX, REG_END);
-    x86_subtract(e->x, REG_INDEX, REG_AT);
-    x86_and(e->x, REG_INDEX, 4);
-    x86_number(e->x, REG_ADDRESS, 4);
-    x86_compare(e->x, REG_INDEX, REG_ADDRESS);
-    const int64_t fewer = x86_jump(e->x, X86_LESS);
-    x86_vector(e->x, X86_ADD, X86_256, sum, sum, kept_address(2), 0);
-    x86_land(e->x, fewer);
-    const x86_rm rest = x86_mem(RSP, REG_INDEX, 3, (MOST_SLOTS + 2) * VECTOR_BYTES);
-    add_to_first(e, sum, part, &rest, 3);
-}
-
 static void emit_row_sum(emitter *e, int t)
 {
-    const int v = emit_wanted(e, item(e, t)->arg[0], t), sum = row_sum_of(e, t);
-    if (e->masked)
-        add_rest(e, v, sum, t);
-    else if (e->width == 1) {
-        const int part = emit_taken(e, t);
-        const x86_rm from = x86_reg(v);
-        add_to_first(e, sum, part, &from, 1);
-    } else {
-        x86_vector(e->x, X86_ADD, X86_256, sum, sum, x86_reg(v), 0);
-        if (e->width == 8) {
-            const int upper = emit_taken(e, t);
-            x86_vector(e->x, X86_EXTRACT_256, X86_512, v, 0, x86_reg(upper), 1);
-            x86_vector(e->x, X86_ADD, X86_256, sum, sum, x86_reg(upper), 0);
-        }
-    }
+    const x86_op op = item(e, t)->imm < 0 ? X86_SUB : X86_ADD;
+    const int sum = e->row_sum[row_number(e, t)] + e->lane_part % (EVAL_ROW_LANES / e->full);
+    if (e->dynamic_lanes)
+        add_to_memory(e, t, op);
+    else
+        add_to_register(e, t, op, sum, sum);
     emit_done(e, t);
+}
+
+static void move_row_sum(emitter *e, int t, x86_op op)
+{
+    for (int part = 0; part < EVAL_ROW_LANES / e->full; part++) {
+        x86_rm at = row_lanes(e, t);
+        at.disp += part * e->full * 8;
+        x86_vector(e->x, op, e->full == 8 ? X86_512 : X86_256, e->row_sum[row_number(e, t)] + part, 0, at, 0);
+    }
 }
 
 void emit_begin_row_sums(emitter *e)
 {
-    for (int k = 0; k < e->n_row_sums; k++)
-        x86_vector(e->x, X86_XOR, X86_256, e->row_sum[k], e->row_sum[k], x86_reg(e->row_sum[k]), 0);
+    for (int t = 0; t < e->r->n_items; t++) {
+        if (item(e, t)->code != ITEM_ROW_SUM)
+            continue;
+        for (int part = 0, first = e->row_sum[row_number(e, t)]; part < EVAL_ROW_LANES / e->full; part++)
+            x86_vector(e->x, X86_XOR, e->full == 8 ? X86_512 : X86_256, first + part, first + part, x86_reg(first + part), 0);
+        if (!e->static_lanes)
+            move_row_sum(e, t, X86_STORE);
+    }
 }
 
-/* (s0 + s2) + (s1 + s3) */
+void emit_keep_row_sums(emitter *e)
+{
+    for (int t = 0; t < e->r->n_items; t++)
+        if (item(e, t)->code == ITEM_ROW_SUM)
+            move_row_sum(e, t, X86_STORE);
+}
+
+/* ((s0 + s4) + (s2 + s6)) + ((s1 + s5) + (s3 + s7)) */
 void emit_finish_row_sums(emitter *e)
 {
     const int half = 0, odd = 1;
     for (int t = 0; t < e->r->n_items; t++) {
         if (item(e, t)->code != ITEM_ROW_SUM)
             continue;
-        const int sum = row_sum_of(e, t);
-        const x86_rm to = emit_cell_address(e, item(e, t));
-        x86_vector(e->x, X86_EXTRACT_128, X86_256, sum, 0, x86_reg(half), 1);
-        x86_vector(e->x, X86_ADD, X86_128, half, sum, x86_reg(half), 0);
+        const int sum = e->row_sum[row_number(e, t)];
+        if (!e->static_lanes)
+            move_row_sum(e, t, X86_LOAD);
+        if (e->full == 8)
+            x86_vector(e->x, X86_EXTRACT_256, X86_512, sum, 0, x86_reg(half), 1);
+        x86_vector(e->x, X86_ADD, X86_256, half, sum, x86_reg(e->full == 8 ? half : sum + 1), 0);
+        x86_vector(e->x, X86_EXTRACT_128, X86_256, half, 0, x86_reg(odd), 1);
+        x86_vector(e->x, X86_ADD, X86_128, half, half, x86_reg(odd), 0);
         x86_vector(e->x, X86_UNPACK_HIGH, X86_128, odd, half, x86_reg(half), 0);
         x86_vector(e->x, X86_ADD, X86_SCALAR, half, half, x86_reg(odd), 0);
+        const x86_rm to = emit_cell_address(e, item(e, t));
         x86_vector(e->x, X86_ADD, X86_SCALAR, half, half, to, 0);
         x86_vector(e->x, X86_STORE, X86_SCALAR, half, 0, to, 0);
     }

@@ -324,6 +324,10 @@ static void add_row_sum(run *r, int64_t j)
     const run_reach b = reach_at(r, j, DST, ROW_PLACE, true);
     run_item i = item_of(ITEM_ROW_SUM);
     i.arg[0] = operand_value(r, j, 0);
+    if (r->item[i.arg[0]].code == ITEM_NEG) {
+        i.arg[0] = r->item[i.arg[0]].arg[0];
+        i.imm = -1;
+    }
     i.base = base_of(r, j, DST, MOVES_NOT);
     i.offset = b.first;
     effect(r, i);

@@ -40,7 +40,7 @@ enum {
     ITEM_TABLE,    /* whole rows, one behind the other: table number `imm` */
     ITEM_WEAVE,    /* sums of the values by two lanes, interleaved: see EVAL_WEAVE; imm: values of the first lane; list: 1 where they are added */
     ITEM_KEEP,     /* value a to a register, for the last vector and what is behind it only, see EVAL_WEAVE_REST; carry number `list`, or -1 */
-    ITEM_ROW_SUM,  /* base[offset] += the sum of a over all instances of the call, in four lanes: see EVAL_ADD_GRID */
+    ITEM_ROW_SUM,  /* base[offset] += the sum of a, or of -a for imm < 0, over all instances of a block, in EVAL_ROW_LANES lanes */
     ITEM_SUM,      /* lane i modulo EVAL_LANES of base[offset] += a */
     ITEM_NONE,     /* nothing is left of it */
     ITEM_CARRY     /* the last of a run's items: value a is what the next vector finds carried, as number `list` */
@@ -175,7 +175,10 @@ void run_close(run *r); /* registers that are read later, carries */
 /* machine_table.c: what is stored to all columns of rows becomes one item. */
 void run_join_tables(run *r);
 
-/* machine_emit.c: a function for the run, behind what is in the buffer. `constants`: where those are in it. false: no code, the buffer is as before */
-bool run_emit(x86_code *x, const run *r, const int64_t constants[N_CONSTANTS], int64_t *entry);
+/*
+ * machine_emit.c: a function for the run, by_rows for all blocks of a chunk, see eval_rows_fn, behind what is in the buffer, at `entry`. `constants`: where
+ * those are in it. false: no code, the buffer is as before
+ */
+bool run_emit(x86_code *x, const run *r, bool by_rows, const int64_t constants[N_CONSTANTS], int64_t *entry);
 
 #endif

@@ -47,7 +47,8 @@ int emit_base(emitter *e, int32_t base)
 {
     if (e->general[base] != NOWHERE)
         return e->general[base];
-    x86_load64(e->x, REG_ADDRESS, x86_mem(REG_CODE, -1, 0, (int32_t)e->r->base[base].field));
+    const bool slides = e->by_rows && e->r->base[base].by != NULL;
+    x86_load64(e->x, REG_ADDRESS, slides ? row_state(ROW_BASES + base) : x86_mem(REG_CODE, -1, 0, (int32_t)e->r->base[base].field));
     return REG_ADDRESS;
 }
 
@@ -273,31 +274,78 @@ static void pin_cells(emitter *e, int spare)
     }
 }
 
-void emit_choose_registers(emitter *e)
+/* What is left as a part of a vector: entries by themselves have no masks, and before the first vector more than one entry may not be there. */
+bool emit_can_mask(const emitter *e)
 {
-    const int parts = EVAL_LANES / e->full;
+    bool can = e->x->evex;
+    for (int t = 0; t < e->r->n_items; t++) {
+        const int code = item(e, t)->code;
+        can = can && code != ITEM_STRIDED && code != ITEM_LIST && !(code >= ITEM_STORE_STRIDED && code <= ITEM_TABLE);
+    }
+    for (int64_t k = 0; k < e->r->n_carries; k++)
+        can = can && e->distance[k] <= 1;
+    return can;
+}
+
+/* Of two kinds of units, one adds, one multiplies, both at once: how many sums are better made by the others? */
+static int count_fused(const emitter *e)
+{
+    int adds = 0, products = 0;
+    for (int t = 0; t < e->r->n_items; t++) {
+        const int code = item(e, t)->code;
+        adds += code == ITEM_SUM || code == ITEM_ROW_SUM || ((code == ITEM_ADD || code == ITEM_SUB) && count_uses(e, t) > 0);
+        products += (code == ITEM_MUL || code == ITEM_FMA) && count_uses(e, t) > 0;
+    }
+    const int more = (adds - products) / 2;
+    return more < 0 ? 0 : more < e->n_sums ? more : e->n_sums;
+}
+
+static void find_distances(emitter *e)
+{
     for (int t = 0; t < e->r->n_items; t++) {
         const run_item *i = item(e, t);
         e->pinned[t] = NOWHERE;
         e->has_sums = e->has_sums || i->code == ITEM_SUM;
-        e->wants_start = e->wants_start || i->code == ITEM_SUM || emit_has_heads(e, i);
+        e->wants_start = e->wants_start || emit_has_heads(e, i);
         if (i->code == ITEM_SHIFT && i->imm > e->distance[i->list])
             e->distance[i->list] = i->imm;
     }
+}
+
+static void reserve_sums(emitter *e, int *spare)
+{
+    const int parts = EVAL_LANES / e->full;
+    int n = 0;
+    for (int t = 0; t < e->r->n_items; t++) {
+        n += item(e, t)->code == ITEM_SUM;
+        if (item(e, t)->code == ITEM_SUM && *spare >= parts && e->n_sums < MOST_SUMS) {
+            e->sum_item[e->n_sums] = t;
+            e->sum_reg[e->n_sums++] = reserve(e, parts);
+            *spare -= parts;
+        }
+    }
+    e->static_lanes = n == e->n_sums && emit_can_mask(e);
+    e->wants_start = e->wants_start || (!e->static_lanes && n + e->n_row_sums > 0);
+}
+
+void emit_choose_registers(emitter *e)
+{
+    find_distances(e);
     if (is_one(e))
         return;
+    const int row_parts = EVAL_ROW_LANES / e->full;
     int spare = spare_registers(e);
     for (int k = 0; k < e->r->n_carries; k++, spare--)
         e->carry[k] = reserve(e, 1);
-    for (int64_t k = 0; k < e->r->n_row_sums; k++, spare--)
-        e->row_sum[e->n_row_sums++] = reserve(e, 1);
-    const int most = e->n_regs - FEWEST_FREE - (int)e->r->n_carries - e->n_row_sums;
+    for (int64_t k = 0; k < e->r->n_row_sums; k++, spare -= row_parts)
+        e->row_sum[e->n_row_sums++] = reserve(e, row_parts);
+    const int most = e->n_regs - FEWEST_FREE - (int)e->r->n_carries - e->n_row_sums * row_parts;
     spare = spare > most ? most : spare;
-    for (int t = 0; t < e->r->n_items; t++)
-        if (item(e, t)->code == ITEM_SUM && spare >= parts && e->n_sums < MOST_SUMS) {
-            e->sum_item[e->n_sums] = t;
-            e->sum_reg[e->n_sums++] = reserve(e, parts);
-            spare -= parts;
-        }
+    reserve_sums(e, &spare);
+    e->n_fused = spare > 0 ? count_fused(e) : 0;
+    if (e->n_fused > 0) {
+        e->ones = reserve(e, 1);
+        spare--;
+    }
     pin_cells(e, spare);
 }

@@ -88,8 +88,8 @@ static unsigned extensions(int reg, const x86_rm *rm)
     return bits | (rm->base < 8 ? 1u : 0u) << 5;
 }
 
-/* mask 0: none */
-static void put_vector(x86_code *c, x86_op op, int length, int reg, int second, const x86_rm *rm, int imm, int mask)
+/* mask 0: none; zeroes: other entries of a register become 0 */
+static void put_vector(x86_code *c, x86_op op, int length, int reg, int second, const x86_rm *rm, int imm, int mask, bool zeroes)
 {
     const bool scalar = length == X86_SCALAR, is_fma = op == X86_FMA231;
     const unsigned pp = scalar && !is_fma ? 3 : 1, l = scalar ? 0 : (unsigned)length, bits = extensions(reg, rm);
@@ -99,7 +99,7 @@ static void put_vector(x86_code *c, x86_op op, int length, int reg, int second, 
         put(c, 0x62);
         put(c, bits | table[op].map);
         put(c, 0x84 | (unsigned)(~second & 15) << 3 | pp);
-        put(c, (mask != 0 && op != X86_STORE ? 0x80u : 0u) | l << 5 | (unsigned)(~second >> 4 & 1) << 3 | (unsigned)mask);
+        put(c, (zeroes ? 0x80u : 0u) | l << 5 | (unsigned)(~second >> 4 & 1) << 3 | (unsigned)mask);
     } else {
         put(c, 0xc4);
         put(c, (bits & 0xe0) | table[op].map);
@@ -113,12 +113,17 @@ static void put_vector(x86_code *c, x86_op op, int length, int reg, int second, 
 
 void x86_vector(x86_code *c, x86_op op, int length, int reg, int second, x86_rm rm, int imm)
 {
-    put_vector(c, op, length, reg, second, &rm, imm, 0);
+    put_vector(c, op, length, reg, second, &rm, imm, 0, false);
 }
 
 void x86_vector_masked(x86_code *c, x86_op op, int length, int reg, int second, x86_rm rm, int mask)
 {
-    put_vector(c, op, length, reg, second, &rm, 0, mask);
+    put_vector(c, op, length, reg, second, &rm, 0, mask, op != X86_STORE);
+}
+
+void x86_vector_merged(x86_code *c, x86_op op, int length, int reg, int second, x86_rm rm, int mask)
+{
+    put_vector(c, op, length, reg, second, &rm, 0, mask, false);
 }
 
 /* KMOVB */
@@ -162,6 +167,20 @@ static void put_general(x86_code *c, unsigned op, int reg, const x86_rm *rm, int
 void x86_load64(x86_code *c, int reg, x86_rm from)
 {
     put_general(c, 0x8b, reg, &from, 0);
+}
+
+void x86_store64(x86_code *c, int reg, x86_rm to)
+{
+    put_general(c, 0x89, reg, &to, 0);
+}
+
+void x86_pointer(x86_code *c, int reg, const void *address)
+{
+    const uint64_t value = (uint64_t)(uintptr_t)address;
+    put(c, 0x48 | (reg >= 8 ? 1u : 0u));
+    put(c, 0xb8 | (unsigned)(reg & 7));
+    put32(c, (int32_t)(uint32_t)value);
+    put32(c, (int32_t)(uint32_t)(value >> 32));
 }
 
 void x86_load_index(x86_code *c, int reg, x86_rm from)

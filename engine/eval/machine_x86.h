@@ -42,6 +42,7 @@ typedef enum {
 /* reg = op(second, rm); imm only of those that have one. mask 1 .. 7: other entries are not touched in memory, and become 0 in a register (EVEX only). */
 void x86_vector(x86_code *c, x86_op op, int length, int reg, int second, x86_rm rm, int imm);
 void x86_vector_masked(x86_code *c, x86_op op, int length, int reg, int second, x86_rm rm, int mask);
+void x86_vector_merged(x86_code *c, x86_op op, int length, int reg, int second, x86_rm rm, int mask); /* other entries of a register stay */
 void x86_mask(x86_code *c, int mask, int from); /* from a general register */
 void x86_lowest(x86_code *c, int reg, int of, int n); /* the lowest bits of a general register, as many as another says */
 void x86_zero_upper(x86_code *c);
@@ -57,6 +58,8 @@ static inline x86_rm x86_mem(int base, int index, int shift, int32_t disp)
 }
 
 void x86_load64(x86_code *c, int reg, x86_rm from);
+void x86_store64(x86_code *c, int reg, x86_rm to);
+void x86_pointer(x86_code *c, int reg, const void *address);
 void x86_load_index(x86_code *c, int reg, x86_rm from); /* 32 bits with their sign */
 void x86_address(x86_code *c, int reg, x86_rm of);
 void x86_copy(x86_code *c, int to, int from);

@@ -31,6 +31,9 @@ typedef struct {
  * Instances in rows, which no block crosses. Operands that a slide moves are at pointer + by[row] + instance, or for a destination of sums by rows at
  * pointer + by[row]; a cell has the number from[at[row]], as often as a scalar.
  */
+/* Instances from `at` on, n of them, of which `row` has the first, whose block ends at `end`; all pointers as they are outside of rows. */
+typedef void (*eval_rows_fn)(const eval_ins *code, int64_t at, int64_t n, int64_t row, int64_t end);
+
 typedef struct eval_rows {
     int64_t n, period;     /* rows; instances of each (the last may have fewer), 0: they differ */
     const int32_t *start;  /* [n + 1] */
@@ -39,6 +42,7 @@ typedef struct eval_rows {
     struct eval_row_cell { double *cell; const double *from; const int32_t *at; } *cells; /* cell: in the first thread's scratch memory */
     int64_t n_read;        /* slides of the pointers that the kernel's calls read, where it has calls */
     struct eval_slide *read;
+    eval_rows_fn whole;    /* NULL: a call has one block */
 } eval_rows;
 enum { SLIDE_DST = 4 };
 

@@ -145,12 +145,21 @@ static void run_calls(const eval_simd *simd, const eval_kernel *k, const eval_in
     }
 }
 
+/* Instances [at, end), rows and all; pointers are as they are outside of rows. */
+static void run_rows(const eval_kernel *k, const eval_ins *code, int64_t at, int64_t end)
+{
+    const int64_t row = eval_row_at(k->rows, at);
+    k->rows->whole(code, at, end - at, row, eval_block_end(k, row, at, end));
+}
+
 static void run_blocks(const eval_simd *simd, const eval_kernel *k, walk *w, int64_t begin, int64_t end)
 {
-    if (k->is_whole) {
+    if (k->is_whole && k->rows != NULL)
+        run_rows(k, k->ins, begin, end);
+    else if (k->is_whole)
         run_calls(simd, k, k->ins, begin, end);
+    if (k->is_whole)
         return;
-    }
     for (int64_t at = begin, next; at < end; at = next) {
         next = begin_block(k, w, at, end);
         if (k->n_calls > 0) {
@@ -230,13 +239,33 @@ static bool is_at_border(const eval_kernel *k, int64_t chunk, int64_t begin, int
     return false;
 }
 
+/* The first block from `at` on, or the end, that is at a border. */
+static int64_t next_border(const eval_kernel *k, int64_t chunk, int64_t begin, int64_t at, int64_t end)
+{
+    for (int64_t row = eval_row_at(k->rows, at), next; at < end; at = next) {
+        row += at >= k->rows->start[row + 1];
+        next = eval_block_end(k, row, at, end);
+        if (is_at_border(k, chunk, begin, at, next))
+            return at;
+    }
+    return end;
+}
+
 static void run_split_blocks(const eval_simd *simd, const eval_kernel *k, walk *w, int32_t thread, int64_t chunk, int64_t begin, int64_t end)
 {
     const int32_t *const border_of = k->split->border_of;
     const eval_ins *const code = w->code;
     for (int64_t at = begin, next; at < end; at = next) {
+        const bool by_rows = k->is_whole && k->rows != NULL;
+        next = by_rows ? next_border(k, chunk, begin, at, end) : at;
+        if (next > at) {
+            move_pointers(w, -1);
+            w->row = -1;
+            run_rows(k, code, at, next);
+            continue;
+        }
         next = begin_block(k, w, at, end);
-        if (k->n_calls > 0 && !is_at_border(k, chunk, begin, at, next)) {
+        if (k->n_calls > 0 && !by_rows && !is_at_border(k, chunk, begin, at, next)) {
             run_calls(simd, k, code, at, next);
             continue;
         }
