@@ -40,6 +40,7 @@ enum {
     EVAL_STORE_LIST,   /* dst[index[i]] = p0[i] */
     EVAL_ADD_LIST,
     EVAL_ADD_RUNS,     /* as ADD_LIST; equal indices follow each other */
+    EVAL_ADD_PAIRS,    /* dst[index[2 i + k]] += p[k][i], k = 0, 1: instance by instance */
     EVAL_WEAVE_REST,   /* of a WEAVE, what is behind the last whole vector: of the instances that are left, and what those before add there; its
                           registers begin with the last EVAL_LANES instances of whole vectors */
     EVAL_WEAVE,        /* dst[2 i + lane] = sum over the lane's operands of p[k][i - shift k]: see eval_weave */
@@ -73,7 +74,7 @@ struct eval_ins {
     const int32_t *index; /* of all instances */
     int32_t imm;
     uint16_t flags; /* bit k: p[k] moves; bit 4: dst moves; bit 5: SINCOS' second destination moves; bit 8 + k: p[k] steps;
-                        bit 6: nothing else in the kernel reaches the scatter's places, none twice;
+                        bit 6: nothing else in the kernel reaches the scatter's places;
                         bit 12: p[1] is p[0], 13: p[2] is p[0], 14: p[3] is p[2], arrays all */
     uint16_t code;
 };

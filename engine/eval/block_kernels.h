@@ -477,6 +477,18 @@ static void add_list(const eval_ins *c, int64_t start, int64_t n)
         d[index[i]] += v[i & step];
 }
 
+static void add_pairs(const eval_ins *c, int64_t start, int64_t n)
+{
+    const double *const a = c->p[0] + (start & MASK(0)), *const b = c->p[1] + (start & MASK(1));
+    const int64_t step_a = MASK(8), step_b = MASK(9);
+    const int32_t *const index = c->index + 2 * start;
+    double *const d = c->dst;
+    for (int64_t i = 0; i < n; i++) {
+        d[index[2 * i]] += a[i & step_a];
+        d[index[2 * i + 1]] += b[i & step_b];
+    }
+}
+
 /* So many partial sums, whatever the width of vectors. */
 static double sum_of_row(const double *v, int64_t step, int64_t m)
 {
@@ -588,6 +600,7 @@ static const eval_fn functions[EVAL_CODES] = {
     [EVAL_STORE_LIST] = store_list,
     [EVAL_ADD_LIST] = add_list,
     [EVAL_ADD_RUNS] = add_runs,
+    [EVAL_ADD_PAIRS] = add_pairs,
     [EVAL_WEAVE] = weave,
     [EVAL_WEAVE_REST] = weave_rest,
     [EVAL_STORE_PAIRS] = store_pairs,

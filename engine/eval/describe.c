@@ -42,6 +42,7 @@ static const char *code_name(int code)
     case EVAL_WEAVE: return "store interleaved";
     case EVAL_FILL: return "fill rows";
     case EVAL_ADD_RUNS:
+    case EVAL_ADD_PAIRS:
     case EVAL_ADD_LIST: return "add indexed";
     case EVAL_ADD_GRID: return "add rows";
     case EVAL_MAX_ACC: return "max";

@@ -310,10 +310,13 @@ static peri_status finish_scatters(kernel *k)
         if (s == NULL)
             continue;
         const expr_node *node = expr_at(c->g, s->node);
-        const expr_list *list = &c->g->lists.at[expr_scatter_ref(c->g, node, s->arg)];
+        expr_list list = c->g->lists.at[expr_scatter_ref(c->g, node, s->arg)];
+        const bool pairs = i->code == EVAL_ADD_PAIRS;
+        if (pairs)
+            list = (expr_list){.n = 2 * k->n, .at = (int32_t *)(uintptr_t)i->index, .first = i->index[0]};
         const bool rows = i->code == EVAL_ADD_GRID && i->imm == 0, runs = i->code == EVAL_ADD_RUNS, woven = i->code == EVAL_WEAVE;
         group->scatters[group->n_scatters++] = (struct eval_scatter){
-            (int32_t)j, i->there, s->stores, s->node, s->place, *list, rows ? i->index[0] : runs ? k->n : 0, woven ? i->index : NULL,
+            (int32_t)j, i->there, s->stores, s->node, s->place, list, pairs ? 2 : 1, rows ? i->index[0] : runs ? k->n : 0, woven ? i->index : NULL,
             i->dst.place.offset - s->place.offset};
     }
     return PERI_OK;

@@ -501,7 +501,7 @@ static peri_status emit_scatter_list(kernel *k, const eval_sink *s)
 {
     const eval_compiler *c = k->c;
     const expr_node *node = expr_at(c->g, s->node);
-    instruction i = {.stays = true, .scatter = s, .alone = s->alone};
+    instruction i = {.stays = true, .scatter = s, .alone = s->alone || s->apart};
     tile t = {0, s->stride, 1, {s->value, 0, 0, 0}};
     i.dst = (operand){FORM_ARRAY, 0, s->place, 0};
     if (s->affine) {
@@ -522,6 +522,39 @@ static peri_status emit_scatter_list(kernel *k, const eval_sink *s)
         }
     }
     TRY(make(k, s->value));
+    return emit_tile(k, &t, i);
+}
+
+static bool adds_by_list(const kernel *k, const eval_sink *s)
+{
+    int32_t inner, grid[2];
+    const expr_list *list = eval_sink_list(k->c, s);
+    if (s->affine || s->stores || has_runs(list) || (k->rows != NULL && eval_row_list(k, list->at) >= 0))
+        return false;
+    return list->n <= 2 * SHORTEST_ROW || !find_grid(list, &inner, grid);
+}
+
+/* The place of the other sink that shares places with number j, where both add by lists; -1: none. */
+static int64_t partner_of(const kernel *k, int64_t n, const eval_sink *sinks, int64_t j)
+{
+    const eval_sink *s = &sinks[j];
+    for (int64_t i = 0; i < n && s->partner > 0; i++)
+        if (sinks[i].kind == SINK_SCATTER && sinks[i].node == s->node && sinks[i].arg == s->partner - 1)
+            return adds_by_list(k, s) && adds_by_list(k, &sinks[i]) ? i : -1;
+    return -1;
+}
+
+static peri_status emit_pair(kernel *k, const eval_sink *s, const eval_sink *other)
+{
+    const int32_t *const at[2] = {eval_sink_list(k->c, s)->at, eval_sink_list(k->c, other)->at};
+    int32_t *index = arena_array(&k->c->program->data, 2 * (size_t)k->n, sizeof *index);
+    instruction i = {.stays = true, .scatter = s, .alone = true, .index = index, .dst = {FORM_ARRAY, 0, s->place, 0}};
+    const tile t = {EVAL_ADD_PAIRS, 0, 2, {s->value, other->value, 0, 0}};
+    if (index == NULL)
+        return kernel_nomem(k);
+    for (int64_t q = 0; q < 2 * k->n; q++)
+        index[q] = at[q % 2][q / 2];
+    TRY(make_leaves(k, &t));
     return emit_tile(k, &t, i);
 }
 
@@ -660,6 +693,12 @@ static peri_status emit_sinks(kernel *k, int64_t n, const eval_sink *sinks)
         if (lanes > 1) {
             TRY(emit_lanes(k, lanes, s));
             j += lanes - 1;
+            continue;
+        }
+        const int64_t other = s->kind == SINK_SCATTER ? partner_of(k, n, sinks, j) : -1;
+        if (other >= 0) {
+            if (other > j)
+                TRY(emit_pair(k, s, &sinks[other]));
             continue;
         }
         TRY(s->kind == SINK_STORE ? emit_store(k, s) : s->kind == SINK_REDUCE ? emit_reduce(k, s) : emit_scatter(k, s));

@@ -19,7 +19,7 @@ typedef struct {
     const int32_t *index;
     bool alone; /* of a scatter: nothing else in the kernel reaches its places, none twice */
     bool stays; /* the destination does not move with the block: indexed, strided, or partial sums */
-    const eval_sink *scatter; /* of a WEAVE: one of them */
+    const eval_sink *scatter; /* of a WEAVE, of PAIRS: one of them */
     int32_t there; /* of a scatter: 1 + the operand that is added to, or 0 */
 } instruction;
 

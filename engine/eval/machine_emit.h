@@ -49,7 +49,7 @@ static inline const run_item *item(const emitter *e, int32_t v)
 
 static inline bool is_indexed(int32_t code)
 {
-    return code == ITEM_LIST || code == ITEM_STORE_LIST || code == ITEM_ADD_LIST;
+    return code == ITEM_LIST || code == ITEM_STORE_LIST || code == ITEM_ADD_LIST || code == ITEM_ADD_PAIRS;
 }
 
 static inline bool is_one(const emitter *e)
@@ -95,7 +95,7 @@ x86_rm emit_cell_address(emitter *e, const run_item *i);
 x86_rm emit_constant_address(const emitter *e, int which);
 x86_rm emit_strided_address(emitter *e, const run_item *i, int32_t stride, int32_t lane);
 void emit_begin_strided(emitter *e, int32_t stride);
-x86_rm emit_list_address(emitter *e, const run_item *i, int32_t lane);
+x86_rm emit_list_address(emitter *e, const run_item *i, int32_t lane, int32_t k); /* number k of an instance's places */
 void emit_move(emitter *e, x86_op op, int reg, x86_rm rm); /* LOAD, STORE of the entries of those instances that there are */
 /* Registers, for item t: a free one; a free one, locked; one that holds v, locked. */
 int emit_take(emitter *e, int t);

@@ -57,7 +57,7 @@ static void emit_fma(emitter *e, int t)
 
 static x86_rm entry_address(emitter *e, const run_item *i, int32_t lane)
 {
-    return is_indexed(i->code) ? emit_list_address(e, i, lane) : emit_strided_address(e, i, i->code == ITEM_STRIDED ? i->imm : i->version, lane);
+    return is_indexed(i->code) ? emit_list_address(e, i, lane, 0) : emit_strided_address(e, i, i->code == ITEM_STRIDED ? i->imm : i->version, lane);
 }
 
 /* Two entries into the lower half of 128 bits and the upper. */
@@ -124,9 +124,8 @@ static void store_entry(emitter *e, const run_item *i, int reg, int32_t lane, bo
     x86_vector(e->x, upper ? X86_STORE_HIGH : X86_STORE, upper ? X86_128 : X86_SCALAR, reg, 0, to, 0);
 }
 
-static void add_entry(emitter *e, const run_item *i, int reg, int32_t lane, int spare)
+static void add_to(emitter *e, x86_rm to, int reg, int spare)
 {
-    const x86_rm to = entry_address(e, i, lane);
     x86_vector(e->x, X86_ADD, X86_SCALAR, spare, reg, to, 0);
     x86_vector(e->x, X86_STORE, X86_SCALAR, spare, 0, to, 0);
 }
@@ -155,11 +154,30 @@ static void emit_scatter(emitter *e, int t)
                 store_entry(e, i, two, lane + 1, true);
             continue;
         }
-        add_entry(e, i, two, lane, spare);
+        add_to(e, entry_address(e, i, lane), two, spare);
         if (e->width == 1)
             continue;
         x86_vector(e->x, X86_UNPACK_HIGH, X86_128, part, two, x86_reg(two), 0);
-        add_entry(e, i, part, lane + 1, spare);
+        add_to(e, entry_address(e, i, lane + 1), part, spare);
+    }
+    emit_done(e, t);
+}
+
+static void emit_add_pairs(emitter *e, int t)
+{
+    const run_item *i = item(e, t);
+    const int v[2] = {emit_wanted(e, i->arg[0], t), emit_wanted(e, i->arg[1], t)};
+    const int part[2] = {emit_taken(e, t), emit_taken(e, t)}, spare = emit_taken(e, t);
+    for (int32_t lane = 0; lane < e->width; lane += 2) {
+        int two[2];
+        for (int k = 0; k < 2; k++) {
+            two[k] = two_of(e, v[k], part[k], lane);
+            add_to(e, emit_list_address(e, i, lane, k), two[k], spare);
+        }
+        for (int k = 0; k < 2 && e->width > 1; k++) {
+            x86_vector(e->x, X86_UNPACK_HIGH, X86_128, part[k], two[k], x86_reg(two[k]), 0);
+            add_to(e, emit_list_address(e, i, lane + 1, k), part[k], spare);
+        }
     }
     emit_done(e, t);
 }
@@ -467,6 +485,7 @@ void emit_item(emitter *e, int t)
     case ITEM_ROWS: emit_rows(e, t); break;
     case ITEM_SUM: emit_sum(e, t); break;
     case ITEM_CARRY: emit_carry(e, t); break;
+    case ITEM_ADD_PAIRS: emit_add_pairs(e, t); break;
     default: emit_scatter(e, t);
     }
 }

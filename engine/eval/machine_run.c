@@ -367,7 +367,7 @@ static int32_t map_value(run *r, int64_t j)
 static void scatter(run *r, int64_t j, int32_t code, int32_t n)
 {
     const eval_ins *ins = ins_at(r, j);
-    const bool list = code == ITEM_STORE_LIST || code == ITEM_ADD_LIST;
+    const bool list = code == ITEM_STORE_LIST || code == ITEM_ADD_LIST || code == ITEM_ADD_PAIRS;
     const run_reach b = reach_at(r, j, DST, list ? 0 : ins->imm, true);
     run_item i = item_of(code);
     for (int32_t q = 0; q < n; q++)
@@ -505,6 +505,7 @@ static int operands_of(const eval_ins *i)
     case EVAL_STORE_LIST:
     case EVAL_ADD_LIST:
     case EVAL_SUM_ACC: return 1;
+    case EVAL_ADD_PAIRS: return 2;
     case EVAL_POWI: return i->imm != 0 ? 1 : -1;
     case PERI_OP_DIV: return 2;
     case PERI_OP_FMA: return 3;
@@ -571,7 +572,8 @@ static bool is_possible(const run *r, int64_t j)
     case EVAL_STORE_PAIRS:
     case EVAL_STORE_FOURS: return can_write(r, j, i->imm);
     case EVAL_STORE_LIST:
-    case EVAL_ADD_LIST: return can_write(r, j, 0);
+    case EVAL_ADD_LIST:
+    case EVAL_ADD_PAIRS: return can_write(r, j, 0);
     case EVAL_FILL: return is_table(r, i);
     case EVAL_ADD_GRID: return r->k->k->n > 1 && r->n_row_sums + r->n_carries < MOST_CARRIES && can_write(r, j, ROW_PLACE);
     case EVAL_WEAVE: return can_weave(r, j) && can_write(r, j, 0);
@@ -595,6 +597,7 @@ bool run_append(run *r)
     case EVAL_ADD_STRIDED: scatter(r, j, ITEM_ADD_STRIDED, 1); break;
     case EVAL_STORE_LIST: scatter(r, j, ITEM_STORE_LIST, 1); break;
     case EVAL_ADD_LIST: scatter(r, j, ITEM_ADD_LIST, 1); break;
+    case EVAL_ADD_PAIRS: scatter(r, j, ITEM_ADD_PAIRS, 2); break;
     case EVAL_STORE_PAIRS: scatter(r, j, ITEM_ROWS, 2); break;
     case EVAL_STORE_FOURS: scatter(r, j, ITEM_ROWS, 4); break;
     case EVAL_FILL: fill(r, j); break;

@@ -36,6 +36,7 @@ enum {
     ITEM_ADD_STRIDED,
     ITEM_STORE_LIST,
     ITEM_ADD_LIST,
+    ITEM_ADD_PAIRS, /* base[offset + list[2 i + k]] += value k, k = 0, 1: instance by instance */
     ITEM_ROWS,     /* n = 2 or 4 values to base[offset + i stride] and behind; list: 1 */
     ITEM_TABLE,    /* whole rows, one behind the other: table number `imm` */
     ITEM_WEAVE,    /* sums of the values by two lanes, interleaved: see EVAL_WEAVE; imm: values of the first lane; list: 1 where they are added */

@@ -199,6 +199,8 @@ typedef struct {
     bool stores;      /* SCATTER: first to reach its places */
     bool affine;      /* SCATTER: to first + i stride */
     bool alone;       /* SCATTER: nothing else in its kernel reaches its places, nothing before has; none of them twice */
+    bool apart;       /* SCATTER: by a list; nothing else in its kernel reaches its places */
+    int32_t partner;  /* SCATTER: by lists; 1 + the only argument in its kernel that reaches some of its places; 0: none, or several */
     bool shifted;     /* SCATTER: to ascending places, and the kernel's other arguments of it to the same ones, shifted */
     int32_t first, stride;
     int32_t rank;     /* order among the kernel's sinks */
@@ -217,7 +219,8 @@ typedef struct {
         bool stores;
         expr_id node;
         eval_place place;          /* of the node */
-        expr_list list;            /* of its places */
+        expr_list list;            /* of its places, `width` of each instance side by side */
+        int32_t width;
         int64_t period;            /* > 0: neighbours with one place, of one row of so many and one block, are added up first; 0: each by itself */
         const int32_t *weave;      /* of a WEAVE: its index; else NULL */
         int64_t low;               /* of a WEAVE: the first place of all */

@@ -197,6 +197,8 @@ static void run_border(const eval_kernel *k, const eval_ins *code, int64_t borde
             run_part(code[b->ins], at, done, from);
         eval_ins aside = code[k->n_ins + border];
         aside.dst = k->split->aside + a->slot + (aside.code == EVAL_ADD_GRID ? 0 : from - a->begin);
+        if (aside.code == EVAL_STORE_PAIRS) /* whose destination moves by itself */
+            aside.dst += (from - a->begin) - 2 * from;
         if (aside.code == EVAL_ADD_GRID)
             *aside.dst = -0.0;
         run_part(aside, at, from, to);

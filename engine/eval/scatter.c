@@ -24,6 +24,7 @@ typedef struct {
     int64_t *cut;           /* [n + 1] where each begins in the node; NULL: every entry is a place */
     unsigned char *touched; /* [n] 255 by earlier kernels, else how many times in this one, at most 2 */
     unsigned char *stored;  /* [n] */
+    unsigned char *owner;   /* [n] 0, but while one kernel's sinks are looked at; NULL: all arguments go to ranges */
 } places;
 
 static peri_status find_stride(const eval_compiler *c, eval_sink *s)
@@ -144,6 +145,65 @@ static void rank_sinks(int64_t n, eval_sink **sinks)
         sinks[k]->rank = sinks[k]->affine || sinks[k]->shifted ? (int32_t)k + 1 : 1;
 }
 
+/* ---- who meets whom ------------------------------------------------------------------------------------------------------------- */
+
+enum { MOST_MEETING = 254 };
+
+static int32_t first_of(const int32_t *company, int32_t k)
+{
+    while (company[k] != k)
+        k = company[k];
+    return k;
+}
+
+/* company[k]: sinks that reach a place in common, directly or by way of others, have the same first one */
+static void find_companies(const places *p, int64_t n, eval_sink *const *sinks, int32_t *company)
+{
+    for (int32_t k = 0; k < n; k++) {
+        const expr_list list = places_of(p, sinks[k]);
+        company[k] = k;
+        for (int64_t i = 0; i < list.n; i++) {
+            unsigned char *owner = &p->owner[expr_list_at(&list, i)];
+            if (*owner == 0)
+                *owner = (unsigned char)(k + 1);
+            const int32_t a = first_of(company, *owner - 1), b = first_of(company, k);
+            company[a < b ? b : a] = a < b ? a : b;
+        }
+    }
+    for (int64_t k = 0; k < n; k++)
+        mark(p, sinks[k], p->owner, 0);
+}
+
+static bool adds_by_list(const eval_sink *s)
+{
+    return !s->affine && !s->stores;
+}
+
+/*
+ * What goes by lists may be done in any order where no other argument of the kernel reaches its places; two that meet each other only become one
+ * instruction, so that the order in which they do does not depend on how many instances are worked on at a time.
+ */
+static void find_partners(const places *p, int64_t n, eval_sink *const *sinks)
+{
+    int32_t company[MOST_MEETING], size[MOST_MEETING] = {0};
+    bool lists = false;
+    for (int64_t k = 0; k < n; k++)
+        lists = lists || !sinks[k]->affine;
+    if (!lists || n > MOST_MEETING || p->owner == NULL)
+        return;
+    find_companies(p, n, sinks, company);
+    for (int32_t k = 0; k < n; k++)
+        size[first_of(company, k)]++;
+    for (int32_t k = 0; k < n; k++) {
+        const int32_t first = first_of(company, k);
+        sinks[k]->apart = !sinks[k]->affine && size[first] == 1;
+        if (first == k || size[first] != 2 || !adds_by_list(sinks[first]) || !adds_by_list(sinks[k]))
+            continue;
+        sinks[k]->partner = sinks[first]->arg + 1;
+        sinks[first]->partner = sinks[k]->arg + 1;
+    }
+}
+
 /* ---- pairs of neighbouring places --------------------------------------------------------------------------------------------- */
 
 enum { MOST_WOVEN = 4, FARTHEST = 8 };
@@ -196,6 +256,7 @@ static void plan_kernel(const places *p, int64_t n, eval_sink **sinks)
         if (sinks[k]->stores)
             mark(p, sinks[k], p->stored, 1);
     }
+    find_partners(p, n, sinks);
     rank_sinks(n, sinks);
     for (int64_t k = 0; k < n; k++)
         mark(p, sinks[k], p->touched, 255);
@@ -369,10 +430,14 @@ static peri_status plan_node(eval_compiler *c, expr_id e, int64_t n, eval_sink *
     peri_status status = find_places(&p, n, sinks);
     p.touched = mem_array(c->m, (size_t)p.n, 1);
     p.stored = mem_array(c->m, (size_t)p.n, 1);
-    if (status == PERI_OK)
-        status = p.touched != NULL && p.stored != NULL ? plan_sinks(&p, n, sinks) : FAIL_NOMEM(c->g->ctx);
+    p.owner = p.cut == NULL ? mem_array(c->m, (size_t)p.n, 1) : NULL;
+    if (status == PERI_OK) {
+        const bool all = p.touched != NULL && p.stored != NULL && (p.owner != NULL || p.cut != NULL);
+        status = all ? plan_sinks(&p, n, sinks) : FAIL_NOMEM(c->g->ctx);
+    }
     mem_array_free(c->m, p.touched);
     mem_array_free(c->m, p.stored);
+    mem_array_free(c->m, p.owner);
     mem_array_free(c->m, p.cut);
     return status;
 }

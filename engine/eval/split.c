@@ -28,6 +28,7 @@ static int64_t cost_of(const eval_ins *i)
     case EVAL_STORE_LIST:
     case EVAL_ADD_LIST:
     case EVAL_ADD_RUNS:
+    case EVAL_ADD_PAIRS:
     case EVAL_STORE_FOURS:
     case EVAL_WEAVE: return cost + 4;
     case EVAL_SINCOS:
@@ -92,7 +93,13 @@ static peri_status nomem(const seam_planner *t)
 
 static int32_t place_at(const struct eval_scatter *s, int64_t i)
 {
-    return expr_list_at(&s->list, i);
+    return expr_list_at(&s->list, i * s->width);
+}
+
+/* Number k of instance i's places. */
+static int32_t one_place(const struct eval_scatter *s, int64_t i, int32_t k)
+{
+    return expr_list_at(&s->list, i * s->width + k);
 }
 
 static int64_t chunk_end(const eval_kernel *k, int64_t chunk)
@@ -126,6 +133,15 @@ static bool is_seam(const seam_planner *t, int64_t place)
     return met != NULL && *met < 0;
 }
 
+/* Has the instance a place that is a seam? */
+static bool has_seam(const seam_planner *t, const struct eval_scatter *s, int64_t i)
+{
+    bool any = false;
+    for (int32_t k = 0; k < s->width; k++)
+        any = any || is_seam(t, one_place(s, i, k));
+    return any;
+}
+
 /* The first instance from i on with a place that is noted, at most `end`. */
 static int64_t next_noted(const seam_planner *t, const struct eval_scatter *s, int64_t i, int64_t end)
 {
@@ -145,9 +161,11 @@ static bool find_meetings(const seam_planner *t)
         for (int64_t chunk = 0; chunk < t->k->n_chunks; chunk++) {
             const int64_t end = chunk_end(t->k, chunk);
             for (int64_t i = next_noted(t, t->scatter[s], chunk * t->k->chunk, end); i < end; i = next_noted(t, t->scatter[s], i + 1, end)) {
-                int32_t *met = met_at(t, place_at(t->scatter[s], i));
-                any = any || (*met != 0 && *met != chunk + 1);
-                *met = *met == 0 || *met == chunk + 1 ? (int32_t)chunk + 1 : -1;
+                for (int32_t k = 0; k < t->scatter[s]->width; k++) {
+                    int32_t *met = met_at(t, one_place(t->scatter[s], i, k));
+                    any = any || (*met != 0 && *met != chunk + 1);
+                    *met = *met == 0 || *met == chunk + 1 ? (int32_t)chunk + 1 : -1;
+                }
             }
         }
     return any;
@@ -165,12 +183,12 @@ static int64_t least(int64_t a, int64_t b)
 static bool next_run(const seam_planner *t, const struct eval_scatter *s, int64_t end, int64_t *begin, int64_t *run_end)
 {
     *begin = next_noted(t, s, *begin, end);
-    while (*begin < end && !is_seam(t, place_at(s, *begin)))
+    while (*begin < end && !has_seam(t, s, *begin))
         *begin = next_noted(t, s, *begin + 1, end);
     if (s->period > 0)
         end = least(end, least((*begin / s->period + 1) * s->period, block_end(t->k, *begin, end)));
     *run_end = *begin;
-    while (*run_end < end && is_seam(t, place_at(s, *run_end)) && (s->period == 0 || place_at(s, *run_end) == place_at(s, *begin)))
+    while (*run_end < end && has_seam(t, s, *run_end) && (s->period == 0 || place_at(s, *run_end) == place_at(s, *begin)))
         (*run_end)++;
     return *begin < *run_end;
 }
@@ -186,7 +204,7 @@ static int64_t count_runs(const seam_planner *t, const struct eval_scatter *s)
 
 enum { MANY_RUNS = 8 }; /* of a chunk: with more, cutting an instruction into pieces costs more than setting all of it aside */
 
-/* Scatters with many runs are set aside altogether; then so is what others bring to their places. */
+/* Scatters with many runs, or with several places an instance, are set aside altogether; then so is what others bring to their places. */
 static void settle_runs(seam_planner *t)
 {
     bool again = true;
@@ -196,11 +214,11 @@ static void settle_runs(seam_planner *t)
         for (int64_t s = 0; s < t->n; s++) {
             const int64_t runs = count_runs(t, t->scatter[s]);
             t->runs += runs;
-            if (t->whole[s] || runs <= MANY_RUNS * t->k->n_chunks)
+            if (t->whole[s] || (t->scatter[s]->width == 1 ? runs <= MANY_RUNS * t->k->n_chunks : runs == 0))
                 continue;
             t->whole[s] = again = true;
-            for (int64_t i = 0; i < t->k->n; i++)
-                *met_at(t, place_at(t->scatter[s], i)) = -1;
+            for (int64_t i = 0; i < t->k->n * t->scatter[s]->width; i++)
+                *met_at(t, expr_list_at(&t->scatter[s]->list, i)) = -1;
         }
     }
 }
@@ -221,7 +239,7 @@ static peri_status make_borders(const seam_planner *t)
             b->first[chunk] = n;
             for (int64_t i = chunk * t->k->chunk; next_run(t, t->scatter[s], chunk_end(t->k, chunk), &i, &end); i = end) {
                 aside[n++] = (eval_aside){i, end, *t->slots};
-                *t->slots += t->scatter[s]->period > 0 ? 1 : end - i;
+                *t->slots += t->scatter[s]->period > 0 ? 1 : (end - i) * t->scatter[s]->width;
             }
         }
         b->first[t->k->n_chunks] = n;
@@ -247,11 +265,13 @@ static void fill_block(const seam_planner *t, eval_seam *m, int64_t chunk, int64
             const eval_aside *a = &b->aside[r];
             if (!cut_out(a, at, end, &from, &to))
                 continue;
-            for (int64_t i = from; i < (t->scatter[s]->period > 0 ? from + 1 : to); i++) {
-                const int32_t j = place_at(t->scatter[s], i), q = -2 - *met_at(t, j);
+            const int32_t width = t->scatter[s]->width;
+            const int64_t last = t->scatter[s]->period > 0 ? from + 1 : to * width;
+            for (int64_t i = from * width; i < last; i++) {
+                const int32_t j = expr_list_at(&t->scatter[s]->list, i), q = -2 - *met_at(t, j);
                 if (used[q] == 0)
                     m->place[q] = t->scatter[s]->stores ? j : -1 - j;
-                m->from[m->start[q] + used[q]++] = (int32_t)(a->slot + i - a->begin);
+                m->from[m->start[q] + used[q]++] = (int32_t)(a->slot + i - a->begin * width);
             }
         }
     }
@@ -290,10 +310,12 @@ static peri_status make_seam(const seam_planner *t, eval_seam *m)
     const bool all = m->place != NULL && m->start != NULL && m->from != NULL && used != NULL;
     if (all) {
         for (int64_t s = 0; s < t->n; s++)
-            for (int64_t r = t->border[s].first[0]; r < t->border[s].first[t->k->n_chunks]; r++)
-                for (int64_t i = t->border[s].aside[r].begin;
-                     i < (t->scatter[s]->period > 0 ? t->border[s].aside[r].begin + 1 : t->border[s].aside[r].end); i++)
-                    m->start[-2 - *met_at(t, place_at(t->scatter[s], i)) + 1]++;
+            for (int64_t r = t->border[s].first[0]; r < t->border[s].first[t->k->n_chunks]; r++) {
+                const eval_aside *one = &t->border[s].aside[r];
+                const int64_t width = t->scatter[s]->width, end = t->scatter[s]->period > 0 ? one->begin + 1 : one->end;
+                for (int64_t i = one->begin * width; i < end * width; i++)
+                    m->start[-2 - *met_at(t, expr_list_at(&t->scatter[s]->list, i)) + 1]++;
+            }
         for (int64_t q = 0; q < n; q++)
             m->start[q + 1] += m->start[q];
         fill_seam(t, m, used);
@@ -426,7 +448,7 @@ static peri_status count_aside(seam_planner *t, int64_t *count)
         for (int64_t s = 0; s < t->n; s++)
             for (int64_t chunk = 0, end; chunk < t->k->n_chunks; chunk++)
                 for (int64_t i = chunk * t->k->chunk; next_run(t, t->scatter[s], chunk_end(t->k, chunk), &i, &end); i = end)
-                    *count += t->scatter[s]->period > 0 ? 1 : end - i;
+                    *count += t->scatter[s]->period > 0 ? 1 : (end - i) * t->scatter[s]->width;
     }
     mem_array_free(t->c->m, t->met);
     return all ? PERI_OK : nomem(t);
@@ -491,6 +513,12 @@ static void write_aside(const eval_simd *simd, const struct eval_scatter *scatte
         ins->fn = simd->fn[EVAL_ADD_GRID];
         ins->imm = 0;
         ins->index = one_row;
+        return;
+    }
+    if (scatter->width == 2) {
+        ins->code = EVAL_STORE_PAIRS;
+        ins->fn = simd->fn[EVAL_STORE_PAIRS];
+        ins->imm = 2;
         return;
     }
     if ((ins->flags & 1u << 4) == 0) { /* strided or by a list: the value as it is */

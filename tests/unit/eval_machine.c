@@ -329,6 +329,70 @@ static void test_rows(const char *simd)
         }
 }
 
+/* ---- networks --------------------------------------------------------------------------------------------------------------------- */
+
+enum { ENDS = 2, ENTRIES = 6 };
+
+/*
+ * Branches between points of a network, of which some are parallel: both ends add to the same sums, and a matrix gets two entries that meet those of
+ * other branches' ends, and more that meet their own kind only.
+ */
+static void make_network(fixture *f, int64_t points)
+{
+    int32_t *end[ENDS], *place[ENTRIES];
+    expr_id at[ENDS], value[ENTRIES], e;
+    for (int q = 0; q < ENDS; q++)
+        end[q] = new_list(f, ANYWHERE, f->n, points);
+    for (int q = 0; q < ENTRIES; q++) {
+        place[q] = calloc((size_t)f->n, sizeof **place);
+        for (int64_t k = 0; k < f->n; k++)
+            place[q][k] = (int32_t)(q < ENDS ? end[q][k] : points * (q - 1) + (end[0][k] + end[q % 2][k] * (q / 2)) % points);
+    }
+    for (int q = 0; q < ENDS; q++)
+        check(expr_gather_list(f->g, f->x, f->n, 1, f->n, end[q], &at[q]));
+    const expr_id d = two(f->g, PERI_OP_SUB, at[0], at[1]), p = two(f->g, PERI_OP_MUL, at[0], at[1]);
+    for (int q = 0; q < ENTRIES; q++)
+        value[q] = two(f->g, q % 2 == 0 ? PERI_OP_SUB : PERI_OP_MUL, q < 3 ? p : d, two(f->g, PERI_OP_MUL, at[q % 2], number(f->g, 0.7 + q)));
+    check(expr_scatter_sum(f->g, points, 1, ENDS, value, (const int32_t *const *)end, &e));
+    add_output(f, e);
+    check(expr_scatter_sum(f->g, points * ENTRIES, 1, ENTRIES, value, (const int32_t *const *)place, &e));
+    add_output(f, e);
+    for (int q = 0; q < ENDS; q++)
+        free(end[q]);
+    for (int q = 0; q < ENTRIES; q++)
+        free(place[q]);
+}
+
+/* How many calls a kernel is. */
+static int64_t count_calls(fixture *f)
+{
+    int64_t calls = 0;
+    eval_program *p;
+    eval_allow_machine_code(f->ctx, true);
+    check(eval_compile(f->g, f->n_outputs, f->output, &p));
+    for (int64_t k = 0; k < p->n_kernels; k++)
+        calls += p->kernels[k].n_calls;
+    eval_free(p);
+    return calls;
+}
+
+static void test_networks(const char *simd)
+{
+    static const int64_t many[] = {5, 64, 400, 1201};
+    bool good = true, together = true;
+    for (int k = 0; k < 4; k++) {
+        fixture f;
+        int64_t instructions = 0, in_code = 0;
+        fixture_init(&f, simd, 17, many[k], 1);
+        make_network(&f, 7 + many[k] / 2);
+        good = good && agree(&f, &instructions, &in_code);
+        together = together && in_code == instructions && count_calls(&f) == 1;
+        fixture_release(&f);
+    }
+    ok(good, "%s: sums of both ends of a network's branches, and a matrix's entries, have the same bits", simd);
+    ok(together, "%s: and are one piece of machine code", simd);
+}
+
 /* Several threads with machine code against one that interprets. */
 static void test_threads(const char *simd)
 {
@@ -418,11 +482,12 @@ int main(int argc, char **argv)
         const bool is_there = eval_force_simd(ctx, levels[v]);
         peri_context_free(ctx);
         if (!is_there) {
-            skip(N_SIZES + 6, "no %s here", levels[v]);
+            skip(N_SIZES + 8, "no %s here", levels[v]);
             continue;
         }
         test_random(levels[v], rounds);
         test_rows(levels[v]);
+        test_networks(levels[v]);
         test_threads(levels[v]);
         test_memory(levels[v]);
         test_switch(levels[v]);
