@@ -83,19 +83,19 @@ static int32_t top_level(const eval_compiler *c)
 static peri_status order_steps(eval_compiler *c)
 {
     eval_program *p = c->program;
-    const int64_t n_levels = (int64_t)top_level(c) + 1, n = c->groups.n + c->arrays.n;
+    const int64_t n_levels = (int64_t)top_level(c) + 2, n = c->groups.n + c->arrays.n;
     int64_t *start = arena_array(&c->data, (size_t)n_levels + 1, sizeof *start);
     p->steps = arena_array(&p->data, (size_t)n, sizeof *p->steps);
     if (start == NULL || p->steps == NULL)
         return FAIL_NOMEM(c->g->ctx);
     for (int64_t k = 0; k < n; k++)
-        start[(k < c->groups.n ? c->groups.at[k].level : c->level[c->arrays.at[k - c->groups.n]]) + 1]++;
+        start[(k < c->groups.n ? c->groups.at[k].level : c->level[c->arrays.at[k - c->groups.n]]) + 2]++;
     for (int64_t l = 0; l < n_levels; l++)
         start[l + 1] += start[l];
     for (int64_t k = 0; k < n; k++) {
         const bool is_array = k >= c->groups.n;
         const int32_t level = is_array ? c->level[c->arrays.at[k - c->groups.n]] : c->groups.at[k].level;
-        p->steps[start[level]++] = (eval_step){is_array, (int32_t)(is_array ? k - c->groups.n : k)};
+        p->steps[start[level + 1]++] = (eval_step){is_array, (int32_t)(is_array ? k - c->groups.n : k)};
     }
     for (int64_t k = 0; k < n; k++)
         if (!p->steps[k].is_array)

@@ -57,6 +57,37 @@ static void find_needs(eval_compiler *c, int64_t n, const eval_output *outputs)
     }
 }
 
+/* ---- scalars that come first ----------------------------------------------------------------------------------------------- */
+
+/*
+ * Scalars that longer VALUEs read and that depend on nothing computed: a multiplier times a constant, say. They are computed before all else, at
+ * level -1, so that their readers need not wait for a level, and what these read need not be stored meanwhile.
+ */
+static peri_status find_early(eval_compiler *c)
+{
+    c->early = arena_array(&c->data, (size_t)c->top + 1, sizeof *c->early);
+    if (c->early == NULL)
+        return FAIL_NOMEM(c->g->ctx);
+    for (expr_id e = c->top; e >= 0; e--) { /* wanted */
+        const expr_id *args;
+        const bool reads = c->kind[e] == KIND_VALUE && (eval_size(c, e) > 1 || c->early[e]);
+        const int32_t n = reads || (c->kind[e] == KIND_VIEW && eval_size(c, e) > 1) ? expr_args(c->g, e, &args) : 0;
+        for (int32_t k = 0; k < n; k++) {
+            const expr_id a = eval_arg(c, args[k]);
+            c->early[a] = c->early[a] || (c->kind[a] == KIND_VALUE && eval_size(c, a) == 1);
+        }
+    }
+    for (expr_id e = 0; e <= c->top; e++) { /* and possible */
+        const expr_id *args;
+        const int32_t n = c->early[e] ? expr_args(c->g, e, &args) : 0;
+        for (int32_t k = 0; k < n; k++) {
+            const expr_id a = eval_arg(c, args[k]), of = c->kind[a] == KIND_VIEW ? eval_arg(c, *expr_at(c->g, a)->arg) : a;
+            c->early[e] = c->early[e] && (c->kind[of] == KIND_SOURCE || c->early[of]);
+        }
+    }
+    return PERI_OK;
+}
+
 /* ---- levels ---------------------------------------------------------------------------------------------------------------- */
 
 bool eval_is_contiguous(const eval_compiler *c, expr_id view)
@@ -135,7 +166,7 @@ static void find_levels(eval_compiler *c)
             c->level[e] = -1;
             break;
         case KIND_VALUE:
-            c->level[e] = value_level(c, e, n, args);
+            c->level[e] = value_level(c, e, n, args) - (c->early[e] ? 1 : 0);
             break;
         case KIND_VIEW:
             demand(c, eval_arg(c, args[0]));
@@ -154,20 +185,20 @@ static void find_levels(eval_compiler *c)
 
 /* ---- later levels for what only later kernels read ------------------------------------------------------------------------------ */
 
-/* As late as its readers allow; what leaves the kernels stays. first_use: levels + 1, 0: not used yet */
+/* As late as its readers allow; what leaves the kernels stays. first_use: levels + 2, 0: not used yet */
 static void sink_all(eval_compiler *c, int32_t *first_use)
 {
     for (expr_id e = c->top; e >= 0; e--) {
         const expr_id *args;
         if (c->kind[e] != KIND_VALUE)
             continue;
-        if (!(c->flags[e] & (FLAG_OUTSIDE | FLAG_DEMAND)) && first_use[e] - 1 > c->level[e])
-            c->level[e] = first_use[e] - 1;
+        if (!(c->flags[e] & (FLAG_OUTSIDE | FLAG_DEMAND)) && first_use[e] - 2 > c->level[e])
+            c->level[e] = first_use[e] - 2;
         const int32_t n = expr_args(c->g, e, &args);
         for (int32_t k = 0; k < n; k++) {
             const expr_id a = eval_arg(c, args[k]);
-            if (is_inside(c, e, a) && (first_use[a] == 0 || first_use[a] > c->level[e] + 1))
-                first_use[a] = c->level[e] + 1;
+            if (is_inside(c, e, a) && (first_use[a] == 0 || first_use[a] > c->level[e] + 2))
+                first_use[a] = c->level[e] + 2;
         }
     }
 }
@@ -278,6 +309,7 @@ peri_status eval_analyse(eval_compiler *c, int64_t n, const eval_output *outputs
 {
     find_aliases(c);
     find_needs(c, n, outputs);
+    TRY(find_early(c));
     find_levels(c);
     TRY(sink_values(c));
     return find_homes(c);

@@ -3,8 +3,8 @@
  * plan.h - inside engine/eval only: a compiled program, and what its compilation is made of.
  *
  * Nodes fall into kinds. VALUEs are elementwise and belong to one kernel: all VALUEs of one size and one level. VIEWs are gathers: read in place by the
- * kernels that use them. A level is the number of kernels that must have ended before: reductions, scatters and gathers of computed values
- * raise it. What leaves a kernel does so through its sinks: a store, a reduction, one argument of a scatter.
+ * kernels that use them. A level is the number of kernels that must have ended before, -1 for scalars that come first:
+ * reductions, scatters and gathers of computed values raise it. What leaves a kernel does so through its sinks: a store, a reduction, one argument of a scatter.
  */
 #ifndef PERI_EVAL_PLAN_H
 #define PERI_EVAL_PLAN_H
@@ -236,6 +236,7 @@ typedef struct {
     expr_id top;
     expr_id *alias;        /* [top + 1] the node that has the same entries */
     unsigned char *kind, *flags;
+    bool *early;           /* of a scalar: computed before all else */
     int32_t *level, *uses, *home;
     int32_t *sine, *cosine; /* of a node: the VALUE that is its sine, or -1 */
     eval_place *place;
