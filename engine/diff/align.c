@@ -5,7 +5,8 @@
  * for the places instead: row r, the places base + r stride + lane, gets in each lane the sum over k of v_k at instance r - shift_k, which is v_k
  * with all that it reads shifted. So what several families compute alike at different shifts is one expression, nothing is added in
  * memory, and lanes that are neighbours are written together. The ends, a few instances each, stay scatters of their own; so do arguments
- * that do not walk. A value that is dear to compute is not computed for each shift, but once, and read shifted.
+ * that do not walk. A value that is dear to compute is computed for each shift where that costs no more than to store it and to read it shifted: mostly
+ * because what is dear in it is wanted at one shift only.
  * Invariant: the sum at each place is what it was, up to the order of additions.
  */
 #include "diff/background.h"
@@ -17,7 +18,9 @@ enum {
     FARTHEST = 64,       /* rows between the first places of arguments that are taken together */
     MOST_WOVEN = 4,
     MOST_TRIMMED = 8,    /* rows at each end */
-    MOST_OPERATIONS = 8  /* of a value that is computed for each shift */
+    MOST_OPERATIONS = 8, /* of a value that is computed for each shift in any case */
+    MOST_COMPARED = 64,  /* values and lanes of which the dear ones are looked at */
+    STORING = 8          /* what storing a value and reading it again costs, in additions */
 };
 
 /* Instances [begin, end) of argument k go to places first + (i - begin) stride. */
@@ -32,6 +35,7 @@ typedef struct {
     VEC(int32_t *) lists; /* owned */
     background constants; /* of what is not varying */
     bool changed;
+    bool opens;           /* dear values too are computed for each shift */
 } aligned;
 
 /* ---- walks -------------------------------------------------------------------------------------------------------- */
@@ -142,7 +146,7 @@ static int32_t *part_of_list(const aligned *t, const expr_list *from, int64_t be
 }
 
 /* e at n instances from `first` on, a column: computed there when e is cheap, otherwise read. A scalar is what it is. */
-static peri_status shifted(expr_graph *g, expr_id e, int64_t first, int64_t n, expr_id *out)
+static peri_status shifted_if_cheap(expr_graph *g, expr_id e, int64_t first, int64_t n, expr_id *out)
 {
     const expr_node node = *expr_at(g, e);
     double value;
@@ -153,14 +157,20 @@ static peri_status shifted(expr_graph *g, expr_id e, int64_t first, int64_t n, e
     if (expr_constant_value(g, e, &value))
         return expr_number(g, value, out);
     if (node.op == PERI_OP_MARK)
-        return shifted(g, node.arg[0], first, n, out);
+        return shifted_if_cheap(g, node.arg[0], first, n, out);
     if (!expr_is_elementwise(node.op) || !is_cheap(g, e))
         return expr_gather_affine(g, e, n, 1, first, 1, out);
     expr_id args[3];
     int n_args = 0;
     for (; n_args < 3 && node.arg[n_args] >= 0; n_args++)
-        TRY(shifted(g, node.arg[n_args], first, n, &args[n_args]));
+        TRY(shifted_if_cheap(g, node.arg[n_args], first, n, &args[n_args]));
     return expr_op(g, (peri_op)node.op, n_args, args, out);
+}
+
+static peri_status shifted(const aligned *t, expr_id e, int64_t first, int64_t n, expr_id *out)
+{
+    return t->opens ? diff_restrict(t->g, e, &(diff_instances){.n = n, .first = first, .stride = 1}, out)
+                    : shifted_if_cheap(t->g, e, first, n, out);
 }
 
 /* As one entry an instance, whatever became of it. */
@@ -177,7 +187,7 @@ static peri_status keep_part(aligned *t, const expr_node *node, int32_t k, int64
     if (begin >= end)
         return PERI_OK;
     if (begin > 0 || end < expr_size(t->g, value)) {
-        TRY(shifted(t->g, value, begin, end - begin, &value));
+        TRY(shifted(t, value, begin, end - begin, &value));
         TRY(spread(t->g, value, end - begin, &value));
     }
     return push(t, value, part_of_list(t, &t->g->lists.at[ref], begin, end - begin));
@@ -191,7 +201,7 @@ static peri_status lane_sum(const aligned *t, const expr_node *node, int64_t n_w
         expr_id value;
         if (w[j].lane != lane)
             continue;
-        TRY(shifted(t->g, t->g->args.at[node->many.list + w[j].k], w[j].begin + row - w[j].row, n, &value));
+        TRY(shifted(t, t->g->args.at[node->many.list + w[j].k], w[j].begin + row - w[j].row, n, &value));
         TRY(diff_add(t->g, *out, value, out));
     }
     return *out == PERI_NO_EXPR ? PERI_OK : spread(t->g, *out, n, out);
@@ -224,15 +234,64 @@ static int64_t common_rows(int64_t n, const walk *w, int64_t *row)
     return end - *row;
 }
 
+static bool enters(const expr_graph *g, expr_id e, const void *ud)
+{
+    (void)ud;
+    return expr_size(g, e) > 1 && (expr_is_elementwise(expr_at(g, e)->op) || expr_at(g, e)->op == PERI_OP_MARK);
+}
+
+/* All that the values [n] read can be read shifted, without a copy of constants or lists. */
+static peri_status can_be_opened(expr_graph *g, int64_t n, const expr_id *values, bool *can)
+{
+    expr_part part;
+    TRY(expr_part_make(&part, g, n, values, enters, NULL));
+    *can = true;
+    for (int64_t k = 0; k < part.nodes.n && *can; k++) {
+        const expr_id e = part.nodes.at[k];
+        const expr_node *node = expr_at(g, e);
+        double value;
+        *can = expr_size(g, e) == 1 || enters(g, e, NULL) || expr_constant_value(g, e, &value) || node->op == PERI_OP_INPUT ||
+               (node->op == PERI_OP_GATHER && (node->flags & EXPR_AFFINE) != 0);
+    }
+    expr_part_release(&part);
+    return PERI_OK;
+}
+
+/* Are dear values better computed for each shift? */
+static peri_status decide_on_dear(aligned *t, const expr_node *node, int64_t n, const walk *w, int64_t row, int64_t rows)
+{
+    expr_id values[MOST_COMPARED], lanes[MOST_COMPARED + 1];
+    int64_t dear = 0, n_lanes = 0;
+    t->opens = false;
+    if (n > MOST_COMPARED)
+        return PERI_OK;
+    for (int64_t j = 0; j < n; j++) {
+        values[j] = t->g->args.at[node->many.list + w[j].k];
+        dear += !is_cheap(t->g, values[j]);
+    }
+    if (dear == 0)
+        return PERI_OK;
+    TRY(can_be_opened(t->g, n, values, &t->opens));
+    for (int64_t lane = 0; lane < w[0].stride && t->opens; lane++) {
+        TRY(lane_sum(t, node, n, w, lane, row, rows, &lanes[n_lanes]));
+        n_lanes += lanes[n_lanes] != PERI_NO_EXPR;
+    }
+    if (!t->opens)
+        return PERI_OK;
+    const int64_t opened = diff_cost(t->g, n_lanes, lanes), once = diff_cost(t->g, n, values);
+    t->opens = opened <= once + dear * STORING;
+    return opened >= 0 && once >= 0 ? PERI_OK : FAIL_NOMEM(t->g->ctx);
+}
+
 /* Up to MOST_WOVEN arguments that go to every place are added up as fast where they come to pass (scatter.c). */
-static bool is_worth_it(const expr_graph *g, const expr_node *node, int64_t n, const walk *w, int64_t rows)
+static bool is_worth_it(const expr_graph *g, const expr_node *node, int64_t n, const walk *w, int64_t rows, bool opens)
 {
     bool cheap = true;
     for (int64_t j = 0; j < n; j++) {
         const expr_id value = g->args.at[node->many.list + w[j].k];
         if (4 * rows < 3 * (w[j].end - w[j].begin))
             return false;
-        cheap = cheap && is_cheap(g, value);
+        cheap = cheap && (opens || is_cheap(g, value));
     }
     return n > 1 ? w[0].stride > 1 || (cheap && n > MOST_WOVEN) : w[0].end - w[0].begin < expr_size(g, g->args.at[node->many.list + w[0].k]);
 }
@@ -266,7 +325,10 @@ static peri_status align_walks(aligned *t, const expr_node *node, int64_t n, wal
     int64_t row, rows = common_rows(n, w, &row);
     if (t->constants.n_layers > 0)
         trim_rows(t, n, w, base, &row, &rows);
-    if (rows < SHORTEST_WALK || !is_worth_it(t->g, node, n, w, rows)) {
+    t->opens = false;
+    if (rows >= SHORTEST_WALK)
+        TRY(decide_on_dear(t, node, n, w, row, rows));
+    if (rows < SHORTEST_WALK || !is_worth_it(t->g, node, n, w, rows, t->opens)) {
         for (int64_t j = 0; j < n; j++)
             TRY(keep_part(t, node, w[j].k, 0, expr_size(t->g, t->g->args.at[node->many.list + w[j].k])));
         return PERI_OK;
