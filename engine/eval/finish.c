@@ -339,44 +339,66 @@ static peri_status finish_zeros(kernel *k)
     return PERI_OK;
 }
 
-enum { LARGE = 1 << 15, MOST_STREAMS = 8 }; /* numbers of all streams together: beyond that they come from far away */
+enum {
+    LARGE = 1 << 15,  /* numbers of all streams together: beyond that they come from far away */
+    MOST_STREAMS = 8,
+    FARTHEST = 8      /* numbers from one instance to the next one */
+};
 
 typedef struct {
     int64_t n;
     eval_place place[MOST_STREAMS];
     bool writes[MOST_STREAMS];
+    int32_t stride[MOST_STREAMS];
 } stream_list;
 
 /* Arrays that differ by a few entries are one stream. */
-static void note_stream(stream_list *t, const operand *o, bool writes)
+static void note_stream(stream_list *t, const operand *o, int32_t stride, bool writes)
 {
     int64_t j = 0;
-    if (o->form != FORM_ARRAY || o->slide != 0)
+    if (o->form != FORM_ARRAY || o->slide != 0 || stride <= 0 || stride > FARTHEST)
         return;
-    while (j < t->n && (t->place[j].base != o->place.base || t->place[j].fixed != o->place.fixed ||
+    while (j < t->n && (t->place[j].base != o->place.base || t->place[j].fixed != o->place.fixed || t->stride[j] != stride ||
                         llabs(t->place[j].offset - o->place.offset) >= EVAL_BLOCK_UNIT))
         j++;
     if (j == MOST_STREAMS)
         return;
     t->writes[j] = writes || (j < t->n && t->writes[j]);
+    t->stride[j] = stride;
     if (j == t->n)
         t->place[t->n++] = o->place;
+}
+
+/* Numbers from one instance's place to the next one's; 0: by a list, or none */
+static int32_t stride_written(const instruction *i)
+{
+    switch (i->stays ? i->code : EVAL_COPY) {
+    case EVAL_COPY: return 1;
+    case EVAL_WEAVE: return 2;
+    case EVAL_STORE_STRIDED:
+    case EVAL_ADD_STRIDED:
+    case EVAL_STORE_PAIRS:
+    case EVAL_STORE_FOURS: return i->imm;
+    default: return 0;
+    }
 }
 
 static peri_status finish_streams(kernel *k)
 {
     eval_kernel *out = k->out;
     stream_list t = {.n = 0};
+    int64_t numbers = 0;
     for (int64_t j = 0; j < k->code.n; j++) {
         const instruction *i = &k->code.at[j];
-        if (!i->stays) {
-            note_stream(&t, &i->dst, true);
-            note_stream(&t, &i->dst2, true);
-        }
-        for (int q = 0; q < 4 && i->code != EVAL_LOAD_LIST && i->code != EVAL_LOAD_STRIDED && i->code != EVAL_LOAD_GRID && i->code != EVAL_FILL; q++)
-            note_stream(&t, &i->p[q], false);
+        const int32_t stride = i->code == EVAL_LOAD_STRIDED ? i->imm : 1;
+        note_stream(&t, &i->dst, stride_written(i), true);
+        note_stream(&t, &i->dst2, i->stays ? 0 : 1, true);
+        for (int q = 0; q < 4 && i->code != EVAL_LOAD_LIST && i->code != EVAL_LOAD_GRID && i->code != EVAL_FILL; q++)
+            note_stream(&t, &i->p[q], stride, false);
     }
-    if (t.n * k->n < LARGE)
+    for (int64_t j = 0; j < t.n; j++)
+        numbers += t.stride[j] * k->n;
+    if (numbers < LARGE)
         return PERI_OK;
     out->streams = arena_array(&k->c->program->data, (size_t)t.n, sizeof *out->streams);
     if (out->streams == NULL)
@@ -384,6 +406,7 @@ static peri_status finish_streams(kernel *k)
     out->n_streams = t.n;
     for (int64_t j = 0; j < t.n; j++) {
         out->streams[j].writes = t.writes[j];
+        out->streams[j].stride = t.stride[j];
         TRY(eval_point(k->c, &out->streams[j].at, t.place[j]));
     }
     return PERI_OK;

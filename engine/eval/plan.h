@@ -3,8 +3,8 @@
  * plan.h - inside engine/eval only: a compiled program, and what its compilation is made of.
  *
  * Nodes fall into kinds. VALUEs are elementwise and belong to one kernel: all VALUEs of one size and one level. VIEWs are gathers: read in place by the
- * kernels that use them. A level is the number of kernels that must have ended before, -1 for scalars that come first:
- * reductions, scatters and gathers of computed values raise it. What leaves a kernel does so through its sinks: a store, a reduction, one argument of a scatter.
+ * kernels that use them. A level is the number of kernels that must have ended before, -1 for scalars that come first: reductions, scatters and
+ * gathers of computed values raise it. What leaves a kernel does so through its sinks: a store, a reduction, one argument of a scatter.
  */
 #ifndef PERI_EVAL_PLAN_H
 #define PERI_EVAL_PLAN_H
@@ -68,7 +68,7 @@ typedef struct {
     struct eval_zero { double *at; int64_t n, period; const double *from; } *zeros; /* filled before it starts: from constants, or with 0; period
                                       > 0: so many constants, again and again */
     int64_t n_streams;             /* arrays too large for the cache: the next block of each is fetched while one is worked on; else 0 */
-    struct eval_stream { const double *at; bool writes; } *streams;
+    struct eval_stream { const double *at; bool writes; int32_t stride; } *streams;
     eval_rows *rows;               /* NULL: blocks follow each other without regard to instances */
     double bytes;                                                  /* read and written outside of registers, an estimate */
 } eval_kernel;

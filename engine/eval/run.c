@@ -86,11 +86,13 @@ enum { CACHE_LINE = 8 }; /* numbers */
 /* Part j of `parts` of what the block of n instances that starts at `at` will read and write: the processor's own prefetching does not look across blocks. */
 static void fetch(const eval_simd *simd, const eval_kernel *k, int64_t at, int64_t n, int64_t j, int64_t parts)
 {
-    const int64_t lines = n / CACHE_LINE, from = j * lines / parts, to = (j + 1) * lines / parts;
     if (at + n > k->n)
         return;
-    for (int64_t s = 0; s < k->n_streams; s++)
-        simd->fetch(k->streams[s].at + at + from * CACHE_LINE, to - from, k->streams[s].writes);
+    for (int64_t s = 0; s < k->n_streams; s++) {
+        const struct eval_stream *t = &k->streams[s];
+        const int64_t lines = n * t->stride / CACHE_LINE, from = j * lines / parts, to = (j + 1) * lines / parts;
+        simd->fetch(t->at + at * t->stride + from * CACHE_LINE, to - from, t->writes);
+    }
 }
 
 /* Where a chunk's blocks are: code and scratch memory of the thread, and the row that its pointers are set for, -1 for none. */
