@@ -19,7 +19,8 @@ enum {
     MOST_SUMS = 32,
     MOST_LEFT_OUT = 64, /* rows at each end */
     LARGEST_COST = 96, /* of an argument for one instance, in additions */
-    ADDING = 2         /* what an addition in memory costs more than one in a register */
+    ADDING = 2,        /* what an addition in memory costs more than one in a register, to neighbours, */
+    ADDING_APART = 8   /* and to places in equal steps, one by one */
 };
 
 /* What is scattered: entry list[k] gets value[k]. */
@@ -524,7 +525,7 @@ static bool is_cheaper(gatherer *t)
     for (int32_t k = 0; k < t->n_args; k++)
         if (t->args[k].taken) {
             roots[n++] = t->args[k].value;
-            adding += ADDING;
+            adding += t->args[k].list.stride > 1 ? ADDING_APART : ADDING;
         }
     for (int64_t k = 0; k < t->n_sums; k++)
         roots[n++] = expr_at(t->g, t->sum[k])->arg[0];
