@@ -104,6 +104,12 @@ static void add_rest(machine *t, eval_kernel *k, int64_t last)
         k->calls[k->n_calls++] = (struct eval_call){t->c->program->simd->fn[EVAL_WEAVE_REST], (int32_t)last, -1};
 }
 
+static bool emit_run(machine *t, bool by_rows, int64_t *at)
+{
+    t->code.failed = t->code.failed || !run_pack_lists(t->r);
+    return !t->code.failed && run_emit(&t->code, t->r, by_rows, t->constants, at);
+}
+
 /* All instructions as one function, for any number of instances; where they are in rows, with a loop over these. */
 static bool emit_whole(machine *t, eval_kernel *k, run_kernel *open)
 {
@@ -117,7 +123,7 @@ static bool emit_whole(machine *t, eval_kernel *k, run_kernel *open)
         run_close(t->r);
     int64_t at;
     x86_align(&t->code, 32);
-    k->is_whole = t->r->end == k->n_ins && is_without_blocks(t->r) && run_emit(&t->code, t->r, k->rows != NULL, t->constants, &at);
+    k->is_whole = t->r->end == k->n_ins && is_without_blocks(t->r) && emit_run(t, k->rows != NULL, &at);
     if (k->is_whole) {
         k->calls[k->n_calls++] = (struct eval_call){k->ins[0].fn, 0, (int32_t)at};
         add_rest(t, k, k->n_ins - 1);
@@ -164,7 +170,7 @@ static peri_status emit_kernel(machine *t, eval_kernel *k, int64_t number)
         if (any)
             run_close(t->r);
         x86_align(&t->code, 32);
-        const bool emitted = any && run_emit(&t->code, t->r, false, t->constants, &at);
+        const bool emitted = any && emit_run(t, false, &at);
         const int64_t end = emitted ? t->r->end : t->r->end > j ? t->r->end : j + 1;
         for (int64_t i = j; i < (emitted ? j + 1 : end); i++)
             k->calls[k->n_calls++] = (struct eval_call){k->ins[i].fn, (int32_t)i, emitted ? (int32_t)at : -1};

@@ -60,7 +60,7 @@ static void choose_bases(emitter *e)
     for (int t = 0; t < e->r->n_items; t++) {
         if (item(e, t)->base >= 0)
             uses[item(e, t)->base]++;
-        if (is_indexed(item(e, t)->code))
+        if (run_is_indexed(item(e, t)->code) && e->r->pack == NULL)
             uses[item(e, t)->list]++;
         if (item(e, t)->code == ITEM_TABLE && e->r->table[item(e, t)->imm].constants >= 0)
             uses[e->r->table[item(e, t)->imm].constants]++;
@@ -68,6 +68,7 @@ static void choose_bases(emitter *e)
     e->start = NOWHERE;
     if (e->wants_start && !is_one(e))
         e->start = BASE_REGS[e->n_general++];
+    e->pack = e->r->pack != NULL ? BASE_REGS[e->n_general++] : NOWHERE;
     for (int b = 0; b < e->r->n_bases; b++) {
         e->general[b] = NOWHERE;
         uses[b] += e->r->base[b].moves && uses[b] > 0 ? NEVER : 0;
@@ -126,6 +127,15 @@ static void begin_function(emitter *e)
     }
 }
 
+static void begin_pack(emitter *e)
+{
+    if (e->pack == NOWHERE)
+        return;
+    x86_pointer(e->x, e->pack, e->r->pack);
+    x86_multiply(e->x, REG_INDEX, REG_AT, e->r->pack_width * (int32_t)sizeof *e->r->pack);
+    x86_address(e->x, e->pack, x86_mem(e->pack, REG_INDEX, 0, 0));
+}
+
 static void end_function(emitter *e)
 {
     const int saved = e->n_general > N_CLOBBERED ? e->n_general - N_CLOBBERED : 0;
@@ -138,6 +148,14 @@ static void end_function(emitter *e)
 }
 
 /* ---- loops ---------------------------------------------------------------------------------------------------------------------------- */
+
+/* By n instances. */
+static void advance(emitter *e, int32_t n)
+{
+    x86_add(e->x, REG_AT, n);
+    if (e->pack != NOWHERE)
+        x86_add(e->x, e->pack, n * e->r->pack_width * (int32_t)sizeof *e->r->pack);
+}
 
 /* Compares the instance `ahead` of the next with the end. */
 static void compare_end(emitter *e, int ahead)
@@ -167,7 +185,7 @@ static void emit_wide_loop(emitter *e)
     const int64_t again = e->x->bytes.n;
     for (int part = 0; part < EVAL_LANES / e->full; part++)
         emit_body(e, e->full, part, part, false);
-    x86_add(e->x, REG_AT, EVAL_LANES);
+    advance(e, EVAL_LANES);
     compare_end(e, EVAL_LANES);
     x86_jump_back(e->x, X86_NOT_GREATER, again);
     if (!e->static_lanes) {
@@ -184,7 +202,7 @@ static void emit_narrow_loop(emitter *e)
     x86_align(e->x, 32);
     const int64_t again = e->x->bytes.n;
     emit_body(e, e->full, 0, 0, !e->static_lanes);
-    x86_add(e->x, REG_AT, e->full);
+    advance(e, e->full);
     compare_end(e, e->full);
     x86_jump_back(e->x, X86_NOT_GREATER, again);
     x86_land(e->x, none);
@@ -219,7 +237,7 @@ static void emit_rest(emitter *e, bool masked, int lane_part)
     else {
         const int64_t again = e->x->bytes.n;
         emit_body(e, 1, 0, 0, true);
-        x86_add(e->x, REG_AT, 1);
+        advance(e, 1);
         x86_compare(e->x, REG_AT, REG_END);
         x86_jump_back(e->x, X86_LESS, again);
     }
@@ -232,7 +250,7 @@ static void emit_static_rest(emitter *e, int64_t few)
     compare_end(e, e->full);
     const int64_t none = x86_jump(e->x, X86_GREATER);
     emit_body(e, e->full, 0, 0, false);
-    x86_add(e->x, REG_AT, e->full);
+    advance(e, e->full);
     finish_vectors(e);
     emit_rest(e, true, 1);
     const int64_t done = x86_jump(e->x, X86_ALWAYS);
@@ -300,6 +318,7 @@ bool run_emit(x86_code *x, const run *r, bool by_rows, const int64_t constants[N
     emit_orders(&e);
     *entry = x->bytes.n;
     begin_function(&e);
+    begin_pack(&e);
     if (is_one(&e))
         emit_body(&e, 1, 0, 0, false);
     else

@@ -32,6 +32,7 @@ typedef struct {
     int first_use[MOST_ITEMS + 1], use[4 * MOST_ITEMS], cursor[MOST_ITEMS];
     int general[MOST_BASES];         /* register, or NOWHERE: fetched when it is wanted */
     int n_general, start;            /* start: register that holds it */
+    int pack;                        /* register: the next instance's indices, see run; or NOWHERE */
     int carry[MOST_CARRIES], distance[MOST_CARRIES];
     int row_sum[MOST_CARRIES], n_row_sums; /* first registers of sums of rows, in the order of their items */
     int n_sums, sum_item[MOST_SUMS], sum_reg[MOST_SUMS]; /* sums that are in registers, the first of them */
@@ -45,11 +46,6 @@ typedef struct {
 static inline const run_item *item(const emitter *e, int32_t v)
 {
     return &e->r->item[v];
-}
-
-static inline bool is_indexed(int32_t code)
-{
-    return code == ITEM_LIST || code == ITEM_STORE_LIST || code == ITEM_ADD_LIST || code == ITEM_ADD_PAIRS;
 }
 
 static inline bool is_one(const emitter *e)

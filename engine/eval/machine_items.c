@@ -57,7 +57,7 @@ static void emit_fma(emitter *e, int t)
 
 static x86_rm entry_address(emitter *e, const run_item *i, int32_t lane)
 {
-    return is_indexed(i->code) ? emit_list_address(e, i, lane, 0) : emit_strided_address(e, i, i->code == ITEM_STRIDED ? i->imm : i->version, lane);
+    return run_is_indexed(i->code) ? emit_list_address(e, i, lane, 0) : emit_strided_address(e, i, i->code == ITEM_STRIDED ? i->imm : i->version, lane);
 }
 
 /* Two entries into the lower half of 128 bits and the upper. */
@@ -144,7 +144,7 @@ static void emit_scatter(emitter *e, int t)
     const run_item *i = item(e, t);
     const bool adds = i->code == ITEM_ADD_STRIDED || i->code == ITEM_ADD_LIST;
     const int v = emit_wanted(e, i->arg[0], t), part = emit_taken(e, t), spare = adds ? emit_taken(e, t) : 0;
-    if (!is_indexed(i->code))
+    if (!run_is_indexed(i->code))
         emit_begin_strided(e, i->version);
     for (int32_t lane = 0; lane < e->width; lane += 2) {
         const int two = two_of(e, v, part, lane);

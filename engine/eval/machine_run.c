@@ -21,6 +21,8 @@ void run_begin(run *r, const run_kernel *k, int64_t first)
     r->first = r->end = first;
     r->n_items = r->n_bases = r->n_accesses = r->n_carries = r->n_row_sums = r->n_tables = 0;
     r->ended = false;
+    r->pack = NULL;
+    r->pack_width = 0;
     memset(r->chain, 0, sizeof r->chain);
     for (int64_t j = 0; j < k->k->n_regs; j++) {
         r->in_register[j] = -1;
@@ -674,4 +676,42 @@ void run_close(run *r)
         store->imm = left;
         store->list = r->access[k].carry;
     }
+}
+
+/* ---- lists side by side ---------------------------------------------------------------------------------------------------------- */
+
+enum { FEWEST_PACKED = 4 };
+
+/* Indices of an instance in the list with base b. */
+static int32_t list_width(const run *r, int32_t b)
+{
+    int32_t width = 0;
+    for (int64_t t = 0; t < r->n_items; t++)
+        if (run_is_indexed(r->item[t].code) && r->item[t].list == b)
+            width = r->item[t].code == ITEM_ADD_PAIRS ? 2 : 1;
+    return width;
+}
+
+bool run_pack_lists(run *r)
+{
+    const int64_t n = r->k->k->n;
+    int32_t width = 0;
+    for (int32_t b = 0; b < r->n_bases; b++)
+        width += r->base[b].is_index ? list_width(r, b) : 0;
+    if (n == 1 || width < FEWEST_PACKED)
+        return true;
+    r->pack = arena_array(&r->k->c->program->data, (size_t)(n * width), sizeof *r->pack);
+    if (r->pack == NULL)
+        return false;
+    for (int32_t b = 0; b < r->n_bases; b++) {
+        run_base *base = &r->base[b];
+        const int32_t *const at = (const int32_t *)(uintptr_t)base->origin;
+        const int32_t own = base->is_index ? list_width(r, b) : 0;
+        base->in_pack = r->pack_width;
+        for (int64_t i = 0; i < n; i++)
+            for (int32_t k = 0; k < own; k++)
+                r->pack[i * width + base->in_pack + k] = at[i * own + k];
+        r->pack_width += own;
+    }
+    return true;
 }

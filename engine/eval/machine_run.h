@@ -67,12 +67,13 @@ typedef struct {
     const int32_t *by;   /* the slide that the others are relative to, or NULL */
     int32_t moves;       /* of registers: MOVES_BLOCK, instance `start` is at the pointer; MOVES_WINDOW: see EVAL_WEAVE_REST */
     bool is_index;       /* of an index list */
+    int32_t in_pack;     /* where its entries are in an instance's indices, see `pack` */
     int64_t origin;      /* of the pointer, in bytes */
     int64_t field;       /* where it is, bytes behind the run's first instruction */
     int32_t writes;      /* so far */
 } run_base;
 
-enum { MOST_ITEMS = 512, MOST_BASES = 40, MOST_CARRIES = 4, MOST_ACCESSES = 256, MOST_TABLES = 8, MOST_COLUMNS = 32 };
+enum { MOST_ITEMS = 512, MOST_BASES = 72, MOST_CARRIES = 4, MOST_ACCESSES = 256, MOST_TABLES = 8, MOST_COLUMNS = 32 };
 enum { COLUMN_CONSTANT = -1, COLUMN_MISSING = -2 };
 
 /* Row i, columns 0 .. stride - 1, is at base[offset + i stride]: constants, from rows that all are the same or row by row, and values. */
@@ -117,6 +118,8 @@ typedef struct {
     int32_t carried[MOST_CARRIES];     /* the value */
     int32_t stored_by[MOST_CARRIES];   /* the access that stores it, or -1: before the first vector there is -0 */
     int64_t n_row_sums;
+    int32_t *pack;                     /* [n x pack_width] the indices of all lists, side by side for each instance; NULL: each list is read by itself */
+    int32_t pack_width;
     bool ended;                        /* nothing can follow */
     int32_t *in_register;        /* [n_regs] the value that is there now, or -1 */
     bool *changed;               /* [n_regs] by the run */
@@ -153,6 +156,11 @@ typedef struct {
 
 enum { ROW_PLACE = -1 };
 
+static inline bool run_is_indexed(int32_t code)
+{
+    return code == ITEM_LIST || code == ITEM_STORE_LIST || code == ITEM_ADD_LIST || code == ITEM_ADD_PAIRS;
+}
+
 static inline bool run_is_input(int32_t kind)
 {
     return kind < BASE_MEMORY;
@@ -172,6 +180,8 @@ void run_begin(run *r, const run_kernel *k, int64_t first);
 /* Appends the next instruction. false: it cannot be part of this run; nothing has changed. */
 bool run_append(run *r);
 void run_close(run *r); /* registers that are read later, carries */
+/* One stream of indices instead of many, each with a base: the processor follows few at a time. false: no memory */
+bool run_pack_lists(run *r);
 
 /* machine_table.c: what is stored to all columns of rows becomes one item. */
 void run_join_tables(run *r);

@@ -101,8 +101,13 @@ void emit_begin_strided(emitter *e, int32_t stride)
 
 x86_rm emit_list_address(emitter *e, const run_item *i, int32_t lane, int32_t k)
 {
-    const int list = emit_base(e, i->list), pairs = i->code == ITEM_ADD_PAIRS;
-    x86_load_index(e->x, REG_INDEX, x86_mem(list, index_register(e), 2 + pairs, (((e->part * e->width + lane) << pairs) + k) * 4));
+    const int pairs = i->code == ITEM_ADD_PAIRS, ahead = e->part * e->width + lane;
+    if (e->pack != NOWHERE)
+        x86_load_index(e->x, REG_INDEX, x86_mem(e->pack, -1, 0, (ahead * e->r->pack_width + e->r->base[i->list].in_pack + k) * 4));
+    else {
+        const int list = emit_base(e, i->list);
+        x86_load_index(e->x, REG_INDEX, x86_mem(list, index_register(e), 2 + pairs, ((ahead << pairs) + k) * 4));
+    }
     const int base = emit_base(e, i->base);
     return x86_mem(base, REG_INDEX, 3, displacement(e, i));
 }
