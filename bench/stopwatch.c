@@ -34,6 +34,7 @@ static const peri_option option_list[] = {
 
 enum { VALUE, GRADIENT, CONSTRAINTS, JACOBIAN, HESSIAN, JV, VJ, HV, KINDS };
 static const char *const NAMES[KINDS] = {"value", "gradient", "constraints", "jacobian", "hessian", "jv", "vj", "hv"};
+enum { PAGE = 512 }; /* numbers */
 enum { MAX_SAMPLES = 400, MIN_SAMPLES = 11, MAX_UNITS = 300 };
 
 typedef struct {
@@ -389,8 +390,9 @@ static peri_status allocate(state *s, peri_run *run)
             theirs = s->p.jac_start[n];
         if (s->is_open && k == HESSIAN && s->p.hess_start != NULL)
             theirs = s->p.hess_start[n];
-        TRY(peri_alloc(run, length[k], &s->mine.out[k]));
-        TRY(peri_alloc(run, theirs, &s->theirs.out[k]));
+        const int64_t apart = (length[k] + PAGE - 1) / PAGE * PAGE; /* equal distances from the point but for whole pages, which stores and loads feel */
+        TRY(peri_alloc(run, apart + theirs, &s->mine.out[k]));
+        s->theirs.out[k] = s->mine.out[k] + apart;
     }
     for (int64_t j = 0; j < n; j++)
         s->v[j] = 0.5 + peri_random_uniform(run, 0, (uint64_t)j);

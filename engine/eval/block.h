@@ -53,7 +53,9 @@ enum {
     EVAL_SUM_ACC,
     EVAL_SUM_T1,       /* + o1 */
     EVAL_SUM_T2 = EVAL_SUM_T1 + 3,   /* + 4 o1 + o2 */
-    EVAL_T1 = EVAL_SUM_T2 + 12,      /* + o1 */
+    EVAL_SCALED_ACC = EVAL_SUM_T2 + 12, /* dst[lane] += p[3][0] times the sum of SUM_ACC over the instances of this block */
+    EVAL_SCALED_T1,                  /* the same of SUM_T1: + o1 */
+    EVAL_T1 = EVAL_SCALED_T1 + 3,    /* + o1 */
     EVAL_T2 = EVAL_T1 + 3,           /* + 4 o1 + o2 */
     EVAL_T3 = EVAL_T2 + 12,          /* + 16 o1 + 4 o2 + o3 */
     EVAL_T4 = EVAL_T3 + 48,          /* + 9 o1 + 3 o2 + o3 */

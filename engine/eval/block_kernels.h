@@ -353,6 +353,21 @@ SUMS(ADD)
 SUMS(SUB)
 SUMS(MUL)
 
+#define SCALED(name, sum)                                                                                              \
+    static void name(const eval_ins *c, int64_t start, int64_t n)                                                      \
+    {                                                                                                                  \
+        double lanes[EVAL_LANES] = {0};                                                                                \
+        eval_ins plain = *c;                                                                                           \
+        plain.dst = lanes;                                                                                             \
+        sum(&plain, start, n);                                                                                         \
+        for (int u = 0; u < EVAL_LANES; u += W)                                                                        \
+            store(c->dst + u, load(c->dst + u) + spread(c->p[3][0]) * load(lanes + u));                                \
+    }
+SCALED(scaled_acc, sum_acc)
+SCALED(scaled_ADD, sum1_ADD)
+SCALED(scaled_SUB, sum1_SUB)
+SCALED(scaled_MUL, sum1_MUL)
+
 /* ---- moving data ------------------------------------------------------------------------------------------------------------ */
 
 static void load_strided(const eval_ins *c, int64_t start, int64_t n)
@@ -616,6 +631,10 @@ static const eval_fn functions[EVAL_CODES] = {
     T2_ENTRIES(0, sum2, EVAL_SUM_T2, ADD),
     T2_ENTRIES(1, sum2, EVAL_SUM_T2, SUB),
     T2_ENTRIES(2, sum2, EVAL_SUM_T2, MUL),
+    [EVAL_SCALED_ACC] = scaled_acc,
+    [EVAL_SCALED_T1 + EVAL_ADD] = scaled_ADD,
+    [EVAL_SCALED_T1 + EVAL_SUB] = scaled_SUB,
+    [EVAL_SCALED_T1 + EVAL_MUL] = scaled_MUL,
     T_TABLE,
 };
 

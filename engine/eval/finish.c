@@ -287,8 +287,9 @@ static peri_status finish_sums(kernel *k)
         return kernel_nomem(k);
     for (int64_t j = 0; j < k->sums.n; j++) {
         TRY(eval_point(c, &out->accs[j].lanes, lanes_place(k, j)));
-        out->accs[j].op = expr_at(c->g, k->sums.at[j]->node)->op;
-        TRY(eval_point(c, &out->accs[j].out, k->sums.at[j]->place));
+        out->accs[j].op = expr_at(c->g, k->sums.at[j].sink->node)->op;
+        out->accs[j].scale = k->sums.at[j].scale >= 0 ? out->cells[k->sums.at[j].scale].cell : NULL;
+        TRY(eval_point(c, &out->accs[j].out, k->sums.at[j].sink->place));
     }
     return PERI_OK;
 }

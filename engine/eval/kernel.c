@@ -464,6 +464,44 @@ static peri_status emit_store(kernel *k, const eval_sink *s)
     return emit_tile(k, &t, i);
 }
 
+static bool is_factor(const operand *o)
+{
+    return o->form == FORM_CELL || o->form == FORM_ROW;
+}
+
+/* Operand q is left out: the others are those of `code`. */
+static operand without(instruction *i, int32_t q, int32_t code)
+{
+    const operand factor = i->p[q];
+    for (; q < 3; q++)
+        i->p[q] = i->p[q + 1];
+    i->code = code;
+    return factor;
+}
+
+/*
+ * What all terms of the sum, or all of a row, are multiplied by, the sum is instead: once for a kernel, or once for a block.
+ */
+static void take_factor(kernel *k, instruction *i, struct sum *s)
+{
+    const int32_t o1 = (i->code - EVAL_SUM_T2) / 4, o2 = (i->code - EVAL_SUM_T2) % 4;
+    operand factor = {0};
+    if (k->n == 1)
+        return;
+    if (i->code == EVAL_SUM_T1 + EVAL_MUL && is_factor(&i->p[0]) != is_factor(&i->p[1]))
+        factor = without(i, is_factor(&i->p[1]), EVAL_SUM_ACC);
+    else if (i->code >= EVAL_SUM_T2 && o2 == EVAL_MUL && is_factor(&i->p[2]))
+        factor = without(i, 2, EVAL_SUM_T1 + o1);
+    else if (i->code >= EVAL_SUM_T2 && o1 == EVAL_MUL && o2 == EVAL_MUL && is_factor(&i->p[0]) != is_factor(&i->p[1]))
+        factor = without(i, is_factor(&i->p[1]), EVAL_SUM_T1 + EVAL_MUL);
+    if (factor.form == FORM_CELL)
+        s->scale = factor.at;
+    if (factor.form != FORM_ROW)
+        return;
+    i->p[3] = factor;
+    i->code = i->code == EVAL_SUM_ACC ? EVAL_SCALED_ACC : EVAL_SCALED_T1 + i->code - EVAL_SUM_T1;
+}
+
 static peri_status emit_reduce(kernel *k, const eval_sink *s)
 {
     const int op = expr_at(k->c->g, s->node)->op;
@@ -473,9 +511,13 @@ static peri_status emit_reduce(kernel *k, const eval_sink *s)
     instruction i = {.stays = true, .imm = 0};
     i.dst = (operand){FORM_NONE, (int32_t)k->sums.n, {BASE_NONE, 0, NULL}, 0};
     TRY(make_leaves(k, &t));
-    if (!vec_push(k->c->m, &k->sums, s))
+    const struct sum sum = {s, -1};
+    if (!vec_push(k->c->m, &k->sums, sum))
         return kernel_nomem(k);
-    return emit_tile(k, &t, i);
+    TRY(emit_tile(k, &t, i));
+    if (op == PERI_OP_SUM)
+        take_factor(k, &k->code.at[k->code.n - 1], &k->sums.at[k->sums.n - 1]);
+    return PERI_OK;
 }
 
 /* Each index eight times in a row, on average: an addition that waits for the one before costs more than finding the runs. */

@@ -51,7 +51,7 @@ typedef struct {
     VEC(frame) stack;
     VEC(struct scalar { bool constant; double value; eval_place place; }) cells;
     hash_map cell_number; /* hash of a scalar -> its cell; equal hashes are chained by trying hash + 1 */
-    VEC(const eval_sink *) sums;
+    VEC(struct sum { const eval_sink *sink; int32_t scale; }) sums; /* scale: the cell that the sum is multiplied by, or -1 */
     int32_t n_regs;
     ref minus_one; /* 0: not made yet */
     eval_rows *rows; /* NULL: none */

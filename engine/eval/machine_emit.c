@@ -167,8 +167,8 @@ static void compare_end(emitter *e, int ahead)
 static void move_sums(emitter *e, x86_op op)
 {
     for (int k = 0; k < e->n_sums; k++)
-        for (int part = 0; part < EVAL_LANES / e->full; part++) {
-            x86_rm at = emit_cell_address(e, item(e, e->sum_item[k]));
+        for (int part = 0; part < EVAL_LANES / e->full && !(e->static_lanes && is_scaled(item(e, e->sum_item[k]))); part++) {
+            x86_rm at = emit_lanes(e, e->sum_item[k]);
             at.disp += part * e->full * 8;
             x86_vector(e->x, op, vector_length(e), e->sum_reg[k] + part, 0, at, 0);
         }
@@ -264,7 +264,7 @@ static void emit_static_rest(emitter *e, int64_t few)
 void emit_block(emitter *e)
 {
     const bool masked = emit_can_mask(e);
-    emit_begin_row_sums(e);
+    emit_begin_block_sums(e);
     if (e->start != NOWHERE)
         x86_copy(e->x, e->start, REG_AT);
     if (masked)
@@ -286,7 +286,7 @@ void emit_block(emitter *e)
         x86_land(e->x, few);
         emit_rest(e, masked, 0);
     }
-    emit_finish_row_sums(e);
+    emit_finish_block_sums(e);
 }
 
 static void emit_loops(emitter *e)

@@ -8,7 +8,7 @@
 
 #include "eval/machine_run.h"
 
-enum { NOWHERE = -1, PINNED = -2, FREE = -1, MOST_SLOTS = 64, VECTOR_BYTES = 64, NEVER = 1 << 30, MOST_SUMS = 4, KEPT = 2 + MOST_CARRIES, EDGE = 1, REST = 2 };
+enum { NOWHERE = -1, PINNED = -2, FREE = -1, MOST_SLOTS = 64, VECTOR_BYTES = 64, NEVER = 1 << 30, MOST_SUMS = 4, KEPT = 2 + MOST_CARRIES + 2 * MOST_SUMS, EDGE = 1, REST = 2 };
 enum { ROW_AT, CHUNK_END, ROW_BASES, ROW_BYTES = (ROW_BASES + MOST_BASES + 7) / 8 * VECTOR_BYTES }; /* of a loop over rows, eight bytes each */
 
 /* general registers: the instructions, the next instance, the end; bases and `start`; for addresses */
@@ -63,7 +63,7 @@ static inline int count_uses(const emitter *e, int32_t v)
     return e->first_use[v + 1] - e->first_use[v];
 }
 
-/* Memory of the function's own behind the values that were given up; two vectors are a weave's, one is for each sum of rows. */
+/* Memory of the function's own behind the values that were given up; two vectors are a weave's, one is for each sum of rows, two for a scaled sum. */
 static inline x86_rm kept_address(int vector)
 {
     return x86_mem(RSP, -1, 0, (MOST_SLOTS + vector) * VECTOR_BYTES);
@@ -107,12 +107,16 @@ bool emit_can_mask(const emitter *e);
 /* ---- machine_items.c, machine_weave.c, machine_table.c ---- */
 
 void emit_item(emitter *e, int t);
-x86_rm emit_lanes_address(emitter *e, const run_item *i, int32_t part);
+x86_rm emit_lanes(emitter *e, int t);                   /* where partial sums are when they are not in registers, the first */
+static inline bool is_scaled(const run_item *i)
+{
+    return i->code == ITEM_SUM && i->arg[1] >= 0;
+}
 void emit_begin_carry(emitter *e, const run_item *i);   /* before the first vector */
 void emit_finish_store(emitter *e, const run_item *i);  /* behind the last one */
-void emit_begin_row_sums(emitter *e);                   /* of a block */
+void emit_begin_block_sums(emitter *e);                 /* sums of rows, scaled sums */
 void emit_keep_row_sums(emitter *e);                    /* from registers to memory, for lanes that are not known */
-void emit_finish_row_sums(emitter *e);
+void emit_finish_block_sums(emitter *e);
 void emit_weave(emitter *e, int t);
 void emit_keep(emitter *e, int t);
 bool emit_has_heads(const emitter *e, const run_item *i); /* a weave to whose first places others bring something too */

@@ -249,6 +249,18 @@ static x86_rm row_lanes(const emitter *e, int t)
     return kept_address(2 + row_number(e, t));
 }
 
+/* Of a scaled sum those of a block, else those of all. */
+x86_rm emit_lanes(emitter *e, int t)
+{
+    int number = 0;
+    for (int k = 0; k < t; k++)
+        number += is_scaled(item(e, k));
+    if (!is_scaled(item(e, t)))
+        return emit_cell_address(e, item(e, t));
+    e->failed = e->failed || number >= MOST_SUMS;
+    return kept_address(2 + MOST_CARRIES + 2 * number);
+}
+
 /* Of n lanes, the first at `to`: lane 0 of this part, or, where parts are not known when the code is written, the lane of the next instance. */
 static x86_rm lane_address(emitter *e, x86_rm to, int n)
 {
@@ -276,7 +288,7 @@ static void add_to_memory(emitter *e, int t, x86_op op)
 {
     const bool is_row = item(e, t)->code == ITEM_ROW_SUM;
     const int v = emit_wanted(e, item(e, t)->arg[0], t), sum = emit_taken(e, t);
-    const x86_rm at = lane_address(e, is_row ? row_lanes(e, t) : emit_cell_address(e, item(e, t)), is_row ? EVAL_ROW_LANES : EVAL_LANES);
+    const x86_rm at = lane_address(e, is_row ? row_lanes(e, t) : emit_lanes(e, t), is_row ? EVAL_ROW_LANES : EVAL_LANES);
     emit_move(e, X86_LOAD, sum, at);
     x86_vector(e->x, op, e->length, sum, sum, x86_reg(v), 0);
     emit_move(e, X86_STORE, sum, at);
@@ -403,9 +415,40 @@ static void move_row_sum(emitter *e, int t, x86_op op)
     }
 }
 
-void emit_begin_row_sums(emitter *e)
+static void begin_scaled_sum(emitter *e, int t)
+{
+    const int number = sum_number(e, t), length = e->full == 8 ? X86_512 : X86_256;
+    for (int part = 0; part < EVAL_LANES / e->full; part++) {
+        const int reg = e->static_lanes ? e->sum_reg[number] + part : 0;
+        x86_rm at = emit_lanes(e, t);
+        at.disp += part * e->full * 8;
+        x86_vector(e->x, X86_XOR, length, reg, reg, x86_reg(reg), 0);
+        if (!e->static_lanes)
+            x86_vector(e->x, X86_STORE, length, reg, 0, at, 0);
+    }
+}
+
+static void finish_scaled_sum(emitter *e, int t)
+{
+    const run_item *i = item(e, t);
+    const int number = sum_number(e, t), length = e->full == 8 ? X86_512 : X86_256, sum = 0, scale = 1;
+    if (e->pinned[i->arg[1]] == NOWHERE)
+        x86_vector(e->x, X86_LOAD, length, scale, 0, emit_cell_address(e, item(e, i->arg[1])), 0);
+    for (int part = 0; part < EVAL_LANES / e->full; part++) {
+        x86_rm block = e->static_lanes ? x86_reg(e->sum_reg[number] + part) : emit_lanes(e, t), to = emit_cell_address(e, i);
+        block.disp += e->static_lanes ? 0 : part * e->full * 8;
+        to.disp += part * e->full * 8;
+        x86_vector(e->x, X86_MUL, length, sum, e->pinned[i->arg[1]] != NOWHERE ? e->pinned[i->arg[1]] : scale, block, 0);
+        x86_vector(e->x, X86_ADD, length, sum, sum, to, 0);
+        x86_vector(e->x, X86_STORE, length, sum, 0, to, 0);
+    }
+}
+
+void emit_begin_block_sums(emitter *e)
 {
     for (int t = 0; t < e->r->n_items; t++) {
+        if (is_scaled(item(e, t)))
+            begin_scaled_sum(e, t);
         if (item(e, t)->code != ITEM_ROW_SUM)
             continue;
         for (int part = 0, first = e->row_sum[row_number(e, t)]; part < EVAL_ROW_LANES / e->full; part++)
@@ -423,10 +466,12 @@ void emit_keep_row_sums(emitter *e)
 }
 
 /* ((s0 + s4) + (s2 + s6)) + ((s1 + s5) + (s3 + s7)) */
-void emit_finish_row_sums(emitter *e)
+void emit_finish_block_sums(emitter *e)
 {
     const int half = 0, odd = 1;
     for (int t = 0; t < e->r->n_items; t++) {
+        if (is_scaled(item(e, t)))
+            finish_scaled_sum(e, t);
         if (item(e, t)->code != ITEM_ROW_SUM)
             continue;
         const int sum = e->row_sum[row_number(e, t)];

@@ -41,9 +41,11 @@ static const int32_t *slide_of(const emitter *e, const run_base *base)
     return rows->slides[k].by;
 }
 
-/* The row's number in a table. */
-static void load_of_row(emitter *e, const int32_t *table)
+/* The row's number in a table, unless it is there, from `last`. */
+static void load_of_row(emitter *e, const int32_t *table, const int32_t *last)
 {
+    if (table == last)
+        return;
     x86_pointer(e->x, REG_ADDRESS, table);
     x86_load64(e->x, REG_INDEX, row_state(ROW_AT));
     x86_load_index(e->x, REG_INDEX, x86_mem(REG_ADDRESS, REG_INDEX, 2, 0));
@@ -51,11 +53,13 @@ static void load_of_row(emitter *e, const int32_t *table)
 
 static void set_bases(emitter *e)
 {
+    const int32_t *last = NULL;
     for (int b = 0; b < e->r->n_bases; b++) {
         const run_base *base = &e->r->base[b];
         if (base->by == NULL)
             continue;
-        load_of_row(e, slide_of(e, base));
+        load_of_row(e, slide_of(e, base), last);
+        last = slide_of(e, base);
         x86_load64(e->x, REG_ADDRESS, x86_mem(REG_CODE, -1, 0, (int32_t)base->field));
         x86_address(e->x, e->general[b] != NOWHERE ? e->general[b] : REG_ADDRESS, x86_mem(REG_ADDRESS, REG_INDEX, 3, 0));
         if (e->general[b] == NOWHERE)
@@ -66,11 +70,13 @@ static void set_bases(emitter *e)
 static void set_cells(emitter *e)
 {
     const int length = e->full == 8 ? X86_512 : X86_256, spare = 0;
+    const int32_t *last = NULL;
     for (int t = 0; t < e->r->n_items; t++) {
         const int64_t cell = row_cell(e, t);
         if (cell < 0)
             continue;
-        load_of_row(e, rows_of(e)->cells[cell].at);
+        load_of_row(e, rows_of(e)->cells[cell].at, last);
+        last = rows_of(e)->cells[cell].at;
         x86_pointer(e->x, REG_ADDRESS, &rows_of(e)->cells[cell].from);
         x86_load64(e->x, REG_ADDRESS, x86_mem(REG_ADDRESS, -1, 0, 0));
         x86_vector(e->x, X86_BROADCAST, length, e->pinned[t] != NOWHERE ? e->pinned[t] : spare, 0, x86_mem(REG_ADDRESS, REG_INDEX, 3, 0), 0);
@@ -128,7 +134,7 @@ void emit_row_loop(emitter *e)
     x86_load64(e->x, REG_END, row_state(CHUNK_END));
     x86_compare(e->x, REG_AT, REG_END);
     const int64_t done = x86_jump(e->x, X86_NOT_LESS);
-    load_of_row(e, ends);
+    load_of_row(e, ends, NULL);
     x86_copy(e->x, REG_ADDRESS, REG_INDEX);
     x86_compare(e->x, REG_AT, REG_ADDRESS);
     const int64_t over = x86_jump(e->x, X86_NOT_LESS);
@@ -137,7 +143,7 @@ void emit_row_loop(emitter *e)
     x86_load64(e->x, REG_INDEX, row_state(ROW_AT));
     x86_add(e->x, REG_INDEX, 1);
     x86_store64(e->x, REG_INDEX, row_state(ROW_AT));
-    load_of_row(e, ends);
+    load_of_row(e, ends, NULL);
     x86_copy(e->x, REG_ADDRESS, REG_INDEX);
     end_block(e, long_rows, row);
     x86_land(e->x, done);

@@ -300,13 +300,20 @@ static int32_t tile_value(run *r, int64_t j)
     return arithmetic(r, k / 3 % 3, left, arithmetic(r, k % 3, e, f));
 }
 
+static bool is_scaled(int code)
+{
+    return code >= EVAL_SCALED_ACC && code < EVAL_T1;
+}
+
 static int32_t summand(run *r, int64_t j)
 {
     const int code = ins_at(r, j)->code;
     const int32_t a = operand_value(r, j, 0);
-    if (code == EVAL_SUM_ACC)
+    if (code == EVAL_SUM_ACC || code == EVAL_SCALED_ACC)
         return a;
     const int32_t b = operand_value(r, j, 1);
+    if (is_scaled(code))
+        return arithmetic(r, code - EVAL_SCALED_T1, a, b);
     if (code < EVAL_SUM_T2)
         return arithmetic(r, code - EVAL_SUM_T1, a, b);
     return arithmetic(r, (code - EVAL_SUM_T2) % 4, arithmetic(r, (code - EVAL_SUM_T2) / 4, a, b), operand_value(r, j, 2));
@@ -316,6 +323,7 @@ static void add_sum(run *r, int64_t j)
 {
     run_item i = item_of(ITEM_SUM);
     i.arg[0] = summand(r, j);
+    i.arg[1] = is_scaled(ins_at(r, j)->code) ? operand_value(r, j, 3) : -1;
     i.base = base_of(r, j, DST, MOVES_NOT);
     i.offset = place_of(r, j, DST);
     effect(r, i);
@@ -506,7 +514,8 @@ static int operands_of(const eval_ins *i)
     case EVAL_POWH:
     case EVAL_STORE_LIST:
     case EVAL_ADD_LIST:
-    case EVAL_SUM_ACC: return 1;
+    case EVAL_SUM_ACC:
+    case EVAL_SCALED_ACC: return 1;
     case EVAL_ADD_PAIRS: return 2;
     case EVAL_POWI: return i->imm != 0 ? 1 : -1;
     case PERI_OP_DIV: return 2;
@@ -515,7 +524,7 @@ static int operands_of(const eval_ins *i)
     }
     if (i->code < EVAL_SUM_T1)
         return -1;
-    return i->code < EVAL_SUM_T2 ? 2 : i->code < EVAL_T1 ? 3 : i->code < EVAL_T2 ? 2 : i->code < EVAL_T3 ? 3 : 4;
+    return i->code < EVAL_SUM_T2 || is_scaled(i->code) ? 2 : i->code < EVAL_T1 ? 3 : i->code < EVAL_T2 ? 2 : i->code < EVAL_T3 ? 3 : 4;
 }
 
 static bool is_sum(int code)

@@ -42,7 +42,7 @@ enum {
     ITEM_WEAVE,    /* sums of the values by two lanes, interleaved: see EVAL_WEAVE; imm: values of the first lane; list: 1 where they are added */
     ITEM_KEEP,     /* value a to a register, for the last vector and what is behind it only, see EVAL_WEAVE_REST; carry number `list`, or -1 */
     ITEM_ROW_SUM,  /* base[offset] += the sum of a, or of -a for imm < 0, over all instances of a block, in EVAL_ROW_LANES lanes */
-    ITEM_SUM,      /* lane i modulo EVAL_LANES of base[offset] += a */
+    ITEM_SUM,      /* lane i modulo EVAL_LANES of base[offset] += a; with value b, a cell: b times the sum of a over all instances of a block */
     ITEM_NONE,     /* nothing is left of it */
     ITEM_CARRY     /* the last of a run's items: value a is what the next vector finds carried, as number `list` */
 };

@@ -64,7 +64,7 @@ typedef struct {
     double *partials;              /* [n_accs x n_chunks], when it is cut */
     struct eval_split *split;      /* for several threads; NULL: always one */
     struct eval_cell { double *cell; const double *from; } *cells; /* scalars to be spread before it starts */
-    struct eval_acc { double *lanes; double *out; int32_t op; } *accs;
+    struct eval_acc { double *lanes; double *out; int32_t op; const double *scale; } *accs; /* scale: of the result, or NULL */
     struct eval_zero { double *at; int64_t n, period; const double *from; } *zeros; /* filled before it starts: from constants, or with 0; period
                                       > 0: so many constants, again and again */
     int64_t n_streams;             /* arrays too large for the cache: the next block of each is fetched while one is worked on; else 0 */

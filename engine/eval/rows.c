@@ -191,6 +191,8 @@ bool eval_same_in_rows(const eval_rows *r, const double *v)
 int64_t eval_row_at(const eval_rows *r, int64_t at)
 {
     int64_t low = 0, high = r->n - 1;
+    if (r->period > 0)
+        return at / r->period < high ? at / r->period : high;
     while (low < high) {
         const int64_t middle = (low + high + 1) / 2;
         if (r->start[middle] <= at)

@@ -34,6 +34,12 @@ static peri_status set_bases(eval_program *p, const double *const inputs[EXPR_IN
     return PERI_OK;
 }
 
+static void spread(double *lanes, double value)
+{
+    for (int l = 0; l < EVAL_LANES; l++)
+        lanes[l] = value;
+}
+
 static double first_partial(int32_t op)
 {
     return op == PERI_OP_SUM ? 0.0 : op == PERI_OP_MAX ? -INFINITY : INFINITY;
@@ -79,6 +85,11 @@ static double joined_partials(int32_t op, int64_t n, double *partials)
     return partials[0];
 }
 
+static double scaled(const struct eval_acc *a, double result)
+{
+    return a->scale != NULL ? result * *a->scale : result;
+}
+
 /* ---- one chunk ----------------------------------------------------------------------------------------------------- */
 
 enum { CACHE_LINE = 8 }; /* numbers */
@@ -121,8 +132,7 @@ static void enter_row(const eval_kernel *k, walk *w, int64_t row)
     move_pointers(w, row);
     for (int64_t j = 0; j < r->n_cells; j++) {
         const double value = r->cells[j].from[r->cells[j].at[row]];
-        for (int l = 0; l < EVAL_LANES; l++)
-            r->cells[j].cell[w->scratch + l] = value;
+        spread(r->cells[j].cell + w->scratch, value);
     }
     w->row = row;
 }
@@ -293,8 +303,7 @@ static void run_chunk(const eval_program *p, const eval_kernel *k, int32_t threa
     const int64_t begin = chunk * k->chunk, end = begin + k->chunk < k->n ? begin + k->chunk : k->n;
     const int64_t scratch = thread > 0 ? thread * p->per_thread : 0;
     for (int64_t j = 0; j < k->n_accs; j++)
-        for (int l = 0; l < EVAL_LANES; l++)
-            k->accs[j].lanes[scratch + l] = first_partial(k->accs[j].op);
+        spread(k->accs[j].lanes + scratch, first_partial(k->accs[j].op));
     walk w = {k->ins, scratch, -1, 0, NULL};
     if (thread >= 0)
         w.code = k->split->code[thread];
@@ -308,8 +317,11 @@ static void run_chunk(const eval_program *p, const eval_kernel *k, int32_t threa
         run_split_blocks(p->simd, k, &w, thread, chunk, begin, end);
     move_pointers(&w, -1); /* as they were */
     for (int64_t j = 0; j < k->n_accs; j++) {
-        double *const out = k->n_chunks > 1 ? &k->partials[j * k->n_chunks + chunk] : k->accs[j].out;
-        *out = joined_lanes(k->accs[j].op, k->accs[j].lanes + scratch);
+        const double result = joined_lanes(k->accs[j].op, k->accs[j].lanes + scratch);
+        if (k->n_chunks > 1)
+            k->partials[j * k->n_chunks + chunk] = result;
+        else
+            *k->accs[j].out = scaled(&k->accs[j], result);
     }
 }
 
@@ -360,9 +372,12 @@ static void run_split(const eval_program *p, const eval_kernel *k, thread_pool *
     }
 }
 
+/* Of a grid's borders there are many short ones. */
 static void zero(const struct eval_zero *z, int64_t begin, int64_t end)
 {
-    if (z->from == NULL)
+    if (z->from == NULL && end - begin == 2)
+        z->at[begin] = z->at[begin + 1] = 0;
+    else if (z->from == NULL)
         memset(z->at + begin, 0, (size_t)(end - begin) * sizeof *z->at);
     for (int64_t at = begin, n; z->from != NULL && at < end; at += n) {
         const int64_t from = z->period > 0 ? at % z->period : at, last = z->period > 0 ? at - from + z->period : end;
@@ -389,8 +404,8 @@ static void start_kernel(const eval_kernel *k, thread_pool *threads, int32_t n)
             zero(&k->zeros[j], 0, k->zeros[j].n);
     }
     for (int64_t j = 0; j < k->n_cells; j++)
-        for (int l = 0; l < EVAL_LANES && k->cells[j].from != NULL; l++)
-            k->cells[j].cell[l] = *k->cells[j].from;
+        if (k->cells[j].from != NULL)
+            spread(k->cells[j].cell, *k->cells[j].from);
 }
 
 static void run_kernel(const eval_program *p, const eval_kernel *k, thread_pool *threads, int32_t n)
@@ -402,7 +417,7 @@ static void run_kernel(const eval_program *p, const eval_kernel *k, thread_pool 
         for (int64_t chunk = 0; chunk < k->n_chunks; chunk++)
             run_chunk(p, k, -1, chunk);
     for (int64_t j = 0; j < k->n_accs && k->n_chunks > 1; j++)
-        *k->accs[j].out = joined_partials(k->accs[j].op, k->n_chunks, k->partials + j * k->n_chunks);
+        *k->accs[j].out = scaled(&k->accs[j], joined_partials(k->accs[j].op, k->n_chunks, k->partials + j * k->n_chunks));
 }
 
 static peri_status run_steps(eval_program *p, int32_t threads, const double *const inputs[EXPR_IN_COUNT], double *const *outputs)

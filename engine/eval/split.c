@@ -41,7 +41,7 @@ static int64_t cost_of(const eval_ins *i)
     }
 }
 
-enum { CHUNK_COST = 1 << 15, FEWEST_CHUNKS = 4, MOST_CHUNKS = 256 };
+enum { CHUNK_COST = 1 << 16, FEWEST_CHUNKS = 4, MOST_CHUNKS = 256 };
 
 static int64_t instance_cost(const eval_kernel *k)
 {
