@@ -164,6 +164,8 @@ engine_sources = \
 	engine/oracle/acyclic.h \
 	engine/oracle/batch.c \
 	engine/oracle/check.c \
+	engine/oracle/dense.c \
+	engine/oracle/dense.h \
 	engine/oracle/evaluate.c \
 	engine/oracle/finite_sum.c \
 	engine/oracle/finite_sum.h \

@@ -246,6 +246,7 @@ lua_tests = \
 	tests/lua/examples.lua \
 	tests/lua/hard_constraints.lua \
 	tests/lua/hard_constraints_physics.lua \
+	tests/lua/dense_hessian.lua \
 	tests/lua/implicit.lua \
 	tests/lua/implicit_batch.lua \
 	tests/lua/implicit_card.lua \

@@ -1577,7 +1577,8 @@ function run:constraints(x, c) end
 ---@return perigee.array?
 function run:jacobian(x, J) end
 
----sigma times the objective's Hessian and w_i times the i-th constraint's, sparse, both triangles.
+---sigma times the objective's Hessian and w_i times the i-th constraint's, sparse, both triangles. Where it can only be made of products with vectors, it is
+---dense among the variables that enter nonlinearly, up to 1000 of them.
 ---@param x perigee.vector
 ---@param sigma number? 1 unless given
 ---@param w perigee.vector?

@@ -6,6 +6,7 @@
  */
 #include "base/clock.h"
 #include "oracle/acyclic.h"
+#include "oracle/dense.h"
 #include <string.h>
 
 static const char *const WHAT[NLP_PROGRAMS] = {
@@ -135,6 +136,8 @@ peri_status nlp_hess(nlp *p, const double *x, double sigma, const double *w, dou
     TRY(nlp_compile(p, NLP_HESS));
     if (p->hess.nnz == 0)
         return PERI_OK;
+    if (p->dense != NULL)
+        return nlp_dense_values(p, &at, val);
     TRY(nlp_run(p, NLP_HESS, &at, &val, &p->count.hessian, &p->seconds.hessian));
     return nlp_guard_watched(p, NLP_HESS, val);
 }

@@ -6,6 +6,7 @@
  */
 #include "oracle/nlp.h"
 #include "oracle/acyclic.h"
+#include "oracle/dense.h"
 #include "oracle/finite_sum.h"
 #include "oracle/prox.h"
 #include "base/clock.h"
@@ -108,6 +109,7 @@ void nlp_free(nlp *p)
     nlp_prox_free(p->prox);
     nlp_acyclic_free(p->acyclic);
     finite_sum_free(p->sum);
+    nlp_dense_free(p);
     for (int k = 0; k < NLP_PROGRAMS; k++)
         if (p->program[k] != NULL)
             eval_free(p->program[k]);
@@ -240,6 +242,16 @@ static peri_status derive_jacobian(nlp *p)
     return PERI_OK;
 }
 
+static peri_status sparse_or_dense(nlp *p)
+{
+    char why[160];
+    const peri_status status = diff_hessian(p->g, p->lagrangian, 0, p->n, HESSIAN_LIMIT, &p->hess);
+    if (status != PERI_E_UNSUPPORTED)
+        return status;
+    snprintf(why, sizeof why, "%.150s", peri_error(p->ctx));
+    return nlp_dense_make(p, why);
+}
+
 static peri_status derive_hessian(nlp *p)
 {
     if (p->has_hess)
@@ -248,11 +260,11 @@ static peri_status derive_hessian(nlp *p)
         return FAIL(p->ctx, p->hess_status, "%s", p->why_no_hess);
     peri_status status = derive_lagrangian(p);
     if (status == PERI_OK)
-        status = diff_hessian(p->g, p->lagrangian, 0, p->n, HESSIAN_LIMIT, &p->hess);
+        status = sparse_or_dense(p);
     p->has_hess = status == PERI_OK;
     if (status == PERI_E_UNSUPPORTED) {
         p->hess_status = status;
-        snprintf(p->why_no_hess, sizeof p->why_no_hess, "%.150s", peri_error(p->ctx));
+        snprintf(p->why_no_hess, sizeof p->why_no_hess, "%.300s", peri_error(p->ctx));
     }
     return status;
 }
@@ -325,7 +337,7 @@ static peri_status outputs_of(nlp *p, int program, expr_id *e, int *n)
     case NLP_HESS:
         TRY(derive_hessian(p));
         e[0] = p->hess.values;
-        return PERI_OK;
+        return p->dense != NULL && p->hess.nnz > 0 ? nlp_dense_products(p, &e[0]) : PERI_OK;
     case NLP_JV:
         return nlp_direction(p, p->c, &e[0]);
     case NLP_VJ:

@@ -42,13 +42,14 @@ typedef struct nlp {
     diff_sparse jac, hess;                   /* int64 patterns handed out as peri_pattern */
     bool has_jac, has_hess;                  /* derived */
     peri_status hess_status;                 /* PERI_E_UNSUPPORTED: not as a sparse matrix; then why_no_hess */
-    char why_no_hess[160];
+    char why_no_hess[320];
     eval_program *program[NLP_PROGRAMS]; /* NULL until first used */
     struct batch *batch[NLP_BATCHES];    /* the same */
     struct nlp_prox *prox;               /* prox.h; NULL until asked for */
     struct nlp_levels *levels;           /* levels.c; NULL: not asked for yet */
     struct nlp_acyclic *acyclic;         /* acyclic.h; NULL until asked for */
     struct finite_sum *sum;              /* finite_sum.h; the same */
+    struct nlp_dense *dense;             /* dense.h: the Hessian is made of products; NULL: hess.values are */
     struct run_kept *kept;               /* run/again.c: the plan of the last solve; freed through kept_free */
     void (*kept_free)(struct run_kept *kept);
     peri_evaluations count;

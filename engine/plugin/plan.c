@@ -445,10 +445,21 @@ static void add_plan(nlp *p, registry *r, const plan_chain *chain, int64_t k, ch
     p->ctx->error = error;
 }
 
+static bool lacks_hessian(const nlp *p, const registry_entry *e)
+{
+    return p->hess_status != PERI_OK && (e->needs & PERI_BIT(PERI_TRAIT_SPARSE_HESSIAN)) != 0;
+}
+
+static void add_why_no_hessian(const nlp *p, char *why, size_t size)
+{
+    const size_t at = strlen(why);
+    snprintf(why + at, size - at, " (%s)", p->why_no_hess);
+}
+
 /* The first link against the problem, the others against what the links before them make, as far as that is certain. */
 static peri_status check_named(nlp *p, registry *r, const plan_chain *chain, text_buffer *reasons)
 {
-    char why[512], line[600];
+    char why[900], line[1000];
     uint64_t traits = 0;
     TRY(nlp_traits(p, 0, &traits));
     for (int64_t k = 0; k < chain->n; k++) {
@@ -456,9 +467,12 @@ static peri_status check_named(nlp *p, registry *r, const plan_chain *chain, tex
         bool good = match_traits(traits, e->needs, e->refuses, why, sizeof why);
         if (k == 0)
             TRY(try_fit(p, e, true, &good, why, sizeof why));
+        const bool no_hessian = !good && k == 0 && lacks_hessian(p, e);
         if (!good)
             add_methods(r, traits, e, why, sizeof why);
-        if (!good && k > 0)
+        if (no_hessian)
+            add_why_no_hessian(p, why, sizeof why);
+        if (!good && (k > 0 || no_hessian))
             add_plan(p, r, chain, k, why, sizeof why);
         snprintf(line, sizeof line, "%s%s", k > 0 && !good ? "behind the links before it: " : "", why);
         add_reason(reasons, e->name, good ? "named, fits" : line);

@@ -4,6 +4,7 @@
 #include "base/num.h"
 #include "base/text.h"
 #include "diff/template.h"
+#include "oracle/dense.h"
 #include "run/run.h"
 
 static void put_sizes(text_buffer *t, const peri_model_info *i)
@@ -48,6 +49,8 @@ static void put_reasons(text_buffer *t, const nlp *p)
         text_add(t, "non-smooth    %s\n", p->class_.why_nonsmooth);
     if (p->class_.why_blackbox[0] != '\0')
         text_add(t, "black box     %s\n", p->class_.why_blackbox);
+    if (p->dense != NULL)
+        text_add(t, "second derivatives: dense, by %lld products with vectors (%s)\n", (long long)p->dense->products, p->dense->why);
     if (p->hess_status != PERI_OK)
         text_add(t, "no hessian    %s\n", p->why_no_hess);
 }

@@ -59,7 +59,7 @@ typedef enum {
     PERI_TRAIT_BLACKBOX,      /* a foreign function without a gradient */
     PERI_TRAIT_GRADIENT,      /* first derivatives are available */
     PERI_TRAIT_HESSIAN,       /* Hessian-vector products are available */
-    PERI_TRAIT_SPARSE_HESSIAN,/* the Lagrangian's Hessian is available as a sparse matrix */
+    PERI_TRAIT_SPARSE_HESSIAN,/* the Lagrangian's Hessian is available as a sparse matrix, which may be dense in up to 1000 variables */
     PERI_TRAIT_OBJECTIVE,     /* there is an objective (a feasibility problem has none) */
     PERI_TRAIT_PROX, /* objective and constraints are a smooth function, norms and sets with known operators (ABI 1.1) */
     PERI_TRAIT_COMPACT, /* the same without norms, every variable in a bounded set: linear functions have minima (ABI 1.1) */

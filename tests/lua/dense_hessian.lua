@@ -1,0 +1,113 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- dense_hessian.lua - Hessians of models that are dense in a moderate number of variables: those that only products give, as dense matrices; values
+-- against peri.hessian, which is derived another way, optima by closed forms, and what is refused.
+local peri = require "perigee"
+local t = require "tap"
+
+local function random(rows, cols, seed, lower, upper)
+  return peri.random.uniform{ rows = rows, cols = cols, lower = lower or -1, upper = upper or 1, seed = seed }
+end
+
+-- The Lagrangian's Hessian as solvers see it, with weight 0.7 for the objective and w for the rows, at the start.
+local function seen(m, w)
+  local H, why
+  local look = peri.plugin{ name = "look", kind = "solver", needs = { "sparse_hessian" }, summary = "looks at the sparse Hessian",
+    init = function() end, step = function(_, run)
+      local x = run:start()
+      H = run:hessian(x, 0.7, w or {})
+      run:accept{ x = x }
+      return run:finish "stalled"
+    end }
+  local fine, message = pcall(m.solve, m, look)
+  if not fine then why = tostring(message) end
+  return H, why
+end
+
+-- Largest difference from 0.7 hess f + sum of w hess c, relative to the largest entry.
+local function compare(name, m, x, f, w, c)
+  local H, why = seen(m, w)
+  if not H then t.ok(false, ("%s: %s"):format(name, why)) return end
+  local L = 0.7 * f
+  for k = 1, #(c or {}) do L = L + w[k] * c[k] end
+  local want, worst, size = peri.hessian(L, x):value(), 0, 0
+  for i = 1, #want do
+    for j = 1, #want do
+      worst, size = math.max(worst, math.abs(H[i][j] - want[i][j])), math.max(size, math.abs(want[i][j]))
+    end
+  end
+  t.ok(worst <= 1e-12 * size, ("%s: %.1e of %.1e"):format(name, worst, size))
+end
+
+local function lines(m, what) -- of `perigee explain`
+  local found = m:explain():match("[^\n]*" .. what .. "[^\n]*")
+  return found or ""
+end
+
+-- ---- by products with unit vectors ---------------------------------------------------------------------------------------------------------
+
+do
+  local B = random(4, 4, 3)
+  local S = (B % B:t()) + peri.eye(4)
+  local kinds = {
+    logdet = function(x) return (S + (x * x):diag()):logdet() end,
+    system = function(x) return (S + (x % x:t())):solve(x + 1):sum() end,
+    exponential = function(x) return ((x % x:t()) * 0.3):expm():sum() end,
+    ["logdet of a kernel"] = function(x) return (x[1]^2 * peri.exp(-(random(9, 1, 4) - random(9, 1, 4):t())^2 / x[2]^2) + x[3]^2 * peri.eye(9)):logdet() end,
+  }
+  for name, of in pairs(kinds) do
+    local m = peri.model "p"
+    local x, free = m:var("x", 4, { start = { 0.7, -0.4, 0.5, 0.9 } }), m:var("free", 3, { start = 1 })
+    local f, c = of(x) + free:sum(), { of(x * x + 0.1), x:dot(x) * x[1] }
+    m:minimize(f)
+    m:subject_to(c[1] <= 3, c[2] <= 2, free >= 0)
+    compare(name, m, x, f, { 1.3, -0.6, 0, 0, 0 }, c)
+    t.ok(lines(m, "second derivatives"):find("dense, by 4 products with vectors (", 1, true), name .. ": explained: " .. lines(m, "second derivatives"))
+    t.ok(lines(m, "non%-zeros in the lower"):find(" 10 non-zeros", 1, true), name .. ": variables that enter linearly have no entries")
+  end
+end
+
+do -- more directions than a program takes: 40 variables, whose products come in three runs
+  local n, A = 40, random(6, 40, 5)
+  local m = peri.model "p"
+  local x = m:var("x", n, { start = random(n, 1, 6) })
+  local f = (3 * peri.eye(6) + (A % (x * x):diag()) % A:t()):logdet() + (x^4):sum()
+  m:minimize(f)
+  compare("40 variables", m, x, f)
+  t.ok(lines(m, "second derivatives"):find("by 42 products", 1, true), "rounded up to whole runs")
+end
+
+do -- min tr(S X) - log det X is at X = S^-1, also by methods that need a matrix
+  local S = peri.array{ { 2, 0.3, 0.1 }, { 0.3, 1, -0.2 }, { 0.1, -0.2, 1.5 } }
+  for _, solver in ipairs{ "ipm", "newton" } do
+    local m = peri.model "p"
+    local d, l = m:var("d", 3, { start = 1 }), m:var("l", 3, { start = 0 })
+    local X = peri.stack{ d[1], l[1], l[2], l[1], d[2], l[3], l[2], l[3], d[3] }:reshape(3, 3)
+    m:minimize((S % X):trace() - X:logdet())
+    local s = m:solve(solver, { tolerance = 1e-10 })
+    local inverse, worst = S:solve(peri.eye(3)), 0
+    local at = s:value(X)
+    for i = 1, 3 do
+      for j = 1, 3 do worst = math.max(worst, math.abs(at[i][j] - inverse[i][j])) end
+    end
+    t.ok(worst < 1e-7, ("%s: the inverse: %.1e, %s"):format(solver, worst, s.status))
+  end
+end
+
+do -- a model that can only be differentiated by products, and has too many variables
+  local function model(n)
+    local m = peri.model "p"
+    local x = m:var("x", n, { start = 0.1, lower = -1, upper = 1 })
+    m:minimize((2 * peri.eye(2) + x:dot(x) * peri.ones(2, 2)):logdet() + x:dot(x))
+    return m
+  end
+  local fine, message = pcall(model(1001).solve, model(1001), "ipm")
+  message = tostring(message)
+  t.ok(not fine and message:find("ipm: needs second derivatives as a sparse matrix (logdet has no sparse second derivatives here; a dense one is made by "
+    .. "products for up to 1000 variables that enter nonlinearly, here are 1001)", 1, true), message)
+  t.ok(message:find('; "trust-ncg" fits', 1, true), "what would do is said")
+  t.ok(lines(model(1001), "no hessian"):find("here are 1001", 1, true), "and explained")
+  local s = model(1000):solve("ipm", { iterations = 30 })
+  t.ok(s.status == "locally_optimal" and s.objective < math.log(4) + 1e-6, "1000 are solved: " .. s.status)
+end
+
+t.done()
