@@ -88,6 +88,9 @@ engine_sources = \
 	engine/eval/sparse_layout.c \
 	engine/eval/split.c \
 	engine/eval/vmath.h engine/eval/vmath_kernels.h \
+	engine/eval/straight.c \
+	engine/eval/straight.h \
+	engine/eval/straight_emit.c \
 	engine/eval/weave_kernels.h engine/eval/lane_kernels.h \
 	engine/expr/along.c \
 	engine/expr/bilinear.c \

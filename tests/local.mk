@@ -38,6 +38,7 @@ unit_tests = \
 	tests/unit/eval_bands.t \
 	tests/unit/eval_image.t \
 	tests/unit/eval_machine.t \
+	tests/unit/eval_straight.t \
 	tests/unit/eval_ops.t \
 	tests/unit/eval_program.t \
 	tests/unit/eval_sparse.t \
@@ -96,6 +97,7 @@ tests_unit_diff_gather_t_SOURCES = tests/unit/diff_gather.c $(eval_graph)
 tests_unit_eval_bands_t_SOURCES = tests/unit/eval_bands.c $(eval_graph)
 tests_unit_eval_image_t_SOURCES = tests/unit/eval_image.c $(eval_graph)
 tests_unit_eval_machine_t_SOURCES = tests/unit/eval_machine.c $(eval_graph)
+tests_unit_eval_straight_t_SOURCES = tests/unit/eval_straight.c $(eval_graph)
 tests_unit_eval_ops_t_SOURCES = tests/unit/eval_ops.c $(eval_graph)
 tests_unit_eval_program_t_SOURCES = tests/unit/eval_program.c $(eval_graph)
 tests_unit_eval_sparse_t_SOURCES = tests/unit/eval_sparse.c $(eval_graph)

@@ -96,6 +96,8 @@ typedef struct {
 /* operands; those of lane 0; adds; largest shift; shifts */
 enum { WEAVE_TERMS, WEAVE_EVEN, WEAVE_ADDS, WEAVE_REACH, WEAVE_SHIFT, WEAVE_SIZE = WEAVE_SHIFT + 4 };
 
+typedef void (*eval_vector_fn)(void); /* really of vectors: V (V), V (V, V), V (V, V, V) */
+
 typedef struct eval_simd {
     const char *name;
     bool (*is_there)(void); /* on this processor */
@@ -103,6 +105,7 @@ typedef struct eval_simd {
     void (*fetch)(const double *at, int64_t lines, bool writes); /* cache lines from `at` on, soon to be read, or written */
     void (*product)(const eval_product *t);
     double (*dot)(int64_t n, const double *a, const double *b);
+    const eval_vector_fn *vector; /* [EVAL_CODES] of one vector, for machine code; NULL: none; SINCOS: V (V, V *cosine) */
 } eval_simd;
 
 extern const eval_simd eval_portable, eval_sse2, eval_avx2, eval_avx512;

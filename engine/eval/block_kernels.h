@@ -650,4 +650,94 @@ FETCH_TARGET static void fetch(const double *at, int64_t lines, bool writes)
             __builtin_prefetch(at + k * LINE, 0);
 }
 
-const eval_simd TABLE = {NAME, is_there, functions, fetch, product, dot};
+/* ---- one vector ---------------------------------------------------------------------------------------------------------------- */
+
+#if W >= 4
+#define VECTOR1(NAME, F)                                                                                               \
+    static V NAME(V a)                                                                                                 \
+    {                                                                                                                  \
+        return F(a);                                                                                                   \
+    }
+VECTOR1(vector_exp, MATH(exp))
+VECTOR1(vector_expm1, MATH(expm1))
+VECTOR1(vector_log, MATH(log))
+VECTOR1(vector_log1p, log1p_of)
+VECTOR1(vector_sin, sine_of)
+VECTOR1(vector_cos, cosine_of)
+VECTOR1(vector_tan, MATH(tan))
+VECTOR1(vector_asin, MATH(asin))
+VECTOR1(vector_acos, MATH(acos))
+VECTOR1(vector_atan, MATH(atan))
+VECTOR1(vector_sinh, sinh_of)
+VECTOR1(vector_cosh, cosh_of)
+VECTOR1(vector_tanh, MATH(tanh))
+VECTOR1(vector_sigmoid, sigmoid_of)
+VECTOR1(vector_softplus, softplus_of)
+VECTOR1(vector_sign, sign_of)
+VECTOR1(vector_step, DO_STEP)
+VECTOR1(vector_relu, DO_RELU)
+
+static V vector_pow(V a, V b)
+{
+    return MATH(pow)(a, b);
+}
+
+static V vector_atan2(V a, V b)
+{
+    return MATH(atan2)(a, b);
+}
+
+static V vector_min(V a, V b)
+{
+    return smaller_of(a, b);
+}
+
+static V vector_max(V a, V b)
+{
+    return larger_of(a, b);
+}
+
+static V vector_where(V c, V a, V b)
+{
+    return chosen(c, a, b);
+}
+
+static V vector_sincos(V a, V *cosine)
+{
+    V sine;
+    sine_cosine_of(a, &sine, cosine);
+    return sine;
+}
+
+static const eval_vector_fn vectors[EVAL_CODES] = {
+    [PERI_OP_EXP] = (eval_vector_fn)vector_exp,
+    [PERI_OP_EXPM1] = (eval_vector_fn)vector_expm1,
+    [PERI_OP_LOG] = (eval_vector_fn)vector_log,
+    [PERI_OP_LOG1P] = (eval_vector_fn)vector_log1p,
+    [PERI_OP_SIN] = (eval_vector_fn)vector_sin,
+    [PERI_OP_COS] = (eval_vector_fn)vector_cos,
+    [PERI_OP_TAN] = (eval_vector_fn)vector_tan,
+    [PERI_OP_ASIN] = (eval_vector_fn)vector_asin,
+    [PERI_OP_ACOS] = (eval_vector_fn)vector_acos,
+    [PERI_OP_ATAN] = (eval_vector_fn)vector_atan,
+    [PERI_OP_SINH] = (eval_vector_fn)vector_sinh,
+    [PERI_OP_COSH] = (eval_vector_fn)vector_cosh,
+    [PERI_OP_TANH] = (eval_vector_fn)vector_tanh,
+    [PERI_OP_SIGMOID] = (eval_vector_fn)vector_sigmoid,
+    [PERI_OP_SOFTPLUS] = (eval_vector_fn)vector_softplus,
+    [PERI_OP_SIGN] = (eval_vector_fn)vector_sign,
+    [PERI_OP_STEP] = (eval_vector_fn)vector_step,
+    [PERI_OP_RELU] = (eval_vector_fn)vector_relu,
+    [PERI_OP_POW] = (eval_vector_fn)vector_pow,
+    [PERI_OP_ATAN2] = (eval_vector_fn)vector_atan2,
+    [PERI_OP_MIN2] = (eval_vector_fn)vector_min,
+    [PERI_OP_MAX2] = (eval_vector_fn)vector_max,
+    [PERI_OP_WHERE] = (eval_vector_fn)vector_where,
+    [EVAL_SINCOS] = (eval_vector_fn)vector_sincos,
+};
+#define VECTORS vectors
+#else
+#define VECTORS NULL
+#endif
+
+const eval_simd TABLE = {NAME, is_there, functions, fetch, product, dot, VECTORS};

@@ -65,6 +65,9 @@ static peri_status set_pointers(eval_compiler *c, int64_t own)
         p->n_split_patches += k >= own;
         p->base_used[patch->base] = true;
     }
+    for (int32_t k = 0; k < EXPR_IN_COUNT; k++)
+        if (p->base_used[k])
+            p->read[p->n_read++] = k;
     return PERI_OK;
 }
 

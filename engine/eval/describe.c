@@ -6,7 +6,7 @@
 
 static int64_t in_machine_code(const eval_kernel *k)
 {
-    int64_t n = 0;
+    int64_t n = k->is_straight ? k->n_ins : 0;
     for (int64_t j = 0; j < k->n_calls; j++)
         if (k->calls[j].at >= 0)
             n += (j + 1 < k->n_calls ? k->calls[j + 1].ins : k->n_ins) - k->calls[j].ins;
@@ -89,6 +89,8 @@ static void describe_kernel(const eval_kernel *k, text_buffer *t)
         text_add(t, "%s%lld contiguous operands", separator, (long long)contiguous(k));
     if (k->n_calls > 0)
         text_add(t, "; %lld of %lld as machine code, %lld calls a block", (long long)in_machine_code(k), (long long)k->n_ins, (long long)k->n_calls);
+    if (k->is_straight)
+        text_add(t, "; straight code");
     text_add(t, "\n");
 }
 

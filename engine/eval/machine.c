@@ -8,6 +8,7 @@
 #define _GNU_SOURCE
 #include "base/context.h"
 #include "eval/machine_run.h"
+#include "eval/straight.h"
 #include <string.h>
 
 #if defined(__x86_64__) && defined(__unix__)
@@ -185,13 +186,72 @@ static peri_status emit_kernel(machine *t, eval_kernel *k, int64_t number)
     return PERI_OK;
 }
 
+/* ---- small kernels that follow each other ---------------------------------------------------------------------------------------- */
+
+enum { LARGEST_STRETCH = 1 << 13 }; /* items, about */
+
+static int64_t size_of_step(const machine *t, int64_t step)
+{
+    const eval_program *p = t->c->program;
+    return p->steps[step].is_array ? 0 : straight_size(t->c, &p->kernels[p->steps[step].at], t->code.evex ? 8 : 4);
+}
+
+static peri_status emit_stretch(machine *t, int32_t first, int32_t end)
+{
+    eval_compiler *c = t->c;
+    eval_program *p = c->program;
+    straight s;
+    peri_status status = PERI_OK;
+    straight_open(&s, c, t->code.evex ? 8 : 4);
+    for (int32_t k = first; k < end && status == PERI_OK; k++) {
+        const int32_t kernel = p->steps[k].at;
+        status = straight_append(&s, &p->kernels[kernel], c->patch_start[kernel], c->patch_start[kernel + 1]);
+    }
+    const bool all = first == 0 && end == p->n_steps;
+    if (status == PERI_OK) {
+        straight_close(&s, all);
+        const int64_t at = straight_emit(&t->code, &s, &c->data);
+        if (at >= 0) {
+            p->straight[p->n_straight++] = (struct eval_straight){NULL, at, first, end};
+            p->is_straight = all && !p->base_used[EXPR_IN_Y];
+            t->n_runs++;
+            for (int32_t k = first; k < end; k++)
+                p->kernels[p->steps[k].at].is_straight = true;
+        }
+    }
+    straight_release(&s);
+    return status;
+}
+
+static peri_status emit_stretches(machine *t)
+{
+    eval_program *p = t->c->program;
+    p->straight = arena_array(&p->data, (size_t)p->n_steps, sizeof *p->straight);
+    if (p->straight == NULL)
+        return FAIL_NOMEM(p->g->ctx);
+    for (int64_t first = 0, end; first < p->n_steps; first = end > first ? end : first + 1) {
+        int64_t size = 0;
+        for (end = first; end < p->n_steps; end++) {
+            const int64_t more = size_of_step(t, end);
+            if (more == 0 || size + more > LARGEST_STRETCH)
+                break;
+            size += more;
+        }
+        if (end > first)
+            TRY(emit_stretch(t, (int32_t)first, (int32_t)end));
+    }
+    return PERI_OK;
+}
+
 /* ---- pages ---------------------------------------------------------------------------------------------------------------------- */
 
 static void interpret(eval_program *p)
 {
+    p->n_straight = 0;
+    p->is_straight = false;
     for (int64_t k = 0; k < p->n_kernels; k++) {
         p->kernels[k].n_calls = 0;
-        p->kernels[k].is_whole = false;
+        p->kernels[k].is_whole = p->kernels[k].is_straight = false;
     }
 }
 
@@ -203,6 +263,10 @@ static bool is_one_pass(const eval_kernel *k)
 
 static void set_functions(eval_program *p)
 {
+    for (int64_t k = 0; k < p->n_straight; k++) {
+        const unsigned char *const at = p->machine.code + p->straight[k].at;
+        memcpy(&p->straight[k].fn, &at, sizeof at);
+    }
     for (int64_t k = 0; k < p->n_kernels; k++) {
         if (is_one_pass(&p->kernels[k]))
             p->kernels[k].n_streams = 0;
@@ -240,8 +304,9 @@ static peri_status emit_all(machine *t)
 {
     eval_program *p = t->c->program;
     put_constants(&t->code, t->constants);
+    TRY(emit_stretches(t));
     for (int64_t k = 0; k < p->n_kernels; k++)
-        if (is_worth_it(t, &p->kernels[k]))
+        if (!p->kernels[k].is_straight && is_worth_it(t, &p->kernels[k]))
             TRY(emit_kernel(t, &p->kernels[k], k));
     if (t->code.failed)
         return FAIL_NOMEM(p->g->ctx);

@@ -76,6 +76,8 @@ static const struct {
     [X86_PERMUTE_HALVES] = {3, 0x06, HAS_IMM, 0, 0},
     [X86_PERMUTE_TWO] = {2, 0x77, NO_IMM, 1, 0},
     [X86_ALIGN] = {3, 0x03, HAS_IMM, 1, 0},
+    [X86_BLEND] = {3, 0x0d, HAS_IMM, 0, 0},
+    [X86_BLEND_MASKED] = {2, 0x65, NO_IMM, 1, 0},
 };
 
 /* The bits 3 and 4 of registers, inverted, at their places in a prefix: of `reg` R and R', of `rm` X and B */
@@ -258,6 +260,14 @@ void x86_pop(x86_code *c, int reg)
     if (reg >= 8)
         put(c, 0x41);
     put(c, 0x58 | (unsigned)(reg & 7));
+}
+
+void x86_call(x86_code *c, int reg)
+{
+    if (reg >= 8)
+        put(c, 0x41);
+    put(c, 0xff);
+    put(c, 0xd0 | (unsigned)(reg & 7));
 }
 
 void x86_return(x86_code *c)

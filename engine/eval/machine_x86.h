@@ -35,8 +35,9 @@ typedef enum {
     X86_LOAD_HIGH, X86_STORE_HIGH,                   /* the upper of two numbers */
     X86_BROADCAST, X86_FMA231,
     X86_INSERT_128, X86_EXTRACT_128, X86_INSERT_256, X86_EXTRACT_256,
-    X86_PERMUTE_256, X86_PERMUTE_HALVES,             /* VEX only: four numbers by imm, halves of two vectors */
-    X86_PERMUTE_TWO, X86_ALIGN                       /* EVEX only; the first: of two vectors, by the numbers that are in reg */
+    X86_PERMUTE_256, X86_PERMUTE_HALVES, X86_BLEND,  /* VEX only: four numbers by imm, halves of two vectors; of rm where imm has a bit, else second */
+    X86_PERMUTE_TWO, X86_ALIGN,                      /* EVEX only; the first: of two vectors, by the numbers that are in reg */
+    X86_BLEND_MASKED                                 /* EVEX only: of rm where the mask has a bit, else second */
 } x86_op;
 
 /* reg = op(second, rm); imm only of those that have one. mask 1 .. 7: other entries are not touched in memory, and become 0 in a register (EVEX only). */
@@ -71,6 +72,7 @@ void x86_multiply(x86_code *c, int reg, int other, int32_t by); /* reg = other *
 void x86_compare(x86_code *c, int reg, int other);
 void x86_push(x86_code *c, int reg);
 void x86_pop(x86_code *c, int reg);
+void x86_call(x86_code *c, int reg);
 void x86_return(x86_code *c);
 void x86_entry(x86_code *c); /* where indirect calls may arrive */
 

@@ -71,6 +71,7 @@ typedef struct {
     struct eval_stream { const double *at; bool writes; int32_t stride; } *streams;
     eval_rows *rows;               /* NULL: blocks follow each other without regard to instances */
     double bytes;                                                  /* read and written outside of registers, an estimate */
+    bool is_straight;              /* part of one of the program's stretches of straight code */
 } eval_kernel;
 
 /* Instances of one scatter in one chunk whose values are set aside, from `slot` on. */
@@ -181,6 +182,11 @@ struct eval_program {
     eval_factor *factors;        /* [n_arrays] room */
     struct eval_blas *blas;      /* NULL until an array operation is large enough */
     bool has_blas;
+    int32_t n_read, read[EXPR_IN_COUNT]; /* input classes */
+    /* Small kernels that follow each other as one function, straight.h; is_straight: they are all of the program */
+    int64_t n_straight;
+    struct eval_straight { void (*fn)(const double *const *inputs, double *const *outputs); int64_t at; int32_t first, end; } *straight;
+    bool is_straight;
     struct eval_machine { unsigned char *code; size_t size; int64_t bytes; bool refused; } machine; /* pages with the kernels' machine code */
 };
 

@@ -8,6 +8,14 @@
 #include <math.h>
 #include <string.h>
 
+static peri_status check_inputs(const eval_program *p, const double *const inputs[EXPR_IN_COUNT])
+{
+    bool all = true;
+    for (int32_t j = 0; j < p->n_read; j++)
+        all = all && inputs[p->read[j]] != NULL;
+    return all ? PERI_OK : FAIL(p->g->ctx, PERI_E_INTERNAL, "an input class has no values");
+}
+
 /* Pointers are set anew only when one of the caller's arrays is elsewhere than last time. */
 static peri_status set_bases(eval_program *p, const double *const inputs[EXPR_IN_COUNT], double *const *outputs)
 {
@@ -15,11 +23,10 @@ static peri_status set_bases(eval_program *p, const double *const inputs[EXPR_IN
     bool moved = false;
     if (p->base_used[EXPR_IN_Y])
         return FAIL(p->g->ctx, PERI_E_STATE, "the unknown of an implicit function has no value outside its equations");
-    for (int k = 0; k < EXPR_IN_COUNT; k++)
-        if (p->base_used[k] && inputs[k] == NULL)
-            return FAIL(p->g->ctx, PERI_E_INTERNAL, "an input class has no values");
-    for (int k = 0; k < EXPR_IN_COUNT; k++) {
-        moved = moved || (p->base_used[k] && p->bases[k] != inputs[k]);
+    TRY(check_inputs(p, inputs));
+    for (int32_t j = 0; j < p->n_read; j++) {
+        const int32_t k = p->read[j];
+        moved = moved || p->bases[k] != inputs[k];
         p->bases[k] = (double *)(uintptr_t)inputs[k];
     }
     for (int64_t k = 0; k < p->n_slots; k++) {
@@ -422,11 +429,15 @@ static void run_kernel(const eval_program *p, const eval_kernel *k, thread_pool 
 
 static peri_status run_steps(eval_program *p, int32_t threads, const double *const inputs[EXPR_IN_COUNT], double *const *outputs)
 {
+    int64_t stretch = 0;
     TRY(set_bases(p, inputs, outputs));
     for (int64_t k = 0; k < p->n_factors; k++)
         p->factors[k].ready = false;
     for (int64_t k = 0; k < p->n_steps; k++) {
-        if (p->steps[k].is_array)
+        if (stretch < p->n_straight && p->straight[stretch].first == k) {
+            p->straight[stretch].fn(inputs, outputs);
+            k = p->straight[stretch++].end - 1;
+        } else if (p->steps[k].is_array)
             TRY(eval_run_array(p, &p->arrays[p->steps[k].at], threads));
         else
             run_kernel(p, &p->kernels[p->steps[k].at], p->g->ctx->pool, threads);
@@ -434,13 +445,24 @@ static peri_status run_steps(eval_program *p, int32_t threads, const double *con
     return PERI_OK;
 }
 
+static peri_status run_straight(const eval_program *p, const double *const inputs[EXPR_IN_COUNT], double *const *outputs)
+{
+    TRY(check_inputs(p, inputs));
+    p->straight[0].fn(inputs, outputs);
+    return PERI_OK;
+}
+
 peri_status eval_run(eval_program *p, const double *const inputs[EXPR_IN_COUNT], double *const *outputs)
 {
+    if (p->is_straight)
+        return run_straight(p, inputs, outputs);
     return run_steps(p, p->threads > 1 ? context_threads_now(p->g->ctx, p->threads) : 1, inputs, outputs);
 }
 
 peri_status eval_run_alone(eval_program *p, const double *const inputs[EXPR_IN_COUNT], double *const *outputs)
 {
+    if (p->is_straight)
+        return run_straight(p, inputs, outputs);
     return run_steps(p, 1, inputs, outputs);
 }
 
