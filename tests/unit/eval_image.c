@@ -77,7 +77,8 @@ static void fixture_init(fixture *t, int32_t threads, uint64_t seed, int64_t row
     t->point = calloc((size_t)t->n_x, sizeof *t->point);
     for (int64_t i = 0; i < t->n_x; i++)
         t->point[i] = uniform(&t->seed, -1, 1);
-    const int64_t stride = whole(t, 3) == 0 ? 8 + whole(t, 9) : 3 + whole(t, 5), head = whole(t, 4), varying = 1 + whole(t, stride - 2), one_lane = whole(t, stride);
+    const int64_t stride = whole(t, 3) == 0 ? 8 + whole(t, 9) : 3 + whole(t, 5), head = whole(t, 4), varying = 1 + whole(t, stride - 2),
+                  one_lane = whole(t, stride);
     for (int64_t lane = 0; lane < stride; lane++) { /* rows of both, a stretch that repeats, one that does not */
         const int64_t at = head + (one_lane + lane) % stride;
         if (lane < varying)
