@@ -286,6 +286,14 @@ static int32_t *register_at(straight *s, int64_t j, int q, int32_t part)
     return &s->reg[place_of(s, j, q).offset / stride * s->parts + part];
 }
 
+static int32_t cell_at(straight *s, const double *at, int32_t lanes)
+{
+    const int64_t cell = (at - s->k->cells[0].cell) / EVAL_LANES;
+    if (s->cell[cell].base == BASE_NONE)
+        return number(s, *s->k->cells[cell].cell, lanes);
+    return spread(s, read_at(s, s->cell[cell], 0, 1), lanes);
+}
+
 static int32_t operand(straight *s, int64_t j, int q, int32_t part)
 {
     const eval_ins *i = &s->k->ins[j];
@@ -294,10 +302,7 @@ static int32_t operand(straight *s, int64_t j, int q, int32_t part)
         return read_at(s, place_of(s, j, q), (int64_t)part * s->width, lanes);
     if (steps(i, q))
         return *register_at(s, j, q, part);
-    const int64_t cell = (i->p[q] - s->k->cells[0].cell) / EVAL_LANES;
-    if (s->cell[cell].base == BASE_NONE)
-        return number(s, *s->k->cells[cell].cell, lanes);
-    return spread(s, read_at(s, s->cell[cell], 0, 1), lanes);
+    return cell_at(s, i->p[q], lanes);
 }
 
 /* Of one instance. */
@@ -530,20 +535,23 @@ static int32_t joined(straight *s, const int32_t *sum)
 
 static void finish_sums(straight *s)
 {
-    for (int64_t j = 0; j < s->k->n_accs; j++)
-        store_at(s, s->acc[j], 0, 1, joined(s, s->sum + j * (EVAL_LANES / s->width)));
+    for (int64_t j = 0; j < s->k->n_accs; j++) {
+        const int32_t sum = joined(s, s->sum + j * (EVAL_LANES / s->width));
+        const double *scale = s->k->accs[j].scale;
+        store_at(s, s->acc[j], 0, 1, scale != NULL ? operation(s, STRAIGHT_MUL, 1, sum, cell_at(s, scale, 1)) : sum);
+    }
 }
 
 /* ---- what can be ------------------------------------------------------------------------------------------------------------- */
 
 static bool is_sum(int code)
 {
-    return code >= EVAL_SUM_ACC && code < EVAL_T1;
+    return code >= EVAL_SUM_ACC && code < EVAL_SCALED_ACC;
 }
 
 static bool can_be(const eval_compiler *c, const eval_ins *i)
 {
-    if (i->code >= EVAL_SUM_ACC || c->program->simd->vector[i->code] != NULL)
+    if (i->code >= EVAL_T1 || is_sum(i->code) || c->program->simd->vector[i->code] != NULL)
         return true;
     switch (i->code) {
     case EVAL_COPY:
