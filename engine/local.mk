@@ -54,6 +54,7 @@ engine_sources = \
 	engine/eval/factor.c \
 	engine/eval/finish.c \
 	engine/eval/image.c \
+	engine/eval/zero.c \
 	engine/eval/kernel.c \
 	engine/eval/rows.c \
 	engine/eval/levels.c \

@@ -761,6 +761,8 @@ peri_status eval_compile_kernel(eval_compiler *c, int32_t group, int64_t n_sinks
         status = emit_sinks(&k, n_sinks, sinks);
     if (status == PERI_OK)
         status = eval_finish_kernel(&k);
+    if (status == PERI_OK)
+        status = eval_plan_zeros(&k, n_sinks, sinks);
     vec_free(c->m, &k.code);
     vec_free(c->m, &k.extra);
     vec_free(c->m, &k.stack);

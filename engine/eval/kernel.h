@@ -76,6 +76,8 @@ int32_t eval_row_list(const kernel *k, const int32_t *at); /* its number, or -1 
 peri_status eval_row_offsets(kernel *k, int32_t list, const int32_t **by); /* by[row] + step * instance is the index */
 peri_status eval_row_cell(kernel *k, eval_place source, const int32_t *at, int32_t *number); /* of the number source[at[row]] */
 bool eval_same_in_rows(const eval_rows *r, const double *v); /* v [n]: the same number in each row */
+/* zero.c: large ranges that are filled chunk by chunk; once the kernel is finished */
+peri_status eval_plan_zeros(kernel *k, int64_t n_sinks, const eval_sink *sinks);
 /* finish.c: registers, pointers, scalars and partial results of the instructions; what split.c has to know */
 peri_status eval_finish_kernel(kernel *k);
 

@@ -13,6 +13,7 @@
 #include "eval/program.h"
 #include "expr/bilinear.h"
 
+enum { EVAL_PIECE = 2048 }; /* numbers of a piece of a range that is filled by and by */
 enum { EVAL_REGISTER_GAP = 8 }; /* numbers between a kernel's registers: it keeps them from sharing cache sets */
 
 /* ---- the program --------------------------------------------------------------------------------------------------------- */
@@ -65,7 +66,8 @@ typedef struct {
     struct eval_split *split;      /* for several threads; NULL: always one */
     struct eval_cell { double *cell; const double *from; } *cells; /* scalars to be spread before it starts */
     struct eval_acc { double *lanes; double *out; int32_t op; const double *scale; } *accs; /* scale: of the result, or NULL */
-    struct eval_zero { double *at; int64_t n, period; const double *from; } *zeros; /* filled before it starts: from constants, or with 0; period
+    struct eval_zero { double *at; int64_t n, period; const double *from; int32_t *piece, *upto; } *zeros; /* filled before it starts: from constants, or
+                                      with 0; piece: by one thread, numbers upto[chunk] .. upto[chunk + 1] - 1 before each chunk (zero.c); period
                                       > 0: so many constants, again and again */
     int64_t n_streams;             /* arrays too large for the cache: the next block of each is fetched while one is worked on; else 0 */
     struct eval_stream { const double *at; bool writes; int32_t stride; } *streams;
@@ -217,7 +219,7 @@ typedef struct {
 typedef struct {
     int64_t size;
     int32_t level, order; /* order: position in the program's kernels */
-    VEC(struct eval_zero_range { eval_place place; int64_t n; int64_t period; const double *from; }) zeros;
+    VEC(struct eval_zero_range { eval_place place; int64_t n; int64_t period; const double *from; expr_id node; }) zeros;
     VEC(struct eval_fill { eval_place place; int32_t stride; int32_t rows; const double *from; }) fills; /* see EVAL_FILL */
     int64_t n_scatters;
     struct eval_scatter {

@@ -407,12 +407,22 @@ static void start_kernel(const eval_kernel *k, thread_pool *threads, int32_t n)
     for (int64_t j = 0; j < k->n_zeros; j++) {
         if (n > 1 && k->zeros[j].n >= LARGE_ZERO)
             pool_run(threads, n, (k->zeros[j].n + ZERO_PIECE - 1) / ZERO_PIECE, zero_task, &k->zeros[j]);
-        else
+        else if (n > 1 || k->zeros[j].piece == NULL)
             zero(&k->zeros[j], 0, k->zeros[j].n);
     }
     for (int64_t j = 0; j < k->n_cells; j++)
         if (k->cells[j].from != NULL)
             spread(k->cells[j].cell, *k->cells[j].from);
+}
+
+/* By one thread. */
+static void fill_pieces(const eval_kernel *k, int64_t chunk)
+{
+    for (const struct eval_zero *z = k->zeros; z < k->zeros + k->n_zeros; z++)
+        for (int32_t q = z->piece != NULL ? z->upto[chunk] : 0; z->piece != NULL && q < z->upto[chunk + 1]; q++) {
+            const int64_t begin = (int64_t)z->piece[q] * EVAL_PIECE;
+            zero(z, begin, begin + EVAL_PIECE < z->n ? begin + EVAL_PIECE : z->n);
+        }
 }
 
 static void run_kernel(const eval_program *p, const eval_kernel *k, thread_pool *threads, int32_t n)
@@ -421,8 +431,11 @@ static void run_kernel(const eval_program *p, const eval_kernel *k, thread_pool 
     if (n > 1 && k->split != NULL)
         run_split(p, k, threads, n);
     else
-        for (int64_t chunk = 0; chunk < k->n_chunks; chunk++)
+        for (int64_t chunk = 0; chunk < k->n_chunks; chunk++) {
+            if (n == 1)
+                fill_pieces(k, chunk);
             run_chunk(p, k, -1, chunk);
+        }
     for (int64_t j = 0; j < k->n_accs && k->n_chunks > 1; j++)
         *k->accs[j].out = scaled(&k->accs[j], joined_partials(k->accs[j].op, k->n_chunks, k->partials + j * k->n_chunks));
 }

@@ -294,7 +294,7 @@ static peri_status zero_rest(const places *p, eval_group *first, const double *i
             end++;
         if (++ranges == most)
             end = last;
-        struct eval_zero_range range = {p->c->place[p->node], entry_of(p, end) - entry_of(p, j), 0, NULL};
+        struct eval_zero_range range = {p->c->place[p->node], entry_of(p, end) - entry_of(p, j), 0, NULL, p->node};
         range.place.offset += entry_of(p, j);
         if (image != NULL) {
             range.from = image + entry_of(p, j);

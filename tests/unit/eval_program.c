@@ -5,6 +5,7 @@
  */
 #include "base/context.h"
 #include "diff/diff.h"
+#include "eval/plan.h"
 #include "eval/program.h"
 #include "expr/bilinear.h"
 #include "tap/tap.h"
@@ -53,6 +54,8 @@ static void against_interpreter(fixture *f, expr_id e, double tolerance, const c
     const double *const inputs[EXPR_IN_COUNT] = {[EXPR_IN_X] = f->in};
     const eval_output output = {e, 0, 0};
     eval_program *p;
+    for (int64_t k = 0; k < size; k++)
+        got[k] = 77; /* what is there before makes no difference */
     check(expr_interpret(f->g, 1, &e, inputs, &want));
     check(eval_compile(f->g, 1, &output, &p));
     peri_memory_fail_at(f->ctx, 1, true);
@@ -370,6 +373,42 @@ static void test_constant_scatter(int64_t n, bool also_variable)
     fixture_release(&f);
 }
 
+/* ---- large scatters -------------------------------------------------------------------------------------------------------------- */
+
+enum { WALK = 60000, FIELD = 400000 };
+
+/* Places that two arguments reach on their ways up and down, with others that none reaches, and constants where `image`. */
+static void test_pieces(bool image)
+{
+    fixture f;
+    fixture_init(&f, WALK);
+    int32_t *lists[3];
+    for (int q = 0; q < 3; q++)
+        lists[q] = calloc(WALK, sizeof *lists[q]);
+    for (int32_t k = 0; k < WALK; k++) {
+        lists[0][k] = 5 * k + k % 7 + 9;
+        lists[1][k] = 5 * (WALK - 1 - k) + k % 11;
+        lists[2][k] = 3 * k + k % 2;
+    }
+    expr_id constant, e;
+    check(expr_full(f.g, WALK, 1, 2.5, &constant));
+    const expr_id args[3] = {one(f.g, PERI_OP_EXP, f.x), one(f.g, PERI_OP_SIN, f.x), image ? constant : one(f.g, PERI_OP_COS, f.x)};
+    check(expr_scatter_sum(f.g, FIELD, 1, 3, args, (const int32_t *const *)lists, &e));
+    against_interpreter(&f, e, 1e-14, image ? "a large scatter with constants" : "a large scatter", WALK);
+    const eval_output output = {e, 0, 0};
+    eval_program *p;
+    check(eval_compile(f.g, 1, &output, &p));
+    bool any = false;
+    for (int64_t k = 0; k < p->n_kernels; k++)
+        for (int64_t j = 0; j < p->kernels[k].n_zeros; j++)
+            any = any || p->kernels[k].zeros[j].piece != NULL;
+    ok(any, "it is filled piece by piece");
+    eval_free(p);
+    for (int q = 0; q < 3; q++)
+        free(lists[q]);
+    fixture_release(&f);
+}
+
 /* ---- foreign functions --------------------------------------------------------------------------------------------------------------- */
 
 static int sum_of_squares(void *ud, int64_t n, const double *x, double *out)
@@ -522,6 +561,8 @@ int main(void)
         test_constant_scatter(n, true);
         test_constant_scatter(n, false);
     }
+    test_pieces(false);
+    test_pieces(true);
     test_calls();
     test_outputs();
     test_memory(false);
