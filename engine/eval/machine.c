@@ -233,7 +233,7 @@ static peri_status emit_stretches(machine *t)
         int64_t size = 0;
         for (end = first; end < p->n_steps; end++) {
             const int64_t more = size_of_step(t, end);
-            if (more == 0 || size + more > LARGEST_STRETCH)
+            if (more == 0 || size + more > LARGEST_STRETCH || t->code.bytes.n >= LARGEST_CODE)
                 break;
             size += more;
         }

@@ -578,7 +578,7 @@ static bool can_be(const eval_compiler *c, const eval_ins *i)
     }
 }
 
-enum { MOST_PARTS = 3, ITEMS_OF_INSTRUCTION = 4 };
+enum { MOST_PARTS = 8, ITEMS_OF_INSTRUCTION = 4 };
 
 int64_t straight_size(const eval_compiler *c, const eval_kernel *k, int32_t width)
 {

@@ -14,9 +14,21 @@ static const char *const WHAT[NLP_PROGRAMS] = {
     "hessian",   "jacobian times a vector",   "vector times jacobian", "hessian times a vector",
     "residuals", "jacobian of the residuals"};
 
-/* Below this a look at the clock is felt: one call in TIMED_ONE_IN is timed, and stands for those that follow it. */
+/*
+ * Below SHORT_CALL a look at the clock is felt: a call that is timed stands for as many that follow as together take CLOCK_EVERY, at most MOST_UNTIMED. One that
+ * took much longer than the one before stands for itself alone, because the process may have been interrupted.
+ */
 #define SHORT_CALL 4e-6
-enum { TIMED_ONE_IN = 32 };
+#define CLOCK_EVERY 32e-6
+#define MUCH_LONGER 4
+enum { MOST_UNTIMED = 511 };
+
+static int32_t untimed_calls(double seconds, double before)
+{
+    if (seconds >= SHORT_CALL || seconds > MUCH_LONGER * before)
+        return 0;
+    return seconds > CLOCK_EVERY / MOST_UNTIMED ? (int32_t)(CLOCK_EVERY / seconds) : MOST_UNTIMED;
+}
 
 static peri_status timed_run(nlp *p, int program, const double *const *inputs, double *const *outs, double *seconds)
 {
@@ -28,8 +40,9 @@ static peri_status timed_run(nlp *p, int program, const double *const *inputs, d
     }
     const double started = clock_seconds();
     const peri_status status = eval_run(p->program[program], inputs, outs);
+    const double before = pace->seconds;
     pace->seconds = clock_seconds() - started;
-    pace->untimed = pace->seconds < SHORT_CALL ? TIMED_ONE_IN - 1 : 0;
+    pace->untimed = untimed_calls(pace->seconds, before);
     *seconds += pace->seconds;
     return status;
 }

@@ -81,26 +81,39 @@ static bool host_start_duals(peri_run *run, double *y, double *z)
 /* ---- evaluation: where it was undefined is remembered, for the message if that was final
  * ---------------------------------------------- */
 
-static peri_status noted(peri_run *run, const double *x, peri_status status)
+static void note(peri_run *run, const double *x)
 {
     peri_run *const both[] = {run, run->outer}; /* a view of one level has the variables of all */
-    for (int k = 0; status == PERI_E_DOMAIN && k < 2; k++)
+    for (int k = 0; k < 2; k++)
         if (both[k] != NULL) {
             memcpy(both[k]->undefined_at, x, (size_t)run->p->n * sizeof *x);
             both[k]->was_undefined = true;
         }
+}
+
+static peri_status noted(peri_run *run, const double *x, peri_status status)
+{
+    if (status == PERI_E_DOMAIN)
+        note(run, x);
     return status;
+}
+
+/* What does not know of samples reads their weights: they are put in place. */
+static inline void settle(peri_run *run)
+{
+    if (run->draw != NULL)
+        draw_settle(run);
 }
 
 static peri_status host_eval_f(peri_run *run, const double *x, double *f)
 {
-    draw_settle(run);
+    settle(run);
     return noted(run, x, nlp_f(run->p, x, f));
 }
 
 static peri_status host_eval_fg(peri_run *run, const double *x, double *f, double *g)
 {
-    return noted(run, x, draw_is_active(run) ? draw_fg(run, x, f, g) : nlp_fg(run->p, x, f, g));
+    return noted(run, x, run->draw != NULL && draw_is_active(run) ? draw_fg(run, x, f, g) : nlp_fg(run->p, x, f, g));
 }
 
 static peri_status host_eval_c(peri_run *run, const double *x, double *c)
@@ -125,7 +138,7 @@ static peri_status host_hess_pattern(peri_run *run, peri_pattern *pattern)
 
 static peri_status host_eval_hess(peri_run *run, const double *x, double sigma, const double *w, double *val)
 {
-    draw_settle(run);
+    settle(run);
     return noted(run, x, nlp_hess(run->p, x, sigma, w, val));
 }
 
@@ -142,7 +155,7 @@ static peri_status host_eval_vj(peri_run *run, const double *x, const double *w,
 static peri_status host_eval_hv(peri_run *run, const double *x, double sigma, const double *w, const double *v,
                                 double *hv)
 {
-    draw_settle(run);
+    settle(run);
     return noted(run, x, nlp_hv(run->p, x, sigma, w, v, hv));
 }
 
@@ -153,7 +166,7 @@ static peri_status host_residual_count(peri_run *run, int64_t *count)
 
 static peri_status host_eval_residuals(peri_run *run, const double *x, double *r)
 {
-    draw_settle(run);
+    settle(run);
     return noted(run, x, nlp_r(run->p, x, r));
 }
 
@@ -164,7 +177,7 @@ static peri_status host_residual_jac_pattern(peri_run *run, peri_pattern *patter
 
 static peri_status host_eval_residual_jac(peri_run *run, const double *x, double *val)
 {
-    draw_settle(run);
+    settle(run);
     return noted(run, x, nlp_r_jac(run->p, x, val));
 }
 
@@ -207,13 +220,13 @@ static peri_status noted_batch(peri_run *run, int64_t points, const double *x, i
 
 static peri_status host_eval_f_batch(peri_run *run, int64_t points, const double *x, double *f)
 {
-    draw_settle(run);
+    settle(run);
     return noted_batch(run, points, x, 1, f, nlp_f_batch(run->p, points, x, f));
 }
 
 static peri_status host_eval_fg_batch(peri_run *run, int64_t points, const double *x, double *f, double *g)
 {
-    draw_settle(run);
+    settle(run);
     return noted_batch(run, points, x, 1, f, nlp_fg_batch(run->p, points, x, f, g));
 }
 
