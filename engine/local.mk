@@ -140,6 +140,8 @@ engine_sources = \
 	engine/diff/batch_eval.c \
 	engine/diff/align.c \
 	engine/diff/background.c \
+	engine/diff/condense.c \
+	engine/diff/condense.h \
 	engine/diff/gather.c \
 	engine/diff/instances.c \
 	engine/diff/merge.c \

@@ -44,6 +44,7 @@ unit_tests = \
 	tests/unit/eval_sparse.t \
 	tests/unit/eval_threads.t \
 	tests/unit/diff_align.t \
+	tests/unit/diff_condense.t \
 	tests/unit/diff_gather.t \
 	tests/unit/diff_batch.t \
 	tests/unit/diff_random.t \
@@ -93,6 +94,7 @@ tests_unit_run_levels_t_SOURCES = tests/unit/run_levels.c tests/unit/installed.h
 tests_unit_run_solve_t_SOURCES = tests/unit/run_solve.c tests/unit/text_model.h
 eval_graph = tests/unit/eval_graph.c tests/unit/eval_graph.h
 tests_unit_diff_align_t_SOURCES = tests/unit/diff_align.c $(eval_graph)
+tests_unit_diff_condense_t_SOURCES = tests/unit/diff_condense.c $(eval_graph)
 tests_unit_diff_gather_t_SOURCES = tests/unit/diff_gather.c $(eval_graph)
 tests_unit_eval_bands_t_SOURCES = tests/unit/eval_bands.c $(eval_graph)
 tests_unit_eval_image_t_SOURCES = tests/unit/eval_image.c $(eval_graph)

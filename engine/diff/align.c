@@ -10,6 +10,7 @@
  * Invariant: the sum at each place is what it was, up to the order of additions.
  */
 #include "diff/background.h"
+#include "diff/condense.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -450,9 +451,12 @@ static peri_status align_arguments(aligned *t, const expr_node *node)
 
 static peri_status align_scatter(expr_graph *g, expr_id e, expr_id *out)
 {
-    const expr_node node = *expr_at(g, e);
     aligned t = {.g = g};
+    TRY(condense_scatter(g, e, &e));
+    const expr_node node = *expr_at(g, e);
     *out = e;
+    if (node.op != PERI_OP_SCATTER)
+        return PERI_OK;
     background_init(&t.constants, g, expr_size(g, e));
     peri_status status = align_arguments(&t, &node);
     if (status == PERI_OK && t.changed)

@@ -532,6 +532,12 @@ static bool is_sum(int code)
     return code >= EVAL_SUM_ACC && code < EVAL_T1;
 }
 
+/* What has a register for the whole loop: of sixteen, four, and of thirty-two eight. */
+static int64_t most_carries(const run *r)
+{
+    return r->k->width == 8 ? MOST_CARRIES : MOST_CARRIES / 2;
+}
+
 static bool can_read(const run *r, int64_t j, int q, int32_t stride)
 {
     const run_reach b = reach_at(r, j, q, stride, false);
@@ -541,7 +547,7 @@ static bool can_read(const run *r, int64_t j, int q, int32_t stride)
         return false;
     if (last < 0 || ahead == 0 || ahead == INT64_MAX)
         return true;
-    return stride == 1 && r->access[last].value >= 0 && (r->access[last].carry >= 0 || r->n_carries + r->n_row_sums < MOST_CARRIES);
+    return stride == 1 && r->access[last].value >= 0 && (r->access[last].carry >= 0 || r->n_carries + r->n_row_sums < most_carries(r));
 }
 
 static bool can_write(const run *r, int64_t j, int32_t stride)
@@ -559,7 +565,7 @@ static bool can_weave(const run *r, int64_t j)
     for (int q = 0; q < i->index[WEAVE_TERMS]; q++)
         if (is_register(i, q) && (!r->changed[register_at(r, j, q)] || is_read_later(r, j + 1, register_at(r, j, q))))
             return false;
-    return i->index[WEAVE_REACH] < r->k->width && r->n_carries + r->n_row_sums + i->index[WEAVE_TERMS] <= MOST_CARRIES;
+    return i->index[WEAVE_REACH] < r->k->width && r->n_carries + r->n_row_sums + i->index[WEAVE_TERMS] <= most_carries(r);
 }
 
 /* Rows as whole vectors are written from two registers by number, which is there for vectors of eight. */
@@ -586,7 +592,7 @@ static bool is_possible(const run *r, int64_t j)
     case EVAL_ADD_LIST:
     case EVAL_ADD_PAIRS: return can_write(r, j, 0);
     case EVAL_FILL: return is_table(r, i);
-    case EVAL_ADD_GRID: return r->k->k->n > 1 && r->n_row_sums + r->n_carries < MOST_CARRIES && can_write(r, j, ROW_PLACE);
+    case EVAL_ADD_GRID: return r->k->k->n > 1 && r->n_row_sums + r->n_carries < most_carries(r) && can_write(r, j, ROW_PLACE);
     case EVAL_WEAVE: return can_weave(r, j) && can_write(r, j, 0);
     default: return is_sum(i->code) || (i->flags & 1u << DST) == 0 || can_write(r, j, 1);
     }

@@ -73,7 +73,7 @@ typedef struct {
     int32_t writes;      /* so far */
 } run_base;
 
-enum { MOST_ITEMS = 512, MOST_BASES = 72, MOST_CARRIES = 4, MOST_ACCESSES = 256, MOST_TABLES = 8, MOST_COLUMNS = 32 };
+enum { MOST_ITEMS = 512, MOST_BASES = 72, MOST_CARRIES = 8, MOST_ACCESSES = 256, MOST_TABLES = 8, MOST_COLUMNS = 32 };
 enum { COLUMN_CONSTANT = -1, COLUMN_MISSING = -2 };
 
 /* Row i, columns 0 .. stride - 1, is at base[offset + i stride]: constants, from rows that all are the same or row by row, and values. */
