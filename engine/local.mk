@@ -148,6 +148,7 @@ engine_sources = \
 	engine/diff/assemble.c \
 	engine/diff/coo.c \
 	engine/diff/diff.h \
+	engine/diff/gram.c \
 	engine/diff/group.c \
 	engine/diff/hessian.c \
 	engine/diff/internal.h engine/diff/background.h \

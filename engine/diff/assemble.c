@@ -76,8 +76,7 @@ static peri_status sort_entries(expr_graph *g, int64_t rows, int64_t cols, int64
 
 enum { DEEPEST = 12, SMALLEST = 16 }; /* SMALLEST: entries of a group that are worth the search */
 
-/* Entry k of a constant of size 1 or more; false where e is none. */
-static bool is_numbers(const expr_graph *g, expr_id e)
+bool coo_is_numbers(const expr_graph *g, expr_id e)
 {
     double value;
     const expr_node *node = expr_at(g, e);
@@ -86,7 +85,7 @@ static bool is_numbers(const expr_graph *g, expr_id e)
     return node->op == PERI_OP_CONST && (expr_size(g, e) == 1 || g->consts.at[node->ref].col == NULL);
 }
 
-static double number_at(const expr_graph *g, expr_id e, int64_t k)
+double coo_number_at(const expr_graph *g, expr_id e, int64_t k)
 {
     double value;
     return expr_constant_value(g, e, &value) ? value : expr_const_data(g, e)[k];
@@ -106,12 +105,12 @@ static bool factor_argument(expr_graph *g, expr_id arg, int64_t n, int depth, ex
 
 static bool factor_product(expr_graph *g, const expr_node *node, int64_t n, int depth, expr_id *root, double *coef)
 {
-    const int side = is_numbers(g, node->arg[1]) ? 0 : 1;
+    const int side = coo_is_numbers(g, node->arg[1]) ? 0 : 1;
     const expr_id numbers = node->arg[1 - side];
-    if ((node->op == PERI_OP_DIV && side == 1) || !is_numbers(g, numbers) || !factor_argument(g, node->arg[side], n, depth, root, coef))
+    if ((node->op == PERI_OP_DIV && side == 1) || !coo_is_numbers(g, numbers) || !factor_argument(g, node->arg[side], n, depth, root, coef))
         return false;
     for (int64_t k = 0; k < n; k++)
-        coef[k] = node->op == PERI_OP_DIV ? coef[k] / number_at(g, numbers, k) : coef[k] * number_at(g, numbers, k);
+        coef[k] = node->op == PERI_OP_DIV ? coef[k] / coo_number_at(g, numbers, k) : coef[k] * coo_number_at(g, numbers, k);
     return true;
 }
 
@@ -144,7 +143,7 @@ static bool factor_out(expr_graph *g, expr_id e, int depth, expr_id *root, doubl
 {
     const expr_node node = *expr_at(g, e);
     const int64_t n = expr_size(g, e);
-    if (is_numbers(g, e) || depth == DEEPEST)
+    if (coo_is_numbers(g, e) || depth == DEEPEST)
         return false;
     const expr_id before = *root;
     bool done = false;
@@ -198,15 +197,15 @@ static bool find_coefficients(adder *a, int64_t k, expr_id *root)
     const expr_id value = a->groups[k].value;
     const int64_t n = a->groups[k].n, size = expr_size(g, value);
     *root = -1;
-    if (n == 0 || (!is_numbers(g, value) && n < SMALLEST))
+    if (n == 0 || (!coo_is_numbers(g, value) && n < SMALLEST))
         return true;
     double *coef = mem_array(g->m, (size_t)n, sizeof *coef);
     if (coef == NULL)
         return false;
-    bool found = is_numbers(g, value) || factor_out(g, value, 0, root, coef);
-    if (is_numbers(g, value))
+    bool found = coo_is_numbers(g, value) || factor_out(g, value, 0, root, coef);
+    if (coo_is_numbers(g, value))
         for (int64_t i = 0; i < n; i++)
-            coef[i] = number_at(g, value, i);
+            coef[i] = coo_number_at(g, value, i);
     else
         for (int64_t i = 1; i < n && size == 1; i++)
             coef[i] = coef[0];

@@ -135,24 +135,18 @@ static peri_status direct(coo_builder *b, expr_id e)
 
 /* ---- linear maps given by rows ----------------------------------------------------------------------------------------------------- */
 
-/* start[r] .. start[r + 1]: positions (in `order`) of the entries whose row is r */
-typedef struct {
-    int64_t *start;
-    int32_t *order;
-} by_row;
-
-static peri_status sort_by(coo_builder *b, int64_t n, const int32_t *row, int64_t rows, by_row *out)
+peri_status coo_sort_by(coo_builder *b, int64_t n, const int32_t *key, int64_t keys, coo_sorted *out)
 {
-    out->start = arena_array(&b->data, (size_t)rows + 2, sizeof *out->start);
+    out->start = arena_array(&b->data, (size_t)keys + 2, sizeof *out->start);
     out->order = arena_array(&b->data, (size_t)n, sizeof *out->order);
     if (out->start == NULL || out->order == NULL)
         return FAIL_NOMEM(b->g->ctx);
     for (int64_t k = 0; k < n; k++)
-        out->start[row[k] + 2]++;
-    for (int64_t r = 0; r < rows; r++)
+        out->start[key[k] + 2]++;
+    for (int64_t r = 0; r < keys; r++)
         out->start[r + 2] += out->start[r + 1];
     for (int64_t k = 0; k < n; k++)
-        out->order[out->start[row[k] + 1]++] = (int32_t)k;
+        out->order[out->start[key[k] + 1]++] = (int32_t)k;
     return PERI_OK;
 }
 
@@ -172,14 +166,14 @@ static peri_status number_places(coo_builder *b, const struct coo *c, int64_t ro
         total += c->at[k].n;
     int32_t *row = mem_array(b->g->m, (size_t)total, 2 * sizeof *row), *col = row + total;
     int64_t *last = mem_array(b->g->m, (size_t)b->n_x, sizeof *last); /* of a column: its row + 1 and place of the latest entry */
-    by_row sorted;
+    coo_sorted sorted;
     peri_status status = row != NULL && last != NULL ? PERI_OK : FAIL_NOMEM(b->g->ctx);
     for (int64_t k = 0, at = 0; k < c->n && status == PERI_OK; at += c->at[k].n, k++) {
         memcpy(row + at, c->at[k].row, (size_t)c->at[k].n * sizeof *row);
         memcpy(col + at, c->at[k].col, (size_t)c->at[k].n * sizeof *col);
     }
     if (status == PERI_OK)
-        status = sort_by(b, total, row, rows, &sorted);
+        status = coo_sort_by(b, total, row, rows, &sorted);
     *n = 0;
     for (int64_t i = 0; i < total && status == PERI_OK; i++) {
         const int32_t k = sorted.order[i];
@@ -309,8 +303,8 @@ static int by_which(const void *a, const void *b)
 /* Entries of the group's image in the order of the map, found from the map's side: for groups that have entries in most rows. */
 static peri_status image_of_many(coo_builder *b, const coo_group *from, int64_t rows, const linear_map *map, int64_t *n, image_entry **out)
 {
-    by_row sorted;
-    TRY(sort_by(b, from->n, from->row, rows, &sorted));
+    coo_sorted sorted;
+    TRY(coo_sort_by(b, from->n, from->row, rows, &sorted));
     *n = 0;
     for (int64_t k = 0; k < map->n; k++)
         *n += sorted.start[map->source[k] + 1] - sorted.start[map->source[k]];
@@ -325,7 +319,7 @@ static peri_status image_of_many(coo_builder *b, const coo_group *from, int64_t 
 }
 
 /* The same from the group's side: its cost does not depend on the number of rows, of which many small groups share one large vector. */
-static peri_status image_of_few(coo_builder *b, const coo_group *from, const by_row *source, int64_t *n, image_entry **out)
+static peri_status image_of_few(coo_builder *b, const coo_group *from, const coo_sorted *source, int64_t *n, image_entry **out)
 {
     *n = 0;
     for (int64_t k = 0; k < from->n; k++)
@@ -381,7 +375,7 @@ static peri_status image_group(coo_builder *b, expr_id e, const coo_group *old, 
 }
 
 /* `source`: the map's entries by source row, or NULL; start: as in struct coo */
-static peri_status map_group(coo_builder *b, expr_id e, const coo_group *from, int64_t rows, const linear_map *map, const by_row *source,
+static peri_status map_group(coo_builder *b, expr_id e, const coo_group *from, int64_t rows, const linear_map *map, const coo_sorted *source,
                              const int32_t *start)
 {
     const coo_group old = *from; /* new_group may move the array */
@@ -409,9 +403,9 @@ static peri_status map_linear(coo_builder *b, expr_id e, expr_id arg, const line
         TRY(merge(b, arg));
     const struct coo from = b->jac[arg];
     const int64_t rows = expr_size(b->g, arg);
-    by_row source;
+    coo_sorted source;
     if (from.n > 1)
-        TRY(sort_by(b, map->n, map->source, rows, &source));
+        TRY(coo_sort_by(b, map->n, map->source, rows, &source));
     for (int64_t k = 0; k < from.n; k++)
         TRY(map_group(b, e, &from.at[k], rows, map, from.n > 1 ? &source : NULL, from.start));
     return PERI_OK;
@@ -495,7 +489,7 @@ static peri_status product_right(coo_builder *b, expr_id e, const expr_node *nod
     expr_graph *g = b->g;
     const expr_id a = node->arg[0];
     const int64_t rows = node->rows, cols = node->cols, inner = expr_at(g, a)->cols;
-    const bool sparse = expr_at(g, a)->op == PERI_OP_CONST && expr_size(g, a) > 1 && g->consts.at[expr_at(g, a)->ref].col != NULL;
+    const bool sparse = expr_is_sparse(g, a);
     const expr_const *s = sparse ? &g->consts.at[expr_at(g, a)->ref] : NULL;
     const int64_t n = (sparse ? s->nnz : rows * inner) * cols;
     int32_t *row, *source, *which;
@@ -520,7 +514,7 @@ static peri_status product_right(coo_builder *b, expr_id e, const expr_node *nod
     linear_map map = {n, row, source, -1};
     expr_id values = a;
     if (sparse)
-        TRY(expr_dense(g, s->nnz, 1, s->data, &values));
+        TRY(s->same ? expr_full(g, s->nnz, 1, s->data[0], &values) : expr_dense(g, s->nnz, 1, s->data, &values));
     TRY(as_column(g, values, &values));
     TRY(coo_pick(g, values, n, which, &map.factor));
     return map_linear(b, e, node->arg[1], &map);

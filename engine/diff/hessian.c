@@ -496,22 +496,6 @@ static void entries_release(mem *m, entries *t)
     vec_free(m, &t->second);
 }
 
-/* start[r] .. start[r + 1] of order: the group's entries in row r */
-static peri_status rows_of(builder *b, const coo_group *group, int64_t rows, int64_t **start, int32_t **order)
-{
-    *start = arena_array(&b->coo.data, (size_t)rows + 2, sizeof **start);
-    *order = arena_array(&b->coo.data, (size_t)group->n, sizeof **order);
-    if (*start == NULL || *order == NULL)
-        return FAIL_NOMEM(b->coo.g->ctx);
-    for (int64_t k = 0; k < group->n; k++)
-        (*start)[group->row[k] + 2]++;
-    for (int64_t r = 0; r < rows; r++)
-        (*start)[r + 2] += (*start)[r + 1];
-    for (int64_t k = 0; k < group->n; k++)
-        (*order)[(*start)[group->row[k] + 1]++] = (int32_t)k;
-    return PERI_OK;
-}
-
 static int64_t row_at(const expr_graph *g, expr_id leaf, const int32_t *rows, int64_t i)
 {
     return rows != NULL ? rows[i] : expr_size(g, leaf) == 1 ? 0 : i;
@@ -531,16 +515,15 @@ static peri_status check_density(const builder *b, int64_t rows, int64_t cols)
 static peri_status join(builder *b, const pair *p, const coo_group *ga, const coo_group *gb, bool same, entries *t)
 {
     expr_graph *g = b->coo.g;
-    int64_t *start_a, *start_b;
-    int32_t *order_a, *order_b;
-    TRY(rows_of(b, ga, expr_size(g, p->a), &start_a, &order_a));
-    TRY(rows_of(b, gb, expr_size(g, p->b), &start_b, &order_b));
+    coo_sorted by_a, by_b;
+    TRY(coo_sort_by(&b->coo, ga->n, ga->row, expr_size(g, p->a), &by_a));
+    TRY(coo_sort_by(&b->coo, gb->n, gb->row, expr_size(g, p->b), &by_b));
     for (int64_t i = 0; i < p->n; i++) {
         const int64_t ra = row_at(g, p->a, p->row_a, i), rb = row_at(g, p->b, p->row_b, i);
-        TRY(check_density(b, start_a[ra + 1] - start_a[ra], start_b[rb + 1] - start_b[rb]));
-        for (int64_t s = start_a[ra]; s < start_a[ra + 1]; s++)
-            for (int64_t u = same ? s : start_b[rb]; u < start_b[rb + 1]; u++) {
-                const int32_t e1 = order_a[s], e2 = order_b[u], row = ga->col[e1], col = gb->col[e2];
+        TRY(check_density(b, by_a.start[ra + 1] - by_a.start[ra], by_b.start[rb + 1] - by_b.start[rb]));
+        for (int64_t s = by_a.start[ra]; s < by_a.start[ra + 1]; s++)
+            for (int64_t u = same ? s : by_b.start[rb]; u < by_b.start[rb + 1]; u++) {
+                const int32_t e1 = by_a.order[s], e2 = by_b.order[u], row = ga->col[e1], col = gb->col[e2];
                 const bool twice = row == col && !(same && e1 == e2); /* both triangles fall on the diagonal */
                 if (t->row.n > b->coo.limit)
                     return FAIL(g->ctx, PERI_E_UNSUPPORTED, "sparse second derivatives: more than %lld terms", (long long)b->coo.limit);
@@ -583,6 +566,14 @@ static peri_status finish_group(builder *b, const pair *p, const coo_group *ga, 
 static peri_status join_groups(builder *b, const pair *p, const coo_group *ga, const coo_group *gb, bool same)
 {
     entries t = {0};
+    const int64_t rows_a = expr_size(b->coo.g, p->a), rows_b = expr_size(b->coo.g, p->b);
+    if (p->row_a == NULL && p->row_b == NULL && p->n > 1 && rows_a == p->n && rows_b == p->n) {
+        coo_group group;
+        bool made;
+        TRY(diff_gram(&b->coo, p->w, p->n, ga, gb, same, &group, &made));
+        if (made)
+            return vec_push(b->coo.g->m, &b->groups, group) ? PERI_OK : FAIL_NOMEM(b->coo.g->ctx);
+    }
     peri_status status = join(b, p, ga, gb, same, &t);
     if (status == PERI_OK)
         status = finish_group(b, p, ga, gb, &t);

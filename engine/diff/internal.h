@@ -128,6 +128,20 @@ peri_status coo_jacobian(coo_builder *b, expr_id e, const struct coo **out);
 bool coo_is_direct(const expr_graph *g, expr_id e); /* INPUT of class X, or a gather of one */
 /* d[k] for k in list (a scalar stays a scalar; identity lists gather nothing) */
 peri_status coo_pick(expr_graph *g, expr_id v, int64_t n, const int32_t *list, expr_id *out);
+/* A stable counting sort: start[r] .. start[r + 1] of `order` are the positions of the entries with key r, ascending. Memory of the builder's arena */
+typedef struct {
+    int64_t *start; /* [keys + 1] */
+    int32_t *order; /* [n] */
+} coo_sorted;
+peri_status coo_sort_by(coo_builder *b, int64_t n, const int32_t *key, int64_t keys, coo_sorted *out);
+/*
+ * gram.c: the lower triangle of sum_i w_i a_i b_i', with the rows of ga and gb for a_i and b_i (`same`: ga is gb, pairs of one row's entries stand for both
+ * orders), as one group whose values are a product with w. *made is false where factors vary or few terms share a place. w [n] or a scalar
+ */
+peri_status diff_gram(coo_builder *b, expr_id w, int64_t n, const coo_group *ga, const coo_group *gb, bool same, coo_group *out, bool *made);
+/* assemble.c: is e constants of size 1 or more, not sparse; and the k-th of them */
+bool coo_is_numbers(const expr_graph *g, expr_id e);
+double coo_number_at(const expr_graph *g, expr_id e, int64_t k);
 /* assemble.c: entries to CSC; duplicates are summed by the scatter, or here, where they are constants or multiples of one scalar. */
 peri_status coo_assemble(expr_graph *g, int64_t rows, int64_t cols, int64_t n, const coo_group *groups, diff_sparse *out);
 

@@ -225,25 +225,6 @@ peri_status roll_value(roller *r, expr_id e, expr_id *out)
     return expr_gather_affine(r->to, array, 1, 1, place, 1, out);
 }
 
-static peri_status copy_const(roller *r, expr_id e, expr_id *out)
-{
-    const expr_const *c = &r->from->consts.at[expr_at(r->from, e)->ref];
-    if (c->col == NULL)
-        return expr_dense(r->to, c->rows, c->cols, c->data, out);
-    int64_t *start = mem_array(r->from->m, (size_t)c->rows + 1, sizeof *start);
-    int64_t *col = mem_array(r->from->m, (size_t)c->nnz, sizeof *col);
-    peri_status status = start != NULL && col != NULL ? PERI_OK : FAIL_NOMEM(r->from->ctx);
-    for (int64_t i = 0; i <= c->rows && status == PERI_OK; i++)
-        start[i] = c->row_start[i];
-    for (int64_t k = 0; k < c->nnz && status == PERI_OK; k++)
-        col[k] = c->col[k];
-    if (status == PERI_OK)
-        status = expr_sparse(r->to, c->rows, c->cols, c->nnz, start, col, c->data, out);
-    mem_array_free(r->from->m, start);
-    mem_array_free(r->from->m, col);
-    return status;
-}
-
 /* Where an argument of a stack is: an array of `to`, and its first entry there. */
 static peri_status find_part(roller *r, expr_id arg, expr_id *part, int32_t *first)
 {
@@ -332,7 +313,7 @@ static peri_status picked_times(expr_graph *to, const expr_const *s, expr_id x, 
     peri_status status = col != NULL && data != NULL ? PERI_OK : FAIL_NOMEM(to->ctx);
     for (int64_t k = 0; k < s->nnz && status == PERI_OK; k++) {
         col[k] = s->col[order[k]];
-        data[k] = s->data[order[k]];
+        data[k] = expr_sparse_at(s, order[k]);
     }
     if (status == PERI_OK)
         status = expr_gather_list(to, x, s->nnz, 1, s->nnz, col, out);
@@ -409,7 +390,7 @@ static peri_status roll_array(roller *r, expr_id e)
     expr_id args[3] = {-1, -1, -1}, *out = &r->made[r->slot[e]].image;
     switch (node.op) {
     case PERI_OP_CONST:
-        return copy_const(r, e, out);
+        return expr_copy(r->from, e, NULL, r->to, out);
     case PERI_OP_INPUT:
         return expr_gather_affine(to, r->whole[node.class_], node.rows, node.cols, node.ref, 1, out);
     case PERI_OP_STACK:

@@ -43,8 +43,9 @@ static sign sign_of(const expr_graph *g, expr_id e)
     if (!expr_constant_value(g, e, &value) && expr_at(g, e)->op != PERI_OP_CONST)
         return SIGN_UNKNOWN;
     const bool same = expr_constant_value(g, e, &value);
-    const double *data = same ? &value : g->consts.at[expr_at(g, e)->ref].data;
-    const int64_t n = same ? 1 : g->consts.at[expr_at(g, e)->ref].nnz;
+    const expr_const *c = same ? NULL : &g->consts.at[expr_at(g, e)->ref];
+    const double *data = same ? &value : c->data;
+    const int64_t n = same || c->same ? 1 : c->nnz;
     for (int64_t k = 0; k < n; k++) {
         negative = negative || data[k] < 0;
         positive = positive || !(data[k] < 0);

@@ -57,7 +57,7 @@ static void multiply(const pair *p, const double *v, double *out)
             memset(out, 0, (size_t)p->c * sizeof *out);
             for (int64_t i = p->a.row_start[row]; i < p->a.row_start[row + 1]; i++)
                 for (int64_t q = 0; q < p->c; q++)
-                    out[q] += p->a.data[i] * v[p->a.col[i] * p->c + q];
+                    out[q] += expr_sparse_at(&p->a, i) * v[p->a.col[i] * p->c + q];
         }
 }
 
@@ -68,7 +68,7 @@ static void multiply_back(const pair *p, const double *r, double *out)
             const int64_t row = entry_of(p, k, j);
             for (int64_t i = p->a.row_start[row]; i < p->a.row_start[row + 1]; i++)
                 for (int64_t q = 0; q < p->c; q++)
-                    out[p->a.col[i] * p->c + q] += p->a.data[i] * r[q];
+                    out[p->a.col[i] * p->c + q] += expr_sparse_at(&p->a, i) * r[q];
         }
 }
 

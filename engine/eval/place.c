@@ -171,7 +171,7 @@ static peri_status spread_sparse(eval_compiler *c, expr_id e, const double **out
         return FAIL_NOMEM(c->g->ctx);
     for (int32_t i = 0; i < s->rows; i++)
         for (int32_t k = s->row_start[i]; k < s->row_start[i + 1]; k++)
-            dense[(int64_t)i * s->cols + s->col[k]] += s->data[k];
+            dense[(int64_t)i * s->cols + s->col[k]] += expr_sparse_at(s, k);
     *out = dense;
     return PERI_OK;
 }

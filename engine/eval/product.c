@@ -22,7 +22,7 @@ static void sparse_product(const eval_array *t)
         memset(row, 0, (size_t)cols * sizeof *row);
         for (int32_t k = s->row_start[i]; k < s->row_start[i + 1]; k++)
             for (int64_t j = 0; j < cols; j++)
-                row[j] += s->data[k] * t->b[s->col[k] * cols + j];
+                row[j] += expr_sparse_at(s, k) * t->b[s->col[k] * cols + j];
     }
 }
 

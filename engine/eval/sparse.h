@@ -12,29 +12,33 @@
 
 /* Rows of one length, whose entries follow each other. */
 typedef struct {
-    int64_t at;             /* in `index` and `value` */
-    int32_t first, n;       /* in `row` and `factor` */
+    int64_t at;       /* in `col` and `value` */
+    int32_t first, n; /* in `row` */
     int64_t length;
 } sparse_run;
 
+/* Runs in blocks; within a block, rows are in order of their lengths, so that the processor foresees the ends of its loops. */
+typedef struct {
+    int64_t n_blocks, n_runs, n_rows, n;
+    int32_t *block;   /* [n_blocks + 1] in `runs` */
+    sparse_run *runs;
+    int32_t *row;     /* [n_rows] */
+    uint16_t *narrow; /* [n] columns */
+    int32_t *wide;    /* instead, where two bytes do not count them */
+    double *value;    /* [n] NULL: 1 */
+} sparse_runs;
+
 /*
- * Some entries of all rows. A near row is added up at once. A far row has many entries in each piece of the vector: they are added up piece by piece, all
- * rows in turn.
+ * Some entries of all rows. A near row is added up at once: a block is some neighbouring rows. A far row has many entries in each piece of the
+ * vector and is added up piece by piece: a block is a share of the far rows in one piece, columns count from the piece's first one.
  */
 typedef struct {
-    int64_t n_runs, n_windows;
-    sparse_run *runs;
-    int32_t *window;        /* [n_windows + 1] in `runs`: rows that are neighbours */
-    int32_t *row;           /* of the runs, then of the far rows */
-    double *factor;         /* as `row`; NULL: 1 */
-    uint16_t *narrow;       /* columns of the near rows' entries; NULL where there are too many columns */
-    int32_t *wide;          /* instead */
-    double *value;          /* of the near rows' entries, then of the far rows'; NULL: 1 */
-    int64_t n_near, near_entries; /* rows; entries */
+    sparse_runs near, far;  /* far: block [share n_pieces + piece] */
+    double *near_factor;    /* as near.row; NULL: 1 */
     int64_t n_far, n_pieces, n_shares;
-    int32_t *start;         /* [n_pieces n_far + 1] in `far`: of each piece's rows */
-    uint16_t *far;          /* columns of the far rows' entries, from the piece's first one on */
-    int32_t *share;         /* [n_shares + 1] far rows that one thread takes */
+    int32_t *far_row;       /* [n_far] */
+    double *far_factor;     /* [n_far] NULL: 1 */
+    int32_t *share;         /* [n_shares + 1] in far_row */
 } sparse_part;
 
 enum { SPARSE_PIECE = 4096 }; /* numbers of the vector */

@@ -45,7 +45,27 @@ peri_status expr_dense(expr_graph *g, int64_t rows, int64_t cols, const double *
     if (all_equal(rows * cols, data))
         return expr_full(g, rows, cols, data[0], out);
     expr_node node = expr_blank(PERI_OP_CONST, rows, cols);
-    const expr_const value = {(int32_t)rows, (int32_t)cols, (double *)(uintptr_t)data, NULL, NULL, rows * cols, 0, NULL};
+    const expr_const value = {.rows = (int32_t)rows, .cols = (int32_t)cols, .data = (double *)(uintptr_t)data, .nnz = rows * cols};
+    TRY(expr_intern_const(g, value, &node.ref));
+    return expr_intern(g, &node, out);
+}
+
+peri_status expr_sparse_rows(expr_graph *g, int64_t rows, int64_t cols, const int32_t *row_start, const int32_t *col, const double *data, bool same,
+                             expr_id *out)
+{
+    const int64_t nnz = row_start[rows];
+    expr_const value = {.rows = (int32_t)rows, .cols = (int32_t)cols, .data = (double *)(uintptr_t)data, .row_start = (int32_t *)(uintptr_t)row_start,
+                        .col = (int32_t *)(uintptr_t)col, .nnz = nnz};
+    TRY(check_size(g, rows, 1));
+    TRY(check_size(g, 1, cols));
+    value.same = nnz > 1 && (same || all_equal(nnz, data));
+    if (rows == 1 && cols == 1) {
+        double sum = 0;
+        for (int64_t k = 0; k < nnz; k++)
+            sum += expr_sparse_at(&value, k);
+        return expr_number(g, sum, out);
+    }
+    expr_node node = expr_blank(PERI_OP_CONST, rows, cols);
     TRY(expr_intern_const(g, value, &node.ref));
     return expr_intern(g, &node, out);
 }
@@ -55,30 +75,21 @@ peri_status expr_sparse(expr_graph *g, int64_t rows, int64_t cols, int64_t nnz, 
 {
     TRY(check_size(g, rows, 1));
     TRY(check_size(g, 1, cols));
-    if (rows == 1 && cols == 1) {
-        double sum = 0;
-        for (int64_t k = 0; k < nnz; k++)
-            sum += data[k];
-        return expr_number(g, sum, out);
-    }
-    expr_const value = {(int32_t)rows, (int32_t)cols, (double *)(uintptr_t)data, NULL, NULL, nnz, 0, NULL};
-    value.row_start = mem_array(g->m, (size_t)rows + 1, sizeof *value.row_start);
-    value.col = mem_array(g->m, (size_t)nnz, sizeof *value.col);
-    peri_status status = value.row_start != NULL && value.col != NULL ? PERI_OK : FAIL_NOMEM(g->ctx);
+    int32_t *start = mem_array(g->m, (size_t)rows + 1, sizeof *start), *at = mem_array(g->m, (size_t)nnz, sizeof *at);
+    peri_status status = start != NULL && at != NULL ? PERI_OK : FAIL_NOMEM(g->ctx);
     for (int64_t i = 0; i <= rows && status == PERI_OK; i++)
-        value.row_start[i] = (int32_t)row_start[i];
+        start[i] = (int32_t)row_start[i];
     for (int64_t k = 0; k < nnz && status == PERI_OK; k++) {
         if (col[k] < 0 || col[k] >= cols)
             status = FAIL(g->ctx, PERI_E_INDEX, "sparse array: column %lld is outside 1 .. %lld", (long long)col[k] + 1,
                           (long long)cols);
-        value.col[k] = (int32_t)col[k];
+        at[k] = (int32_t)col[k];
     }
-    expr_node node = expr_blank(PERI_OP_CONST, rows, cols);
     if (status == PERI_OK)
-        status = expr_intern_const(g, value, &node.ref);
-    mem_array_free(g->m, value.row_start);
-    mem_array_free(g->m, value.col);
-    return status == PERI_OK ? expr_intern(g, &node, out) : status;
+        status = expr_sparse_rows(g, rows, cols, start, at, data, false, out);
+    mem_array_free(g->m, start);
+    mem_array_free(g->m, at);
+    return status;
 }
 
 /* ---- gathers -------------------------------------------------------------------------------------------------------------- */
@@ -105,7 +116,7 @@ static peri_status gather_const(expr_graph *g, const expr_node *node, expr_id *o
         return expr_number(g, from[expr_gather_at(g, node, 0)], out);
     if ((node->flags & EXPR_AFFINE) && node->stride == 1 && !all_equal(n, from + node->first)) { /* a part is where it is */
         expr_node part = expr_blank(PERI_OP_CONST, node->rows, node->cols);
-        const expr_const value = {node->rows, node->cols, (double *)(uintptr_t)(from + node->first), NULL, NULL, n, 0, NULL};
+        const expr_const value = {.rows = node->rows, .cols = node->cols, .data = (double *)(uintptr_t)(from + node->first), .nnz = n};
         TRY(expr_intern_part(g, value, &part.ref));
         return expr_intern(g, &part, out);
     }

@@ -10,18 +10,7 @@ static peri_status copy_const(const expr_graph *from, const expr_node *node, exp
     const expr_const *c = &from->consts.at[node->ref];
     if (c->col == NULL)
         return expr_dense(to, c->rows, c->cols, c->data, out);
-    int64_t *start = mem_array(to->m, (size_t)c->rows + 1, sizeof *start);
-    int64_t *col = mem_array(to->m, (size_t)c->nnz, sizeof *col);
-    peri_status status = start != NULL && col != NULL ? PERI_OK : FAIL_NOMEM(to->ctx);
-    for (int64_t i = 0; i <= c->rows && status == PERI_OK; i++)
-        start[i] = c->row_start[i];
-    for (int64_t k = 0; k < c->nnz && status == PERI_OK; k++)
-        col[k] = c->col[k];
-    if (status == PERI_OK)
-        status = expr_sparse(to, c->rows, c->cols, c->nnz, start, col, c->data, out);
-    mem_array_free(to->m, start);
-    mem_array_free(to->m, col);
-    return status;
+    return expr_sparse_rows(to, c->rows, c->cols, c->row_start, c->col, c->data, c->same, out);
 }
 
 peri_status expr_gather_like(expr_graph *g, const expr_graph *from, const expr_node *node, expr_id arg, expr_id *out)

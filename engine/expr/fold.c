@@ -32,7 +32,7 @@ peri_status expr_densify(expr_graph *g, expr_id e, expr_id *out)
         return FAIL_NOMEM(g->ctx);
     for (int32_t i = 0; i < c.rows; i++)
         for (int32_t k = c.row_start[i]; k < c.row_start[i + 1]; k++)
-            dense[(int64_t)i * c.cols + c.col[k]] += c.data[k];
+            dense[(int64_t)i * c.cols + c.col[k]] += expr_sparse_at(&c, k);
     const peri_status status = expr_dense(g, c.rows, c.cols, dense, out);
     mem_array_free(g->m, dense);
     return status;

@@ -49,12 +49,19 @@ typedef struct {
 
 typedef struct {
     int32_t rows, cols;
-    double *data;        /* dense row-major [rows*cols]; sparse: [nnz] */
+    double *data;        /* dense row-major [rows*cols]; sparse: [nnz], or [1] where all are the same */
     int32_t *row_start, *col; /* sparse: compressed rows; NULL: dense */
     int64_t nnz;
     uint64_t hash;
+    bool same;           /* sparse: see data */
     const struct eval_sparse *layout; /* sparse: for products with vectors, made when first wanted; the graph's memory */
 } expr_const;
+
+/* Entry k of a sparse constant. */
+static inline double expr_sparse_at(const expr_const *c, int64_t k)
+{
+    return c->data[c->same ? 0 : k];
+}
 
 /* Of a SCATTER, equal steps are kept as such; a GATHER that has them has no list. */
 typedef struct {
@@ -200,6 +207,9 @@ peri_status expr_full(expr_graph *g, int64_t rows, int64_t cols, double value, e
 peri_status expr_dense(expr_graph *g, int64_t rows, int64_t cols, const double *data, expr_id *out);
 peri_status expr_sparse(expr_graph *g, int64_t rows, int64_t cols, int64_t nnz, const int64_t *row_start,
                         const int64_t *col, const double *data, expr_id *out);
+/* The same with indices as constants keep them, known to be right; same: data has one number, all entries' */
+peri_status expr_sparse_rows(expr_graph *g, int64_t rows, int64_t cols, const int32_t *row_start, const int32_t *col, const double *data, bool same,
+                             expr_id *out);
 peri_status expr_input(expr_graph *g, int class_, int64_t offset, int64_t rows, int64_t cols, expr_id *out);
 peri_status expr_new_var(expr_graph *g, const char *name, int64_t rows, int64_t cols, expr_id *out);
 peri_status expr_new_param(expr_graph *g, const char *name, int64_t rows, int64_t cols, const double *value, expr_id *out);

@@ -55,7 +55,7 @@ static void apply_matmul(const expr_graph *g, const expr_node *node, const doubl
         for (int64_t i = 0; i < rows; i++)
             for (int32_t k = s->row_start[i]; k < s->row_start[i + 1]; k++)
                 for (int64_t j = 0; j < cols; j++)
-                    out[i * cols + j] += s->data[k] * args[1][(int64_t)s->col[k] * cols + j];
+                    out[i * cols + j] += expr_sparse_at(s, k) * args[1][(int64_t)s->col[k] * cols + j];
         return;
     }
     for (int64_t i = 0; i < rows; i++)

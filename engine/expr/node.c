@@ -80,11 +80,16 @@ peri_status expr_intern_list(expr_graph *g, expr_node node, int64_t n, int64_t l
 
 /* ---- constants and index lists -------------------------------------------------------------------------------------- */
 
+static size_t numbers_of(const expr_const *c)
+{
+    return c->same ? 1 : (size_t)c->nnz;
+}
+
 static bool const_equal(const expr_const *a, const expr_const *b)
 {
-    if (a->rows != b->rows || a->cols != b->cols || a->nnz != b->nnz || (a->col == NULL) != (b->col == NULL))
+    if (a->rows != b->rows || a->cols != b->cols || a->nnz != b->nnz || (a->col == NULL) != (b->col == NULL) || a->same != b->same)
         return false;
-    if (memcmp(a->data, b->data, (size_t)a->nnz * sizeof *a->data) != 0)
+    if (memcmp(a->data, b->data, numbers_of(a) * sizeof *a->data) != 0)
         return false;
     return a->col == NULL || (memcmp(a->col, b->col, (size_t)a->nnz * sizeof *a->col) == 0 &&
                               memcmp(a->row_start, b->row_start, ((size_t)a->rows + 1) * sizeof *a->row_start) == 0);
@@ -92,7 +97,7 @@ static bool const_equal(const expr_const *a, const expr_const *b)
 
 static uint64_t const_hash(const expr_const *value)
 {
-    uint64_t h = hash_join(hash_bytes(value->data, (size_t)value->nnz * sizeof *value->data), (uint64_t)value->rows);
+    uint64_t h = hash_join(hash_bytes(value->data, numbers_of(value) * sizeof *value->data), (uint64_t)value->rows);
     if (value->col != NULL)
         h = hash_join(h, hash_bytes(value->col, (size_t)value->nnz * sizeof *value->col));
     return hash_join(h, (uint64_t)value->cols);
@@ -122,10 +127,10 @@ peri_status expr_intern_const(expr_graph *g, expr_const value, int64_t *ref)
     value.hash = const_hash(&value);
     if (find_const(g, &value, ref))
         return PERI_OK;
-    double *data = arena_array(&g->data, (size_t)value.nnz, sizeof *data);
+    double *data = arena_array(&g->data, numbers_of(&value), sizeof *data);
     if (data == NULL)
         return FAIL_NOMEM(g->ctx);
-    memcpy(data, value.data, (size_t)value.nnz * sizeof *data);
+    memcpy(data, value.data, numbers_of(&value) * sizeof *data);
     value.data = data;
     if (value.col != NULL) {
         int32_t *col = arena_array(&g->data, (size_t)value.nnz, sizeof *col);

@@ -30,9 +30,8 @@ static int64_t at_transposed(int64_t i, int64_t j, const int64_t *data)
 static peri_status transpose_sparse(expr_graph *g, expr_id e, expr_id *out)
 {
     const expr_const c = g->consts.at[expr_at(g, e)->ref];
-    int64_t *start = mem_array(g->m, (size_t)c.cols + 2, sizeof *start);
-    int64_t *col = mem_array(g->m, (size_t)c.nnz, sizeof *col);
-    double *data = mem_array(g->m, (size_t)c.nnz, sizeof *data);
+    int32_t *start = mem_array(g->m, (size_t)c.cols + 2, sizeof *start), *col = mem_array(g->m, (size_t)c.nnz, sizeof *col);
+    double *data = mem_array(g->m, c.same ? 1 : (size_t)c.nnz, sizeof *data);
     peri_status status = start != NULL && col != NULL && data != NULL ? PERI_OK : FAIL_NOMEM(g->ctx);
     if (status == PERI_OK) {
         for (int64_t k = 0; k < c.nnz; k++)
@@ -41,11 +40,11 @@ static peri_status transpose_sparse(expr_graph *g, expr_id e, expr_id *out)
             start[j + 2] += start[j + 1];
         for (int32_t i = 0; i < c.rows; i++)
             for (int32_t k = c.row_start[i]; k < c.row_start[i + 1]; k++) {
-                const int64_t to = start[c.col[k] + 1]++;
+                const int32_t to = start[c.col[k] + 1]++;
                 col[to] = i;
-                data[to] = c.data[k];
+                data[c.same ? 0 : to] = expr_sparse_at(&c, k);
             }
-        status = expr_sparse(g, c.cols, c.rows, c.nnz, start, col, data, out);
+        status = expr_sparse_rows(g, c.cols, c.rows, start, col, data, c.same, out);
     }
     mem_array_free(g->m, start);
     mem_array_free(g->m, col);

@@ -119,7 +119,7 @@ static interval range_of_const(const expr_graph *g, expr_id e)
     if (expr_size(g, e) == 1)
         return interval_point(node->value);
     const expr_const *c = &g->consts.at[node->ref];
-    const interval r = range_of_data(c->nnz, c->data);
+    const interval r = range_of_data(c->same ? 1 : c->nnz, c->data);
     return c->col != NULL ? interval_join(c->nnz > 0 ? r : interval_point(0), interval_point(0)) : r;
 }
 

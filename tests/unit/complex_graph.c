@@ -213,7 +213,7 @@ static void eval_const(evaluator *t, const expr_node *node, expr_id e, number *o
         out[k] = c == NULL ? node->value : c->col == NULL ? c->data[k] : 0;
     for (int64_t i = 0; c != NULL && c->col != NULL && i < c->rows; i++)
         for (int32_t k = c->row_start[i]; k < c->row_start[i + 1]; k++)
-            out[i * c->cols + c->col[k]] += c->data[k];
+            out[i * c->cols + c->col[k]] += expr_sparse_at(c, k);
 }
 
 static void eval_input(evaluator *t, const expr_node *node, expr_id e, number *out)

@@ -153,14 +153,13 @@ static void test_layout(int kind, bool stores_all, bool stores_some, bool scales
     double *out = calloc((size_t)a.rows, sizeof *out);
     times(&a, 1, NULL, out, &layout);
     const sparse_part *even = &layout.even, *uneven = &layout.uneven;
-    const int64_t n_even = even->near_entries + even->start[even->n_pieces * even->n_far];
-    const int64_t n_uneven = uneven->near_entries + uneven->start[uneven->n_pieces * uneven->n_far];
+    const int64_t n_even = even->near.n + even->far.n, n_uneven = uneven->near.n + uneven->far.n;
     is_int(n_even + n_uneven, a.nnz, "%s: every entry is somewhere", kind_name[kind]);
-    ok(even->value == NULL, "even entries have no values");
+    ok(even->near.value == NULL && even->far.value == NULL, "even entries have no values");
     const bool few = 1000 * n_uneven < a.nnz; /* those of columns with hardly any entries */
     ok(stores_all ? n_uneven > a.nnz / 2 : stores_some ? !few && n_uneven < a.nnz / 4 : few, "entries with values: %lld", (long long)n_uneven);
     ok((layout.scale != NULL) == scales, "the vector is %sscaled first", scales ? "" : "not ");
-    ok(even->n_far + uneven->n_far > 0 && even->n_near + uneven->n_near > 0, "near and far rows");
+    ok(even->n_far + uneven->n_far > 0 && even->near.n_rows + uneven->near.n_rows > 0, "near and far rows");
     free(out);
     release(&a);
 }
