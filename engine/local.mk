@@ -53,6 +53,7 @@ engine_sources = \
 	engine/eval/describe.c \
 	engine/eval/factor.c \
 	engine/eval/finish.c \
+	engine/eval/finite.c \
 	engine/eval/image.c \
 	engine/eval/zero.c \
 	engine/eval/kernel.c \

@@ -36,6 +36,7 @@ unit_tests = \
 	tests/unit/base_num.t \
 	tests/unit/base_rng.t \
 	tests/unit/eval_bands.t \
+	tests/unit/eval_finite.t \
 	tests/unit/eval_image.t \
 	tests/unit/eval_machine.t \
 	tests/unit/eval_straight.t \
@@ -98,6 +99,7 @@ tests_unit_diff_align_t_SOURCES = tests/unit/diff_align.c $(eval_graph)
 tests_unit_diff_condense_t_SOURCES = tests/unit/diff_condense.c $(eval_graph)
 tests_unit_diff_gather_t_SOURCES = tests/unit/diff_gather.c $(eval_graph)
 tests_unit_eval_bands_t_SOURCES = tests/unit/eval_bands.c $(eval_graph)
+tests_unit_eval_finite_t_SOURCES = tests/unit/eval_finite.c $(eval_graph)
 tests_unit_eval_image_t_SOURCES = tests/unit/eval_image.c $(eval_graph)
 tests_unit_eval_machine_t_SOURCES = tests/unit/eval_machine.c $(eval_graph)
 tests_unit_eval_straight_t_SOURCES = tests/unit/eval_straight.c $(eval_graph)

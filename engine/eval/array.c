@@ -189,6 +189,7 @@ peri_status eval_compile_array(eval_compiler *c, expr_id e, eval_array *out)
     out->rows = arg->rows;
     out->cols = arg->cols;
     TRY(eval_point(c, &out->out, c->place[e]));
+    eval_leave(c, c->place[e], eval_size(c, e));
     out->simd = c->program->simd;
     if (node->op == PERI_OP_MATMUL)
         return eval_compile_product(c, e, out);

@@ -50,6 +50,7 @@ enum {
     EVAL_ADD_GRID,     /* dst[i % index[0] * imm + i / index[0] * index[1]] += p0[i]: sums of rows, of columns */
     EVAL_MAX_ACC,      /* dst[16]: partial results */
     EVAL_MIN_ACC,
+    EVAL_WATCH,        /* dst[16] += p[k][i] 2^64, k < imm, in any order: not finite when an operand is not, see finite.c */
     EVAL_SUM_ACC,
     EVAL_SUM_T1,       /* + o1 */
     EVAL_SUM_T2 = EVAL_SUM_T1 + 3,   /* + 4 o1 + o2 */
@@ -61,6 +62,8 @@ enum {
     EVAL_T4 = EVAL_T3 + 48,          /* + 9 o1 + 3 o2 + o3 */
     EVAL_CODES = EVAL_T4 + 27
 };
+
+#define EVAL_VOUCHED 0x1p64 /* what EVAL_WATCH multiplies by */
 
 typedef struct eval_ins eval_ins;
 typedef void (*eval_fn)(const eval_ins *c, int64_t start, int64_t n);

@@ -349,6 +349,30 @@ static void op_sincos(const eval_ins *c, int64_t start, int64_t n)
 REDUCE(sum_acc, 1, DO_COPY, DO_ADD)
 REDUCE(max_acc, 1, DO_COPY, larger_of)
 REDUCE(min_acc, 1, DO_COPY, smaller_of)
+
+/* Which lane a value goes to does not matter; neither does how often it is rounded. */
+static void watch(const eval_ins *c, int64_t start, int64_t n)
+{
+    V acc[2] = {load(c->dst), spread(0)};
+    const V large = spread(EVAL_VOUCHED);
+    for (int k = 0; k < c->imm; k++) {
+        const double *const p = c->p[k] + (start & MASK(k));
+        const bool is_array = (c->flags >> (8 + k) & 1) != 0;
+        int64_t i = 0;
+        if (!is_array)
+            acc[0] = multiply_add(load(p), large, acc[0]);
+        for (; is_array && i + 2 * W <= n; i += 2 * W) {
+            acc[0] = multiply_add(load(p + i), large, acc[0]);
+            acc[1] = multiply_add(load(p + i + W), large, acc[1]);
+        }
+        for (; is_array && i + W <= n; i += W)
+            acc[0] = multiply_add(load(p + i), large, acc[0]);
+        if (W > 1 && is_array && i < n)
+            acc[1] = multiply_add(load_part(p + i, n - i), large, acc[1]);
+    }
+    store(c->dst, acc[0] + acc[1]);
+}
+
 SUMS(ADD)
 SUMS(SUB)
 SUMS(MUL)
@@ -624,6 +648,7 @@ static const eval_fn functions[EVAL_CODES] = {
     [EVAL_ADD_GRID] = add_grid,
     [EVAL_MAX_ACC] = max_acc,
     [EVAL_MIN_ACC] = min_acc,
+    [EVAL_WATCH] = watch,
     [EVAL_SUM_ACC] = sum_acc,
     [EVAL_SUM_T1 + EVAL_ADD] = sum1_ADD,
     [EVAL_SUM_T1 + EVAL_SUB] = sum1_SUB,

@@ -195,9 +195,26 @@ static peri_status start(eval_compiler *c, int64_t n, const eval_output *outputs
     return PERI_OK;
 }
 
-static peri_status compile(eval_compiler *c, int64_t n, const eval_output *outputs)
+static peri_status watch(eval_compiler *c, int64_t n, const eval_range *watched)
+{
+    eval_program *p = c->program;
+    p->finite = arena_alloc(&p->data, sizeof *p->finite);
+    if (p->finite == NULL)
+        return FAIL_NOMEM(c->g->ctx);
+    p->finite->watched = arena_array(&p->data, (size_t)n, sizeof *watched);
+    p->finite->left = arena_array(&p->data, (size_t)n + EVAL_MOST_LEFT + 1, sizeof *watched);
+    if (p->finite->watched == NULL || p->finite->left == NULL)
+        return FAIL_NOMEM(c->g->ctx);
+    if (n > 0)
+        memcpy(p->finite->watched, watched, (size_t)n * sizeof *watched);
+    p->finite->n_watched = n;
+    return PERI_OK;
+}
+
+static peri_status compile(eval_compiler *c, int64_t n, const eval_output *outputs, int64_t n_watched, const eval_range *watched)
 {
     TRY(start(c, n, outputs));
+    TRY(watch(c, n_watched, watched));
     TRY(eval_analyse(c, n, outputs));
     TRY(eval_place_all(c, n, outputs));
     TRY(order_steps(c));
@@ -226,7 +243,8 @@ static void compiler_release(eval_compiler *c)
     arena_release(&c->data);
 }
 
-static peri_status compile_for(bool alone, expr_graph *g, int64_t n, const eval_output *outputs, eval_program **program)
+static peri_status compile_for(bool alone, expr_graph *g, int64_t n, const eval_output *outputs, int64_t n_watched, const eval_range *watched,
+                               eval_program **program)
 {
     eval_program *p = mem_alloc(g->m, sizeof *p);
     *program = NULL;
@@ -245,7 +263,7 @@ static peri_status compile_for(bool alone, expr_graph *g, int64_t n, const eval_
     c.alone = alone;
     arena_init(&c.data, g->m);
     hash_init(&c.group_of, g->m);
-    const peri_status status = compile(&c, n, outputs);
+    const peri_status status = compile(&c, n, outputs, n_watched, watched);
     compiler_release(&c);
     if (status != PERI_OK) {
         eval_free(p);
@@ -257,12 +275,18 @@ static peri_status compile_for(bool alone, expr_graph *g, int64_t n, const eval_
 
 peri_status eval_compile(expr_graph *g, int64_t n, const eval_output *outputs, eval_program **program)
 {
-    return compile_for(false, g, n, outputs, program);
+    return compile_for(false, g, n, outputs, 0, NULL, program);
 }
 
 peri_status eval_compile_alone(expr_graph *g, int64_t n, const eval_output *outputs, eval_program **program)
 {
-    return compile_for(true, g, n, outputs, program);
+    return compile_for(true, g, n, outputs, 0, NULL, program);
+}
+
+peri_status eval_compile_watched(expr_graph *g, int64_t n, const eval_output *outputs, int64_t n_watched, const eval_range *watched,
+                                 eval_program **program)
+{
+    return compile_for(false, g, n, outputs, n_watched, watched, program);
 }
 
 void eval_free(eval_program *p)

@@ -47,6 +47,7 @@ static const char *code_name(int code)
     case EVAL_ADD_GRID: return "add rows";
     case EVAL_MAX_ACC: return "max";
     case EVAL_MIN_ACC: return "min";
+    case EVAL_WATCH: return "watch";
     default: break;
     }
     if (code < PERI_OP_COUNT)

@@ -112,7 +112,7 @@ static void choose_block(kernel *k)
     fit_fills(k);
     fit_rows(k);
     out->lanes_at = out->n_regs * (out->block + EVAL_REGISTER_GAP);
-    const int64_t scratch = out->lanes_at + (k->sums.n + k->row_cells.n) * EVAL_LANES;
+    const int64_t scratch = out->lanes_at + (k->sums.n + k->row_cells.n + k->watches) * EVAL_LANES;
     k->c->scratch = scratch > k->c->scratch ? scratch : k->c->scratch;
 }
 
@@ -129,6 +129,11 @@ static eval_place lanes_place(const kernel *k, int64_t acc)
 static eval_place row_cell_place(const kernel *k, int64_t cell)
 {
     return lanes_place(k, k->sums.n + cell);
+}
+
+static eval_place watch_place(const kernel *k)
+{
+    return lanes_place(k, k->sums.n + k->row_cells.n);
 }
 
 static peri_status note_slide(kernel *k, const operand *o, int32_t ins, int32_t number)
@@ -151,7 +156,7 @@ static peri_status finish_read(kernel *k, const operand *o, int q, eval_ins *ins
     case FORM_ARRAY:
         if (!whole)
             ins->flags = (uint16_t)(ins->flags | 1u << q | 1u << (8 + q));
-        k->out->bytes += 8.0 * (double)k->n;
+        k->out->bytes += ins->code != EVAL_WATCH ? 8.0 * (double)k->n : 0;
         return eval_point(c, &ins->p[q], o->place);
     case FORM_CELL:
         ins->p[q] = k->out->cells[o->at].cell;
@@ -193,7 +198,7 @@ static peri_status finish_write(kernel *k, const instruction *i, eval_ins *ins)
         TRY(eval_point(c, &ins->dst, i->dst.place));
         break;
     default:
-        TRY(eval_point(c, &ins->dst, lanes_place(k, i->dst.at)));
+        TRY(eval_point(c, &ins->dst, i->code == EVAL_WATCH ? watch_place(k) : lanes_place(k, i->dst.at)));
     }
     if (i->dst2.form == FORM_REG)
         return eval_point(c, &ins->p[3], register_place(k, i->dst2.at));
@@ -290,8 +295,9 @@ static peri_status finish_sums(kernel *k)
         out->accs[j].op = expr_at(c->g, k->sums.at[j].sink->node)->op;
         out->accs[j].scale = k->sums.at[j].scale >= 0 ? out->cells[k->sums.at[j].scale].cell : NULL;
         TRY(eval_point(c, &out->accs[j].out, k->sums.at[j].sink->place));
+        eval_leave(c, k->sums.at[j].sink->place, 1);
     }
-    return PERI_OK;
+    return k->watches ? eval_point(c, &out->watch, watch_place(k)) : PERI_OK;
 }
 
 /* What split.c has to know of the scatters. */
@@ -318,7 +324,7 @@ static peri_status finish_scatters(kernel *k)
         const bool rows = i->code == EVAL_ADD_GRID && i->imm == 0, runs = i->code == EVAL_ADD_RUNS, woven = i->code == EVAL_WEAVE;
         group->scatters[group->n_scatters++] = (struct eval_scatter){
             (int32_t)j, i->there, s->stores, s->node, s->place, list, pairs ? 2 : 1, rows ? i->index[0] : runs ? k->n : 0, woven ? i->index : NULL,
-            i->dst.place.offset - s->place.offset};
+            i->dst.place.offset - s->place.offset, j + 1 < k->code.n && k->code.at[j + 1].behind};
     }
     return PERI_OK;
 }
@@ -336,6 +342,9 @@ static peri_status finish_zeros(kernel *k)
         k->out->zeros[j].period = group->zeros.at[j].period;
         k->out->zeros[j].from = group->zeros.at[j].from;
         TRY(eval_point(c, &k->out->zeros[j].at, group->zeros.at[j].place));
+        const struct eval_zero *z = &k->out->zeros[j];
+        if (z->from != NULL)
+            eval_leave_constants(c, group->zeros.at[j].place, z->n, z->period > 0 ? z->period : z->n, z->from);
     }
     return PERI_OK;
 }
@@ -415,6 +424,7 @@ static peri_status finish_streams(kernel *k)
 
 peri_status eval_finish_kernel(kernel *k)
 {
+    TRY(eval_watch_kernel(k));
     TRY(allocate(k));
     choose_block(k);
     TRY(finish_cells(k));

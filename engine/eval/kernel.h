@@ -20,6 +20,7 @@ typedef struct {
     bool alone; /* of a scatter: nothing else in the kernel reaches its places, none twice */
     bool stays; /* the destination does not move with the block: indexed, strided, or partial sums */
     const eval_sink *scatter; /* of a WEAVE, of PAIRS: one of them */
+    bool behind; /* of a WATCH: of what the instruction before stored */
     int32_t there; /* of a scatter: 1 + the operand that is added to, or 0 */
 } instruction;
 
@@ -53,6 +54,7 @@ typedef struct {
     hash_map cell_number; /* hash of a scalar -> its cell; equal hashes are chained by trying hash + 1 */
     VEC(struct sum { const eval_sink *sink; int32_t scale; }) sums; /* scale: the cell that the sum is multiplied by, or -1 */
     int32_t n_regs;
+    bool watches; /* it has a WATCH, whose lanes are behind those of sums and cells of rows */
     ref minus_one; /* 0: not made yet */
     eval_rows *rows; /* NULL: none */
     VEC(struct row_list { const int32_t *at; int32_t step; const int32_t *by; }) lists; /* of the rows; by: see eval_row_offsets */
@@ -78,6 +80,7 @@ peri_status eval_row_cell(kernel *k, eval_place source, const int32_t *at, int32
 bool eval_same_in_rows(const eval_rows *r, const double *v); /* v [n]: the same number in each row */
 /* zero.c: large ranges that are filled chunk by chunk; once the kernel is finished */
 peri_status eval_plan_zeros(kernel *k, int64_t n_sinks, const eval_sink *sinks);
+peri_status eval_watch_kernel(kernel *k); /* finite.c: instructions that watch what is stored to outputs */
 /* finish.c: registers, pointers, scalars and partial results of the instructions; what split.c has to know */
 peri_status eval_finish_kernel(kernel *k);
 

@@ -29,7 +29,7 @@ static bool is_possible(const eval_program *p)
 
 static void put_constants(x86_code *x, int64_t at[N_CONSTANTS])
 {
-    static const uint64_t bits[N_CONSTANTS] = {0x3ff0000000000000u, 0x8000000000000000u, 0x7fffffffffffffffu, 0};
+    static const uint64_t bits[N_CONSTANTS] = {0x3ff0000000000000u, 0x8000000000000000u, 0x7fffffffffffffffu, 0, 0x43f0000000000000u};
     static const uint64_t order[][8] = {
         {0, 2, 4, 6, 9, 11, 13, 15}, /* every other of two vectors, the second with an odd entry in front */
         {0, 8, 1, 9, 2, 10, 3, 11},  /* interleaved */

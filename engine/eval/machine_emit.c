@@ -300,10 +300,12 @@ static void emit_loops(emitter *e)
         x86_vector(e->x, X86_LOAD, vector_length(e), e->ones, 0, emit_constant_address(e, CONSTANT_ONE), 0);
     if (e->static_lanes)
         move_sums(e, X86_LOAD);
+    emit_begin_watch(e);
     if (e->by_rows)
         emit_row_loop(e);
     else
         emit_block(e);
+    emit_finish_watch(e);
     if (e->static_lanes)
         move_sums(e, X86_STORE);
 }

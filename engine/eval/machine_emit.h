@@ -8,8 +8,9 @@
 
 #include "eval/machine_run.h"
 
-enum { NOWHERE = -1, PINNED = -2, FREE = -1, MOST_SLOTS = 64, VECTOR_BYTES = 64, NEVER = 1 << 30, MOST_SUMS = 4, KEPT = 2 + MOST_CARRIES + 2 * MOST_SUMS, EDGE = 1, REST = 2 };
+enum { NOWHERE = -1, PINNED = -2, FREE = -1, MOST_SLOTS = 64, VECTOR_BYTES = 64, NEVER = 1 << 30, EDGE = 1, REST = 2 };
 enum { ROW_AT, CHUNK_END, ROW_BASES, ROW_BYTES = (ROW_BASES + MOST_BASES + 7) / 8 * VECTOR_BYTES }; /* of a loop over rows, eight bytes each */
+enum { MOST_SUMS = 4, MOST_WATCHES = 4, KEPT = 2 + MOST_CARRIES + 2 * MOST_SUMS };
 
 /* general registers: the instructions, the next instance, the end; bases and `start`; for addresses */
 enum { REG_CODE = RDI, REG_AT = RSI, REG_END = RDX, REG_ADDRESS = R10, REG_INDEX = R11 };
@@ -37,7 +38,8 @@ typedef struct {
     int row_sum[MOST_CARRIES], n_row_sums; /* first registers of sums of rows, in the order of their items */
     int n_sums, sum_item[MOST_SUMS], sum_reg[MOST_SUMS]; /* sums that are in registers, the first of them */
     int ones, n_fused;               /* sums that are 1 v more, the first of them; a register of ones */
-    bool has_sums, wants_start;
+    int n_watches, watch_reg[MOST_WATCHES], watch_next; /* registers of WATCHes, taken in turns; none: their lanes in memory */
+    bool has_watch, has_sums, wants_start;
     int n_slots;
     uint32_t locked, reserved;       /* reserved: pinned registers */
     bool failed;
@@ -117,6 +119,8 @@ void emit_finish_store(emitter *e, const run_item *i);  /* behind the last one *
 void emit_begin_block_sums(emitter *e);                 /* sums of rows, scaled sums */
 void emit_keep_row_sums(emitter *e);                    /* from registers to memory, for lanes that are not known */
 void emit_finish_block_sums(emitter *e);
+void emit_begin_watch(emitter *e);
+void emit_finish_watch(emitter *e);                     /* behind all instances */
 void emit_weave(emitter *e, int t);
 void emit_keep(emitter *e, int t);
 bool emit_has_heads(const emitter *e, const run_item *i); /* a weave to whose first places others bring something too */

@@ -490,6 +490,59 @@ void emit_finish_block_sums(emitter *e)
     }
 }
 
+/* ---- watches ------------------------------------------------------------------------------------------------------------------ */
+
+/* One instance goes to the first lane in memory. */
+static void watch_in_memory(emitter *e, const run_item *i, int v, int t)
+{
+    const int sum = emit_taken(e, t);
+    const x86_rm at = emit_cell_address(e, i);
+    emit_move(e, X86_LOAD, sum, at);
+    x86_vector(e->x, X86_FMA231, e->length, sum, v, emit_constant_address(e, CONSTANT_VOUCHED), 0);
+    emit_move(e, X86_STORE, sum, at);
+    e->locked &= ~(1u << sum);
+}
+
+static void emit_watch(emitter *e, int t)
+{
+    const run_item *i = item(e, t);
+    for (int q = 0; q < 4 && i->arg[q] >= 0; q++) {
+        const int v = emit_wanted(e, i->arg[q], t);
+        if (e->n_watches == 0 || e->width != e->full) {
+            watch_in_memory(e, i, v, t);
+            continue;
+        }
+        const int sum = e->watch_reg[e->watch_next++ % e->n_watches];
+        const x86_rm large = emit_constant_address(e, CONSTANT_VOUCHED);
+        if (e->masked)
+            x86_vector_merged(e->x, X86_FMA231, e->length, sum, v, large, REST);
+        else
+            x86_vector(e->x, X86_FMA231, e->length, sum, v, large, 0);
+    }
+    emit_done(e, t);
+}
+
+void emit_begin_watch(emitter *e)
+{
+    for (int k = 0; k < e->n_watches; k++)
+        x86_vector(e->x, X86_XOR, e->full == 8 ? X86_512 : X86_256, e->watch_reg[k], e->watch_reg[k], x86_reg(e->watch_reg[k]), 0);
+}
+
+/* All lanes are one kernel's. */
+void emit_finish_watch(emitter *e)
+{
+    const int length = e->full == 8 ? X86_512 : X86_256;
+    int t = 0;
+    if (e->n_watches == 0)
+        return;
+    while (item(e, t)->code != ITEM_WATCH)
+        t++;
+    const x86_rm at = emit_cell_address(e, item(e, t));
+    for (int k = 0; k < e->n_watches; k++)
+        x86_vector(e->x, X86_ADD, length, e->watch_reg[0], e->watch_reg[0], k == 0 ? at : x86_reg(e->watch_reg[k]), 0);
+    x86_vector(e->x, X86_STORE, length, e->watch_reg[0], 0, at, 0);
+}
+
 /* ---- all ------------------------------------------------------------------------------------------------------------------- */
 
 static void emit_load(emitter *e, int t)
@@ -529,6 +582,7 @@ void emit_item(emitter *e, int t)
     case ITEM_STORE_REGISTER: emit_store(e, t); break;
     case ITEM_ROWS: emit_rows(e, t); break;
     case ITEM_SUM: emit_sum(e, t); break;
+    case ITEM_WATCH: emit_watch(e, t); break;
     case ITEM_CARRY: emit_carry(e, t); break;
     case ITEM_ADD_PAIRS: emit_add_pairs(e, t); break;
     default: emit_scatter(e, t);

@@ -329,6 +329,16 @@ static void add_sum(run *r, int64_t j)
     effect(r, i);
 }
 
+static void add_watch(run *r, int64_t j)
+{
+    run_item i = item_of(ITEM_WATCH);
+    for (int32_t q = 0; q < ins_at(r, j)->imm; q++)
+        i.arg[q] = operand_value(r, j, q);
+    i.base = base_of(r, j, DST, MOVES_NOT);
+    i.offset = place_of(r, j, DST);
+    effect(r, i);
+}
+
 static void add_row_sum(run *r, int64_t j)
 {
     const run_reach b = reach_at(r, j, DST, ROW_PLACE, true);
@@ -505,6 +515,7 @@ static int operands_of(const eval_ins *i)
     case EVAL_FILL: return 0;
     case EVAL_ADD_GRID: return i->imm == 0 && i->index[0] == INT32_MAX ? 1 : -1;
     case EVAL_WEAVE: return i->index[WEAVE_TERMS];
+    case EVAL_WATCH: return i->imm;
     case EVAL_COPY:
     case PERI_OP_NEG:
     case PERI_OP_ABS:
@@ -594,6 +605,7 @@ static bool is_possible(const run *r, int64_t j)
     case EVAL_FILL: return is_table(r, i);
     case EVAL_ADD_GRID: return r->k->k->n > 1 && r->n_row_sums + r->n_carries < most_carries(r) && can_write(r, j, ROW_PLACE);
     case EVAL_WEAVE: return can_weave(r, j) && can_write(r, j, 0);
+    case EVAL_WATCH: return true;
     default: return is_sum(i->code) || (i->flags & 1u << DST) == 0 || can_write(r, j, 1);
     }
 }
@@ -620,6 +632,7 @@ bool run_append(run *r)
     case EVAL_FILL: fill(r, j); break;
     case EVAL_ADD_GRID: add_row_sum(r, j); break;
     case EVAL_WEAVE: weave(r, j); break;
+    case EVAL_WATCH: add_watch(r, j); break;
     default:
         if (is_sum(i->code))
             add_sum(r, j);

@@ -44,9 +44,10 @@ enum {
     ITEM_ROW_SUM,  /* base[offset] += the sum of a, or of -a for imm < 0, over all instances of a block, in EVAL_ROW_LANES lanes */
     ITEM_SUM,      /* lane i modulo EVAL_LANES of base[offset] += a; with value b, a cell: b times the sum of a over all instances of a block */
     ITEM_NONE,     /* nothing is left of it */
+    ITEM_WATCH,    /* any lane of base[offset] += a 2^64, and the same of the other values */
     ITEM_CARRY     /* the last of a run's items: value a is what the next vector finds carried, as number `list` */
 };
-enum { CONSTANT_ONE, CONSTANT_SIGN, CONSTANT_SIZE, CONSTANT_ZERO, CONSTANT_EVEN, CONSTANT_LOW, CONSTANT_HIGH, N_CONSTANTS };
+enum { CONSTANT_ONE, CONSTANT_SIGN, CONSTANT_SIZE, CONSTANT_ZERO, CONSTANT_VOUCHED, CONSTANT_EVEN, CONSTANT_LOW, CONSTANT_HIGH, N_CONSTANTS };
 
 typedef struct {
     int32_t code, base, list; /* base, list: numbers of bases; list: also of a carry */

@@ -312,6 +312,7 @@ static void find_distances(emitter *e)
         e->pinned[t] = NOWHERE;
         e->has_sums = e->has_sums || i->code == ITEM_SUM;
         e->wants_start = e->wants_start || emit_has_heads(e, i);
+        e->has_watch = e->has_watch || i->code == ITEM_WATCH;
         if (i->code == ITEM_SHIFT && i->imm > e->distance[i->list])
             e->distance[i->list] = i->imm;
     }
@@ -352,5 +353,7 @@ void emit_choose_registers(emitter *e)
         e->ones = reserve(e, 1);
         spare--;
     }
+    for (; e->has_watch && e->n_watches < MOST_WATCHES && spare > 0; spare--)
+        e->watch_reg[e->n_watches++] = reserve(e, 1);
     pin_cells(e, spare);
 }

@@ -12,6 +12,8 @@
 #include "eval/block.h"
 #include "eval/program.h"
 #include "expr/bilinear.h"
+#include <float.h>
+#include <stdatomic.h>
 
 enum { EVAL_PIECE = 2048 }; /* numbers of a piece of a range that is filled by and by */
 enum { EVAL_REGISTER_GAP = 8 }; /* numbers between a kernel's registers: it keeps them from sharing cache sets */
@@ -69,6 +71,7 @@ typedef struct {
     struct eval_zero { double *at; int64_t n, period; const double *from; int32_t *piece, *upto; } *zeros; /* filled before it starts: from constants, or
                                       with 0; piece: by one thread, numbers upto[chunk] .. upto[chunk + 1] - 1 before each chunk (zero.c); period
                                       > 0: so many constants, again and again */
+    double *watch;                 /* [EVAL_LANES] in the first thread's scratch memory, of EVAL_WATCH; NULL: it has none */
     int64_t n_streams;             /* arrays too large for the cache: the next block of each is fetched while one is worked on; else 0 */
     struct eval_stream { const double *at; bool writes; int32_t stride; } *streams;
     eval_rows *rows;               /* NULL: blocks follow each other without regard to instances */
@@ -107,7 +110,7 @@ typedef struct {
  * afterwards. */
 typedef struct eval_split {
     eval_ins **code;      /* [threads] [n_ins + n_borders]: behind the kernel's, those that write aside */
-    int32_t *border_of;   /* [n_ins] 1 + number of the border; 0: an ordinary instruction */
+    int32_t *border_of;   /* [n_ins] 1 + number of the border, its negative for what watches that; 0: an ordinary instruction */
     int64_t n_borders, n_seams;
     eval_border *borders;
     eval_seam *seams;
@@ -163,6 +166,15 @@ typedef struct {
     int32_t at; /* in kernels or arrays */
 } eval_step;
 
+/* Which entries of outputs are to be finite, and who sees to that: see finite.c. */
+enum { EVAL_MOST_LEFT = 16 };
+typedef struct eval_finite {
+    int64_t n_watched, n_left;
+    eval_range *watched;              /* [n_watched] */
+    eval_range *left;                 /* [n_watched + EVAL_MOST_LEFT + 1] of those, what no kernel vouches for; there is room for one more */
+    atomic_bool alarm;                /* in this run something is not vouched for that should be */
+} eval_finite;
+
 struct eval_program {
     expr_graph *g;
     mem *m;
@@ -189,6 +201,7 @@ struct eval_program {
     int64_t n_straight;
     struct eval_straight { void (*fn)(const double *const *inputs, double *const *outputs); int64_t at; int32_t first, end; } *straight;
     bool is_straight;
+    eval_finite *finite;
     struct eval_machine { unsigned char *code; size_t size; int64_t bytes; bool refused; } machine; /* pages with the kernels' machine code */
 };
 
@@ -232,6 +245,7 @@ typedef struct {
         int64_t period;            /* > 0: neighbours with one place, of one row of so many and one block, are added up first; 0: each by itself */
         const int32_t *weave;      /* of a WEAVE: its index; else NULL */
         int64_t low;               /* of a WEAVE: the first place of all */
+        bool watched;              /* the next instruction is a WATCH of what it stored */
     } *scatters;                   /* by instruction */
 } eval_group;
 
@@ -284,6 +298,14 @@ static inline int64_t eval_block_end(const eval_kernel *k, int64_t row, int64_t 
         to = k->rows->start[row + 1] < end ? k->rows->start[row + 1] : end;
     }
     return begin + k->block < to ? begin + k->block : to;
+}
+
+/* finite.c: entries [n] from `place` on may become what nobody vouches for: looked at behind the run, if they are watched */
+void eval_leave(eval_compiler *c, eval_place place, int64_t n);
+void eval_leave_constants(eval_compiler *c, eval_place place, int64_t n, int64_t n_from, const double *from); /* the same, if some are large */
+static inline bool eval_vouches(double sum) /* of a WATCH */
+{
+    return sum >= -DBL_MAX && sum <= DBL_MAX;
 }
 
 bool eval_is_contiguous(const eval_compiler *c, expr_id view); /* a VIEW of neighbouring entries */

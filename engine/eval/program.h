@@ -26,6 +26,15 @@ typedef struct {
 peri_status eval_compile(expr_graph *g, int64_t n, const eval_output *outputs, eval_program **program);
 /* The same, planned for eval_run_alone: own loops instead of BLAS, one thread's memory. */
 peri_status eval_compile_alone(expr_graph *g, int64_t n, const eval_output *outputs, eval_program **program);
+/* Entries [begin, end) of an output */
+typedef struct {
+    int32_t slot;
+    int64_t begin, end;
+} eval_range;
+
+/* The same as eval_compile; while it runs, the program notices whether the watched entries [n_watched] can all be vouched for (finite.c). */
+peri_status eval_compile_watched(expr_graph *g, int64_t n, const eval_output *outputs, int64_t n_watched, const eval_range *watched,
+                                 eval_program **program);
 void eval_free(eval_program *program);
 
 /*
@@ -41,6 +50,12 @@ peri_status eval_run(eval_program *program, const double *const inputs[EXPR_IN_C
 peri_status eval_run_alone(eval_program *program, const double *const inputs[EXPR_IN_COUNT], double *const *outputs);
 /* May it run on any thread? It calls no function of a user's, no rule, and no BLAS. */
 bool eval_is_self_contained(const eval_program *program);
+
+/*
+ * After eval_run, of the outputs that it was given: no watched entry is infinite or NaN. Entries that kernels have vouched for are not read again, but
+ * where one of them, or a sum of them, may have become too large.
+ */
+bool eval_watched_is_finite(const eval_program *program, double *const *outputs);
 
 /* No entry of v [n] is infinite or NaN: one pass, as fast as it can be read. */
 bool eval_is_finite(int64_t n, const double *v);

@@ -202,10 +202,14 @@ static void run_part(eval_ins ins, int64_t at, int64_t from, int64_t to)
     ins.fn(&ins, from, to - from);
 }
 
-/* A scatter's instruction on [at, end): what meets other chunks goes aside, the rest where it belongs. */
-static void run_border(const eval_kernel *k, const eval_ins *code, int64_t border, int64_t chunk, int64_t at, int64_t end)
+/*
+ * A scatter's instruction on [at, end): what meets other chunks goes aside, the rest where it belongs. Or what watches it, which sees the latter; the former
+ * are watched when they are joined.
+ */
+static void run_border(const eval_kernel *k, const eval_ins *code, int64_t border, bool watches, int64_t chunk, int64_t at, int64_t end)
 {
     const eval_border *b = &k->split->borders[border];
+    const eval_ins *const own = &code[b->ins + watches];
     int64_t done = at;
     for (int64_t r = b->first[chunk]; r < b->first[chunk + 1]; r++) {
         const eval_aside *a = &b->aside[r];
@@ -213,7 +217,10 @@ static void run_border(const eval_kernel *k, const eval_ins *code, int64_t borde
         if (from >= to)
             continue;
         if (from > done)
-            run_part(code[b->ins], at, done, from);
+            run_part(*own, at, done, from);
+        done = to;
+        if (watches)
+            continue;
         eval_ins aside = code[k->n_ins + border];
         aside.dst = k->split->aside + a->slot + (aside.code == EVAL_ADD_GRID ? 0 : from - a->begin);
         if (aside.code == EVAL_STORE_PAIRS) /* whose destination moves by itself */
@@ -221,10 +228,9 @@ static void run_border(const eval_kernel *k, const eval_ins *code, int64_t borde
         if (aside.code == EVAL_ADD_GRID)
             *aside.dst = -0.0;
         run_part(aside, at, from, to);
-        done = to;
     }
     if (done < end)
-        run_part(code[b->ins], at, done, end);
+        run_part(*own, at, done, end);
 }
 
 /* The first block of a chunk but the first: its places are filled in apart; what goes to the first ones is set aside. */
@@ -293,15 +299,22 @@ static void run_split_blocks(const eval_simd *simd, const eval_kernel *k, walk *
         for (int64_t j = 0; j < k->n_ins; j++) {
             if (k->n_streams > 0)
                 fetch(simd, k, next, next - at, j, k->n_ins);
-            const eval_border *b = border_of[j] != 0 ? &k->split->borders[border_of[j] - 1] : NULL;
+            const bool watches = border_of[j] < 0;
+            const int32_t border = (watches ? -border_of[j] : border_of[j]) - 1;
+            const eval_border *b = border >= 0 ? &k->split->borders[border] : NULL;
             if (b == NULL || (b->head > 0 && (chunk == 0 || at > begin)))
                 code[j].fn(&code[j], at, next - at);
             else if (b->head > 0)
                 run_head(k, code, b, thread, chunk, at, next - at);
             else
-                run_border(k, code, border_of[j] - 1, chunk, at, next);
+                run_border(k, code, border, watches, chunk, at, next);
         }
     }
+}
+
+static void raise_alarm(const eval_program *p)
+{
+    atomic_store_explicit(&p->finite->alarm, true, memory_order_relaxed);
 }
 
 /* thread -1: with the kernel's own code */
@@ -311,6 +324,8 @@ static void run_chunk(const eval_program *p, const eval_kernel *k, int32_t threa
     const int64_t scratch = thread > 0 ? thread * p->per_thread : 0;
     for (int64_t j = 0; j < k->n_accs; j++)
         spread(k->accs[j].lanes + scratch, first_partial(k->accs[j].op));
+    if (k->watch != NULL)
+        spread(k->watch + scratch, 0);
     walk w = {k->ins, scratch, -1, 0, NULL};
     if (thread >= 0)
         w.code = k->split->code[thread];
@@ -330,6 +345,8 @@ static void run_chunk(const eval_program *p, const eval_kernel *k, int32_t threa
         else
             *k->accs[j].out = scaled(&k->accs[j], result);
     }
+    if (k->watch != NULL && !eval_vouches(added_up(k->watch + scratch)))
+        raise_alarm(p);
 }
 
 /* ---- a kernel on several threads ----------------------------------------------------------------------------------- */
@@ -348,8 +365,10 @@ static void chunk_task(void *ud, int32_t thread, int64_t task)
 
 enum { SEAM_PIECE = 4096, ZERO_PIECE = 1 << 15, LARGE_ZERO = 1 << 17 };
 
-static void join_seam(const eval_seam *m, const double *aside, int64_t begin, int64_t end)
+/* Returns what a WATCH would make of the sums. */
+static double join_seam(const eval_seam *m, const double *aside, int64_t begin, int64_t end)
 {
+    double watch = 0;
     for (int64_t q = begin; q < end; q++) {
         const bool stores = m->place[q] >= 0;
         const int32_t j = stores ? m->place[q] : -1 - m->place[q];
@@ -358,7 +377,9 @@ static void join_seam(const eval_seam *m, const double *aside, int64_t begin, in
         for (r++; r < m->start[q + 1]; r++)
             sum += aside[m->from[r]];
         m->dst[j] = sum;
+        watch += sum * EVAL_VOUCHED;
     }
+    return watch;
 }
 
 static void seam_task(void *ud, int32_t thread, int64_t task)
@@ -366,7 +387,8 @@ static void seam_task(void *ud, int32_t thread, int64_t task)
     const job *t = ud;
     const int64_t begin = task * SEAM_PIECE, end = begin + SEAM_PIECE < t->seam->n ? begin + SEAM_PIECE : t->seam->n;
     (void)thread;
-    join_seam(t->seam, t->k->split->aside, begin, end);
+    if (!eval_vouches(join_seam(t->seam, t->k->split->aside, begin, end)))
+        raise_alarm(t->p);
 }
 
 static void run_split(const eval_program *p, const eval_kernel *k, thread_pool *threads, int32_t n)
@@ -444,6 +466,7 @@ static peri_status run_steps(eval_program *p, int32_t threads, const double *con
 {
     int64_t stretch = 0;
     TRY(set_bases(p, inputs, outputs));
+    atomic_store_explicit(&p->finite->alarm, false, memory_order_relaxed);
     for (int64_t k = 0; k < p->n_factors; k++)
         p->factors[k].ready = false;
     for (int64_t k = 0; k < p->n_steps; k++) {
@@ -485,26 +508,4 @@ bool eval_is_self_contained(const eval_program *p)
     for (int64_t k = 0; k < p->n_arrays && alone; k++)
         alone = p->arrays[k].op != PERI_OP_CALL && p->arrays[k].op != PERI_OP_CALLGRAD && p->arrays[k].op != PERI_OP_RULE;
     return alone;
-}
-
-enum { SHORT_LIST = 32 };
-
-/* The sum of 0 v[k]: 0, or NaN when an entry is not finite. */
-bool eval_is_finite(int64_t n, const double *v)
-{
-    double a = 0, b = 0;
-    if (n <= SHORT_LIST) {
-        for (int64_t k = 0; k + 1 < n; k += 2) {
-            a += 0 * v[k];
-            b += 0 * v[k + 1];
-        }
-        return isfinite(a + b + (n % 2 == 1 ? 0 * v[n - 1] : 0));
-    }
-    const double zero[EVAL_LANES] = {0};
-    double lanes[EVAL_LANES] = {0}, sum = 0;
-    const eval_ins ins = {.dst = lanes, .p = {v, zero}, .flags = 1u << 0 | 1u << 8}; /* v moves and steps */
-    eval_simd_best()->fn[EVAL_SUM_T1 + EVAL_MUL](&ins, 0, n);
-    for (int k = 0; k < EVAL_LANES; k++)
-        sum += lanes[k];
-    return isfinite(sum);
 }

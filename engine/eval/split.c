@@ -21,6 +21,8 @@ static bool is_function(int code)
 static int64_t cost_of(const eval_ins *i)
 {
     int64_t cost = 1;
+    if (i->code == EVAL_WATCH) /* chunks are the same with it */
+        return 0;
     for (int bit = 0; bit < 6; bit++)
         cost += i->flags >> bit & 1;
     switch (i->code) {
@@ -496,6 +498,9 @@ static peri_status plan_seams(eval_compiler *c, const eval_group *group, eval_ke
         if (t.n > 0)
             TRY(t.scatter[0]->weave != NULL ? plan_weave(&t) : plan_node(&t));
     }
+    for (int64_t j = 0; j < group->n_scatters; j++)
+        if (group->scatters[j].watched)
+            s->border_of[group->scatters[j].ins + 1] = -s->border_of[group->scatters[j].ins];
     s->aside = arena_array(a, (size_t)slots, sizeof *s->aside);
     return s->aside != NULL ? PERI_OK : FAIL_NOMEM(c->g->ctx);
 }

@@ -60,19 +60,19 @@ peri_status nlp_run(nlp *p, int program, const nlp_point *at, double *const *out
     return timed_run(p, program, inputs, outs, seconds);
 }
 
-peri_status nlp_guard(nlp *p, int program, int64_t n, const double *v)
+static peri_status guarded(nlp *p, int program, bool is_finite)
 {
-    if (nlp_is_finite(n, v))
-        return PERI_OK;
-    return FAIL(p->ctx, PERI_E_DOMAIN, "%s: a value is not finite", WHAT[program]);
+    return is_finite ? PERI_OK : FAIL(p->ctx, PERI_E_DOMAIN, "%s: a value is not finite", WHAT[program]);
 }
 
-peri_status nlp_guard_watched(nlp *p, int program, const double *v)
+peri_status nlp_guard(nlp *p, int program, int64_t n, const double *v)
 {
-    const nlp_watched *w = &p->watched[program];
-    for (int32_t k = 0; k < w->n; k++)
-        TRY(nlp_guard(p, program, w->at[k].end - w->at[k].begin, v + w->at[k].begin));
-    return PERI_OK;
+    return guarded(p, program, nlp_is_finite(n, v));
+}
+
+peri_status nlp_guard_watched(nlp *p, int program, double *const *outs)
+{
+    return guarded(p, program, eval_watched_is_finite(p->program[program], outs));
 }
 
 peri_status nlp_f(nlp *p, const double *x, double *f)
@@ -89,7 +89,7 @@ peri_status nlp_fg(nlp *p, const double *x, double *f, double *g)
     TRY(nlp_run(p, NLP_FG, &at, outs, &p->count.gradient, &p->seconds.gradient));
     p->count.objective++;
     TRY(nlp_guard(p, NLP_FG, 1, f));
-    return nlp_guard_watched(p, NLP_FG, g);
+    return nlp_guard_watched(p, NLP_FG, outs);
 }
 
 /* No cycle: zero, which rounding hides where walks are many. */
@@ -111,7 +111,7 @@ peri_status nlp_c(nlp *p, const double *x, double *c)
         return PERI_OK;
     TRY(nlp_run(p, NLP_C, &at, &c, &p->count.constraints, &p->seconds.constraints));
     TRY(settle_graph(p, x, c));
-    return nlp_guard_watched(p, NLP_C, c);
+    return nlp_guard_watched(p, NLP_C, &c);
 }
 
 static peri_pattern pattern_of(const diff_sparse *s)
@@ -133,7 +133,7 @@ peri_status nlp_jac(nlp *p, const double *x, double *val)
     if (p->jac.nnz == 0)
         return PERI_OK;
     TRY(nlp_run(p, NLP_JAC, &at, &val, &p->count.jacobian, &p->seconds.jacobian));
-    return nlp_guard_watched(p, NLP_JAC, val);
+    return nlp_guard_watched(p, NLP_JAC, &val);
 }
 
 peri_status nlp_hess_pattern(nlp *p, peri_pattern *pattern)
@@ -152,7 +152,7 @@ peri_status nlp_hess(nlp *p, const double *x, double sigma, const double *w, dou
     if (p->dense != NULL)
         return nlp_dense_values(p, &at, val);
     TRY(nlp_run(p, NLP_HESS, &at, &val, &p->count.hessian, &p->seconds.hessian));
-    return nlp_guard_watched(p, NLP_HESS, val);
+    return nlp_guard_watched(p, NLP_HESS, &val);
 }
 
 peri_status nlp_jv(nlp *p, const double *x, const double *v, double *jv)
@@ -161,7 +161,7 @@ peri_status nlp_jv(nlp *p, const double *x, const double *v, double *jv)
     if (p->m == 0)
         return PERI_OK;
     TRY(nlp_run(p, NLP_JV, &at, &jv, &p->count.products, &p->seconds.products));
-    return nlp_guard_watched(p, NLP_JV, jv);
+    return nlp_guard_watched(p, NLP_JV, &jv);
 }
 
 peri_status nlp_vj(nlp *p, const double *x, const double *w, double *vj)
@@ -172,12 +172,12 @@ peri_status nlp_vj(nlp *p, const double *x, const double *w, double *vj)
         return PERI_OK;
     }
     TRY(nlp_run(p, NLP_VJ, &at, &vj, &p->count.products, &p->seconds.products));
-    return nlp_guard_watched(p, NLP_VJ, vj);
+    return nlp_guard_watched(p, NLP_VJ, &vj);
 }
 
 peri_status nlp_hv(nlp *p, const double *x, double sigma, const double *w, const double *v, double *hv)
 {
     const nlp_point at = {.x = x, .w = w, .v = v, .sigma = sigma};
     TRY(nlp_run(p, NLP_HV, &at, &hv, &p->count.products, &p->seconds.products));
-    return nlp_guard_watched(p, NLP_HV, hv);
+    return nlp_guard_watched(p, NLP_HV, &hv);
 }

@@ -395,8 +395,12 @@ peri_status nlp_compile(nlp *p, int program)
     if (status == PERI_OK && e[0] != PERI_NO_EXPR) {
         context_tell(p->model->ctx, "compiling", 0);
         const eval_output out[2] = {{run[0], 0, 0}, {n > 1 ? run[1] : run[0], 1, 0}};
-        status = eval_compile(p->g, n, out, &p->program[program]);
-        nlp_watch(p, e[n - 1], &p->watched[program]);
+        nlp_watched watched;
+        eval_range ranges[NLP_MOST_WATCHED];
+        nlp_watch(p, e[n - 1], &watched);
+        for (int32_t k = 0; k < watched.n; k++)
+            ranges[k] = (eval_range){n - 1, watched.at[k].begin, watched.at[k].end};
+        status = eval_compile_watched(p->g, n, out, watched.n, ranges, &p->program[program]);
     }
     p->seconds.building += clock_seconds() - started;
     return status;

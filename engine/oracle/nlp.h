@@ -54,7 +54,6 @@ typedef struct nlp {
     void (*kept_free)(struct run_kept *kept);
     peri_evaluations count;
     peri_times seconds; /* evaluation fields and building */
-    nlp_watched watched[NLP_PROGRAMS];   /* of the array that a program makes */
     struct nlp_pace { double seconds; int32_t untimed; } pace[NLP_PROGRAMS]; /* the call timed last; how many follow it without */
 } nlp;
 
@@ -129,9 +128,9 @@ typedef struct {
 } nlp_point;
 peri_status nlp_run(nlp *p, int program, const nlp_point *at, double *const *outs, int64_t *count, double *seconds);
 peri_status nlp_guard(nlp *p, int program, int64_t n, const double *v);
-/* watch.c: what is to be watched of node e; the guard that looks at no more of the program's (last) array v */
+/* watch.c: what is to be watched of node e; the guard of a program's last array, which the last run has put there */
 void nlp_watch(const nlp *p, expr_id e, nlp_watched *w);
-peri_status nlp_guard_watched(nlp *p, int program, const double *v);
+peri_status nlp_guard_watched(nlp *p, int program, double *const *outs);
 
 /*
  * At many points, the rows of x [points x n]; f [points], g [points x n], c [points x m]. What is not finite is NaN in f (of nlp_fg_batch: f or g)
