@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * levels.c - which node is computed when: kinds, levels, and the kernels that VALUEs belong to. A VALUE first gets the lowest level that its
- * arguments allow, then the highest that its readers allow, so that it need not be stored; unless more would be stored for that.
+ * arguments allow, then the highest that its readers allow, so that it need not be stored; unless more would be stored for that. Whole kernels then join
+ * later ones of their size where nothing waits for them.
  */
 #include "eval/plan.h"
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- aliases and needs --------------------------------------------------------------------------------------------------- */
@@ -283,8 +285,99 @@ peri_status eval_group_at(eval_compiler *c, int64_t size, int32_t level, int32_t
     return PERI_OK;
 }
 
+static bool is_put_together(const eval_compiler *c, expr_id e)
+{
+    return c->kind[e] == KIND_SCATTER || c->kind[e] == KIND_STACK;
+}
+
+/* Of all VALUEs, and of what is copied to its place in a scatter or stack: `home` too. */
+static peri_status group_all(eval_compiler *c)
+{
+    for (expr_id e = 0; e <= c->top; e++) {
+        const expr_id *args;
+        if (c->kind[e] == KIND_VALUE)
+            TRY(eval_group_at(c, eval_size(c, e), c->level[e], &c->home[e]));
+        const int32_t n = is_put_together(c, e) ? expr_args(c->g, e, &args) : 0;
+        for (int32_t k = 0; k < n; k++) {
+            const expr_id a = eval_arg(c, args[k]);
+            if (c->kind[a] == KIND_VIEW)
+                TRY(eval_group_at(c, eval_size(c, a), eval_sink_level(c, a), &c->home[a]));
+        }
+    }
+    return PERI_OK;
+}
+
+/* The latest level, at most `latest`, at which e can be computed while a node that reads it stays where it is. */
+static int32_t latest_for(const eval_compiler *c, expr_id e, expr_id reader, int32_t latest)
+{
+    int32_t limit = c->level[e]; /* of views, sums, arrays: their readers' levels follow from it */
+    if (is_put_together(c, reader))
+        limit = c->level[reader];
+    else if (c->kind[reader] == KIND_VALUE && is_inside(c, reader, e))
+        limit = c->level[reader] > c->level[e] ? c->level[reader] : latest;
+    return limit < latest ? limit : latest;
+}
+
+/* latest [groups]: at which all that leaves it may be computed */
+static void find_latest(const eval_compiler *c, int32_t *latest)
+{
+    for (int64_t k = 0; k < c->groups.n; k++)
+        latest[k] = INT32_MAX;
+    for (expr_id e = 0; e <= c->top; e++) {
+        const expr_id *args;
+        const int32_t n = (c->flags[e] & FLAG_NEED) != 0 ? expr_args(c->g, e, &args) : 0;
+        for (int32_t k = 0; k < n; k++) {
+            const expr_id a = eval_arg(c, args[k]);
+            if (c->kind[a] == KIND_VALUE)
+                latest[c->home[a]] = latest_for(c, a, e, latest[c->home[a]]);
+            else if (c->kind[a] == KIND_VIEW && is_put_together(c, e))
+                latest[c->home[a]] = c->groups.at[c->home[a]].level; /* it is made as soon as it can be */
+        }
+    }
+}
+
+/* By size, the later level first. */
+static int later_first(const void *a, const void *b)
+{
+    const eval_group *x = *(eval_group *const *)a, *y = *(eval_group *const *)b;
+    if (x->size != y->size)
+        return x->size < y->size ? -1 : 1;
+    return (x->level < y->level) - (x->level > y->level);
+}
+
+/*
+ * A kernel that nothing waits for, but what is put together at the end, joins the next one of its size: what both read is read once, and lanes that both
+ * store may be rows. joined [groups]: the level
+ */
+static peri_status join_groups(eval_compiler *c)
+{
+    const size_t n = (size_t)c->groups.n;
+    int32_t *latest = arena_array(&c->data, n, sizeof *latest), *joined = arena_array(&c->data, n, sizeof *joined);
+    eval_group **order = arena_array(&c->data, n, sizeof *order);
+    if (latest == NULL || joined == NULL || order == NULL)
+        return FAIL_NOMEM(c->g->ctx);
+    find_latest(c, latest);
+    for (size_t k = 0; k < n; k++)
+        order[k] = &c->groups.at[k];
+    qsort(order, n, sizeof *order, later_first);
+    for (size_t k = 0; k < n; k++) {
+        const int64_t at = order[k] - c->groups.at, next = k > 0 ? order[k - 1] - c->groups.at : at;
+        joined[at] = order[k]->level;
+        if (k > 0 && order[k - 1]->size == order[k]->size && joined[next] <= latest[at])
+            joined[at] = joined[next];
+    }
+    for (expr_id e = 0; e <= c->top; e++)
+        if (c->kind[e] == KIND_VALUE)
+            c->level[e] = joined[c->home[e]];
+    c->groups.n = 0;
+    hash_release(&c->group_of);
+    hash_init(&c->group_of, c->m);
+    return PERI_OK;
+}
+
 static peri_status find_homes(eval_compiler *c)
 {
+    memset(c->home, -1, ((size_t)c->top + 1) * sizeof *c->home);
     for (expr_id e = 0; e <= c->top; e++) {
         const expr_id *args;
         if (c->kind[e] != KIND_VALUE)
@@ -312,5 +405,7 @@ peri_status eval_analyse(eval_compiler *c, int64_t n, const eval_output *outputs
     TRY(find_early(c));
     find_levels(c);
     TRY(sink_values(c));
+    TRY(group_all(c));
+    TRY(join_groups(c));
     return find_homes(c);
 }
