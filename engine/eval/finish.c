@@ -79,7 +79,7 @@ static int64_t block_length(int64_t n_regs)
     return block > EVAL_MAX_BLOCK ? EVAL_MAX_BLOCK : block < SHORTEST_BLOCK ? SHORTEST_BLOCK : block;
 }
 
-enum { LONGEST_ROW = 512 };
+enum { LONGEST_ROW = 2048 };
 
 /* Rows of one length in blocks as long as each other, or in one, where the registers stay in the cache. */
 static void fit_rows(kernel *k)

@@ -480,14 +480,15 @@ static operand without(instruction *i, int32_t q, int32_t code)
 }
 
 /*
- * What all terms of the sum, or all of a row, are multiplied by, the sum is instead: once for a kernel, or once for a block.
+ * What all terms of the sum, or all of a row, are multiplied by, the sum is instead: once for a kernel, or once for a block. Where rows have one length, sums
+ * are made by blocks in any case, so that two rows can be worked on at once.
  */
-static void take_factor(kernel *k, instruction *i, struct sum *s)
+static peri_status take_factor(kernel *k, instruction *i, struct sum *s)
 {
     const int32_t o1 = (i->code - EVAL_SUM_T2) / 4, o2 = (i->code - EVAL_SUM_T2) % 4;
     operand factor = {0};
     if (k->n == 1)
-        return;
+        return PERI_OK;
     if (i->code == EVAL_SUM_T1 + EVAL_MUL && is_factor(&i->p[0]) != is_factor(&i->p[1]))
         factor = without(i, is_factor(&i->p[1]), EVAL_SUM_ACC);
     else if (i->code >= EVAL_SUM_T2 && o2 == EVAL_MUL && is_factor(&i->p[2]))
@@ -496,10 +497,14 @@ static void take_factor(kernel *k, instruction *i, struct sum *s)
         factor = without(i, is_factor(&i->p[1]), EVAL_SUM_T1 + EVAL_MUL);
     if (factor.form == FORM_CELL)
         s->scale = factor.at;
+    const bool by_blocks = factor.form == FORM_ROW || (k->rows != NULL && k->rows->period > 0 && i->code < EVAL_SUM_T2);
+    if (!by_blocks)
+        return PERI_OK;
     if (factor.form != FORM_ROW)
-        return;
+        TRY(cell_of(k, (struct scalar){true, 1, {BASE_NONE, 0, NULL}}, &factor));
     i->p[3] = factor;
     i->code = i->code == EVAL_SUM_ACC ? EVAL_SCALED_ACC : EVAL_SCALED_T1 + i->code - EVAL_SUM_T1;
+    return PERI_OK;
 }
 
 static peri_status emit_reduce(kernel *k, const eval_sink *s)
@@ -515,9 +520,7 @@ static peri_status emit_reduce(kernel *k, const eval_sink *s)
     if (!vec_push(k->c->m, &k->sums, sum))
         return kernel_nomem(k);
     TRY(emit_tile(k, &t, i));
-    if (op == PERI_OP_SUM)
-        take_factor(k, &k->code.at[k->code.n - 1], &k->sums.at[k->sums.n - 1]);
-    return PERI_OK;
+    return op == PERI_OP_SUM ? take_factor(k, &k->code.at[k->code.n - 1], &k->sums.at[k->sums.n - 1]) : PERI_OK;
 }
 
 /* Each index eight times in a row, on average: an addition that waits for the one before costs more than finding the runs. */

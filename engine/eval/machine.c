@@ -93,9 +93,12 @@ static bool knows_blocks(const int32_t *weave)
 static bool is_without_blocks(const run *r)
 {
     const eval_ins *last = &r->k->k->ins[r->end - 1];
-    for (int64_t j = 0; j < r->n_items; j++)
-        if (r->item[j].code == ITEM_REGISTER || r->item[j].code == ITEM_STORE_REGISTER)
+    const bool rows = r->k->k->rows != NULL; /* whose function knows blocks */
+    for (int64_t j = 0; j < r->n_items; j++) {
+        const run_item *i = &r->item[j];
+        if (i->code == ITEM_REGISTER || i->code == ITEM_STORE_REGISTER || (i->code == ITEM_SUM && i->arg[1] >= 0 && !rows))
             return false;
+    }
     return last->code != EVAL_WEAVE || !knows_blocks(last->index);
 }
 
@@ -111,20 +114,41 @@ static bool emit_run(machine *t, bool by_rows, int64_t *at)
     return !t->code.failed && run_emit(&t->code, t->r, by_rows, t->constants, at);
 }
 
+static bool append_all(machine *t, const eval_kernel *k, const run_kernel *open)
+{
+    run_begin(t->r, open, 0);
+    while (t->r->end < k->n_ins && run_append(t->r))
+        ;
+    return t->r->end == k->n_ins;
+}
+
+/* Two rows at once, where both read what need then be read once. */
+static void emit_pairs(machine *t, const eval_kernel *k, const run_kernel *open)
+{
+    int64_t at;
+    append_all(t, k, open);
+    if (!run_double(t->r))
+        return;
+    run_close(t->r);
+    x86_align(&t->code, 32);
+    if (emit_run(t, true, &at))
+        k->rows->pairs_at = at;
+}
+
 /* All instructions as one function, for any number of instances; where they are in rows, with a loop over these. */
 static bool emit_whole(machine *t, eval_kernel *k, run_kernel *open)
 {
     if (k->n == 1)
         return false;
     open->block = k->rows != NULL ? k->block : k->n;
-    run_begin(t->r, open, 0);
-    while (t->r->end < k->n_ins && run_append(t->r))
-        ;
-    if (t->r->end == k->n_ins)
+    const bool all = append_all(t, k, open);
+    if (all)
         run_close(t->r);
     int64_t at;
     x86_align(&t->code, 32);
-    k->is_whole = t->r->end == k->n_ins && is_without_blocks(t->r) && emit_run(t, k->rows != NULL, &at);
+    k->is_whole = all && is_without_blocks(t->r) && emit_run(t, k->rows != NULL, &at);
+    if (k->is_whole && k->rows != NULL)
+        emit_pairs(t, k, open);
     if (k->is_whole) {
         k->calls[k->n_calls++] = (struct eval_call){k->ins[0].fn, 0, (int32_t)at};
         add_rest(t, k, k->n_ins - 1);
@@ -261,6 +285,14 @@ static bool is_one_pass(const eval_kernel *k)
     return k->n_calls == 1 || (k->n_calls == 2 && k->ins[k->calls[1].ins].code == EVAL_WEAVE);
 }
 
+static void set_row_functions(const eval_program *p, const struct eval_call *call, eval_rows *rows)
+{
+    const unsigned char *const at = p->machine.code + call->at, *const pairs = p->machine.code + rows->pairs_at;
+    memcpy(&rows->whole, &at, sizeof rows->whole);
+    if (rows->pairs_at > 0)
+        memcpy(&rows->pairs, &pairs, sizeof rows->pairs);
+}
+
 static void set_functions(eval_program *p)
 {
     for (int64_t k = 0; k < p->n_straight; k++) {
@@ -274,7 +306,7 @@ static void set_functions(eval_program *p)
             struct eval_call *call = &p->kernels[k].calls[j];
             const unsigned char *const at = call->at >= 0 ? p->machine.code + call->at : NULL;
             if (at != NULL && p->kernels[k].is_whole && p->kernels[k].rows != NULL)
-                memcpy(&p->kernels[k].rows->whole, &at, sizeof p->kernels[k].rows->whole);
+                set_row_functions(p, call, p->kernels[k].rows);
             else if (at != NULL)
                 memcpy(&call->fn, &at, sizeof call->fn);
         }

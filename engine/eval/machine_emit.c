@@ -316,6 +316,8 @@ bool run_emit(x86_code *x, const run *r, bool by_rows, const int64_t constants[N
     emitter e = {.x = x, .r = r, .by_rows = by_rows, .constants = constants, .n_regs = x->evex ? 32 : 16, .full = x->evex ? 8 : 4};
     emit_find_uses(&e);
     emit_choose_registers(&e);
+    if (r->second && !emit_has_room(&e))
+        return false;
     choose_bases(&e);
     emit_orders(&e);
     *entry = x->bytes.n;

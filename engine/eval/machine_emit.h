@@ -9,8 +9,8 @@
 #include "eval/machine_run.h"
 
 enum { NOWHERE = -1, PINNED = -2, FREE = -1, MOST_SLOTS = 64, VECTOR_BYTES = 64, NEVER = 1 << 30, EDGE = 1, REST = 2 };
-enum { ROW_AT, CHUNK_END, ROW_BASES, ROW_BYTES = (ROW_BASES + MOST_BASES + 7) / 8 * VECTOR_BYTES }; /* of a loop over rows, eight bytes each */
-enum { MOST_SUMS = 4, MOST_WATCHES = 4, KEPT = 2 + MOST_CARRIES + 2 * MOST_SUMS };
+enum { ROW_AT, CHUNK_END, ROW_END, ROW_BASES, ROW_BYTES = (ROW_BASES + MOST_BASES + 7) / 8 * VECTOR_BYTES }; /* of a loop over rows, eight bytes each */
+enum { MOST_SUMS = 8, MOST_WATCHES = 4, KEPT = 2 + MOST_CARRIES + 3 * MOST_SUMS };
 
 /* general registers: the instructions, the next instance, the end; bases and `start`; for addresses */
 enum { REG_CODE = RDI, REG_AT = RSI, REG_END = RDX, REG_ADDRESS = R10, REG_INDEX = R11 };
@@ -65,7 +65,8 @@ static inline int count_uses(const emitter *e, int32_t v)
     return e->first_use[v + 1] - e->first_use[v];
 }
 
-/* Memory of the function's own behind the values that were given up; two vectors are a weave's, one is for each sum of rows, two for a scaled sum. */
+/* Memory of the function's own behind the values that were given up; two vectors are a weave's, one is for each sum of rows, two for a scaled sum, one
+ * for each number that scales a sum of the second of two rows. */
 static inline x86_rm kept_address(int vector)
 {
     return x86_mem(RSP, -1, 0, (MOST_SLOTS + vector) * VECTOR_BYTES);
@@ -105,6 +106,7 @@ x86_rm emit_memory_operand(emitter *e, int32_t v);
 void emit_done(emitter *e, int t); /* gives up the registers of operands that nobody wants after item t */
 void emit_choose_registers(emitter *e);
 bool emit_can_mask(const emitter *e);
+bool emit_has_room(const emitter *e); /* are all partial sums in registers, and all cells that every vector wants? */
 
 /* ---- machine_items.c, machine_weave.c, machine_table.c ---- */
 

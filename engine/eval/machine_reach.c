@@ -41,6 +41,35 @@ static void find_slide(run_kernel *out, int64_t at, const int32_t *by)
     out->moved[at] = 0;
 }
 
+enum { DISTANCE_LIMIT = 1 << 24 };
+
+/* From an array's entry for a row to that of the next one: the same from all rows but the last? */
+static bool find_ahead(run_kernel *k, int64_t field)
+{
+    const eval_rows *rows = k->k->rows;
+    const eval_ins *ins = &k->k->ins[field / RUN_FIELDS];
+    const int q = (int)(field % RUN_FIELDS);
+    const bool moves = (ins->flags >> q & 1) != 0;
+    if (!moves)
+        return true;
+    k->ahead[field] = rows->period;
+    for (int64_t row = 0; k->by[field] != NULL && row + 1 < rows->n; row++) {
+        const int64_t ahead = rows->period + k->by[field][row + 1] - k->by[field][row];
+        if (row > 0 && ahead != k->ahead[field])
+            return false;
+        k->ahead[field] = ahead;
+    }
+    return k->ahead[field] < DISTANCE_LIMIT && k->ahead[field] > -DISTANCE_LIMIT;
+}
+
+static void find_pairs(run_kernel *k)
+{
+    const eval_rows *rows = k->k->rows;
+    k->has_pairs = rows != NULL && rows->period > 0 && rows->period < DISTANCE_LIMIT;
+    for (int64_t field = 0; field < RUN_FIELDS * k->k->n_ins && k->has_pairs; field++)
+        k->has_pairs = find_ahead(k, field);
+}
+
 peri_status run_open_kernel(eval_compiler *c, const eval_kernel *k, int64_t first_patch, int64_t last_patch, int32_t width, run_kernel *out)
 {
     const size_t fields = (size_t)(RUN_FIELDS * k->n_ins);
@@ -48,7 +77,8 @@ peri_status run_open_kernel(eval_compiler *c, const eval_kernel *k, int64_t firs
     out->place = arena_array(&c->data, fields, sizeof *out->place);
     out->by = arena_array(&c->data, fields, sizeof *out->by);
     out->moved = arena_array(&c->data, fields, sizeof *out->moved);
-    if (out->place == NULL || out->by == NULL || out->moved == NULL)
+    out->ahead = arena_array(&c->data, fields, sizeof *out->ahead);
+    if (out->place == NULL || out->by == NULL || out->moved == NULL || out->ahead == NULL)
         return FAIL_NOMEM(c->g->ctx);
     for (int64_t j = 0; j < (int64_t)fields; j++)
         out->place[j] = (eval_place){BASE_FIXED, (int64_t)(uintptr_t)pointer_at(&k->ins[j / RUN_FIELDS], (int)(j % RUN_FIELDS)), NULL};
@@ -63,6 +93,7 @@ peri_status run_open_kernel(eval_compiler *c, const eval_kernel *k, int64_t firs
     }
     for (int64_t j = 0; k->rows != NULL && j < k->rows->n_slides; j++)
         find_slide(out, RUN_FIELDS * k->rows->slides[j].ins + k->rows->slides[j].operand, k->rows->slides[j].by);
+    find_pairs(out);
     return PERI_OK;
 }
 

@@ -20,7 +20,7 @@ void run_begin(run *r, const run_kernel *k, int64_t first)
     r->k = k;
     r->first = r->end = first;
     r->n_items = r->n_bases = r->n_accesses = r->n_carries = r->n_row_sums = r->n_tables = 0;
-    r->ended = false;
+    r->ended = r->second = false;
     r->pack = NULL;
     r->pack_width = 0;
     memset(r->chain, 0, sizeof r->chain);
@@ -125,13 +125,15 @@ static int32_t base_at(run *r, run_base wanted)
 static int64_t place_of(const run *r, int64_t j, int q)
 {
     const int64_t f = RUN_FIELDS * j + q;
-    return r->k->place[f].offset + (r->k->by[f] != NULL ? r->k->moved[f] * (int64_t)sizeof(double) : 0);
+    const int64_t moved = r->k->by[f] != NULL ? r->k->moved[f] : 0;
+    return r->k->place[f].offset + (moved + (r->second ? r->k->ahead[f] : 0)) * (int64_t)sizeof(double);
 }
 
 static int32_t base_of(run *r, int64_t j, int q, int32_t moves)
 {
     const int64_t f = RUN_FIELDS * j + q;
-    return base_at(r, (run_base){.kind = r->k->place[f].base, .by = r->k->by[f], .moves = moves, .origin = place_of(r, j, q),
+    const int64_t origin = place_of(r, j, q) - (r->second ? r->k->ahead[f] * (int64_t)sizeof(double) : 0);
+    return base_at(r, (run_base){.kind = r->k->place[f].base, .by = r->k->by[f], .moves = moves, .origin = origin,
                                  .field = run_pointer_field(r, j, q)});
 }
 
@@ -223,6 +225,14 @@ static int32_t register_value(run *r, int64_t j, int q)
     return r->in_register[number];
 }
 
+static bool is_row_cell(const eval_rows *rows, const double *at)
+{
+    for (int64_t k = 0; k < rows->n_cells; k++)
+        if (rows->cells[k].cell == at)
+            return true;
+    return false;
+}
+
 static int32_t operand_value(run *r, int64_t j, int q)
 {
     const eval_ins *i = ins_at(r, j);
@@ -233,6 +243,7 @@ static int32_t operand_value(run *r, int64_t j, int q)
     run_item cell = item_of(ITEM_CELL);
     cell.base = base_of(r, j, q, MOVES_NOT);
     cell.offset = place_of(r, j, q);
+    cell.imm = r->second && is_row_cell(r->k->k->rows, i->p[q]);
     return value(r, cell);
 }
 
@@ -589,6 +600,8 @@ static bool is_possible(const run *r, int64_t j)
 {
     const eval_ins *i = ins_at(r, j);
     const int n = operands_of(i);
+    if (r->second)
+        return true; /* nothing that one row writes is touched by the other: run_double */
     if (n < 0 || (i->code == EVAL_LOAD_STRIDED && !can_read(r, j, 0, i->imm)) || (i->code == EVAL_LOAD_LIST && !can_read(r, j, 0, 0)))
         return false;
     for (int q = 0; q < n; q++)
@@ -641,6 +654,52 @@ bool run_append(run *r)
     }
     r->end++;
     return true;
+}
+
+/* ---- two rows ------------------------------------------------------------------------------------------------------------------ */
+
+/*
+ * Arithmetic on what the kernel does not write, stored to places of which none is touched twice: a vector of the next row may come before the last of this.
+ * Sums are made block by block in the order of the blocks, so that a row must be one.
+ */
+static bool is_independent(const run *r)
+{
+    const bool one_block = r->k->k->rows->period <= r->k->k->block;
+    for (int64_t j = 0; j < r->n_items; j++) {
+        const run_item *i = &r->item[j];
+        const bool plain = i->code == ITEM_LOAD || (i->code >= ITEM_CELL && i->code <= ITEM_FMA) || i->code == ITEM_STORE || i->code == ITEM_WATCH;
+        if (!plain && !(i->code == ITEM_SUM && i->arg[1] >= 0 && one_block))
+            return false;
+    }
+    for (int64_t j = 0; j < r->n_accesses; j++) {
+        const run_reach a = run_reach_of(r, &r->access[j]);
+        if (a.writes && !a.alone && a.by != NULL)
+            return false;
+        for (int64_t k = 0; k < r->n_accesses && a.writes; k++)
+            if (k != j && r->base[r->access[k].base].kind == a.kind)
+                return false;
+    }
+    return true;
+}
+
+static int64_t count_values(const run *r)
+{
+    int64_t n = 0;
+    for (int64_t j = 0; j < r->n_items; j++)
+        n += r->item[j].code <= LAST_VALUE && r->item[j].code != ITEM_CELL && r->item[j].code != ITEM_CONSTANT;
+    return n;
+}
+
+/* Is it worth it? Where the rows have values in common. */
+bool run_double(run *r)
+{
+    const int64_t end = r->end, once = count_values(r);
+    if (!r->k->has_pairs || !is_independent(r))
+        return false;
+    r->second = true;
+    for (r->end = r->first; r->end < end && run_append(r);)
+        ;
+    return r->end == end && count_values(r) < 2 * once;
 }
 
 /* ---- the end of a run -------------------------------------------------------------------------------------------------------- */

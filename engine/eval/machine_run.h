@@ -16,7 +16,7 @@ enum {
     ITEM_REGISTER, /* the same in the block's registers, as the run finds them */
     ITEM_STRIDED,  /* base[offset + i stride] */
     ITEM_LIST,     /* base[offset + list[i]] */
-    ITEM_CELL,     /* base[offset], there in all lanes of a vector */
+    ITEM_CELL,     /* base[offset], there in all lanes of a vector; imm: 1 for the second of two rows */
     ITEM_CONSTANT, /* one of those below */
     ITEM_ADD,
     ITEM_SUB,
@@ -104,6 +104,8 @@ typedef struct {
     eval_place *place;           /* [5 n_ins] of p[0 .. 3] and dst; BASE_NONE: a fixed address */
     const int32_t **by;          /* [5 n_ins] slides, relative to the first that differs by one number; NULL: none */
     int64_t *moved;              /* [5 n_ins] that number */
+    int64_t *ahead;              /* [5 n_ins] numbers from a row's entries to the next row's, where rows have one length and these distances are equal */
+    bool has_pairs;              /* they are, and no more than DISTANCE_LIMIT */
     int32_t width;               /* numbers of a vector */
     int64_t block;               /* instances that a call may have */
 } run_kernel;
@@ -111,6 +113,7 @@ typedef struct {
 typedef struct {
     const run_kernel *k;
     int64_t first, end;          /* instructions [first, end) */
+    bool second;                 /* what is appended is of the second of two rows */
     int64_t n_items, n_bases, n_accesses, n_carries, n_tables;
     run_table table[MOST_TABLES];
     run_item item[MOST_ITEMS];
@@ -180,6 +183,7 @@ void run_note(run *r, int32_t base, const run_reach *b, int32_t written, int32_t
 void run_begin(run *r, const run_kernel *k, int64_t first);
 /* Appends the next instruction. false: it cannot be part of this run; nothing has changed. */
 bool run_append(run *r);
+bool run_double(run *r); /* the same instructions for the next row; false: that cannot be together, and r is of no use */
 void run_close(run *r); /* registers that are read later, carries */
 /* One stream of indices instead of many, each with a base: the processor follows few at a time. false: no memory */
 bool run_pack_lists(run *r);
@@ -188,7 +192,7 @@ bool run_pack_lists(run *r);
 void run_join_tables(run *r);
 
 /*
- * machine_emit.c: a function for the run, by_rows for all blocks of a chunk, see eval_rows_fn, behind what is in the buffer, at `entry`. `constants`: where
+ * machine_emit.c: a function for the run, by rows for all blocks of a chunk, see eval_rows_fn, behind what is in the buffer, at `entry`. `constants`: where
  * those are in it. false: no code, the buffer is as before
  */
 bool run_emit(x86_code *x, const run *r, bool by_rows, const int64_t constants[N_CONSTANTS], int64_t *entry);

@@ -64,8 +64,19 @@ x86_rm emit_array_address(emitter *e, const run_item *i, int32_t ahead)
     return x86_mem(base, index_register(e), 3, displacement(e, i) + (e->part * e->width + ahead) * 8);
 }
 
+static x86_rm second_cell(const emitter *e, const run_item *i)
+{
+    int number = 0;
+    for (const run_item *k = e->r->item; k < i; k++)
+        number += k->code == ITEM_CELL && k->imm > 0 && e->pinned[k - e->r->item] == NOWHERE;
+    return kept_address(2 + MOST_CARRIES + 2 * MOST_SUMS + number);
+}
+
+/* The second of two rows has cells of its own. */
 x86_rm emit_cell_address(emitter *e, const run_item *i)
 {
+    if (i->code == ITEM_CELL && i->imm > 0)
+        return second_cell(e, i);
     const int base = emit_base(e, i->base);
     return x86_mem(base, -1, 0, displacement(e, i));
 }
@@ -266,17 +277,42 @@ static int reserve(emitter *e, int n)
 
 enum { FEWEST_FREE = 6 };
 
+/* Of a cell, by each vector: what scales a sum is wanted once a block. */
+static int uses_by_vectors(const emitter *e, int t)
+{
+    int n = item(e, t)->code == ITEM_CELL ? count_uses(e, t) : 0;
+    for (int u = e->first_use[t]; u < e->first_use[t + 1] && n > 0; u++)
+        n -= is_scaled(item(e, e->use[u])) && item(e, e->use[u])->arg[1] == t;
+    return n;
+}
+
+static int count_pinned(const emitter *e)
+{
+    int n = 0;
+    for (int t = 0; t < e->r->n_items; t++)
+        n += uses_by_vectors(e, t) > 0;
+    return n;
+}
+
 static void pin_cells(emitter *e, int spare)
 {
     for (; spare > 0; spare--) {
         int best = -1;
         for (int t = 0; t < e->r->n_items; t++)
-            if (item(e, t)->code == ITEM_CELL && e->pinned[t] == NOWHERE && (best < 0 || count_uses(e, t) > count_uses(e, best)))
+            if (e->pinned[t] == NOWHERE && uses_by_vectors(e, t) > (best < 0 ? 0 : uses_by_vectors(e, best)))
                 best = t;
         if (best < 0)
             return;
         e->pinned[best] = reserve(e, 1);
     }
+}
+
+bool emit_has_room(const emitter *e)
+{
+    for (int t = 0; t < e->r->n_items; t++)
+        if (uses_by_vectors(e, t) > 0 && e->pinned[t] == NOWHERE)
+            return false;
+    return e->static_lanes;
 }
 
 /* What is left as a part of a vector: entries by themselves have no masks, and before the first vector more than one entry may not be there. */
@@ -300,6 +336,8 @@ static int count_fused(const emitter *e)
         const int code = item(e, t)->code;
         adds += code == ITEM_SUM || code == ITEM_ROW_SUM || ((code == ITEM_ADD || code == ITEM_SUB) && count_uses(e, t) > 0);
         products += (code == ITEM_MUL || code == ITEM_FMA) && count_uses(e, t) > 0;
+        for (int q = 0; q < 4 && code == ITEM_WATCH; q++)
+            products += item(e, t)->arg[q] >= 0;
     }
     const int more = (adds - products) / 2;
     return more < 0 ? 0 : more < e->n_sums ? more : e->n_sums;
@@ -353,7 +391,8 @@ void emit_choose_registers(emitter *e)
         e->ones = reserve(e, 1);
         spare--;
     }
-    for (; e->has_watch && e->n_watches < MOST_WATCHES && spare > 0; spare--)
+    const int cells = count_pinned(e);
+    for (; e->has_watch && e->n_watches < MOST_WATCHES && spare > (e->n_watches == 0 ? 0 : cells); spare--)
         e->watch_reg[e->n_watches++] = reserve(e, 1);
     pin_cells(e, spare);
 }

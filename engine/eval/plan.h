@@ -46,6 +46,8 @@ typedef struct eval_rows {
     int64_t n_read;        /* slides of the pointers that the kernel's calls read, where it has calls */
     struct eval_slide *read;
     eval_rows_fn whole;    /* NULL: a call has one block */
+    eval_rows_fn pairs;    /* an even number of rows, from the beginning of one, two at once; or NULL */
+    int64_t pairs_at;      /* in the machine code */
 } eval_rows;
 enum { SLIDE_DST = 4 };
 

@@ -164,11 +164,25 @@ static void run_calls(const eval_simd *simd, const eval_kernel *k, const eval_in
     }
 }
 
+static void run_single_rows(const eval_kernel *k, const eval_ins *code, int64_t row, int64_t at, int64_t end)
+{
+    if (at < end)
+        k->rows->whole(code, at, end - at, row, eval_block_end(k, row, at, end));
+}
+
 /* Instances [at, end), rows and all; pointers are as they are outside of rows. */
 static void run_rows(const eval_kernel *k, const eval_ins *code, int64_t at, int64_t end)
 {
-    const int64_t row = eval_row_at(k->rows, at);
-    k->rows->whole(code, at, end - at, row, eval_block_end(k, row, at, end));
+    const eval_rows *r = k->rows;
+    int64_t row = eval_row_at(r, at);
+    if (r->pairs != NULL && at > r->start[row] && r->start[row + 1] < end) {
+        run_single_rows(k, code, row, at, r->start[row + 1]);
+        at = r->start[++row];
+    }
+    const int64_t many = r->pairs != NULL && at == r->start[row] ? (end - at) / (2 * r->period) * 2 : 0;
+    if (many > 0)
+        r->pairs(code, at, many * r->period, row, eval_block_end(k, row, at, end));
+    run_single_rows(k, code, row + many, at + many * r->period, end);
 }
 
 static void run_blocks(const eval_simd *simd, const eval_kernel *k, walk *w, int64_t begin, int64_t end)

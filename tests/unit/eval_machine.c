@@ -393,6 +393,47 @@ static void test_networks(const char *simd)
     ok(together, "%s: and are one piece of machine code", simd);
 }
 
+/* The inner points of a grid: a sum of squares of differences with a weight for each row, and its gradient, each point of which is written once. */
+static void make_stencil(fixture *f, int64_t rows, int64_t cols)
+{
+    enum { HERE, LEFT, RIGHT, ABOVE, BELOW, ROW, LISTS };
+    const int64_t n = rows * cols, width = cols + 2, step[LISTS] = {0, -1, 1, -width, width, 0};
+    int32_t *list = calloc((size_t)n, sizeof *list);
+    expr_id at[LISTS], gradient;
+    for (int q = 0; q < LISTS; q++) {
+        for (int64_t k = 0; k < n; k++)
+            list[k] = (int32_t)(q == ROW ? k / cols : (k / cols + 1) * width + k % cols + 1 + step[q]);
+        check(expr_gather_list(f->g, f->x, n, 1, n, list, &at[q]));
+    }
+    const expr_id left = two(f->g, PERI_OP_SUB, at[HERE], at[LEFT]), above = two(f->g, PERI_OP_SUB, at[HERE], at[ABOVE]);
+    const expr_id right = two(f->g, PERI_OP_SUB, at[RIGHT], at[HERE]), below = two(f->g, PERI_OP_SUB, at[BELOW], at[HERE]);
+    add_output(f, one(f->g, PERI_OP_SUM, two(f->g, PERI_OP_MUL, at[ROW], one(f->g, PERI_OP_SQUARE, left))));
+    add_output(f, one(f->g, PERI_OP_SUM, two(f->g, PERI_OP_MUL, number(f->g, 3), one(f->g, PERI_OP_SQUARE, above))));
+    add_output(f, one(f->g, PERI_OP_SUM, at[HERE]));
+    const expr_id side = two(f->g, PERI_OP_MUL, at[ROW], two(f->g, PERI_OP_SUB, left, right));
+    const expr_id all = two(f->g, PERI_OP_ADD, side, two(f->g, PERI_OP_SUB, above, below));
+    for (int64_t k = 0; k < n; k++)
+        list[k] = (int32_t)((k / cols + 1) * width + k % cols + 1);
+    check(expr_scatter_sum(f->g, (rows + 2) * width, 1, 1, &all, (const int32_t *const *)&list, &gradient));
+    add_output(f, gradient);
+    free(list);
+}
+
+/* An even number of rows and an odd one, whole vectors and parts; with threads, chunks of rows; rows longer than a block. */
+static void test_stencils(const char *simd)
+{
+    static const int64_t grid[][3] = {{40, 64, 1}, {41, 67, 1}, {33, 72, 1}, {62, 79, 1}, {300, 401, 3}, {301, 250, 3}, {3, 2500, 1}, {83, 2501, 3}};
+    for (size_t k = 0; k < sizeof grid / sizeof grid[0]; k++) {
+        fixture f;
+        int64_t instructions = 0, in_code = 0;
+        fixture_init(&f, simd, 3, grid[k][0] * grid[k][1], (int32_t)grid[k][2]);
+        make_stencil(&f, grid[k][0], grid[k][1]);
+        const bool good = agree(&f, &instructions, &in_code);
+        ok(good && 10 * in_code > 9 * instructions, "%s: a grid of %d rows of %d", simd, (int)grid[k][0], (int)grid[k][1]);
+        fixture_release(&f);
+    }
+}
+
 /* Several threads with machine code against one that interprets. */
 static void test_threads(const char *simd)
 {
@@ -487,6 +528,7 @@ int main(int argc, char **argv)
         }
         test_random(levels[v], rounds);
         test_rows(levels[v]);
+        test_stencils(levels[v]);
         test_networks(levels[v]);
         test_threads(levels[v]);
         test_memory(levels[v]);
