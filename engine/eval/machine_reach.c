@@ -166,7 +166,11 @@ static int meet(const run *r, const run_reach *a, const run_reach *b, int64_t *a
     const eval_rows *rows = r->k->k->rows;
     const int64_t size = (int64_t)sizeof(double), apart = (b->first - a->first) / size;
     *ahead = apart;
-    if ((!a->writes && !b->writes) || a->alone || b->alone || run_are_apart(r, a, b))
+    if ((!a->writes && !b->writes) || a->kind != b->kind)
+        return MEETS_NOT;
+    if (a->stride == 1 && b->stride == 1 && a->by == b->by && apart == 0)
+        return MEETS_SAME; /* as what watches a store does */
+    if (a->alone || b->alone || run_are_apart(r, a, b))
         return MEETS_NOT;
     if (a->stride == ROW_PLACE || b->stride == ROW_PLACE)
         return meet_in_rows(r, a, b);

@@ -386,13 +386,13 @@ void emit_choose_registers(emitter *e)
     const int most = e->n_regs - FEWEST_FREE - (int)e->r->n_carries - e->n_row_sums * row_parts;
     spare = spare > most ? most : spare;
     reserve_sums(e, &spare);
-    e->n_fused = spare > 0 ? count_fused(e) : 0;
-    if (e->n_fused > 0) {
+    const int cells = count_pinned(e), fused = count_fused(e);
+    for (; e->has_watch && e->n_watches < MOST_WATCHES && spare > (e->n_watches == 0 ? 0 : cells + 1); spare--)
+        e->watch_reg[e->n_watches++] = reserve(e, 1);
+    if (fused > 0 && spare > cells) {
+        e->n_fused = fused;
         e->ones = reserve(e, 1);
         spare--;
     }
-    const int cells = count_pinned(e);
-    for (; e->has_watch && e->n_watches < MOST_WATCHES && spare > (e->n_watches == 0 ? 0 : cells); spare--)
-        e->watch_reg[e->n_watches++] = reserve(e, 1);
     pin_cells(e, spare);
 }
