@@ -38,6 +38,7 @@ typedef struct {
     int row_sum[MOST_CARRIES], n_row_sums; /* first registers of sums of rows, in the order of their items */
     int n_sums, sum_item[MOST_SUMS], sum_reg[MOST_SUMS]; /* sums that are in registers, the first of them */
     int ones, n_fused;               /* sums that are 1 v more, the first of them; a register of ones */
+    int large;                       /* a register of the constant of WATCHes, or NOWHERE */
     int n_watches, watch_reg[MOST_WATCHES], watch_next; /* registers of WATCHes, taken in turns; none: their lanes in memory */
     bool has_watch, has_sums, wants_start;
     int n_slots;

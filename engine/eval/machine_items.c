@@ -513,7 +513,7 @@ static void emit_watch(emitter *e, int t)
             continue;
         }
         const int sum = e->watch_reg[e->watch_next++ % e->n_watches];
-        const x86_rm large = emit_constant_address(e, CONSTANT_VOUCHED);
+        const x86_rm large = e->large != NOWHERE ? x86_reg(e->large) : emit_constant_address(e, CONSTANT_VOUCHED);
         if (e->masked)
             x86_vector_merged(e->x, X86_FMA231, e->length, sum, v, large, REST);
         else
@@ -524,6 +524,8 @@ static void emit_watch(emitter *e, int t)
 
 void emit_begin_watch(emitter *e)
 {
+    if (e->n_watches > 0 && e->large != NOWHERE)
+        x86_vector(e->x, X86_LOAD, e->full == 8 ? X86_512 : X86_256, e->large, 0, emit_constant_address(e, CONSTANT_VOUCHED), 0);
     for (int k = 0; k < e->n_watches; k++)
         x86_vector(e->x, X86_XOR, e->full == 8 ? X86_512 : X86_256, e->watch_reg[k], e->watch_reg[k], x86_reg(e->watch_reg[k]), 0);
 }

@@ -372,6 +372,28 @@ static void reserve_sums(emitter *e, int *spare)
     e->wants_start = e->wants_start || (!e->static_lanes && n + e->n_row_sums > 0);
 }
 
+/* One watch at any rate; then cells, ones for sums, what is watched by, more watches. */
+static void reserve_constants(emitter *e, int *spare)
+{
+    const int cells = count_pinned(e), fused = count_fused(e);
+    e->large = NOWHERE;
+    if (e->has_watch && *spare > 0) {
+        e->watch_reg[e->n_watches++] = reserve(e, 1);
+        --*spare;
+    }
+    if (fused > 0 && *spare > cells) {
+        e->n_fused = fused;
+        e->ones = reserve(e, 1);
+        --*spare;
+    }
+    if (e->n_watches > 0 && *spare > cells) {
+        e->large = reserve(e, 1);
+        --*spare;
+    }
+    for (; e->large != NOWHERE && e->n_watches < MOST_WATCHES && *spare > cells; --*spare)
+        e->watch_reg[e->n_watches++] = reserve(e, 1);
+}
+
 void emit_choose_registers(emitter *e)
 {
     find_distances(e);
@@ -386,13 +408,6 @@ void emit_choose_registers(emitter *e)
     const int most = e->n_regs - FEWEST_FREE - (int)e->r->n_carries - e->n_row_sums * row_parts;
     spare = spare > most ? most : spare;
     reserve_sums(e, &spare);
-    const int cells = count_pinned(e), fused = count_fused(e);
-    for (; e->has_watch && e->n_watches < MOST_WATCHES && spare > (e->n_watches == 0 ? 0 : cells + 1); spare--)
-        e->watch_reg[e->n_watches++] = reserve(e, 1);
-    if (fused > 0 && spare > cells) {
-        e->n_fused = fused;
-        e->ones = reserve(e, 1);
-        spare--;
-    }
+    reserve_constants(e, &spare);
     pin_cells(e, spare);
 }

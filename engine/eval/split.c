@@ -57,7 +57,7 @@ static int64_t instance_cost(const eval_kernel *k)
 peri_status eval_cut_kernel(eval_compiler *c, eval_kernel *k)
 {
     const int64_t cost = instance_cost(k);
-    const int64_t unit = k->rows != NULL && k->rows->period > 0 ? k->rows->period : k->block, blocks = (k->n + unit - 1) / unit;
+    const int64_t unit = k->rows != NULL && k->rows->period > 0 ? 2 * k->rows->period : k->block, blocks = (k->n + unit - 1) / unit;
     int64_t chunks = cost < INT64_MAX / k->n ? cost * k->n / CHUNK_COST : MOST_CHUNKS;
     chunks = chunks > MOST_CHUNKS ? MOST_CHUNKS : chunks;
     chunks = chunks > blocks ? blocks : chunks;
