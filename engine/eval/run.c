@@ -438,17 +438,22 @@ static void zero_task(void *ud, int32_t thread, int64_t task)
 
 /* ---- kernels ------------------------------------------------------------------------------------------------------- */
 
-static void start_kernel(const eval_kernel *k, thread_pool *threads, int32_t n)
+/* Are there pieces still to be filled, before their chunks? */
+static bool start_kernel(const eval_kernel *k, thread_pool *threads, int32_t n)
 {
+    bool pieces = false;
     for (int64_t j = 0; j < k->n_zeros; j++) {
         if (n > 1 && k->zeros[j].n >= LARGE_ZERO)
             pool_run(threads, n, (k->zeros[j].n + ZERO_PIECE - 1) / ZERO_PIECE, zero_task, &k->zeros[j]);
         else if (n > 1 || k->zeros[j].piece == NULL)
             zero(&k->zeros[j], 0, k->zeros[j].n);
+        else
+            pieces = true;
     }
     for (int64_t j = 0; j < k->n_cells; j++)
         if (k->cells[j].from != NULL)
             spread(k->cells[j].cell, *k->cells[j].from);
+    return pieces;
 }
 
 /* By one thread. */
@@ -463,12 +468,12 @@ static void fill_pieces(const eval_kernel *k, int64_t chunk)
 
 static void run_kernel(const eval_program *p, const eval_kernel *k, thread_pool *threads, int32_t n)
 {
-    start_kernel(k, threads, n);
+    const bool pieces = start_kernel(k, threads, n);
     if (n > 1 && k->split != NULL)
         run_split(p, k, threads, n);
     else
         for (int64_t chunk = 0; chunk < k->n_chunks; chunk++) {
-            if (n == 1)
+            if (pieces)
                 fill_pieces(k, chunk);
             run_chunk(p, k, -1, chunk);
         }
