@@ -8,21 +8,39 @@
 #include "eval/plan.h"
 #include <string.h>
 
-enum { LONGEST_PERIOD = 256, SHORTEST_RANGE = 2048, REPEATED = 512 /* entries that are read again and again */ };
+enum { LONGEST_PERIOD = 256, SHORTEST_RANGE = 2048, REPEATED = 512 /* entries that are read again and again */,
+       MOST_SINGLE = 64 /* at the beginning of what repeats, tried one by one */ };
 
 static bool repeats(const double *v, int64_t n, int64_t period)
 {
     return memcmp(v, v + period, (size_t)(n - period) * sizeof *v) == 0;
 }
 
-int64_t eval_image_period(const double *v, int64_t n)
+/* The shortest period of the first n entries, 0: none. */
+static int64_t period_of(const double *v, int64_t n)
 {
-    if (n < SHORTEST_RANGE)
-        return 0;
     for (int64_t period = 1; period <= LONGEST_PERIOD; period++)
         if (repeats(v, n, period))
-            return (REPEATED + period - 1) / period * period;
+            return period;
     return 0;
+}
+
+int64_t eval_image_piece(const double *v, int64_t n, int64_t *repeated)
+{
+    *repeated = 0;
+    for (int64_t at = 0, step = 1; at + SHORTEST_RANGE <= n; at += step, step = at < MOST_SINGLE ? 1 : 2 * step) {
+        const int64_t period = period_of(v + at, SHORTEST_RANGE);
+        int64_t length = SHORTEST_RANGE;
+        if (period == 0)
+            continue;
+        if (at > 0)
+            return at;
+        while (length < n && memcmp(&v[length], &v[length - period], sizeof *v) == 0)
+            length++;
+        *repeated = (REPEATED + period - 1) / period * period;
+        return length;
+    }
+    return n;
 }
 
 /* ---- rows that a kernel writes -------------------------------------------------------------------------------------- */

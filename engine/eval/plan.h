@@ -319,8 +319,8 @@ peri_status eval_place_all(eval_compiler *c, int64_t n, const eval_output *outpu
 peri_status eval_plan_scatters(eval_compiler *c);                                   /* scatter.c: who stores, who adds, what is zeroed */
 /* image.c: rows of a scatter's constants that the kernels of the sinks [n], which are in the kernels' order, write themselves, and which count as stored */
 peri_status eval_plan_fills(eval_compiler *c, expr_id node, int64_t n, eval_sink *const *sinks, const double *image, unsigned char *stored);
-/* How many entries are enough to write all n by repeating them, whole periods; 0: all */
-int64_t eval_image_period(const double *v, int64_t n);
+/* The length of the first piece of v [n]. repeated: how many of its entries are enough to write it by repeating them, whole periods; 0: all */
+int64_t eval_image_piece(const double *v, int64_t n, int64_t *repeated);
 peri_status eval_group_at(eval_compiler *c, int64_t size, int32_t level, int32_t *out);
 peri_status eval_new_memory(eval_compiler *c, int64_t n, eval_place *place);
 /* A pointer of the program that must hold the address of `place` whenever it runs. `where` points to a pointer. */

@@ -277,7 +277,26 @@ static int64_t entry_of(const places *p, int64_t place)
     return p->cut != NULL ? p->cut[place] : place;
 }
 
-/* The places that nothing stores to, from the image where there is one; the last range goes on to the end where there are too many. */
+enum { MOST_PIECES = 64 };
+
+/* Entries [begin, end), from the image where there is one: in pieces, most of which repeat. */
+static peri_status zero_range(const places *p, eval_group *first, const double *image, int64_t begin, int64_t end)
+{
+    for (int64_t at = begin, n, pieces = 1; at < end; at += n, pieces++) {
+        struct eval_zero_range range = {p->c->place[p->node], end - at, 0, NULL, p->node};
+        range.place.offset += at;
+        if (image != NULL) {
+            range.from = image + at;
+            range.n = pieces < MOST_PIECES ? eval_image_piece(range.from, end - at, &range.period) : end - at;
+        }
+        n = range.n;
+        if (!vec_push(p->c->m, &first->zeros, range))
+            return FAIL_NOMEM(p->c->g->ctx);
+    }
+    return PERI_OK;
+}
+
+/* The places that nothing stores to; the last range goes on to the end where there are too many. */
 static peri_status zero_rest(const places *p, eval_group *first, const double *image)
 {
     const int64_t size = eval_size(p->c, p->node), all = count_ranges(p);
@@ -294,14 +313,7 @@ static peri_status zero_rest(const places *p, eval_group *first, const double *i
             end++;
         if (++ranges == most)
             end = last;
-        struct eval_zero_range range = {p->c->place[p->node], entry_of(p, end) - entry_of(p, j), 0, NULL, p->node};
-        range.place.offset += entry_of(p, j);
-        if (image != NULL) {
-            range.from = image + entry_of(p, j);
-            range.period = eval_image_period(range.from, range.n);
-        }
-        if (!vec_push(p->c->m, &first->zeros, range))
-            return FAIL_NOMEM(p->c->g->ctx);
+        TRY(zero_range(p, first, image, entry_of(p, j), entry_of(p, end)));
     }
     return PERI_OK;
 }
