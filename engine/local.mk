@@ -49,7 +49,7 @@ engine_sources = \
 	engine/eval/block_tiles.h \
 	engine/eval/block_portable.c \
 	engine/eval/block_sse2.c \
-	engine/eval/compile.c \
+	engine/eval/chain.c engine/eval/compile.c \
 	engine/eval/describe.c \
 	engine/eval/factor.c \
 	engine/eval/finish.c \

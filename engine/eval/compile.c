@@ -224,6 +224,7 @@ static peri_status compile(eval_compiler *c, int64_t n, const eval_output *outpu
     TRY(eval_plan_threads(c));
     TRY(eval_share_memory(c));
     TRY(set_pointers(c, own));
+    TRY(eval_plan_chains(c));
     return eval_emit_machine(c);
 }
 

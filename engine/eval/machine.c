@@ -217,7 +217,7 @@ enum { LARGEST_STRETCH = 1 << 13 }; /* items, about */
 static int64_t size_of_step(const machine *t, int64_t step)
 {
     const eval_program *p = t->c->program;
-    return p->steps[step].is_array ? 0 : straight_size(t->c, &p->kernels[p->steps[step].at], t->code.evex ? 8 : 4);
+    return p->steps[step].is_array || p->kernels[p->steps[step].at].takes_turns ? 0 : straight_size(t->c, &p->kernels[p->steps[step].at], t->code.evex ? 8 : 4);
 }
 
 static peri_status emit_stretch(machine *t, int32_t first, int32_t end)

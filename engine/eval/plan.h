@@ -79,6 +79,7 @@ typedef struct {
     eval_rows *rows;               /* NULL: blocks follow each other without regard to instances */
     double bytes;                                                  /* read and written outside of registers, an estimate */
     bool is_straight;              /* part of one of the program's stretches of straight code */
+    bool takes_turns;              /* part of one of its chains */
 } eval_kernel;
 
 /* Instances of one scatter in one chunk whose values are set aside, from `slot` on. */
@@ -186,6 +187,11 @@ struct eval_program {
     eval_kernel *kernels;
     eval_array *arrays;
     eval_step *steps;
+    int64_t n_chains;
+    struct eval_chain {
+        int64_t first, n_steps, n_turns;
+        struct eval_turn { int32_t kernel, chunk; } *turns;
+    } *chains;                   /* of steps that one thread runs in turns, ascending */
     double **bases;              /* [BASE_OUTPUT + n_slots] */
     bool *base_used;
     struct eval_patch { void *where; int64_t offset; int32_t base, thread; } *patches; /* pointers that depend on the caller's arrays */
@@ -330,6 +336,8 @@ peri_status eval_compile_kernel(eval_compiler *c, int32_t group, int64_t n_sinks
  * are chunks for: sets program->threads */
 peri_status eval_cut_kernel(eval_compiler *c, eval_kernel *k);
 peri_status eval_plan_threads(eval_compiler *c);
+/* chain.c: the turns of kernels that touch the same, for one thread; after all pointers are known */
+peri_status eval_plan_chains(eval_compiler *c);
 /* machine.c: machine code for what kernels can have it for, where the context and the system allow it; after all pointers are set */
 peri_status eval_emit_machine(eval_compiler *c);
 void eval_free_machine(eval_program *p);

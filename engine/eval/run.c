@@ -466,6 +466,12 @@ static void fill_pieces(const eval_kernel *k, int64_t chunk)
         }
 }
 
+static void end_kernel(const eval_kernel *k)
+{
+    for (int64_t j = 0; j < k->n_accs && k->n_chunks > 1; j++)
+        *k->accs[j].out = scaled(&k->accs[j], joined_partials(k->accs[j].op, k->n_chunks, k->partials + j * k->n_chunks));
+}
+
 static void run_kernel(const eval_program *p, const eval_kernel *k, thread_pool *threads, int32_t n)
 {
     const bool pieces = start_kernel(k, threads, n);
@@ -477,13 +483,26 @@ static void run_kernel(const eval_program *p, const eval_kernel *k, thread_pool 
                 fill_pieces(k, chunk);
             run_chunk(p, k, -1, chunk);
         }
-    for (int64_t j = 0; j < k->n_accs && k->n_chunks > 1; j++)
-        *k->accs[j].out = scaled(&k->accs[j], joined_partials(k->accs[j].op, k->n_chunks, k->partials + j * k->n_chunks));
+    end_kernel(k);
+}
+
+/* Kernels chunk by chunk, on the calling thread. */
+static void run_chain(const eval_program *p, const struct eval_chain *c)
+{
+    for (int64_t t = 0; t < c->n_turns; t++) {
+        const eval_kernel *k = &p->kernels[c->turns[t].kernel];
+        if (c->turns[t].chunk == 0)
+            start_kernel(k, NULL, 1);
+        fill_pieces(k, c->turns[t].chunk);
+        run_chunk(p, k, -1, c->turns[t].chunk);
+        if (c->turns[t].chunk == k->n_chunks - 1)
+            end_kernel(k);
+    }
 }
 
 static peri_status run_steps(eval_program *p, int32_t threads, const double *const inputs[EXPR_IN_COUNT], double *const *outputs)
 {
-    int64_t stretch = 0;
+    int64_t stretch = 0, chain = 0;
     TRY(set_bases(p, inputs, outputs));
     atomic_store_explicit(&p->finite->alarm, false, memory_order_relaxed);
     for (int64_t k = 0; k < p->n_factors; k++)
@@ -492,6 +511,9 @@ static peri_status run_steps(eval_program *p, int32_t threads, const double *con
         if (stretch < p->n_straight && p->straight[stretch].first == k) {
             p->straight[stretch].fn(inputs, outputs);
             k = p->straight[stretch++].end - 1;
+        } else if (threads == 1 && chain < p->n_chains && p->chains[chain].first == k) {
+            run_chain(p, &p->chains[chain]);
+            k += p->chains[chain++].n_steps - 1;
         } else if (p->steps[k].is_array)
             TRY(eval_run_array(p, &p->arrays[p->steps[k].at], threads));
         else

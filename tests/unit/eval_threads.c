@@ -248,12 +248,24 @@ typedef struct {
     int64_t sums, weaves;      /* of those: that add up neighbours, that write pairs */
     int64_t pairs;             /* that add two values an instance by lists */
     int64_t rows;              /* kernels with rows */
+    int64_t returns;           /* to a kernel, after the turn of another one */
     int32_t threads;
 } results;
+
+/* How often a kernel that has begun has its turn again after another one's. */
+static int64_t count_returns(const eval_program *p)
+{
+    int64_t n = 0;
+    for (int64_t k = 0; k < p->n_chains; k++)
+        for (int64_t t = 1; t < p->chains[k].n_turns; t++)
+            n += p->chains[k].turns[t].chunk > 0 && p->chains[k].turns[t].kernel != p->chains[k].turns[t - 1].kernel;
+    return n;
+}
 
 static void look_at(const eval_program *p, results *r)
 {
     r->threads = p->threads;
+    r->returns += count_returns(p);
     for (int64_t k = 0; k < p->n_kernels; k++) {
         r->cut += p->kernels[k].n_chunks > 1;
         r->rows += p->kernels[k].rows != NULL;
@@ -344,6 +356,7 @@ static void test_random(const char *simd, int rounds, int64_t n)
         results alone, many;
         results_of(1, simd, seed, n, &alone);
         near = near && close_to_interpreter(seed, n, &alone);
+        total.returns += alone.returns;
         for (size_t k = 0; k < sizeof threads / sizeof *threads && same; k++) {
             results_of(threads[k], simd, seed, n, &many);
             same = same_bits(&alone, &many);
@@ -363,6 +376,7 @@ static void test_random(const char *simd, int rounds, int64_t n)
     }
     ok(same, "%s: the same bits for 1, 2, 3 and 8 threads", simd);
     ok(near, "%s: as the interpreter has them", simd);
+    ok(total.returns > 10 * rounds, "%s: one thread goes from kernel to kernel, and back to one %lld times", simd, (long long)total.returns);
     ok(used && total.cut > 5 * rounds && total.seams > rounds && total.aside > total.seams,
        "%s: %lld kernels were cut, with %lld seams of %lld scatters", simd, (long long)total.cut, (long long)total.seams,
        (long long)total.aside);
@@ -489,7 +503,7 @@ int main(void)
         if (eval_force_simd(ctx, names[v]))
             test_random(names[v], 8, 20000);
         else
-            skip(4, "no %s here", names[v]);
+            skip(6, "no %s here", names[v]);
         peri_context_free(ctx);
     }
     test_contexts();
