@@ -34,16 +34,8 @@ typedef __m512d V;
 #define is_odd(m) _mm512_test_epi64_mask(_mm512_castpd_si512(m), _mm512_set1_epi64(1))
 #define signed_as(r, a) _mm512_xor_pd((r), _mm512_and_pd((a), spread(-0.0)))
 
-static const double exp_powers[16] = {
-    0x1.0000000000000p+0, 0x1.0b5586cf9890fp+0, 0x1.172b83c7d517bp+0, 0x1.2387a6e756238p+0, 0x1.306fe0a31b715p+0, 0x1.3dea64c123422p+0,
-    0x1.4bfdad5362a27p+0, 0x1.5ab07dd485429p+0, 0x1.6a09e667f3bcdp+0, 0x1.7a11473eb0187p+0, 0x1.8ace5422aa0dbp+0, 0x1.9c49182a3f090p+0,
-    0x1.ae89f995ad3adp+0, 0x1.c199bdd85529cp+0, 0x1.d5818dcfba487p+0, 0x1.ea4afa2a490dap+0};
-
-static inline V exp_power(V n, V k, V w)
-{
-    const V t = _mm512_permutex2var_pd(load(exp_powers), _mm512_castpd_si512(n), load(exp_powers + 8));
-    return _mm512_scalef_pd(multiply_add(t, w, t), k * spread(1.0 / exp_parts));
-}
+#define one_of(table, n) _mm512_permutex2var_pd(load(table), _mm512_castpd_si512(n), load((table) + 8))
+#define exp_power(n, k, w) _mm512_scalef_pd(multiply_add(one_of(exp_powers, (n)), (w), one_of(exp_powers, (n))), (k) * spread(1.0 / exp_parts))
 
 static inline V near_reciprocal(V d)
 {

@@ -33,7 +33,6 @@ V MVEC2(pow)(V, V);
 #define V_cosh SLEEF_U10(cosh)
 #define V_pow SLEEF_U10(pow)
 #endif
-#define V_log1p_near SLEEF_U10(log1p)
 #ifdef FUSED_MATH
 #include "eval/vmath_kernels.h"
 #define V_exp exp_near
@@ -52,4 +51,9 @@ V MVEC2(pow)(V, V);
 #define V_acos SLEEF_U35(acos)
 #define V_tanh SLEEF_U10(tanh)
 #define V_atan2 SLEEF_U35(atan2)
+#ifdef one_of
+#define V_log1p_near log1p_unit
+#else
+#define V_log1p_near SLEEF_U10(log1p)
+#endif
 #define MATH(name) V_##name

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * vmath_kernels.h - exp and tan of vectors, where products and sums can be fused and the libraries' functions that stay within two units are slow.
- * Included by vmath.h, after the names that block_kernels.h and vmath.h ask for and
- *     exp_parts          how many parts of a doubling have a power of two of their own, and exp_degree, of the polynomial between
+ * vmath_kernels.h - exp, tan and, on [0, 1], log1p of vectors, where products and sums can be fused and the libraries' functions that stay within two
+ * units are slow. Included by vmath.h, after the names that block_kernels.h and vmath.h ask for and
+ *     exp_parts          16 or 1: how many parts of a doubling have a power of two of their own
  *     exp_power          (n, k, w): 2^(k / exp_parts) times 1 + w, k as a number and as the low bits of n
  *     exp_argument       where that has no limits of its own: the argument, no larger than need be; else exp_result: the result, once more by the library
  *                        where it is very large or small
+ *     one_of             where there is such an instruction: of a table of sixteen numbers those that the lowest four bits of n tell
  *     is_odd             the mask of lanes whose lowest bit is one
  *     near_reciprocal    1 / d up to 2^-26
  * Invariant: a lane's bits do not depend on the other lanes. Polynomials and the quotient are interpolated at Chebyshev's points with 300 bits.
@@ -13,6 +14,33 @@
 
 /* Added to a number and taken off again, it rounds that to an integer, which is then in the lowest bits. */
 #define ROUNDER spread(0x1.8p52)
+
+#ifdef one_of
+static const double exp_powers[16] = {/* 2^(k / 16) */
+    0x1.0000000000000p+0, 0x1.0b5586cf9890fp+0, 0x1.172b83c7d517bp+0, 0x1.2387a6e756238p+0, 0x1.306fe0a31b715p+0, 0x1.3dea64c123422p+0,
+    0x1.4bfdad5362a27p+0, 0x1.5ab07dd485429p+0, 0x1.6a09e667f3bcdp+0, 0x1.7a11473eb0187p+0, 0x1.8ace5422aa0dbp+0, 0x1.9c49182a3f090p+0,
+    0x1.ae89f995ad3adp+0, 0x1.c199bdd85529cp+0, 0x1.d5818dcfba487p+0, 0x1.ea4afa2a490dap+0};
+
+/* 1 / (1 + k / 15), nearly, in twelve bits, of which the logarithm is known to 2^-57 and better in one number */
+static const double log1p_factors[16] = {0x1.000p+0, 0x1.e0ep-1, 0x1.c4cp-1, 0x1.ac2p-1, 0x1.952p-1, 0x1.7fap-1, 0x1.6d8p-1, 0x1.5e8p-1,
+                                         0x1.4dcp-1, 0x1.416p-1, 0x1.330p-1, 0x1.25ep-1, 0x1.1ccp-1, 0x1.13ap-1, 0x1.098p-1, 0x1.fd8p-2};
+static const double log1p_parts[16] = {/* the negative logarithms of those */
+    0x0.0000000000000p+0, 0x1.00e3d15a21111p-4, 0x1.f7be9fedbfde6p-4, 0x1.6e680f561f609p-3, 0x1.df7f018ce7720p-3, 0x1.27964118a40ebp-2,
+    0x1.5925d2b112a59p-2, 0x1.840f1e12667f0p-2, 0x1.b633ea42e0a33p-2, 0x1.dce4a4fc4fb76p-2, 0x1.05e04c1aa2c06p-1, 0x1.1c3f41fa97c6bp-1,
+    0x1.2c65a6395f5f5p-1, 0x1.3d12b60622748p-1, 0x1.503c43cd8eb68p-1, 0x1.6565c13e32ae1p-1};
+
+/* For 0 <= a <= 1, log(1 + a) = log(1 + r) - log f with r = (1 + a) f - 1, rounded once; log(1 + r) = r + r^2 q(r) up to 2^-60, |r| < 0.034. */
+static inline V log1p_unit(V a)
+{
+    const V n = multiply_add(a, spread(15), ROUNDER), f = one_of(log1p_factors, n), r = multiply_add(a, f, f - spread(1)), r2 = r * r, r4 = r2 * r2;
+    const V q01 = multiply_add(spread(0x1.55555555554e2p-2), r, spread(-0x1.0000000000000p-1));
+    const V q23 = multiply_add(spread(0x1.9999999c1309fp-3), r, spread(-0x1.fffffffffff2cp-3));
+    const V q45 = multiply_add(spread(0x1.24922bea2e627p-3), r, spread(-0x1.555555579a009p-3));
+    const V q67 = multiply_add(spread(0x1.c81c1dfe43cc0p-4), r, spread(-0x1.ffffca69ee359p-4));
+    const V q47 = multiply_add(multiply_add(spread(-0x1.9a83f8a466ceap-4), r2, q67), r2, q45), q03 = multiply_add(q23, r2, q01);
+    return one_of(log1p_parts, n) + multiply_add(multiply_add(q47, r4, q03), r2, r);
+}
+#endif
 
 /* k log 2 / exp_parts is taken off in two parts, the first exactly; e^r = 1 + r + r^2 q(r). */
 static inline V exp_near(V of)
