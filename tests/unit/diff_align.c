@@ -199,6 +199,47 @@ static bool same_for_threads(uint64_t seed)
     return same;
 }
 
+/* Bytes of the program of the aligned sum; entry i of value k goes to place first[k] + 2 i. */
+static int64_t bytes_of(expr_graph *g, int64_t size, int64_t n, int n_values, const expr_id *values, const int32_t *first)
+{
+    int32_t *lists[MOST];
+    expr_id e;
+    eval_program *p;
+    eval_stats stats;
+    for (int k = 0; k < n_values; k++) {
+        lists[k] = calloc((size_t)n, sizeof *lists[k]);
+        for (int64_t i = 0; i < n; i++)
+            lists[k][i] = (int32_t)(first[k] + 2 * i);
+    }
+    check(expr_scatter_sum(g, size, 1, n_values, values, (const int32_t *const *)lists, &e));
+    check(diff_align(g, 1, &e, &e));
+    const eval_output output = {e, 0, 0};
+    check(eval_compile(g, 1, &output, &p));
+    eval_get_stats(p, &stats);
+    eval_free(p);
+    for (int k = 0; k < n_values; k++)
+        free(lists[k]);
+    return stats.bytes;
+}
+
+/* Dear values that are wanted at one shift each are not stored to be read shifted; one that is wanted at several is. */
+static void test_dear(void)
+{
+    static const int32_t first[] = {0, 1, 2, 4};
+    peri_context *ctx = peri_context_new(NULL);
+    expr_graph *g = expr_graph_new(ctx);
+    const int64_t n = LONGER;
+    expr_id x;
+    check(expr_new_var(g, "x", n + 1, 1, &x));
+    const expr_id e = one(g, PERI_OP_EXP, affine(g, x, n, 0, 1)), t = one(g, PERI_OP_TAN, affine(g, x, n, 1, 1));
+    const expr_id once[] = {two(g, PERI_OP_MUL, e, number(g, 3)), e, t};
+    ok(bytes_of(g, 2 * n + 1, n, 3, once, first) < 8 * n, "values that are wanted at one shift are not stored");
+    const expr_id dear = one(g, PERI_OP_SIN, one(g, PERI_OP_EXP, t)), often[] = {dear, dear, dear, dear};
+    ok(bytes_of(g, 2 * n + 3, n, 4, often, first) >= 8 * n, "one that is wanted at three, and dear, is");
+    expr_graph_free(g);
+    peri_context_free(ctx);
+}
+
 int main(void)
 {
     enum { CASES = 60, THREADED = 12 };
@@ -209,6 +250,7 @@ int main(void)
     for (uint64_t seed = 1; seed <= 5; seed++)
         ok(agrees(seed, 300, &untouched), "short families, %d", (int)seed);
     ok(untouched == 0, "short families stay as they are");
+    test_dear();
     bool same = true;
     for (uint64_t seed = 1; seed <= THREADED; seed++)
         same = same && same_for_threads(seed);
