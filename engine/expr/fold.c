@@ -116,8 +116,32 @@ static peri_status shaped(expr_graph *g, expr_id e, int64_t rows, int64_t cols, 
     return expr_broadcast(g, e, rows, cols, out);
 }
 
+/* w where e is 1 + exp(w); else -1 */
+static expr_id one_and_exp_of(const expr_graph *g, expr_id e)
+{
+    for (int k = 0; k < 2 && is_op(g, e, PERI_OP_ADD); k++)
+        if (is_value(g, arg(g, e, k), 1) && is_op(g, arg(g, e, 1 - k), PERI_OP_EXP))
+            return arg(g, arg(g, e, 1 - k), 0);
+    return -1;
+}
+
+/* log(1 + exp(w)) is finite where exp(w) is not, and costs less as one function; so does 1 / (1 + exp(w)), whose derivatives stay finite too. */
+static peri_status rule_logistic(expr_graph *g, peri_op op, expr_id a, expr_id w, expr_id *out)
+{
+    const int64_t rows = expr_at(g, a)->rows, cols = expr_at(g, a)->cols;
+    if (op == PERI_OP_RECIP)
+        TRY(expr_unary(g, PERI_OP_NEG, w, &w));
+    TRY(expr_unary(g, op == PERI_OP_RECIP ? PERI_OP_SIGMOID : PERI_OP_SOFTPLUS, w, out));
+    return shaped(g, *out, rows, cols, out);
+}
+
 static peri_status rule_unary(expr_graph *g, peri_op op, expr_id a, expr_id *out)
 {
+    const expr_id w = op == PERI_OP_LOG1P && is_op(g, a, PERI_OP_EXP) ? arg(g, a, 0)
+                      : op == PERI_OP_LOG || op == PERI_OP_RECIP      ? one_and_exp_of(g, a)
+                                                                      : -1;
+    if (w >= 0)
+        return rule_logistic(g, op, a, w, out);
     if (op == PERI_OP_NEG && is_op(g, a, PERI_OP_NEG))
         *out = arg(g, a, 0);
     else if (op == PERI_OP_NEG && is_op(g, a, PERI_OP_SUB))

@@ -65,6 +65,12 @@ unary("cosh", function(a) return (exp(a) + exp(-a)) / 2 end, vy)
 unary("tanh", function(a) return (exp(a) - exp(-a)) / (exp(a) + exp(-a)) end, vy)
 unary("sigmoid", function(a) return 1 / (1 + exp(-a)) end, vy)
 unary("softplus", function(a) return log(1 + exp(a)) end, vy)
+do -- in other words, also where the exponential overflows
+  local z = peri.array { -800, -1.3, 0.4, 800 } + 0 * x:sum()
+  same(peri.log(1 + peri.exp(z)):value(), { 0, log(1 + exp(-1.3)), log(1 + exp(0.4)), 800 }, "log(1 + exp(z))")
+  same(peri.log1p(peri.exp(z)):value(), { 0, log(1 + exp(-1.3)), log(1 + exp(0.4)), 800 }, "log1p(exp(z))")
+  same((1 / (1 + peri.exp(-z))):value(), { 0, 1 / (1 + exp(1.3)), 1 / (1 + exp(-0.4)), 1 }, "1 / (1 + exp(-z))")
+end
 unary("relu", function(a) return math.max(a, 0) end, vy)
 unary("stop", function(a) return a end, vy)
 

@@ -64,6 +64,12 @@ static void test_algebra(const fixture *f)
     is_int(op2(f, PERI_OP_POW, f->x, num(f, 0.5)), op1(f, PERI_OP_SQRT, f->x), "x^0.5 is sqrt");
     is_int(op2(f, PERI_OP_DIV, num(f, 1), f->x), op1(f, PERI_OP_RECIP, f->x), "1 / x is recip");
     is_int(op2(f, PERI_OP_ADD, num(f, 2.385), num(f, -0.7193)), num(f, 2.385 + -0.7193), "constants are folded");
+    const peri_expr e = op1(f, PERI_OP_EXP, f->x), sum = op2(f, PERI_OP_ADD, num(f, 1), e);
+    const peri_expr decay = op1(f, PERI_OP_EXP, op1(f, PERI_OP_NEG, f->x));
+    is_int(op1(f, PERI_OP_LOG1P, e), op1(f, PERI_OP_SOFTPLUS, f->x), "log1p(exp(x)) is softplus");
+    is_int(op1(f, PERI_OP_LOG, sum), op1(f, PERI_OP_SOFTPLUS, f->x), "log(1 + exp(x)) is softplus");
+    is_int(op2(f, PERI_OP_DIV, num(f, 1), op2(f, PERI_OP_ADD, decay, num(f, 1))), op1(f, PERI_OP_SIGMOID, f->x), "1 / (exp(-x) + 1) is sigmoid");
+    is_int(peri_expr_get_op(f->m, op1(f, PERI_OP_LOG, op2(f, PERI_OP_ADD, num(f, 2), e))), PERI_OP_LOG, "log(2 + exp(x)) stays");
     const peri_expr zero = op2(f, PERI_OP_SUB, f->x, f->x);
     int64_t rows, cols;
     peri_expr_shape(f->m, zero, &rows, &cols);
