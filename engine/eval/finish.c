@@ -341,6 +341,7 @@ static peri_status finish_zeros(kernel *k)
         k->out->zeros[j].n = group->zeros.at[j].n;
         k->out->zeros[j].period = group->zeros.at[j].period;
         k->out->zeros[j].from = group->zeros.at[j].from;
+        k->out->zeros[j].set = group->zeros.at[j].set;
         TRY(eval_point(c, &k->out->zeros[j].at, group->zeros.at[j].place));
         const struct eval_zero *z = &k->out->zeros[j];
         if (z->from != NULL)

@@ -623,7 +623,7 @@ static bool is_possible(const run *r, int64_t j)
     }
 }
 
-enum { ITEMS_OF_ONE = 24, ACCESSES_OF_ONE = 6, BASES_OF_ONE = 8, MOST_INSTRUCTIONS = 96 };
+enum { ITEMS_OF_ONE = 24, ACCESSES_OF_ONE = 6, BASES_OF_ONE = 8, MOST_INSTRUCTIONS = 192 };
 
 bool run_append(run *r)
 {

@@ -51,6 +51,13 @@ typedef struct eval_rows {
 } eval_rows;
 enum { SLIDE_DST = 4 };
 
+/* Constants that are written over a range once it is filled: value[k] at place[k] - first, places ascending. */
+struct eval_set {
+    int64_t n, first;
+    const int32_t *place;
+    const double *value;
+};
+
 /*
  * A kernel that is worth it is cut into chunks, by its size and its instructions only. Each chunk's reductions have a partial result of their own, so
  * that the sum is the same whoever computes which chunk.
@@ -70,7 +77,7 @@ typedef struct {
     struct eval_split *split;      /* for several threads; NULL: always one */
     struct eval_cell { double *cell; const double *from; } *cells; /* scalars to be spread before it starts */
     struct eval_acc { double *lanes; double *out; int32_t op; const double *scale; } *accs; /* scale: of the result, or NULL */
-    struct eval_zero { double *at; int64_t n, period; const double *from; int32_t *piece, *upto; } *zeros; /* filled before it starts: from constants, or
+    struct eval_zero { double *at; int64_t n, period; const double *from; int32_t *piece, *upto; struct eval_set set; } *zeros; /* filled before it starts: from constants, or
                                       with 0; piece: by one thread, numbers upto[chunk] .. upto[chunk + 1] - 1 before each chunk (zero.c); period
                                       > 0: so many constants, again and again */
     double *watch;                 /* [EVAL_LANES] in the first thread's scratch memory, of EVAL_WATCH; NULL: it has none */
@@ -240,7 +247,7 @@ typedef struct {
 typedef struct {
     int64_t size;
     int32_t level, order; /* order: position in the program's kernels */
-    VEC(struct eval_zero_range { eval_place place; int64_t n; int64_t period; const double *from; expr_id node; }) zeros;
+    VEC(struct eval_zero_range { eval_place place; int64_t n; int64_t period; const double *from; expr_id node; struct eval_set set; }) zeros;
     VEC(struct eval_fill { eval_place place; int32_t stride; int32_t rows; const double *from; }) fills; /* see EVAL_FILL */
     int64_t n_scatters;
     struct eval_scatter {

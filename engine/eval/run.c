@@ -416,6 +416,21 @@ static void run_split(const eval_program *p, const eval_kernel *k, thread_pool *
 }
 
 /* Of a grid's borders there are many short ones. */
+static void write_set(const struct eval_zero *z, int64_t begin, int64_t end)
+{
+    const struct eval_set *s = &z->set;
+    int64_t low = 0, high = s->n;
+    while (low < high) {
+        const int64_t middle = (low + high) / 2;
+        if (s->place[middle] - s->first < begin)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    for (int64_t k = low; k < s->n && s->place[k] - s->first < end; k++)
+        z->at[s->place[k] - s->first] = s->value[k];
+}
+
 static void zero(const struct eval_zero *z, int64_t begin, int64_t end)
 {
     if (z->from == NULL && end - begin == 2)
@@ -427,6 +442,8 @@ static void zero(const struct eval_zero *z, int64_t begin, int64_t end)
         n = (last < end ? last : end) - at;
         memcpy(z->at + at, z->from + from, (size_t)n * sizeof *z->at);
     }
+    if (z->set.n > 0)
+        write_set(z, begin, end);
 }
 
 static void zero_task(void *ud, int32_t thread, int64_t task)

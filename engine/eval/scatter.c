@@ -263,6 +263,7 @@ static void plan_kernel(const places *p, int64_t n, eval_sink **sinks)
 }
 
 enum { MOST_RANGES = 8, ENTRIES_A_RANGE = 64 }; /* more are kept when they are rare */
+enum { LARGE_IMAGE = 1 << 17 };
 
 static int64_t count_ranges(const places *p)
 {
@@ -277,27 +278,75 @@ static int64_t entry_of(const places *p, int64_t place)
     return p->cut != NULL ? p->cut[place] : place;
 }
 
+/* What a range without a store begins with. */
+typedef struct {
+    int64_t n;
+    eval_sink *const *sinks; /* [n] those that are not constant, in the kernels' order; sinks[0] is there in any case */
+    const double *image;     /* NULL: zeros, */
+    struct eval_set set;     /* and these constants, of ranges that are still to come */
+} filling;
+
+/* Of a set of all places, those of [begin, end), which come first; they are taken from it. */
+static struct eval_set part_of(struct eval_set *rest, int64_t begin, int64_t end)
+{
+    struct eval_set part = {0, begin, rest->place, rest->value};
+    while (part.n < rest->n && part.place[part.n] < end)
+        part.n++;
+    rest->n -= part.n;
+    rest->place += part.n;
+    rest->value += part.n;
+    return part;
+}
+
+static bool reaches(const places *p, const eval_sink *s, int64_t begin, int64_t end)
+{
+    const expr_list list = *eval_sink_list(p->c, s);
+    if (list.hi < begin || list.lo >= end)
+        return false;
+    for (int64_t i = 0; i < list.n; i++)
+        if (expr_list_at(&list, i) >= begin && expr_list_at(&list, i) < end)
+            return true;
+    return false;
+}
+
+/*
+ * The kernel that must find entries [begin, end) filled: of large ranges the first that reaches them; of others, and of an image, of which kernels write
+ * parts themselves, the first of all.
+ */
+static int32_t first_kernel(const places *p, const filling *f, int64_t begin, int64_t end)
+{
+    for (int64_t k = 0; k < p->c->direct.n; k++)
+        if (p->c->direct.at[k].scatter == p->node)
+            return f->sinks[0]->kernel;
+    for (int64_t k = 0; k < f->n && f->image == NULL && end - begin >= LARGE_IMAGE; k++)
+        if (reaches(p, f->sinks[k], begin, end))
+            return f->sinks[k]->kernel;
+    return f->sinks[0]->kernel;
+}
+
 enum { MOST_PIECES = 64 };
 
 /* Entries [begin, end), from the image where there is one: in pieces, most of which repeat. */
-static peri_status zero_range(const places *p, eval_group *first, const double *image, int64_t begin, int64_t end)
+static peri_status zero_range(const places *p, filling *f, int64_t begin, int64_t end)
 {
+    eval_group *group = &p->c->groups.at[first_kernel(p, f, begin, end)];
     for (int64_t at = begin, n, pieces = 1; at < end; at += n, pieces++) {
-        struct eval_zero_range range = {p->c->place[p->node], end - at, 0, NULL, p->node};
+        struct eval_zero_range range = {p->c->place[p->node], end - at, 0, NULL, p->node, {0, 0, NULL, NULL}};
         range.place.offset += at;
-        if (image != NULL) {
-            range.from = image + at;
+        if (f->image != NULL) {
+            range.from = f->image + at;
             range.n = pieces < MOST_PIECES ? eval_image_piece(range.from, end - at, &range.period) : end - at;
-        }
+        } else
+            range.set = part_of(&f->set, at, end);
         n = range.n;
-        if (!vec_push(p->c->m, &first->zeros, range))
+        if (!vec_push(p->c->m, &group->zeros, range))
             return FAIL_NOMEM(p->c->g->ctx);
     }
     return PERI_OK;
 }
 
 /* The places that nothing stores to; the last range goes on to the end where there are too many. */
-static peri_status zero_rest(const places *p, eval_group *first, const double *image)
+static peri_status zero_rest(const places *p, filling *f)
 {
     const int64_t size = eval_size(p->c, p->node), all = count_ranges(p);
     const int64_t most = all * ENTRIES_A_RANGE <= size ? all : MOST_RANGES;
@@ -313,7 +362,7 @@ static peri_status zero_rest(const places *p, eval_group *first, const double *i
             end++;
         if (++ranges == most)
             end = last;
-        TRY(zero_range(p, first, image, entry_of(p, j), entry_of(p, end)));
+        TRY(zero_range(p, f, entry_of(p, j), entry_of(p, end)));
     }
     return PERI_OK;
 }
@@ -336,8 +385,37 @@ static void add_to_image(const eval_compiler *c, const eval_sink *s, double *ima
 
 enum { IMAGE_SHARE = 8 };
 
+static void remove_constants(eval_compiler *c, int64_t n, eval_sink **sinks, double *image)
+{
+    for (int64_t k = 0; k < n; k++)
+        if (is_constant(c, sinks[k])) {
+            add_to_image(c, sinks[k], image);
+            sinks[k]->kind = SINK_NONE;
+        }
+}
+
+/* A few constants of a large scatter, whose zeros are written piece by piece: those of a piece are written with it, while it is in the cache. */
+static peri_status make_set(eval_compiler *c, expr_id e, int64_t entries, int64_t n, eval_sink **sinks, struct eval_set *set)
+{
+    const int64_t size = eval_size(c, e);
+    int32_t *place = arena_array(&c->program->data, (size_t)entries, sizeof *place);
+    double *value = arena_array(&c->program->data, (size_t)entries, sizeof *value), *sum = mem_array(c->m, (size_t)size, sizeof *sum);
+    const bool all = place != NULL && value != NULL && sum != NULL;
+    if (all)
+        remove_constants(c, n, sinks, sum);
+    for (int64_t p = 0; p < size && all; p++)
+        if (!(sum[p] <= 0 && sum[p] >= 0)) {
+            place[set->n] = (int32_t)p;
+            value[set->n++] = sum[p];
+        }
+    set->place = place;
+    set->value = value;
+    mem_array_free(c->m, sum);
+    return all ? PERI_OK : FAIL_NOMEM(c->g->ctx);
+}
+
 /* Constants are summed up now, when they are more than a few: the scatter starts from a copy. Removes their sinks. */
-static peri_status make_image(eval_compiler *c, expr_id e, int64_t n, eval_sink **sinks, double **image)
+static peri_status make_image(eval_compiler *c, expr_id e, int64_t n, eval_sink **sinks, double **image, struct eval_set *set)
 {
     const int64_t size = eval_size(c, e);
     int64_t entries = 0;
@@ -345,15 +423,11 @@ static peri_status make_image(eval_compiler *c, expr_id e, int64_t n, eval_sink 
         entries += is_constant(c, sinks[k]) ? eval_sink_list(c, sinks[k])->n : 0;
     *image = NULL;
     if (IMAGE_SHARE * entries <= size)
-        return PERI_OK;
+        return entries > 0 && size >= LARGE_IMAGE ? make_set(c, e, entries, n, sinks, set) : PERI_OK;
     *image = arena_array(&c->program->data, (size_t)size, sizeof **image);
     if (*image == NULL)
         return FAIL_NOMEM(c->g->ctx);
-    for (int64_t k = 0; k < n; k++)
-        if (is_constant(c, sinks[k])) {
-            add_to_image(c, sinks[k], *image);
-            sinks[k]->kind = SINK_NONE;
-        }
+    remove_constants(c, n, sinks, *image);
     return PERI_OK;
 }
 
@@ -420,11 +494,11 @@ static void mark_direct(const places *p)
 
 static peri_status plan_sinks(places *p, int64_t n, eval_sink **sinks)
 {
-    eval_group *first = &p->c->groups.at[sinks[0]->kernel];
+    struct eval_set set = {0};
     double *image;
     mark_direct(p);
-    TRY(make_image(p->c, p->node, n, sinks, &image));
-    if (image != NULL)
+    TRY(make_image(p->c, p->node, n, sinks, &image, &set));
+    if (image != NULL || set.place != NULL)
         n = drop_constants(p, n, sinks);
     for (int64_t begin = 0, end = 0; begin < n; begin = end) {
         while (end < n && sinks[end]->kernel == sinks[begin]->kernel)
@@ -433,7 +507,8 @@ static peri_status plan_sinks(places *p, int64_t n, eval_sink **sinks)
     }
     if (image != NULL && p->cut == NULL)
         TRY(eval_plan_fills(p->c, p->node, n, sinks, image, p->stored));
-    return zero_rest(p, first, image);
+    filling f = {n, sinks, image, set};
+    return zero_rest(p, &f);
 }
 
 static peri_status plan_node(eval_compiler *c, expr_id e, int64_t n, eval_sink **sinks)

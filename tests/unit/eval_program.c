@@ -375,37 +375,49 @@ static void test_constant_scatter(int64_t n, bool also_variable)
 
 /* ---- large scatters -------------------------------------------------------------------------------------------------------------- */
 
-enum { WALK = 60000, FIELD = 400000 };
+enum { WALK = 60000, FIELD = 400000, TOP = 50 };
+enum { NO_CONSTANTS, FEW_CONSTANTS, MANY_CONSTANTS }; /* some of which meet */
 
-/* Places that two arguments reach on their ways up and down, with others that none reaches, and constants where `image`. */
-static void test_pieces(bool image)
+/* Places that two arguments reach on their ways up and down, others that none reaches, and the last ones, where a kernel of a few instances stores. */
+static void test_pieces(int constants)
 {
+    static const char *const names[] = {"a large scatter", "a large scatter with a few constants", "a large scatter with many"};
+    const int64_t n = constants == FEW_CONSTANTS ? WALK / 8 : WALK;
     fixture f;
     fixture_init(&f, WALK);
-    int32_t *lists[3];
-    for (int q = 0; q < 3; q++)
+    int32_t *lists[4];
+    double *data = calloc((size_t)n, sizeof *data);
+    for (int q = 0; q < 4; q++)
         lists[q] = calloc(WALK, sizeof *lists[q]);
     for (int32_t k = 0; k < WALK; k++) {
         lists[0][k] = 5 * k + k % 7 + 9;
         lists[1][k] = 5 * (WALK - 1 - k) + k % 11;
-        lists[2][k] = 3 * k + k % 2;
+        lists[2][k] = 3 * (k - k % 2) + k % 3;
+        lists[3][k] = FIELD - TOP + k % TOP;
     }
+    for (int64_t k = 0; k < n; k++)
+        data[k] = uniform(&seed, -1, 1);
     expr_id constant, e;
-    check(expr_full(f.g, WALK, 1, 2.5, &constant));
-    const expr_id args[3] = {one(f.g, PERI_OP_EXP, f.x), one(f.g, PERI_OP_SIN, f.x), image ? constant : one(f.g, PERI_OP_COS, f.x)};
-    check(expr_scatter_sum(f.g, FIELD, 1, 3, args, (const int32_t *const *)lists, &e));
-    against_interpreter(&f, e, 1e-14, image ? "a large scatter with constants" : "a large scatter", WALK);
+    check(expr_dense(f.g, n, 1, data, &constant));
+    const expr_id args[4] = {one(f.g, PERI_OP_EXP, f.x), one(f.g, PERI_OP_SIN, f.x), constants == NO_CONSTANTS ? one(f.g, PERI_OP_COS, f.x) : constant,
+                             one(f.g, PERI_OP_TANH, part(&f, TOP, 1, 3))};
+    check(expr_scatter_sum(f.g, FIELD, 1, 4, args, (const int32_t *const *)lists, &e));
+    against_interpreter(&f, e, 1e-14, names[constants], WALK);
     const eval_output output = {e, 0, 0};
     eval_program *p;
     check(eval_compile(f.g, 1, &output, &p));
-    bool any = false;
+    int64_t pieces = 0, set = 0;
     for (int64_t k = 0; k < p->n_kernels; k++)
-        for (int64_t j = 0; j < p->kernels[k].n_zeros; j++)
-            any = any || p->kernels[k].zeros[j].piece != NULL;
-    ok(any, "it is filled piece by piece");
+        for (int64_t j = 0; j < p->kernels[k].n_zeros; j++) {
+            pieces += p->kernels[k].zeros[j].piece != NULL;
+            set += p->kernels[k].zeros[j].set.n;
+        }
+    ok(pieces == (constants == MANY_CONSTANTS ? pieces : 1), "it is filled piece by piece");
+    ok((set > 0) == (constants == FEW_CONSTANTS), "%d constants are written behind the zeros", (int)set);
     eval_free(p);
-    for (int q = 0; q < 3; q++)
+    for (int q = 0; q < 4; q++)
         free(lists[q]);
+    free(data);
     fixture_release(&f);
 }
 
@@ -561,8 +573,8 @@ int main(void)
         test_constant_scatter(n, true);
         test_constant_scatter(n, false);
     }
-    test_pieces(false);
-    test_pieces(true);
+    for (int constants = 0; constants < 3; constants++)
+        test_pieces(constants);
     test_calls();
     test_outputs();
     test_memory(false);
