@@ -143,6 +143,7 @@ engine_sources = \
 	engine/diff/background.c \
 	engine/diff/condense.c \
 	engine/diff/condense.h \
+	engine/diff/blocks.c \
 	engine/diff/gather.c \
 	engine/diff/instances.c \
 	engine/diff/merge.c \

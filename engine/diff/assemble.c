@@ -169,6 +169,15 @@ static bool factor_out(expr_graph *g, expr_id e, int depth, expr_id *root, doubl
     return *root == e;
 }
 
+bool coo_factor_out(expr_graph *g, expr_id e, expr_id *root, double *coef)
+{
+    bool finite = factor_out(g, e, 0, root, coef);
+    const int64_t n = finite ? expr_size(g, e) : 0;
+    for (int64_t i = 0; i < n && finite; i++)
+        finite = isfinite(coef[i]);
+    return finite;
+}
+
 /* ---- constants and multiples, added up ---------------------------------------------------------------------------------------------- */
 
 /* One argument of the scatter: root (or 1, when it is < 0) times the sum of what the groups have at each place. */
@@ -202,15 +211,13 @@ static bool find_coefficients(adder *a, int64_t k, expr_id *root)
     double *coef = mem_array(g->m, (size_t)n, sizeof *coef);
     if (coef == NULL)
         return false;
-    bool found = coo_is_numbers(g, value) || factor_out(g, value, 0, root, coef);
+    const bool found = coo_is_numbers(g, value) || coo_factor_out(g, value, root, coef);
     if (coo_is_numbers(g, value))
         for (int64_t i = 0; i < n; i++)
             coef[i] = coo_number_at(g, value, i);
     else
         for (int64_t i = 1; i < n && size == 1; i++)
             coef[i] = coef[0];
-    for (int64_t i = 0; i < n && found && *root >= 0; i++)
-        found = isfinite(coef[i]);
     if (found)
         a->coef[k] = coef;
     else

@@ -779,6 +779,57 @@ static peri_status applied_rule(coo_builder *b, expr_id e, const expr_node *node
     return product_right(b, e, &product);
 }
 
+/* ---- scalars that many entries come together in ----------------------------------------------------------------------------------------------- */
+
+enum { MANY_TOGETHER = 1024, TIMES_MET = 4 };
+
+/* The columns of e's entries, ascending: *n of them, in arena memory. */
+static peri_status list_columns(coo_builder *b, expr_id e, int64_t *n, int32_t **cols)
+{
+    const struct coo *c = &b->jac[e];
+    unsigned char *met = mem_array(b->g->m, (size_t)b->n_x, 1);
+    *n = 0;
+    if (met == NULL)
+        return FAIL_NOMEM(b->g->ctx);
+    for (int64_t k = 0; k < c->n; k++)
+        for (int64_t i = 0; i < c->at[k].n; i++) {
+            *n += met[c->at[k].col[i]] == 0;
+            met[c->at[k].col[i]] = 1;
+        }
+    *cols = arena_array(&b->data, (size_t)*n, sizeof **cols);
+    for (int64_t j = 0, k = 0; j < b->n_x && *cols != NULL; j++)
+        if (met[j])
+            (*cols)[k++] = (int32_t)j;
+    mem_array_free(b->g->m, met);
+    return *cols != NULL ? PERI_OK : FAIL_NOMEM(b->g->ctx);
+}
+
+/* Where a scalar has each variable many times, a sum over dense data say, its derivatives are the gradient that one reverse sweep makes. */
+static peri_status as_gradient(coo_builder *b, expr_id e)
+{
+    expr_graph *g = b->g;
+    const struct coo *c = &b->jac[e];
+    expr_id x, one, gradient;
+    coo_group *group;
+    int32_t *cols = NULL;
+    int64_t total = 0, n;
+    for (int64_t k = 0; k < c->n; k++)
+        total += c->at[k].n;
+    if (expr_size(g, e) > 1 || total < MANY_TOGETHER)
+        return PERI_OK;
+    TRY(list_columns(b, e, &n, &cols));
+    if (total < TIMES_MET * n)
+        return PERI_OK;
+    TRY(expr_input(g, EXPR_IN_X, b->x0, b->n_x, 1, &x));
+    TRY(expr_full(g, expr_at(g, e)->rows, expr_at(g, e)->cols, 1, &one));
+    TRY(diff_adjoint(g, 1, &e, &one, 1, &x, &gradient));
+    b->jac[e] = (struct coo){.n = 0};
+    b->entries -= total;
+    TRY(new_group(b, e, n, &group));
+    memcpy(group->col, cols, (size_t)n * sizeof *cols);
+    return coo_pick(g, gradient, n, cols, &group->value);
+}
+
 /* ---- the rules together ---------------------------------------------------------------------------------------------------------------------- */
 
 static peri_status make(coo_builder *b, expr_id e)
@@ -866,6 +917,8 @@ peri_status coo_jacobian(coo_builder *b, expr_id e, const struct coo **out)
         const expr_id node = part.nodes.at[k];
         if ((need[k] & 1) && !b->jac[node].done) {
             status = make(b, node);
+            if (status == PERI_OK)
+                status = as_gradient(b, node);
             b->jac[node].done = true;
         }
     }

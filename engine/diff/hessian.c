@@ -16,6 +16,8 @@ typedef struct {
     expr_id w, a, b;
     int64_t n;
     const int32_t *row_a, *row_b; /* NULL: instance i takes row i, or row 0 of a scalar */
+    double terms;                 /* products of an entry of a's row and one of b's: once they are counted */
+    bool blocks;                  /* made as products of matrices */
 } pair;
 
 typedef struct {
@@ -266,7 +268,7 @@ static peri_status note_pairs(builder *b, const stage *s, const derived *d)
     expr_graph *g = b->coo.g;
     for (int64_t k = 0; k < d->second.n; k++) {
         const diff_pair *of = &d->second.at[k];
-        const pair p = {of->weight, s->leaves.at[of->a], s->leaves.at[of->b], s->size, NULL, NULL};
+        const pair p = {.w = of->weight, .a = s->leaves.at[of->a], .b = s->leaves.at[of->b], .n = s->size};
         if (!diff_is_zero(g, p.w) && !vec_push(g->m, &b->pairs, p))
             return FAIL_NOMEM(g->ctx);
     }
@@ -334,6 +336,10 @@ static peri_status product_pairs(builder *b, expr_id e, expr_id adj)
     if (!b->coo.depends[node.arg[0]] || !b->coo.depends[node.arg[1]])
         return PERI_OK;
     const int64_t inner = expr_at(g, node.arg[0])->cols, n = (int64_t)node.rows * node.cols * inner;
+    if (node.rows == 1 && node.cols == 1) {
+        const pair terms = {.w = adj, .a = node.arg[0], .b = node.arg[1], .n = inner};
+        return vec_push(g->m, &b->pairs, terms) ? PERI_OK : FAIL_NOMEM(g->ctx);
+    }
     if (n > b->coo.limit)
         return FAIL(g->ctx, PERI_E_UNSUPPORTED, "sparse second derivatives: a matrix product has %lld terms", (long long)n);
     int32_t *a = arena_array(&b->coo.data, (size_t)n, sizeof *a), *c = arena_array(&b->coo.data, (size_t)n, sizeof *c);
@@ -348,7 +354,7 @@ static peri_status product_pairs(builder *b, expr_id e, expr_id adj)
                 c[at] = (int32_t)(p * node.cols + j);
                 which[at] = (int32_t)(i * node.cols + j);
             }
-    pair term = {-1, node.arg[0], node.arg[1], n, a, c};
+    pair term = {.w = -1, .a = node.arg[0], .b = node.arg[1], .n = n, .row_a = a, .row_b = c};
     TRY(expr_reshape(g, adj, expr_size(g, adj), 1, &term.w));
     TRY(coo_pick(g, term.w, n, which, &term.w));
     return vec_push(g->m, &b->pairs, term) ? PERI_OK : FAIL_NOMEM(g->ctx);
@@ -362,7 +368,7 @@ static peri_status bilinear_pairs(builder *b, expr_id e, expr_id adj)
     if (!b->coo.depends[node.arg[0]] || !b->coo.depends[node.arg[1]])
         return PERI_OK;
     TRY(diff_terms_of(g, e, b->coo.limit, &b->coo.data, &t));
-    pair term = {-1, node.arg[0], node.arg[1], t.n, t.left, t.right};
+    pair term = {.w = -1, .a = node.arg[0], .b = node.arg[1], .n = t.n, .row_a = t.left, .row_b = t.right};
     TRY(expr_reshape(g, adj, expr_size(g, adj), 1, &term.w));
     TRY(coo_pick(g, term.w, t.n, t.out, &term.w));
     return vec_push(g->m, &b->pairs, term) ? PERI_OK : FAIL_NOMEM(g->ctx);
@@ -599,33 +605,68 @@ static int64_t *rows_counted(builder *b, const struct coo *jac, int64_t rows)
     return count;
 }
 
-/* How many terms `expand` will make of the pair is known before: too many are refused before time and memory have gone into them. */
-static peri_status count_terms(builder *b, const pair *p, double *terms)
+/* p->terms: how many `expand` would make entry by entry */
+static peri_status count_terms(builder *b, pair *p)
 {
     expr_graph *g = b->coo.g;
     const struct coo *ja, *jb;
     TRY(coo_jacobian(&b->coo, p->a, &ja));
     TRY(coo_jacobian(&b->coo, p->b, &jb));
-    if (p->n == 1)
-        TRY(check_density(b, entries_of(ja), entries_of(jb)));
     int64_t *x = rows_counted(b, ja, expr_size(g, p->a)), *y = rows_counted(b, jb, expr_size(g, p->b));
     const bool ok = x != NULL && y != NULL, half = p->a == p->b && p->row_a == NULL && p->row_b == NULL;
     for (int64_t i = 0; i < p->n && ok; i++) {
         const double all = (double)x[row_at(g, p->a, p->row_a, i)] * (double)y[row_at(g, p->b, p->row_b, i)];
-        *terms += half ? all / 2 : all;
+        p->terms += half ? all / 2 : all;
     }
     mem_array_free(g->m, x);
     mem_array_free(g->m, y);
-    if (!ok)
-        return FAIL_NOMEM(g->ctx);
+    return ok ? PERI_OK : FAIL_NOMEM(g->ctx);
+}
+
+static diff_pair_terms terms_of(const pair *p)
+{
+    return (diff_pair_terms){p->w, p->a, p->b, p->n};
+}
+
+/* Blocks or terms? Too many are refused before time and memory have gone into them. */
+static peri_status choose(builder *b, pair *p, double *terms)
+{
+    const struct coo *ja, *jb;
+    int64_t widest = 0;
+    TRY(count_terms(b, p));
+    if (p->row_a == NULL && p->row_b == NULL) {
+        const diff_pair_terms all = terms_of(p);
+        TRY(diff_has_blocks(&b->coo, &all, p->terms, &widest, &p->blocks));
+    }
+    if (p->blocks)
+        return check_density(b, widest, widest);
+    TRY(coo_jacobian(&b->coo, p->a, &ja));
+    TRY(coo_jacobian(&b->coo, p->b, &jb));
+    if (p->n == 1)
+        TRY(check_density(b, entries_of(ja), entries_of(jb)));
+    *terms += p->terms;
     if (*terms > (double)b->coo.limit)
-        return FAIL(g->ctx, PERI_E_UNSUPPORTED, "sparse second derivatives: more than %lld terms", (long long)b->coo.limit);
+        return FAIL(b->coo.g->ctx, PERI_E_UNSUPPORTED, "sparse second derivatives: more than %lld terms", (long long)b->coo.limit);
+    return PERI_OK;
+}
+
+static peri_status expand_blocks(builder *b, const pair *p)
+{
+    const diff_pair_terms all = terms_of(p);
+    coo_group groups[DIFF_MOST_BLOCKS];
+    int64_t n;
+    TRY(diff_make_blocks(&b->coo, &all, p->terms, groups, &n));
+    for (int64_t k = 0; k < n; k++)
+        if (!vec_push(b->coo.g->m, &b->groups, groups[k]))
+            return FAIL_NOMEM(b->coo.g->ctx);
     return PERI_OK;
 }
 
 static peri_status expand(builder *b, const pair *p)
 {
     const struct coo *ja, *jb;
+    if (p->blocks)
+        return expand_blocks(b, p);
     TRY(coo_jacobian(&b->coo, p->a, &ja));
     TRY(coo_jacobian(&b->coo, p->b, &jb));
     const struct coo x = *ja, y = *jb;
@@ -658,7 +699,7 @@ static peri_status build(builder *b, expr_id root, int64_t x0, int64_t n)
         TRY(run_level(b, level, done));
     double terms = 0;
     for (int64_t k = b->pairs.n; k-- > 0;) /* the deepest first, which depend on few variables */
-        TRY(count_terms(b, &b->pairs.at[k], &terms));
+        TRY(choose(b, &b->pairs.at[k], &terms));
     for (int64_t k = 0; k < b->pairs.n; k++)
         TRY(expand(b, &b->pairs.at[k]));
     return PERI_OK;

@@ -144,5 +144,21 @@ bool coo_is_numbers(const expr_graph *g, expr_id e);
 double coo_number_at(const expr_graph *g, expr_id e, int64_t k);
 /* assemble.c: entries to CSC; duplicates are summed by the scatter, or here, where they are constants or multiples of one scalar. */
 peri_status coo_assemble(expr_graph *g, int64_t rows, int64_t cols, int64_t n, const coo_group *groups, diff_sparse *out);
+/* e = coef * root with coef [size of e] constants and root a scalar; root -1 before, or else the one that it has to be. false: not seen to be so */
+bool coo_factor_out(expr_graph *g, expr_id e, expr_id *root, double *coef);
+
+/*
+ * blocks.c: of the second derivatives sum_i w_i a_i' b_i, where a_i and b_i are rows of two leaves' Jacobians, all that is dense as products of matrices
+ *   in   terms  how many terms they are, entry by entry
+ */
+typedef struct {
+    expr_id w, a, b; /* w [n] or a scalar; leaves of n entries or one, which then stands for all. a = b: each unordered pair of a row's entries once */
+    int64_t n;
+} diff_pair_terms;
+enum { DIFF_MOST_BLOCKS = 64 };
+/* diff_has_blocks - are products cheaper? widest: variables that one of them couples */
+peri_status diff_has_blocks(coo_builder *b, const diff_pair_terms *p, double terms, int64_t *widest, bool *has);
+/* diff_make_blocks - where it has: n groups of the Hessian */
+peri_status diff_make_blocks(coo_builder *b, const diff_pair_terms *p, double terms, coo_group groups[DIFF_MOST_BLOCKS], int64_t *n);
 
 #endif

@@ -110,4 +110,69 @@ do -- a model that can only be differentiated by products, and has too many vari
   t.ok(s.status == "locally_optimal" and s.objective < math.log(4) + 1e-6, "1000 are solved: " .. s.status)
 end
 
+-- ---- dense data: products of matrices in place of terms ----------------------------------------------------------------------------------------
+
+local function holes(rows, cols, seed, share) -- a sparse array with a share of its entries, the first row and column whole
+  local r = random(rows, cols, seed, 0, 1)
+  local at = { rows = rows, cols = cols, i = {}, j = {}, v = {} }
+  for i = 1, rows do
+    for j = 1, cols do
+      if r[i][j] < share or i == 1 or j == 1 then
+        at.i[#at.i + 1], at.j[#at.j + 1], at.v[#at.v + 1] = i, j, r[i][j] - 0.5
+      end
+    end
+  end
+  return peri.sparse(at)
+end
+
+do
+  local n, rows = 24, 150
+  local A, C, b = random(rows, n, 1), random(rows, n, 2), peri.random.uniform{ n = rows, lower = -1, upper = 1, seed = 3 }
+  local S = holes(rows, n, 4, 0.9)
+  local kinds = {
+    ["inner product"] = function(x) local r = A % x - b return r:dot(r) end,
+    ["inner product of two"] = function(x) return (A % x - b):dot(C % x + b) end,
+    ["inner product of nonlinear ones"] = function(x) local r = peri.exp(0.3 * (A % x)) - b return r:dot(r) end,
+    ["sum of squares"] = function(x) return ((A % x - b)^2):sum() end,
+    ["weighted squares"] = function(x) return (b * (A % x - b)^2):sum() end,
+    poisson = function(x) return peri.exp(A % x):sum() - b:dot(A % x) end,
+    logistic = function(x) return peri.softplus(b * (A % x)):mean() end,
+    ["two leaves"] = function(x) return ((A % x) * peri.sin(C % x) + (C % x)^3):sum() end,
+    ["a leaf that is a scalar"] = function(x) return peri.exp(A % x - 0.1 * (C % x):sum()):sum() end,
+    ["a scalar twice"] = function(x) return ((A % x)^2 * peri.sin((C % x):dot(b))):sum() end,
+    logsumexp = function(x) return (A % x):logsumexp() end,
+    ["norm"] = function(x) return (A % x - b):norm2() + (C % x):norm2()^3 end,
+    softmax = function(x) return (A % x):softmax():dot(b) end,
+    ["rows with holes"] = function(x) return peri.exp(S % x):sum() + ((S % x) - b):dot(S % x) end,
+    ["some of the rows"] = function(x) return peri.exp((A % x):slice(11, 140)):sum() + ((C % x):slice(1, 99)^4):sum() end,
+    ["different columns"] = function(x)
+      return peri.exp(random(90, 15, 7) % x:slice(1, 15)):sum() + ((random(90, 15, 8) % x:slice(10, 24)) * peri.exp(random(90, 15, 9) % x:slice(1, 15))):sum()
+    end,
+    ["computed rows"] = function(x) return peri.sqrt(1 + (peri.exp(random(n, n, 5) * 0.2) % peri.sin(x))^2):sum() end,
+    ["quadratic form"] = function(x) return x:dot((A:t() % A) % x) end,
+    ["a matrix of variables"] = function(x) return peri.exp((random(200, 4, 6) % x:reshape(4, 6)):tanh()):sum() end,
+    ["regression of classes"] = function(x)
+      local Z = random(200, 4, 6) % x:reshape(4, 6)
+      return peri.map(200, function(i) return Z[i]:logsumexp() - Z[i][1] end):mean()
+    end,
+  }
+  local names = {}
+  for name in pairs(kinds) do names[#names + 1] = name end
+  table.sort(names)
+  for _, name in ipairs(names) do
+    for _, constrained in ipairs{ false, true } do
+      local m = peri.model "p"
+      local x = m:var("x", n, { start = peri.random.uniform{ n = n, lower = -0.5, upper = 0.5, seed = 11 } })
+      local f, c = kinds[name](x), {}
+      if constrained then
+        c = { f, kinds[name](x * x + 0.1) }
+        f = (x^4):sum()
+        m:subject_to(c[1] <= 1e3, c[2] <= 1e4)
+      end
+      m:minimize(f)
+      compare(name .. (constrained and ", a constraint" or ""), m, x, f, { -0.8, 1.7 }, c)
+    end
+  end
+end
+
 t.done()
