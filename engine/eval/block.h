@@ -108,6 +108,7 @@ typedef struct eval_simd {
     void (*fetch)(const double *at, int64_t lines, bool writes); /* cache lines from `at` on, soon to be read, or written */
     void (*product)(const eval_product *t);
     double (*dot)(int64_t n, const double *a, const double *b);
+    bool (*is_finite)(int64_t n, const double *v); /* no entry is infinite or NaN */
     const eval_vector_fn *vector; /* [EVAL_CODES] of one vector, for machine code; NULL: none; SINCOS: V (V, V *cosine) */
 } eval_simd;
 

@@ -89,5 +89,5 @@ static bool is_there(void)
     return false;
 }
 
-const eval_simd eval_avx512 = {"avx512", is_there, NULL, NULL, NULL, NULL, NULL};
+const eval_simd eval_avx512 = {"avx512", is_there, NULL, NULL, NULL, NULL, NULL, NULL};
 #endif

@@ -765,4 +765,22 @@ static const eval_vector_fn vectors[EVAL_CODES] = {
 #define VECTORS NULL
 #endif
 
-const eval_simd TABLE = {NAME, is_there, functions, fetch, product, dot, VECTORS};
+/* The sum of 0 v[i]: 0, or NaN when an entry is not finite. */
+static bool is_finite(int64_t n, const double *v)
+{
+    enum { AT_ONCE = 4 };
+    V sum[AT_ONCE], zero = spread(0);
+    int64_t i = 0;
+    for (int u = 0; u < AT_ONCE; u++)
+        sum[u] = zero;
+    for (; i + AT_ONCE * W <= n; i += AT_ONCE * W)
+        for (int u = 0; u < AT_ONCE; u++)
+            sum[u] = multiply_add(load(v + i + u * W), zero, sum[u]);
+    for (; i + W <= n; i += W)
+        sum[0] = multiply_add(load(v + i), zero, sum[0]);
+    if (W > 1 && i < n)
+        sum[1] = multiply_add(load_part(v + i, n - i), zero, sum[1]);
+    return !any(is_nan((sum[0] + sum[1]) + (sum[2] + sum[3])));
+}
+
+const eval_simd TABLE = {NAME, is_there, functions, fetch, product, dot, is_finite, VECTORS};

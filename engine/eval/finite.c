@@ -15,33 +15,16 @@
 
 /* ---- after a run ------------------------------------------------------------------------------------------------------- */
 
-enum { SHORT_LIST = 32 };
-
-/* The sum of 0 v[k]: 0, or NaN when an entry is not finite. */
 bool eval_is_finite(int64_t n, const double *v)
 {
-    double a = 0, b = 0;
-    if (n <= SHORT_LIST) {
-        for (int64_t k = 0; k + 1 < n; k += 2) {
-            a += 0 * v[k];
-            b += 0 * v[k + 1];
-        }
-        return isfinite(a + b + (n % 2 == 1 ? 0 * v[n - 1] : 0));
-    }
-    const double zero[EVAL_LANES] = {0};
-    double lanes[EVAL_LANES] = {0}, sum = 0;
-    const eval_ins ins = {.dst = lanes, .p = {v, zero}, .flags = 1u << 0 | 1u << 8}; /* v moves and steps */
-    eval_simd_best()->fn[EVAL_SUM_T1 + EVAL_MUL](&ins, 0, n);
-    for (int k = 0; k < EVAL_LANES; k++)
-        sum += lanes[k];
-    return isfinite(sum);
+    return eval_simd_best()->is_finite(n, v);
 }
 
-static bool are_finite(double *const *outputs, int64_t n, const eval_range *range)
+static bool are_finite(const eval_simd *simd, double *const *outputs, int64_t n, const eval_range *range)
 {
     bool all = true;
     for (int64_t k = 0; k < n && all; k++)
-        all = eval_is_finite(range[k].end - range[k].begin, outputs[range[k].slot] + range[k].begin);
+        all = simd->is_finite(range[k].end - range[k].begin, outputs[range[k].slot] + range[k].begin);
     return all;
 }
 
@@ -50,7 +33,7 @@ bool eval_watched_is_finite(const eval_program *p, double *const *outputs)
 {
     const eval_finite *f = p->finite;
     const bool alarm = atomic_load_explicit(&p->finite->alarm, memory_order_relaxed);
-    return (!alarm && are_finite(outputs, f->n_left, f->left)) || are_finite(outputs, f->n_watched, f->watched);
+    return (!alarm && are_finite(p->simd, outputs, f->n_left, f->left)) || are_finite(p->simd, outputs, f->n_watched, f->watched);
 }
 
 /* ---- what is left ---------------------------------------------------------------------------------------------------------- */

@@ -232,8 +232,8 @@ static peri_status emit_stretch(machine *t, int32_t first, int32_t end)
         status = straight_append(&s, &p->kernels[kernel], c->patch_start[kernel], c->patch_start[kernel + 1]);
     }
     const bool all = first == 0 && end == p->n_steps;
+    status = status == PERI_OK ? straight_close(&s, all, all && p->finite->n_watched > 0) : status;
     if (status == PERI_OK) {
-        straight_close(&s, all);
         const int64_t at = straight_emit(&t->code, &s, &c->data);
         if (at >= 0) {
             p->straight[p->n_straight++] = (struct eval_straight){NULL, at, first, end};
@@ -295,6 +295,8 @@ static void set_row_functions(const eval_program *p, const struct eval_call *cal
 
 static void set_functions(eval_program *p)
 {
+    if (p->is_straight)
+        p->finite->n_left = 0; /* the function vouches for all */
     for (int64_t k = 0; k < p->n_straight; k++) {
         const unsigned char *const at = p->machine.code + p->straight[k].at;
         memcpy(&p->straight[k].fn, &at, sizeof at);

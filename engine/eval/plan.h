@@ -214,7 +214,7 @@ struct eval_program {
     int32_t n_read, read[EXPR_IN_COUNT]; /* input classes */
     /* Small kernels that follow each other as one function, straight.h; is_straight: they are all of the program */
     int64_t n_straight;
-    struct eval_straight { void (*fn)(const double *const *inputs, double *const *outputs); int64_t at; int32_t first, end; } *straight;
+    struct eval_straight { double (*fn)(const double *const *inputs, double *const *outputs); int64_t at; int32_t first, end; } *straight;
     bool is_straight;
     eval_finite *finite;
     struct eval_machine { unsigned char *code; size_t size; int64_t bytes; bool refused; } machine; /* pages with the kernels' machine code */

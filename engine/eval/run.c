@@ -542,7 +542,8 @@ static peri_status run_steps(eval_program *p, int32_t threads, const double *con
 static peri_status run_straight(const eval_program *p, const double *const inputs[EXPR_IN_COUNT], double *const *outputs)
 {
     TRY(check_inputs(p, inputs));
-    p->straight[0].fn(inputs, outputs);
+    const double watch = p->straight[0].fn(inputs, outputs);
+    atomic_store_explicit(&p->finite->alarm, isnan(watch), memory_order_relaxed);
     return PERI_OK;
 }
 

@@ -716,14 +716,88 @@ peri_status straight_append(straight *s, const eval_kernel *k, int64_t first_pat
     return s->failed ? FAIL_NOMEM(s->c->g->ctx) : PERI_OK;
 }
 
-void straight_close(straight *s, bool all)
+/* ---- the end ----------------------------------------------------------------------------------------------------------------- */
+
+static bool is_finite_constant(const straight *s, int32_t v)
+{
+    double value;
+    memcpy(&value, &straight_at(s, v)->offset, sizeof value);
+    return straight_at(s, v)->code == STRAIGHT_NUMBER && isfinite(value);
+}
+
+/* A value's own lanes: what is taken from a vector is the vector's. */
+static int32_t origin_of(const straight *s, int32_t v)
+{
+    while (straight_at(s, v)->code == STRAIGHT_PAIR || straight_at(s, v)->code == STRAIGHT_ODD || straight_at(s, v)->code == STRAIGHT_SPREAD)
+        v = straight_at(s, v)->arg[0];
+    return v;
+}
+
+enum { SIZES = 4, CHAINS = 4 }; /* sums of 1, 2, 4, 8 numbers; of each so many that need not wait for each other */
+
+static int32_t added(straight *s, int32_t lanes, int32_t a, int32_t b)
+{
+    return a < 0 ? b : b < 0 ? a : operation(s, STRAIGHT_ADD, lanes, a, b);
+}
+
+static int32_t folded(straight *s, int32_t sum[SIZES][CHAINS])
+{
+    static const int halves[SIZES] = {0, STRAIGHT_ODD, STRAIGHT_PAIR, STRAIGHT_HALF};
+    int32_t upper = -1;
+    for (int size = SIZES - 1; size >= 0; size--) {
+        const int32_t lanes = 1 << size;
+        for (int n = CHAINS / 2; n > 0; n /= 2)
+            for (int k = 0; k < n; k++)
+                sum[size][k] = added(s, lanes, sum[size][k], sum[size][k + n]);
+        upper = added(s, lanes, sum[size][0], upper);
+        if (upper >= 0 && size > 0)
+            upper = operation(s, STRAIGHT_ADD, lanes / 2, upper, part_of(s, halves[size], lanes / 2, upper, size == 2));
+    }
+    return upper;
+}
+
+/* 0 times the sum of all that stays in outputs. */
+static void watch(straight *s)
+{
+    int32_t sum[SIZES][CHAINS], count[SIZES] = {0};
+    const int64_t n = s->items.n;
+    memset(sum, -1, sizeof sum);
+    for (int64_t k = 0; k < n; k++)
+        s->items.at[k].watched = false;
+    for (int64_t k = 0; k < n; k++) {
+        const straight_item i = s->items.at[k];
+        const int32_t v = i.code == STRAIGHT_STORE ? origin_of(s, i.arg[0]) : -1;
+        if (v < 0 || i.kind < BASE_OUTPUT || i.owned == 0 || is_finite_constant(s, v) || straight_at(s, v)->watched)
+            continue;
+        const int32_t lanes = v == i.arg[0] ? i.lanes : straight_at(s, v)->lanes;
+        const int size = lanes == 1 ? 0 : lanes == 2 ? 1 : lanes <= 4 ? 2 : 3;
+        int32_t *const chain = &sum[size][count[size]++ % CHAINS];
+        s->items.at[v].watched = lanes == straight_at(s, v)->lanes;
+        *chain = added(s, 1 << size, *chain, lanes == 1 << size ? v : only(s, v, lanes));
+    }
+    const int32_t all = folded(s, sum);
+    straight_item result = item_of(STRAIGHT_RESULT, 1);
+    result.arg[0] = all < 0 ? number(s, 0, 1) : operation(s, STRAIGHT_MUL, 1, all, number(s, 0, 1));
+    append(s, result);
+}
+
+static void find_live(straight *s, bool all)
 {
     for (int64_t v = s->items.n - 1; v >= 0; v--) {
         straight_item *i = &s->items.at[v];
         if (i->code == STRAIGHT_STORE)
             i->live = i->wanted || (i->owned > 0 && !(all && i->kind == BASE_MEMORY));
+        i->live = i->live || i->code == STRAIGHT_RESULT;
         for (int q = 0; q < 3 && i->live; q++)
             if (i->arg[q] >= 0)
                 s->items.at[i->arg[q]].live = true;
     }
+}
+
+peri_status straight_close(straight *s, bool all, bool watched)
+{
+    if (watched)
+        watch(s);
+    find_live(s, all);
+    return s->failed ? FAIL_NOMEM(s->c->g->ctx) : PERI_OK;
 }

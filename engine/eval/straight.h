@@ -33,7 +33,8 @@ enum {
     STRAIGHT_FMA,
     STRAIGHT_CALL,   /* the vector function of instruction code imm; behind SINCOS' there is */
     STRAIGHT_COSINE, /* of the call before */
-    STRAIGHT_STORE   /* an effect: a to kind + offset */
+    STRAIGHT_STORE,  /* an effect: a to kind + offset */
+    STRAIGHT_RESULT  /* the last one: a is what the function returns */
 };
 
 typedef struct {
@@ -43,6 +44,7 @@ typedef struct {
     int32_t owned;   /* STORE: places that nothing else has stored to since */
     bool wanted;     /* STORE: read from memory afterwards */
     bool live;
+    bool watched;    /* in the sum that the function returns */
 } straight_item;
 
 typedef struct {
@@ -66,9 +68,12 @@ void straight_release(straight *s);
 /* Can the kernel's instructions be values and effects? About how many items it takes, or 0: no */
 int64_t straight_size(const eval_compiler *c, const eval_kernel *k, int32_t width);
 peri_status straight_append(straight *s, const eval_kernel *k, int64_t first_patch, int64_t last_patch);
-/* all: nothing else reads the program's own memory afterwards */
-void straight_close(straight *s, bool all);
-/* straight_emit.c: one function, void (const double *const *inputs, double *const *outputs): where it begins; -1: no code, the buffer is as before */
+/*
+ * all: nothing else reads the program's own memory afterwards; watched: the function returns 0, or NaN where a number in an output is not finite, and perhaps
+ * where they are so large that their sum is not
+ */
+peri_status straight_close(straight *s, bool all, bool watched);
+/* straight_emit.c: one function, double (const double *const *inputs, double *const *outputs): where it begins; -1: no code, the buffer is as before */
 int64_t straight_emit(x86_code *x, const straight *s, arena *data);
 
 static inline const straight_item *straight_at(const straight *s, int32_t v)

@@ -490,6 +490,12 @@ static void emit_item(emitter *e, int32_t t)
         done(e, t);
         break;
     }
+    case STRAIGHT_RESULT: {
+        const int from = wanted(e, i->arg[0]);
+        if (from != 0)
+            x86_vector(e->x, X86_MOVE, X86_128, 0, 0, x86_reg(from), 0);
+        break;
+    }
     case STRAIGHT_ADD: emit_binary(e, t, X86_ADD, true); break;
     case STRAIGHT_SUB: emit_binary(e, t, X86_SUB, false); break;
     case STRAIGHT_MUL: emit_binary(e, t, X86_MUL, true); break;

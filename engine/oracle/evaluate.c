@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "oracle/acyclic.h"
 #include "oracle/dense.h"
+#include <math.h>
 #include <string.h>
 
 static const char *const WHAT[NLP_PROGRAMS] = {
@@ -79,7 +80,7 @@ peri_status nlp_f(nlp *p, const double *x, double *f)
 {
     const nlp_point at = {.x = x};
     TRY(nlp_run(p, NLP_F, &at, &f, &p->count.objective, &p->seconds.objective));
-    return nlp_guard(p, NLP_F, 1, f);
+    return guarded(p, NLP_F, isfinite(*f));
 }
 
 peri_status nlp_fg(nlp *p, const double *x, double *f, double *g)
@@ -88,7 +89,6 @@ peri_status nlp_fg(nlp *p, const double *x, double *f, double *g)
     double *const outs[2] = {f, g};
     TRY(nlp_run(p, NLP_FG, &at, outs, &p->count.gradient, &p->seconds.gradient));
     p->count.objective++;
-    TRY(nlp_guard(p, NLP_FG, 1, f));
     return nlp_guard_watched(p, NLP_FG, outs);
 }
 

@@ -396,11 +396,11 @@ peri_status nlp_compile(nlp *p, int program)
         context_tell(p->model->ctx, "compiling", 0);
         const eval_output out[2] = {{run[0], 0, 0}, {n > 1 ? run[1] : run[0], 1, 0}};
         nlp_watched watched;
-        eval_range ranges[NLP_MOST_WATCHED];
+        eval_range ranges[NLP_MOST_WATCHED + 1] = {{0, 0, 1}}; /* what comes before the last is one number */
         nlp_watch(p, e[n - 1], &watched);
         for (int32_t k = 0; k < watched.n; k++)
-            ranges[k] = (eval_range){n - 1, watched.at[k].begin, watched.at[k].end};
-        status = eval_compile_watched(p->g, n, out, watched.n, ranges, &p->program[program]);
+            ranges[n - 1 + k] = (eval_range){n - 1, watched.at[k].begin, watched.at[k].end};
+        status = eval_compile_watched(p->g, n, out, n - 1 + watched.n, ranges, &p->program[program]);
     }
     p->seconds.building += clock_seconds() - started;
     return status;

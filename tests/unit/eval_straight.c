@@ -280,6 +280,51 @@ static void test_stretches(const char *simd)
     fixture_release(&f);
 }
 
+/* A stored number that is not finite is noticed, whichever, and none that is only large. */
+static void test_watch(const char *simd)
+{
+    static const double bad[] = {INFINITY, -INFINITY, NAN};
+    bool good = true;
+    for (int64_t n = 1; n < 60 && good; n++) {
+        double x[128], sum, out[128], *outs[2] = {&sum, out};
+        int32_t places[64];
+        const int32_t *lists[1] = {places};
+        const double *const inputs[EXPR_IN_COUNT] = {[EXPR_IN_X] = x};
+        fixture f;
+        expr_id doubled, scattered;
+        eval_program *p;
+        fixture_init(&f, simd, 2 * n);
+        const expr_id a = affine(f.g, f.in[EXPR_IN_X], n, 0, 1), b = affine(f.g, f.in[EXPR_IN_X], n, n, 1);
+        for (int64_t i = 0; i < n; i++)
+            places[i] = (int32_t)(2 * n - 1 - 2 * i);
+        check(expr_op(f.g, PERI_OP_NEG, 1, &a, &doubled));
+        check(expr_scatter_sum(f.g, 2 * n, 1, 1, &doubled, lists, &scattered));
+        want(&f, one(f.g, PERI_OP_SUM, two(f.g, PERI_OP_SUB, number(f.g, 1), two(f.g, PERI_OP_MUL, b, number(f.g, 1e-10)))));
+        want(&f, scattered);
+        const eval_range ranges[2] = {{0, 0, 1}, {1, 0, 2 * n}};
+        check(eval_compile_watched(f.g, 2, f.output, 2, ranges, &p));
+        fill(x, 2 * n, (uint64_t)n, -1, 1);
+        for (int64_t k = 0; k < 2 * n && good; k++) {
+            const double before = x[k];
+            for (int q = 0; q < 4 && good; q++) {
+                x[k] = q < 3 ? bad[q] : 1.5e308;
+                check(q % 2 == 0 ? eval_run(p, inputs, outs) : eval_run_alone(p, inputs, outs));
+                good = eval_watched_is_finite(p, outs) == (q == 3);
+            }
+            x[k] = before;
+        }
+        for (int64_t k = 0; k < n; k++) /* whose sum overflows */
+            x[k] = 1e308;
+        check(eval_run(p, inputs, outs));
+        good = good && eval_watched_is_finite(p, outs);
+        eval_free(p);
+        fixture_release(&f);
+        if (!good)
+            diag("%d numbers", (int)n);
+    }
+    ok(good, "%s: what is not finite is noticed", simd);
+}
+
 static void test_missing(const char *simd)
 {
     double out, *outs[1] = {&out};
@@ -310,6 +355,7 @@ int main(void)
         test_classes(levels[k]);
         test_memory(levels[k]);
         test_stretches(levels[k]);
+        test_watch(levels[k]);
         test_missing(levels[k]);
     }
     return tap_done();
