@@ -275,7 +275,7 @@ static void interpret(eval_program *p)
     p->is_straight = false;
     for (int64_t k = 0; k < p->n_kernels; k++) {
         p->kernels[k].n_calls = 0;
-        p->kernels[k].is_whole = p->kernels[k].is_straight = false;
+        p->kernels[k].is_whole = p->kernels[k].is_straight = p->kernels[k].is_plain = false;
     }
 }
 
@@ -293,6 +293,11 @@ static void set_row_functions(const eval_program *p, const struct eval_call *cal
         memcpy(&rows->pairs, &pairs, sizeof rows->pairs);
 }
 
+static bool is_plain(const eval_kernel *k)
+{
+    return k->is_whole && k->n_calls == 1 && k->rows == NULL && k->n_chunks == 1;
+}
+
 static void set_functions(eval_program *p)
 {
     if (p->is_straight)
@@ -304,6 +309,7 @@ static void set_functions(eval_program *p)
     for (int64_t k = 0; k < p->n_kernels; k++) {
         if (is_one_pass(&p->kernels[k]))
             p->kernels[k].n_streams = 0;
+        p->kernels[k].is_plain = is_plain(&p->kernels[k]);
         for (int64_t j = 0; j < p->kernels[k].n_calls; j++) {
             struct eval_call *call = &p->kernels[k].calls[j];
             const unsigned char *const at = call->at >= 0 ? p->machine.code + call->at : NULL;

@@ -87,6 +87,7 @@ typedef struct {
     double bytes;                                                  /* read and written outside of registers, an estimate */
     bool is_straight;              /* part of one of the program's stretches of straight code */
     bool takes_turns;              /* part of one of its chains */
+    bool is_plain;                 /* one chunk, one call of machine code, which wants nothing else */
 } eval_kernel;
 
 /* Instances of one scatter in one chunk whose values are set aside, from `slot` on. */

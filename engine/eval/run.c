@@ -331,15 +331,33 @@ static void raise_alarm(const eval_program *p)
     atomic_store_explicit(&p->finite->alarm, true, memory_order_relaxed);
 }
 
+static void begin_lanes(const eval_kernel *k, int64_t scratch)
+{
+    for (int64_t j = 0; j < k->n_accs; j++)
+        spread(k->accs[j].lanes + scratch, first_partial(k->accs[j].op));
+    if (k->watch != NULL)
+        spread(k->watch + scratch, 0);
+}
+
+static void end_lanes(const eval_program *p, const eval_kernel *k, int64_t scratch, int64_t chunk)
+{
+    for (int64_t j = 0; j < k->n_accs; j++) {
+        const double result = joined_lanes(k->accs[j].op, k->accs[j].lanes + scratch);
+        if (k->n_chunks > 1)
+            k->partials[j * k->n_chunks + chunk] = result;
+        else
+            *k->accs[j].out = scaled(&k->accs[j], result);
+    }
+    if (k->watch != NULL && !eval_vouches(added_up(k->watch + scratch)))
+        raise_alarm(p);
+}
+
 /* thread -1: with the kernel's own code */
 static void run_chunk(const eval_program *p, const eval_kernel *k, int32_t thread, int64_t chunk)
 {
     const int64_t begin = chunk * k->chunk, end = begin + k->chunk < k->n ? begin + k->chunk : k->n;
     const int64_t scratch = thread > 0 ? thread * p->per_thread : 0;
-    for (int64_t j = 0; j < k->n_accs; j++)
-        spread(k->accs[j].lanes + scratch, first_partial(k->accs[j].op));
-    if (k->watch != NULL)
-        spread(k->watch + scratch, 0);
+    begin_lanes(k, scratch);
     walk w = {k->ins, scratch, -1, 0, NULL};
     if (thread >= 0)
         w.code = k->split->code[thread];
@@ -352,15 +370,7 @@ static void run_chunk(const eval_program *p, const eval_kernel *k, int32_t threa
     else
         run_split_blocks(p->simd, k, &w, thread, chunk, begin, end);
     move_pointers(&w, -1); /* as they were */
-    for (int64_t j = 0; j < k->n_accs; j++) {
-        const double result = joined_lanes(k->accs[j].op, k->accs[j].lanes + scratch);
-        if (k->n_chunks > 1)
-            k->partials[j * k->n_chunks + chunk] = result;
-        else
-            *k->accs[j].out = scaled(&k->accs[j], result);
-    }
-    if (k->watch != NULL && !eval_vouches(added_up(k->watch + scratch)))
-        raise_alarm(p);
+    end_lanes(p, k, scratch, chunk);
 }
 
 /* ---- a kernel on several threads ----------------------------------------------------------------------------------- */
@@ -492,6 +502,12 @@ static void end_kernel(const eval_kernel *k)
 static void run_kernel(const eval_program *p, const eval_kernel *k, thread_pool *threads, int32_t n)
 {
     const bool pieces = start_kernel(k, threads, n);
+    if (k->is_plain && !pieces) {
+        begin_lanes(k, 0);
+        k->calls[0].fn(k->ins, 0, k->n);
+        end_lanes(p, k, 0, 0);
+        return;
+    }
     if (n > 1 && k->split != NULL)
         run_split(p, k, threads, n);
     else

@@ -7,7 +7,7 @@
 #include "eval/straight.h"
 #include <string.h>
 
-enum { NOWHERE = -1, FREE = -1, NEVER = INT32_MAX, VECTOR_BYTES = 64, SCALAR_BYTES = 8, SCALAR_SLOT = 1 << 24, MOST_SLOTS = 2048, MASK_REGISTER = 1 };
+enum { NOWHERE = -1, FREE = -1, NEVER = INT32_MAX, VECTOR_BYTES = 64, SCALAR_BYTES = 8, SCALAR_SLOT = 1 << 24, MOST_SLOTS = 512, MASK_REGISTER = 1 };
 enum { REG_ADDRESS = R10, REG_NUMBER = R11, MOST_BASES = 8 };
 /* that calls leave alone, but for RBP, by which the frame is left; and, where nothing is called, others */
 static const int KEPT_REGS[] = {RBX, R12, R13, R14, R15}, OTHER_REGS[] = {RAX, RCX, RDX, R8, R9};

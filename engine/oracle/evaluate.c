@@ -16,8 +16,8 @@ static const char *const WHAT[NLP_PROGRAMS] = {
     "residuals", "jacobian of the residuals"};
 
 /*
- * Below SHORT_CALL a look at the clock is felt: a call that is timed stands for as many that follow as together take CLOCK_EVERY, at most MOST_UNTIMED. One that
- * took much longer than the one before stands for itself alone, because the process may have been interrupted.
+ * Below SHORT_CALL a look at the clock is felt: a call that is timed stands for as many that follow as together take CLOCK_EVERY, at most MOST_UNTIMED.
+ * One that took much longer than the one before stands for itself alone, because the process may have been interrupted.
  */
 #define SHORT_CALL 4e-6
 #define CLOCK_EVERY 32e-6
