@@ -440,18 +440,22 @@ static peri_status find_function_sums(gatherer *t, expr_id f, expr_id gradient)
     return status;
 }
 
-/* All lanes' values and one more: the cost for one instance. */
-static int64_t cost_with(const gatherer *t, expr_id more)
+/* All lanes' values and up to two more, PERI_NO_EXPR for none: the cost for one instance. */
+static int64_t cost_with(const gatherer *t, expr_id more, expr_id other)
 {
-    expr_id roots[MOST_LANES + 1];
+    expr_id roots[MOST_LANES + 2];
+    int64_t n = 0;
     for (int32_t l = 0; l < t->n_lanes; l++)
-        roots[l] = t->lanes[l].value;
-    roots[t->n_lanes] = more;
-    return diff_cost(t->g, t->n_lanes + 1, roots);
+        roots[n++] = t->lanes[l].value;
+    if (more != PERI_NO_EXPR)
+        roots[n++] = more;
+    if (other != PERI_NO_EXPR)
+        roots[n++] = other;
+    return diff_cost(t->g, n, roots);
 }
 
-/* The instances of some argument of a lane at which `value` is cheapest beside the lanes; none: no argument has as many instances. */
-static peri_status choose_instances(gatherer *t, expr_id value, diff_instances *which, expr_id *first)
+/* The instances of some argument of a lane at which `value` is cheapest beside the lanes and `other`; none: no argument has as many instances. */
+static peri_status choose_instances(gatherer *t, expr_id value, expr_id other, diff_instances *which, expr_id *first)
 {
     int64_t least = INT64_MAX;
     which->n = 0;
@@ -463,7 +467,7 @@ static peri_status choose_instances(gatherer *t, expr_id value, diff_instances *
                 continue;
             TRY(diff_restrict(t->g, value, &a->instance[k], &part));
             TRY(expr_broadcast(t->g, part, a->n, 1, &part));
-            const int64_t cost = cost_with(t, part);
+            const int64_t cost = cost_with(t, part, other);
             if (cost < 0)
                 return FAIL_NOMEM(t->g->ctx);
             if (cost < least) {
@@ -490,29 +494,124 @@ static peri_status other_instances(gatherer *t, int64_t n, const diff_instances 
     return status;
 }
 
+/* The sum of `value` at all instances but those; PERI_NO_EXPR: there are no others. */
+static peri_status sum_of_others(gatherer *t, expr_id value, const diff_instances *which, expr_id *out)
+{
+    int64_t left;
+    int32_t *rest;
+    *out = PERI_NO_EXPR;
+    TRY(other_instances(t, expr_size(t->g, value), which, &rest, &left));
+    if (left == 0)
+        return PERI_OK;
+    const diff_instances w = diff_instances_of(left, rest);
+    TRY(diff_restrict(t->g, value, &w, out));
+    TRY(expr_broadcast(t->g, *out, left, 1, out));
+    return expr_unary(t->g, PERI_OP_SUM, *out, out);
+}
+
+/* ---- sums term by term ------------------------------------------------------------------------------------------------- */
+
+enum { MOST_TERMS = 16 };
+
+/* part: at the instances at which it is taken */
+typedef struct {
+    expr_id value, part;
+    diff_instances which;
+    bool minus, done;
+} term;
+
+/* false: there are too many, or a number among them */
+static bool find_terms(const expr_graph *g, expr_id e, int64_t size, bool minus, term *terms, int32_t *n)
+{
+    const expr_node node = *expr_at(g, e);
+    if (expr_size(g, e) != size || *n == MOST_TERMS)
+        return false;
+    switch (node.op) {
+    case PERI_OP_MARK: return find_terms(g, node.arg[0], size, minus, terms, n);
+    case PERI_OP_NEG: return find_terms(g, node.arg[0], size, !minus, terms, n);
+    case PERI_OP_ADD:
+    case PERI_OP_SUB:
+        return find_terms(g, node.arg[0], size, minus, terms, n) && find_terms(g, node.arg[1], size, minus != (node.op == PERI_OP_SUB), terms, n);
+    default: terms[(*n)++] = (term){.value = e, .minus = minus}; return true;
+    }
+}
+
+static peri_status add_signed(expr_graph *g, expr_id to, expr_id e, bool minus, expr_id *out)
+{
+    *out = e;
+    if (to != PERI_NO_EXPR)
+        return expr_binary(g, minus ? PERI_OP_SUB : PERI_OP_ADD, to, e, out);
+    return minus ? expr_unary(g, PERI_OP_NEG, e, out) : PERI_OK;
+}
+
+static bool are_same(const diff_instances *a, const diff_instances *b)
+{
+    return a->n == b->n && a->at == b->at && a->first == b->first && a->stride == b->stride;
+}
+
+/* Each term at the instances at which it is cheapest; *whole PERI_NO_EXPR: that cannot be, or gains nothing over `together`. */
+static peri_status choose_for_terms(gatherer *t, expr_id value, expr_id together, term *terms, int32_t *n, expr_id *whole)
+{
+    expr_id sum = PERI_NO_EXPR;
+    *n = 0;
+    *whole = PERI_NO_EXPR;
+    if (!find_terms(t->g, value, expr_size(t->g, value), false, terms, n) || *n < 2)
+        return PERI_OK;
+    for (int32_t k = 0; k < *n; k++) {
+        TRY(choose_instances(t, terms[k].value, sum, &terms[k].which, &terms[k].part));
+        if (terms[k].which.n == 0 || terms[k].which.n != terms[0].which.n)
+            return PERI_OK;
+        TRY(add_signed(t->g, sum, terms[k].part, terms[k].minus, &sum));
+    }
+    const int64_t apart = cost_with(t, sum, PERI_NO_EXPR), as_one = cost_with(t, together, PERI_NO_EXPR);
+    if (apart < 0 || as_one < 0)
+        return FAIL_NOMEM(t->g->ctx);
+    if (apart < as_one)
+        *whole = sum;
+    return PERI_OK;
+}
+
+/* What the terms' instances have left out: terms of the same instances together. */
+static peri_status rest_of_terms(gatherer *t, int32_t n, term *terms, expr_id *out)
+{
+    *out = PERI_NO_EXPR;
+    for (int32_t k = 0; k < n; k++) {
+        expr_id sum = PERI_NO_EXPR, rest;
+        for (int32_t i = k; i < n && !terms[k].done; i++)
+            if (!terms[i].done && are_same(&terms[i].which, &terms[k].which)) {
+                TRY(add_signed(t->g, sum, terms[i].value, terms[i].minus, &sum));
+                terms[i].done = i > k;
+            }
+        if (sum == PERI_NO_EXPR)
+            continue;
+        TRY(sum_of_others(t, sum, &terms[k].which, &rest));
+        if (rest != PERI_NO_EXPR)
+            TRY(diff_add(t->g, *out, rest, out));
+    }
+    return PERI_OK;
+}
+
 static peri_status split_sum(gatherer *t, expr_id e, expr_id *out)
 {
     expr_graph *g = t->g;
     const expr_id value = expr_at(g, e)->arg[0];
-    int64_t left;
-    int32_t *rest;
     diff_instances which;
-    expr_id part = PERI_NO_EXPR;
+    expr_id part = PERI_NO_EXPR, apart, rest;
+    term terms[MOST_TERMS];
+    int32_t n;
     *out = e;
     if (diff_cost(g, 1, &value) > LARGEST_COST)
         return PERI_OK;
-    TRY(choose_instances(t, value, &which, &part));
+    TRY(choose_instances(t, value, PERI_NO_EXPR, &which, &part));
     if (which.n == 0)
         return PERI_OK;
-    TRY(other_instances(t, expr_size(g, value), &which, &rest, &left));
-    TRY(expr_unary(g, PERI_OP_SUM, part, out));
-    if (left == 0)
-        return PERI_OK;
-    const diff_instances w = diff_instances_of(left, rest);
-    TRY(diff_restrict(g, value, &w, &part));
-    TRY(expr_broadcast(g, part, left, 1, &part));
-    TRY(expr_unary(g, PERI_OP_SUM, part, &part));
-    return expr_binary(g, PERI_OP_ADD, *out, part, out);
+    TRY(choose_for_terms(t, value, part, terms, &n, &apart));
+    TRY(expr_unary(g, PERI_OP_SUM, apart != PERI_NO_EXPR ? apart : part, out)); /* before the rest, so that it is the first argument */
+    if (apart != PERI_NO_EXPR)
+        TRY(rest_of_terms(t, n, terms, &rest));
+    else
+        TRY(sum_of_others(t, value, &which, &rest));
+    return rest != PERI_NO_EXPR ? expr_binary(g, PERI_OP_ADD, *out, rest, out) : PERI_OK;
 }
 
 /* ---- all together ------------------------------------------------------------------------------------------------------ */

@@ -245,6 +245,40 @@ static void test_grid(void)
     fixture_release(&t);
 }
 
+/* Operations of one kind on many instances that the two expressions need. */
+static int count(expr_graph *g, const expr_id e[2], int op)
+{
+    expr_part part;
+    int n = 0;
+    check(expr_part_make(&part, g, 2, e, NULL, NULL));
+    for (int64_t k = 0; k < part.nodes.n; k++)
+        n += expr_at(g, part.nodes.at[k])->op == op && expr_size(g, part.nodes.at[k]) > 100;
+    expr_part_release(&part);
+    return n;
+}
+
+/* A row of the gradient has the exponential of one instance and the tangent of the one before: so has what is added up. */
+static void test_terms(void)
+{
+    enum { PAIRS = 2000 };
+    fixture t;
+    bool merged, gathered;
+    expr_id e[2], a, b, c, d;
+    fixture_init(&t, 1, 1, 1, 2 * PAIRS + 2);
+    a = affine(t.g, t.x, PAIRS, 0, 2);
+    b = affine(t.g, t.x, PAIRS, 1, 2);
+    c = affine(t.g, t.x, PAIRS, 2, 2);
+    d = affine(t.g, t.x, PAIRS, 3, 2);
+    const expr_id first = one(t.g, PERI_OP_SQUARE, two(t.g, PERI_OP_SUB, one(t.g, PERI_OP_EXP, a), b));
+    const expr_id second = one(t.g, PERI_OP_SQUARE, one(t.g, PERI_OP_TAN, two(t.g, PERI_OP_SUB, c, d)));
+    t.f = one(t.g, PERI_OP_SUM, two(t.g, PERI_OP_SUB, first, second));
+    derive(&t);
+    ok(agrees(&t, &merged, &gathered) && gathered, "a sum is taken term by term");
+    rewrite(&t, e, &merged, &gathered);
+    ok(count(t.g, e, PERI_OP_EXP) == 1 && count(t.g, e, PERI_OP_TAN) == 1, "each of them at the instances of the gradient");
+    fixture_release(&t);
+}
+
 static void test_untouched(void)
 {
     fixture t;
@@ -322,6 +356,7 @@ int main(void)
     test_random(1, 5000, "random sums along a chain");
     test_random(45, 50, "random sums over a grid");
     test_grid();
+    test_terms();
     test_untouched();
     test_memory(40, 53);
     test_memory(1, 4000);
