@@ -113,11 +113,11 @@ void eval_leave_constants(eval_compiler *c, eval_place place, int64_t n, int64_t
 
 /* ---- a kernel's instructions ------------------------------------------------------------------------------------------------- */
 
-enum { FEWEST = 512, FEW = 128, MANY = 4096, NEAR = 16, LAST_SEEN = 16 }; /* instances or entries; places; operands that are remembered */
+enum { FEWEST = 512, FEW = 128, LONG = 256, MANY = 4096, NEAR = 16, LAST_SEEN = 16 }; /* instances or entries; places; operands that are remembered */
 
 typedef struct {
     kernel *k;
-    int64_t n;
+    int64_t n, entries;           /* entries: watched ones among those that the instructions may reach */
     const instruction *code;      /* [n] as they were */
     bool *seen;                   /* [n_regs] registers that are watched already */
     operand array[LAST_SEEN];     /* so are these, n_arrays in all */
@@ -271,10 +271,32 @@ static peri_status watch_places(watcher *w, const instruction *i)
     return put_watch(w, &watch);
 }
 
-/* Is reading them again less work than to watch the instances? `entries` watched ones among those that an instruction may reach. */
-static bool is_left(const kernel *k, int64_t entries)
+static eval_range second_reach(const kernel *k, const instruction *i)
 {
-    return k->n == 1 || entries < FEWEST || (k->n < FEW && entries < MANY) || (k->n < FEWEST && entries <= 4 * k->n);
+    return (eval_range){i->dst2.place.base - BASE_OUTPUT, i->dst2.place.offset, i->dst2.place.offset + k->n};
+}
+
+/* Watched ones among those that the instruction may reach. */
+static int64_t entries_of(const kernel *k, const instruction *i)
+{
+    int64_t entries = 0;
+    if (i->code != EVAL_FILL && is_in_output(&i->dst)) {
+        const eval_range reach = reach_of(k, i);
+        entries += count_watched(k, &reach);
+    }
+    if (is_in_output(&i->dst2)) {
+        const eval_range reach = second_reach(k, i);
+        entries += count_watched(k, &reach);
+    }
+    return entries;
+}
+
+/* Is reading the instruction's entries again less work than to watch the instances? */
+static bool is_left(const watcher *w, int64_t entries)
+{
+    const int64_t n = w->k->n;
+    const bool few = entries < FEWEST && (entries < n || w->entries < FEWEST);
+    return n == 1 || few || (n < FEW && entries < MANY) || (n < LONG && entries <= 4 * n);
 }
 
 static peri_status watch_one(watcher *w, int64_t j)
@@ -285,15 +307,14 @@ static peri_status watch_one(watcher *w, int64_t j)
         eval_leave_constants(k->c, i->dst.place, k->n * i->imm, (i->index[0] > 0 ? i->index[0] : k->n) * i->imm, i->p[0].place.fixed);
     if (i->code == EVAL_FILL || (!is_in_output(&i->dst) && !is_in_output(&i->dst2)))
         return put(w, i);
-    const eval_range reach = reach_of(k, i), second = {i->dst2.place.base - BASE_OUTPUT, i->dst2.place.offset, i->dst2.place.offset + k->n};
-    const bool first_is = is_in_output(&i->dst), second_is = is_in_output(&i->dst2);
-    const int64_t entries = (first_is ? count_watched(k, &reach) : 0) + (second_is ? count_watched(k, &second) : 0);
+    const eval_range reach = reach_of(k, i), second = second_reach(k, i);
+    const int64_t entries = entries_of(k, i);
     if (entries == 0)
         return put(w, i);
-    if (is_left(k, entries)) {
-        if (first_is)
+    if (is_left(w, entries)) {
+        if (is_in_output(&i->dst))
             leave(k, &reach);
-        if (second_is)
+        if (is_in_output(&i->dst2))
             leave(k, &second);
         return put(w, i);
     }
@@ -310,6 +331,13 @@ static bool stores_watched(const kernel *k, const operand *o)
 
 static peri_status watch_all(watcher *w)
 {
+    const eval_finite *f = w->k->c->program->finite;
+    int64_t all = 0;
+    for (int64_t j = 0; j < w->n; j++)
+        w->entries += entries_of(w->k, &w->code[j]);
+    for (int64_t j = 0; j < f->n_watched; j++)
+        all += f->watched[j].end - f->watched[j].begin;
+    w->entries = w->entries < all ? w->entries : all; /* several instructions may reach one */
     for (int64_t j = 0; j < w->n; j++)
         TRY(watch_one(w, j));
     return PERI_OK;
