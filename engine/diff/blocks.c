@@ -17,8 +17,8 @@ enum {
     ROW_MAJOR = 101, NO_FLIP = 111, FLIP = 112
 };
 
-/* Nanoseconds, of which only ratios matter: a term read by lists and added to memory; one of gram.c's, of constants; a multiplication of a product of matrices; an
- * entry of a factor that is scaled, or of a result that is picked; beginning a product. */
+/* Nanoseconds, of which only ratios matter: a term read by lists and added to memory; one of gram.c's, of constants; a multiplication of a product of
+ * matrices; an entry of a factor that is scaled, or of a result that is picked; beginning a product. */
 static const double TERM = 1.8, TERM_OF_DATA = 0.8, FLOP = 0.1, ENTRY = 0.8, CALL = 500;
 
 /* ---- the rows of a Jacobian ------------------------------------------------------------------------------------------------------------ */

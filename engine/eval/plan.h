@@ -77,9 +77,9 @@ typedef struct {
     struct eval_split *split;      /* for several threads; NULL: always one */
     struct eval_cell { double *cell; const double *from; } *cells; /* scalars to be spread before it starts */
     struct eval_acc { double *lanes; double *out; int32_t op; const double *scale; } *accs; /* scale: of the result, or NULL */
-    struct eval_zero { double *at; int64_t n, period; const double *from; int32_t *piece, *upto; struct eval_set set; } *zeros; /* filled before it starts: from constants, or
-                                      with 0; piece: by one thread, numbers upto[chunk] .. upto[chunk + 1] - 1 before each chunk (zero.c); period
-                                      > 0: so many constants, again and again */
+    struct eval_zero { double *at; int64_t n, period; const double *from; int32_t *piece, *upto; struct eval_set set; } *zeros;
+                                   /* filled before it starts: from constants, or with 0; piece: by one thread, numbers upto[chunk] .. upto[chunk + 1] - 1
+                                      before each chunk (zero.c); period > 0: so many constants, again and again */
     double *watch;                 /* [EVAL_LANES] in the first thread's scratch memory, of EVAL_WATCH; NULL: it has none */
     int64_t n_streams;             /* arrays too large for the cache: the next block of each is fetched while one is worked on; else 0 */
     struct eval_stream { const double *at; bool writes; int32_t stride; } *streams;
