@@ -28,6 +28,7 @@ typedef struct {
     eval_kernel *k;
     int64_t n, done, next;       /* touches; instances that are done, and those that are with the next chunk */
     int64_t wants[MOST_KERNELS]; /* instances of earlier kernels that the next chunk has to wait for */
+    bool meets[MOST_KERNELS];    /* is there a place that both touch? */
     touch at[MOST_TOUCHES];
 } link;
 
@@ -175,8 +176,12 @@ static void prepare_next(link *links, int64_t number)
 {
     link *l = &links[number];
     l->next = l->done + l->k->chunk < l->k->n ? l->done + l->k->chunk : l->k->n;
-    for (int64_t j = 0; j < number; j++)
-        l->wants[j] = wanted(&links[j], l, l->next);
+    for (int64_t j = 0; j < number; j++) {
+        if (l->done == 0)
+            l->meets[j] = wanted(&links[j], l, l->k->n) > 0;
+        if (l->meets[j] && l->wants[j] < links[j].k->n)
+            l->wants[j] = wanted(&links[j], l, l->next);
+    }
 }
 
 static bool is_ready(const link *links, int64_t number)
