@@ -151,6 +151,7 @@ engine_sources = \
 	engine/diff/coo.c \
 	engine/diff/diff.h \
 	engine/diff/gram.c \
+	engine/diff/gram_dense.c \
 	engine/diff/group.c \
 	engine/diff/hessian.c \
 	engine/diff/internal.h engine/diff/background.h \

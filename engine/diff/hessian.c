@@ -569,22 +569,41 @@ static peri_status finish_group(builder *b, const pair *p, const coo_group *ga, 
     return vec_push(g->m, &b->groups, group) ? PERI_OK : FAIL_NOMEM(g->ctx);
 }
 
-static peri_status join_groups(builder *b, const pair *p, const coo_group *ga, const coo_group *gb, bool same)
+static peri_status push_group(builder *b, const coo_group *group)
+{
+    return group->n == 0 || vec_push(b->coo.g->m, &b->groups, *group) ? PERI_OK : FAIL_NOMEM(b->coo.g->ctx);
+}
+
+/* Instance i takes row i of both leaves. */
+static bool is_row_by_row(const builder *b, const pair *p)
+{
+    return p->row_a == NULL && p->row_b == NULL && p->n > 1 && expr_size(b->coo.g, p->a) == p->n && expr_size(b->coo.g, p->b) == p->n;
+}
+
+static peri_status join_listed(builder *b, const pair *p, const coo_group *ga, const coo_group *gb, bool same)
 {
     entries t = {0};
-    const int64_t rows_a = expr_size(b->coo.g, p->a), rows_b = expr_size(b->coo.g, p->b);
-    if (p->row_a == NULL && p->row_b == NULL && p->n > 1 && rows_a == p->n && rows_b == p->n) {
-        coo_group group;
-        bool made;
-        TRY(diff_gram(&b->coo, p->w, p->n, ga, gb, same, &group, &made));
-        if (made)
-            return vec_push(b->coo.g->m, &b->groups, group) ? PERI_OK : FAIL_NOMEM(b->coo.g->ctx);
-    }
     peri_status status = join(b, p, ga, gb, same, &t);
     if (status == PERI_OK)
         status = finish_group(b, p, ga, gb, &t);
     entries_release(b->coo.g->m, &t);
     return status;
+}
+
+static peri_status join_groups(builder *b, const pair *p, const coo_group *ga, const coo_group *gb, bool same)
+{
+    coo_group part[2], rest, group;
+    bool made = false;
+    if (!is_row_by_row(b, p))
+        return join_listed(b, p, ga, gb, same);
+    if (same) {
+        TRY(diff_gram_dense(&b->coo, p->w, p->n, ga, &rest, part));
+        TRY(push_group(b, &part[0]));
+        TRY(push_group(b, &part[1]));
+        ga = gb = &rest;
+    }
+    TRY(diff_gram(&b->coo, p->w, p->n, ga, gb, same, &group, &made));
+    return made ? push_group(b, &group) : join_listed(b, p, ga, gb, same);
 }
 
 static int64_t entries_of(const struct coo *c)

@@ -139,6 +139,11 @@ peri_status coo_sort_by(coo_builder *b, int64_t n, const int32_t *key, int64_t k
  * orders), as one group whose values are a product with w. *made is false where factors vary or few terms share a place. w [n] or a scalar
  */
 peri_status diff_gram(coo_builder *b, expr_id w, int64_t n, const coo_group *ga, const coo_group *gb, bool same, coo_group *out, bool *made);
+/*
+ * gram_dense.c: the same for sum_i w_i a_i a_i' and the columns that most rows have: out[0] among those, out[1] with the others, of which either may have no
+ * entries; rest: the group of the others' entries, all of a where there are no such columns
+ */
+peri_status diff_gram_dense(coo_builder *b, expr_id w, int64_t n, const coo_group *a, coo_group *rest, coo_group out[2]);
 /* assemble.c: is e constants of size 1 or more, not sparse; and the k-th of them */
 bool coo_is_numbers(const expr_graph *g, expr_id e);
 double coo_number_at(const expr_graph *g, expr_id e, int64_t k);

@@ -92,6 +92,14 @@ typedef struct {
     bool adds; /* to what is there */
 } eval_product;
 
+/* A product of compressed rows and a dense matrix of so many columns; each entry is a sum in the order of its row. */
+typedef struct {
+    int64_t rows, cols, step; /* step: of the values, 0 where all are the same */
+    const int32_t *row_start, *col;
+    const double *value, *b;
+    double *out;
+} eval_rows_product;
+
 /*
  * The index of a WEAVE. Operands of a lane are neighbours, larger shifts first: those reach a place in an earlier block, or in this one. Where `adds` is
  * 0, who reaches a place first stores there.
@@ -109,6 +117,7 @@ typedef struct eval_simd {
     void (*product)(const eval_product *t);
     double (*dot)(int64_t n, const double *a, const double *b);
     bool (*is_finite)(int64_t n, const double *v); /* no entry is infinite or NaN */
+    void (*rows_product)(const eval_rows_product *t);
     const eval_vector_fn *vector; /* [EVAL_CODES] of one vector, for machine code; NULL: none; SINCOS: V (V, V *cosine) */
 } eval_simd;
 

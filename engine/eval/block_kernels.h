@@ -783,4 +783,4 @@ static bool is_finite(int64_t n, const double *v)
     return !any(is_nan((sum[0] + sum[1]) + (sum[2] + sum[3])));
 }
 
-const eval_simd TABLE = {NAME, is_there, functions, fetch, product, dot, is_finite, VECTORS};
+const eval_simd TABLE = {NAME, is_there, functions, fetch, product, dot, is_finite, rows_product, VECTORS};

@@ -72,5 +72,5 @@ static bool is_there(void)
     return false;
 }
 
-const eval_simd eval_sse2 = {"sse2", is_there, NULL, NULL, NULL, NULL};
+const eval_simd eval_sse2 = {"sse2", is_there, NULL, NULL, NULL, NULL, NULL, NULL};
 #endif

@@ -7,7 +7,6 @@
 #include "eval/blas.h"
 #include "eval/plan.h"
 #include "eval/sparse.h"
-#include <string.h>
 
 enum { LARGE_PRODUCT = 32 * 32 * 32, ROW_MAJOR = 101, NO_FLIP = 111, FLIP = 112 };
 
@@ -16,14 +15,9 @@ enum { LARGE_PRODUCT = 32 * 32 * 32, ROW_MAJOR = 101, NO_FLIP = 111, FLIP = 112 
 static void sparse_product(const eval_array *t)
 {
     const expr_const *s = &t->sparse;
-    const int64_t cols = t->cols;
-    for (int64_t i = 0; i < t->rows; i++) {
-        double *const row = t->out + i * cols;
-        memset(row, 0, (size_t)cols * sizeof *row);
-        for (int32_t k = s->row_start[i]; k < s->row_start[i + 1]; k++)
-            for (int64_t j = 0; j < cols; j++)
-                row[j] += expr_sparse_at(s, k) * t->b[s->col[k] * cols + j];
-    }
+    const eval_rows_product p = {.rows = t->rows, .cols = t->cols, .step = s->same ? 0 : 1, .row_start = s->row_start, .col = s->col, .value = s->data,
+                                 .b = t->b, .out = t->out};
+    t->simd->rows_product(&p);
 }
 
 /* Rows of a, or columns of b, lie side by side: inner products. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * product_kernels.h - small products of dense matrices, part of block_kernels.h. A tile of the result, a few rows by up to two vectors, stays in
- * registers while the inner dimension is run through. Every entry is a sum in one fixed order.
+ * product_kernels.h - small products of dense matrices, and of compressed rows and dense matrices, part of block_kernels.h. A tile of the result, a few
+ * rows by up to two vectors, stays in registers while the inner dimension is run through. Every entry is a sum in one fixed order.
  */
 
 enum { TILE_ROWS = 4 };
@@ -74,6 +74,46 @@ static void product(const eval_product *t)
     case 2: product_rows(t, i, 2); break;
     case 1: product_rows(t, i, 1); break;
     default: break;
+    }
+}
+
+/* Row i of the result, columns from j on. Products are rounded before they are added, whatever the processor. */
+static inline __attribute__((always_inline)) void rows_tile(const eval_rows_product *t, int64_t i, int64_t j, const int vectors, const bool is_part,
+                                                            int64_t part)
+{
+    V sum[2];
+    UNROLLED for (int u = 0; u < vectors; u++)
+        sum[u] = spread(0);
+    for (int64_t k = t->row_start[i]; k < t->row_start[i + 1]; k++) {
+        const double *const b = t->b + t->col[k] * t->cols + j;
+        const V factor = spread(t->value[k * t->step]);
+        UNROLLED for (int u = 0; u < vectors; u++)
+        {
+            const V product = factor * (is_part && u == vectors - 1 ? load_part(b + u * W, part) : load(b + u * W));
+            sum[u] = sum[u] + product;
+        }
+    }
+    double *const out = t->out + i * t->cols + j;
+    UNROLLED for (int u = 0; u < vectors; u++)
+        if (is_part && u == vectors - 1)
+            store_part(out + u * W, sum[u], part);
+        else
+            store(out + u * W, sum[u]);
+}
+
+static void rows_product(const eval_rows_product *t)
+{
+    for (int64_t i = 0; i < t->rows; i++) {
+        int64_t j = 0;
+        for (; j + 2 * W <= t->cols; j += 2 * W)
+            rows_tile(t, i, j, 2, false, 0);
+        const int64_t rest = t->cols - j;
+        if (W > 1 && rest > W)
+            rows_tile(t, i, j, 2, true, rest - W);
+        else if (rest == W)
+            rows_tile(t, i, j, 1, false, 0);
+        else if (W > 1 && rest > 0)
+            rows_tile(t, i, j, 1, true, rest);
     }
 }
 

@@ -2,7 +2,7 @@
 /*
  * diff_gram - sparse Hessians of sums over data, f(x) = sum over rows of phi(A x, B x), against A' D A and so on by plain loops: random matrices with
  * empty rows and columns, repeated entries, ones and general values, one column, more columns than rows; weights that are vectors, one number, and
- * constants; which of them become products with the weights; out of memory.
+ * constants; columns that are full; which of them become products with the weights; out of memory.
  */
 #include "base/context.h"
 #include "diff/diff.h"
@@ -26,14 +26,20 @@ static int64_t below(int64_t n)
     return k < n ? k : n - 1;
 }
 
-static matrix random_matrix(int64_t rows, int64_t cols, int64_t each, bool ones)
+/* The last `full` columns have an entry in most rows: the very last, ones in all, the others, numbers, in all but every seventh or so. */
+static matrix random_matrix(int64_t rows, int64_t cols, int64_t each, bool ones, int64_t full)
 {
     matrix a = {.rows = rows, .cols = cols, .start = calloc((size_t)rows + 1, sizeof(int64_t))};
-    a.col = calloc((size_t)(2 * rows * each), sizeof *a.col);
-    a.data = calloc((size_t)(2 * rows * each), sizeof *a.data);
+    a.col = calloc((size_t)(rows * (2 * each + full)), sizeof *a.col);
+    a.data = calloc((size_t)(rows * (2 * each + full)), sizeof *a.data);
     for (int64_t i = 0; i < rows; i++) {
-        for (int64_t k = 0, n = i % 7 == 3 ? 0 : below(2 * each) + 1; k < n; k++) {
-            const int64_t j = below(cols);
+        for (int64_t j = cols - full; j < cols; j++)
+            if (j == cols - 1 || (i + j) % 7 != 0) {
+                a.col[a.nnz] = j;
+                a.data[a.nnz++] = j == cols - 1 ? 1 : uniform(&seed, -1, 1);
+            }
+        for (int64_t k = 0, n = i % 7 == 3 || cols == full ? 0 : below(2 * each) + 1; k < n; k++) {
+            const int64_t j = below(cols - full);
             if (cols > 9 && j % 9 == 8)
                 continue;
             a.col[a.nnz] = j;
@@ -128,9 +134,9 @@ static void wanted(int form, const matrix *a, const matrix *b, const double *c, 
     free(w);
 }
 
-static void test(int form, int64_t rows, int64_t cols, int64_t each, bool ones, int64_t calls)
+static void test(int form, int64_t rows, int64_t cols, int64_t each, bool ones, int64_t full, int64_t calls)
 {
-    matrix a = random_matrix(rows, cols, each, ones), b = random_matrix(rows, cols, each, false);
+    matrix a = random_matrix(rows, cols, each, ones, full), b = random_matrix(rows, cols, each, false, 0);
     double *x = calloc((size_t)cols, sizeof *x), *c = calloc((size_t)rows, sizeof *c), *want = calloc((size_t)(cols * cols), sizeof *want);
     for (int64_t j = 0; j < cols; j++)
         x[j] = uniform(&seed, -1, 1);
@@ -161,8 +167,8 @@ static void test(int form, int64_t rows, int64_t cols, int64_t each, bool ones, 
     for (int64_t i = 0; i < cols; i++)
         for (int64_t j = 0; j <= i; j++)
             error = fmax(error, fabs(want[i * cols + j])); /* what the pattern lacks */
-    ok(lower && error <= 1e-12 * top, "%s, %lld x %lld, %s: error %.1e of %.1e", form_name[form], (long long)rows, (long long)cols, ones ? "ones" : "general",
-       error, top);
+    ok(lower && error <= 1e-12 * top, "%s, %lld x %lld, %s, %lld full: error %.1e of %.1e", form_name[form], (long long)rows, (long long)cols,
+       ones ? "ones" : "general", (long long)full, error, top);
     is_int(stats.array_calls, calls, "products with vectors");
     eval_free(p);
     diff_sparse_free(t.g, &h);
@@ -175,9 +181,53 @@ static void test(int form, int64_t rows, int64_t cols, int64_t each, bool ones, 
     matrix_free(&b);
 }
 
+/* A dense matrix of so many rows and columns: its terms would be more than a list may have. */
+static void test_dense(int64_t rows, int64_t cols)
+{
+    fixture t = {.ctx = peri_context_new(NULL)};
+    double *a = calloc((size_t)(rows * cols), sizeof *a), *x = calloc((size_t)cols, sizeof *x), *u = calloc((size_t)rows, sizeof *u), error = 0, top = 0;
+    expr_id d;
+    diff_sparse h;
+    t.g = expr_graph_new(t.ctx);
+    for (int64_t k = 0; k < rows * cols; k++)
+        a[k] = uniform(&seed, -1, 1);
+    for (int64_t j = 0; j < cols; j++)
+        x[j] = uniform(&seed, -0.1, 0.1);
+    check(expr_new_var(t.g, "x", cols, 1, &t.x));
+    check(expr_dense(t.g, rows, cols, a, &d));
+    t.f = one(t.g, PERI_OP_SUM, one(t.g, PERI_OP_EXP, two(t.g, PERI_OP_MATMUL, d, t.x)));
+    check(diff_hessian(t.g, t.f, 0, cols, cols * cols, &h));
+    is_int(h.nnz, cols * (cols + 1) / 2, "dense, %lld x %lld: entries", (long long)rows, (long long)cols);
+    double *got = calloc((size_t)h.nnz, sizeof *got);
+    const double *const inputs[EXPR_IN_COUNT] = {[EXPR_IN_X] = x};
+    const eval_output output = {h.values, 0, 0};
+    eval_program *p;
+    check(eval_compile(t.g, 1, &output, &p));
+    check(eval_run(p, inputs, &got));
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t j = 0; j < cols; j++)
+            u[i] += a[i * cols + j] * x[j];
+    for (int64_t j = 0; j < cols; j++)
+        for (int64_t k = h.start[j]; k < h.start[j + 1]; k++) {
+            double want = 0;
+            for (int64_t i = 0; i < rows; i++)
+                want += exp(u[i]) * a[i * cols + h.index[k]] * a[i * cols + j];
+            top = fmax(top, fabs(want));
+            error = fmax(error, fabs(got[k] - want));
+        }
+    ok(error <= 1e-12 * top, "error %.1e of %.1e", error, top);
+    eval_free(p);
+    diff_sparse_free(t.g, &h);
+    fixture_release(&t);
+    free(a);
+    free(x);
+    free(u);
+    free(got);
+}
+
 static void test_memory(int form)
 {
-    matrix a = random_matrix(400, 12, 5, false), b = random_matrix(400, 12, 5, false);
+    matrix a = random_matrix(400, 12, 5, false, 2), b = random_matrix(400, 12, 5, false, 0);
     double c[400];
     bool clean = true;
     int64_t failures = 0;
@@ -209,17 +259,27 @@ int main(void)
 {
     diag("seed %llu", (unsigned long long)seed);
     for (int ones = 0; ones < 2; ones++) {
-        test(CURVED, 3000, 40, 6, ones != 0, 2);  /* A x, and all entries */
-        test(CURVED, 2000, 1, 2, ones != 0, 0);   /* x is one number: A x is elementwise */
-        test(CURVED, 2000, 2, 2, ones != 0, 2);
-        test(CURVED, 900, 150, 30, ones != 0, 2);
-        test(CURVED, 60, 20, 4, ones != 0, 1);    /* too few terms */
-        test(CURVED, 3000, 900, 4, ones != 0, 1); /* too few in each place */
-        test(COUPLED, 3000, 40, 6, ones != 0, 4);
-        test(COUPLED, 1500, 3, 4, ones != 0, 4);
-        test(SQUARES, 3000, 40, 6, ones != 0, 0);
-        test(WEIGHTED, 3000, 40, 6, ones != 0, 0);
+        test(CURVED, 3000, 40, 6, ones != 0, 0, 2);  /* A x, and all entries */
+        test(CURVED, 2000, 1, 2, ones != 0, 0, 0);   /* x is one number: A x is elementwise */
+        test(CURVED, 2000, 2, 2, ones != 0, 0, 2);
+        test(CURVED, 900, 150, 30, ones != 0, 0, 2);
+        test(CURVED, 60, 20, 4, ones != 0, 0, 1);    /* too few terms */
+        test(CURVED, 3000, 900, 4, ones != 0, 0, 1); /* too few in each place */
+        test(COUPLED, 3000, 40, 6, ones != 0, 0, 4);
+        test(COUPLED, 1500, 3, 4, ones != 0, 0, 4);
+        test(CURVED, 3000, 40, 6, ones != 0, 1, 2); /* an intercept alone is no dense column */
+        test(CURVED, 3000, 40, 6, ones != 0, 4, 4);
+        test(CURVED, 3000, 900, 4, ones != 0, 3, 3); /* the others are scattered */
+        test(CURVED, 700, 12, 1, ones != 0, 12, 2);  /* nothing else */
+        test(CURVED, 80, 9, 2, ones != 0, 2, 1);     /* too few */
+        test(SQUARES, 3000, 40, 6, ones != 0, 4, 0);
+        test(WEIGHTED, 3000, 40, 6, ones != 0, 4, 0);
+        test(COUPLED, 3000, 40, 6, ones != 0, 2, 4);
+        test(SQUARES, 3000, 40, 6, ones != 0, 0, 0);
+        test(WEIGHTED, 3000, 40, 6, ones != 0, 0, 0);
     }
+    test_dense(70, 40);
+    test_dense(3000, 60); /* 5.5 million terms; a list may have a million */
     for (int form = 0; form < FORMS; form++)
         test_memory(form);
     return tap_done();

@@ -164,6 +164,45 @@ static void test_layout(int kind, bool stores_all, bool stores_some, bool scales
     release(&a);
 }
 
+/* With a dense matrix of so many columns on the right: the bits of plain sums in order. */
+static void test_columns(int64_t cols, int kind)
+{
+    static const char *const simd[] = {"portable", "sse2", "avx2", "avx512"};
+    matrix a;
+    make(&a, 60, 50, 6, 20, kind);
+    double *x = calloc((size_t)(a.cols * cols), sizeof *x), *want = calloc((size_t)(a.rows * cols), sizeof *want);
+    double *got = calloc((size_t)(a.rows * cols), sizeof *got);
+    bool same = true;
+    for (int64_t k = 0; k < a.cols * cols; k++)
+        x[k] = uniform(&seed, -1, 1);
+    for (int64_t i = 0; i < a.rows; i++)
+        for (int64_t k = a.start[i]; k < a.start[i + 1]; k++)
+            for (int64_t j = 0; j < cols; j++)
+                want[i * cols + j] += a.data[k] * x[a.col[k] * cols + j];
+    for (int k = 0; k < 4; k++) {
+        peri_context *ctx = peri_context_new(NULL);
+        expr_graph *g = expr_graph_new(ctx);
+        expr_id e, s;
+        eval_program *p;
+        const double *const inputs[EXPR_IN_COUNT] = {[EXPR_IN_X] = x};
+        eval_force_simd(ctx, simd[k]);
+        check(expr_new_var(g, "x", a.cols, cols, &e));
+        check(expr_sparse(g, a.rows, a.cols, a.nnz, a.start, a.col, a.data, &s));
+        const eval_output output = {two(g, PERI_OP_MATMUL, s, e), 0, 0};
+        check(eval_compile(g, 1, &output, &p));
+        check(eval_run(p, inputs, &got));
+        same = same && memcmp(got, want, (size_t)(a.rows * cols) * sizeof *got) == 0;
+        eval_free(p);
+        expr_graph_free(g);
+        peri_context_free(ctx);
+    }
+    ok(same, "%lld columns, %s: the bits of plain loops with all instructions", (long long)cols, kind_name[kind]);
+    free(x);
+    free(want);
+    free(got);
+    release(&a);
+}
+
 static void test_not_finite(void)
 {
     matrix a;
@@ -233,6 +272,10 @@ int main(void)
     test_layout(GENERAL, true, false, false);
     test_layout(BY_COLUMN, false, false, true);
     test_layout(SOME_COLUMNS, false, true, false);
+    for (int64_t cols = 2; cols < 40; cols += cols / 3 + 1) {
+        test_columns(cols, GENERAL);
+        test_columns(cols, ONES);
+    }
     test_not_finite();
     test_memory(ONES);
     test_memory(SOME_COLUMNS);
