@@ -6,80 +6,6 @@
  */
 #include "eval/machine_emit.h"
 
-/* ---- which items ------------------------------------------------------------------------------------------------------------ */
-
-static int values_of(const run_item *i)
-{
-    if (i->code == ITEM_ROWS)
-        return i->imm;
-    return i->code == ITEM_STORE_STRIDED && i->list == 1 ? 1 : 0;
-}
-
-/* The column of the table at `offset` where the item's first value belongs, or -1. */
-static int32_t column_of(const run_item *i, int32_t base, int32_t stride, int64_t offset)
-{
-    const int64_t at = (i->offset - offset) / (int64_t)sizeof(double);
-    return values_of(i) > 0 && i->base == base && i->version == stride && i->offset >= offset && at + values_of(i) <= stride ? (int32_t)at : -1;
-}
-
-static int32_t argument(run_table *t, int32_t v)
-{
-    int32_t k = 0;
-    while (k < t->n_args && t->arg[k] != v)
-        k++;
-    t->n_args = k == t->n_args ? k + 1 : t->n_args;
-    t->arg[k] = v;
-    return k;
-}
-
-/* Takes all items from `from` on that belong to the table, which becomes the last of them; it was item `at`, or there was none before, -1. */
-static void take_items(run *r, run_item table, int64_t at, int64_t from)
-{
-    run_table *t = &r->table[table.imm];
-    for (int64_t j = from; j < r->n_items; j++) {
-        run_item *i = &r->item[j];
-        const int32_t column = column_of(i, table.base, t->stride, table.offset);
-        if (column < 0)
-            continue;
-        for (int32_t q = 0; q < values_of(i); q++)
-            t->column[column + q] = argument(t, i->arg[q]);
-        i->code = ITEM_NONE;
-        for (int q = 0; q < 4; q++)
-            i->arg[q] = -1;
-        if (at >= 0)
-            r->item[at].code = ITEM_NONE;
-        at = j;
-        *i = table;
-    }
-}
-
-/* Rows from the item's first place on without gaps, all of them by items? */
-static bool is_full(const run *r, const run_item *first)
-{
-    int32_t n = 0;
-    for (int64_t j = 0; j < r->n_items; j++)
-        if (column_of(&r->item[j], first->base, first->version, first->offset) >= 0)
-            n += values_of(&r->item[j]);
-    return n == first->version;
-}
-
-void run_join_tables(run *r)
-{
-    for (int64_t j = 0; j < r->n_items; j++)
-        if (r->item[j].code == ITEM_TABLE)
-            take_items(r, r->item[j], j, j + 1);
-    for (int64_t j = 0; j < r->n_items && r->n_tables < MOST_TABLES; j++) {
-        const run_item *i = &r->item[j];
-        if (values_of(i) == 0 || i->version > MOST_COLUMNS || !is_full(r, i))
-            continue;
-        run_item table = *i;
-        table.code = ITEM_TABLE;
-        table.imm = (int32_t)r->n_tables;
-        r->table[r->n_tables++] = (run_table){.stride = i->version, .constants = -1};
-        take_items(r, table, -1, 0);
-    }
-}
-
 /* ---- vectors ------------------------------------------------------------------------------------------------------------------ */
 
 /* What is in a vector of the table, a source after the other: COLUMN_CONSTANT first, if any, then arguments. */
@@ -111,6 +37,104 @@ static mixture mixture_at(const run_table *t, int vector)
 static int steps_of(const mixture *m)
 {
     return m->n > 1 ? m->n - 1 : m->source[0] == COLUMN_CONSTANT ? 0 : 1;
+}
+
+/* ---- which items ------------------------------------------------------------------------------------------------------------ */
+
+static int values_of(const run_item *i)
+{
+    if (i->code == ITEM_ROWS)
+        return i->imm;
+    return i->code == ITEM_STORE_STRIDED && i->list == 1 ? 1 : 0;
+}
+
+/* The column of the table at `offset` where the item's first value belongs, or -1. */
+static int32_t column_of(const run_item *i, int32_t base, int32_t stride, int64_t offset)
+{
+    const int64_t at = (i->offset - offset) / (int64_t)sizeof(double);
+    return values_of(i) > 0 && i->base == base && i->version == stride && i->offset >= offset && at + values_of(i) <= stride ? (int32_t)at : -1;
+}
+
+static int32_t argument(run_table *t, int32_t v)
+{
+    int32_t k = 0;
+    while (k < t->n_args && t->arg[k] != v)
+        k++;
+    t->n_args = k == t->n_args ? k + 1 : t->n_args;
+    t->arg[k] = v;
+    return k;
+}
+
+enum { STEPS_A_VALUE = 4 }; /* of a row: more, and to store it by itself is faster */
+
+/* What all items from `from` on that belong to the table bring to it; false: choosing their numbers takes too long. */
+static bool add_columns(const run *r, const run_item *table, int64_t from, run_table *t)
+{
+    int32_t values = 0, steps = 0;
+    for (int64_t j = from; j < r->n_items; j++) {
+        const run_item *i = &r->item[j];
+        const int32_t column = column_of(i, table->base, t->stride, table->offset);
+        for (int32_t q = 0; q < values_of(i) && column >= 0; q++, values++)
+            t->column[column + q] = argument(t, i->arg[q]);
+    }
+    for (int vector = 0; vector < t->stride; vector++) {
+        const mixture m = mixture_at(t, vector);
+        steps += steps_of(&m);
+    }
+    return steps <= STEPS_A_VALUE * values;
+}
+
+/* Takes all items from `from` on that belong to the table, which becomes the last of them; it was item `at`, or there was none before, -1. */
+static void take_items(run *r, run_item table, int64_t at, int64_t from)
+{
+    for (int64_t j = from; j < r->n_items; j++) {
+        run_item *i = &r->item[j];
+        if (column_of(i, table.base, r->table[table.imm].stride, table.offset) < 0)
+            continue;
+        i->code = ITEM_NONE;
+        for (int q = 0; q < 4; q++)
+            i->arg[q] = -1;
+        if (at >= 0)
+            r->item[at].code = ITEM_NONE;
+        at = j;
+        *i = table;
+    }
+}
+
+/* Rows from the item's first place on without gaps, all of them by items? */
+static bool is_full(const run *r, const run_item *first)
+{
+    int32_t n = 0;
+    for (int64_t j = 0; j < r->n_items; j++)
+        if (column_of(&r->item[j], first->base, first->version, first->offset) >= 0)
+            n += values_of(&r->item[j]);
+    return n == first->version;
+}
+
+void run_join_tables(run *r)
+{
+    for (int64_t j = 0; j < r->n_items; j++)
+        if (r->item[j].code == ITEM_TABLE) {
+            run_table t = r->table[r->item[j].imm];
+            if (!add_columns(r, &r->item[j], j + 1, &t))
+                continue;
+            r->table[r->item[j].imm] = t;
+            take_items(r, r->item[j], j, j + 1);
+        }
+    for (int64_t j = 0; j < r->n_items && r->n_tables < MOST_TABLES; j++) {
+        const run_item *i = &r->item[j];
+        if (values_of(i) == 0 || i->version > MOST_COLUMNS || !is_full(r, i))
+            continue;
+        run_item table = *i;
+        table.code = ITEM_TABLE;
+        table.imm = (int32_t)r->n_tables;
+        run_table *t = &r->table[r->n_tables];
+        *t = (run_table){.stride = i->version, .constants = -1};
+        if (!add_columns(r, &table, 0, t))
+            continue;
+        r->n_tables++;
+        take_items(r, table, -1, 0);
+    }
 }
 
 /* Of step k: a number of the first source (what there is so far), or 8 + one of the second. */
