@@ -91,7 +91,7 @@ static int32_t number(straight *s, double v, int32_t lanes)
     return value(s, i);
 }
 
-/* Constants at `from`, `step` numbers apart. */
+/* Constants from[places[lane]]. */
 static int32_t numbers(straight *s, const double *from, const int64_t *places, int32_t lanes)
 {
     straight_item i = item_of(STRAIGHT_DATA, lanes);
@@ -594,7 +594,7 @@ int64_t straight_size(const eval_compiler *c, const eval_kernel *k, int32_t widt
         sums += is_sum(code);
     }
     for (int64_t j = 0; j < k->n_zeros; j++) {
-        if (k->zeros[j].n > MOST_ZEROS)
+        if (k->zeros[j].n > MOST_ZEROS || k->zeros[j].set.n > 0)
             return 0;
         size += k->zeros[j].n / width + 1;
     }
