@@ -108,6 +108,14 @@ static void add_rest(machine *t, eval_kernel *k, int64_t last)
         k->calls[k->n_calls++] = (struct eval_call){t->c->program->simd->fn[EVAL_WEAVE_REST], (int32_t)last, -1};
 }
 
+static bool scatters_by_list(const run *r)
+{
+    bool any = false;
+    for (int64_t j = 0; j < r->n_items; j++)
+        any = any || (run_is_indexed(r->item[j].code) && r->item[j].code != ITEM_LIST);
+    return any;
+}
+
 static bool emit_run(machine *t, bool by_rows, int64_t *at)
 {
     t->code.failed = t->code.failed || !run_pack_lists(t->r);
@@ -201,6 +209,8 @@ static peri_status emit_kernel(machine *t, eval_kernel *k, int64_t number)
             k->calls[k->n_calls++] = (struct eval_call){k->ins[i].fn, (int32_t)i, emitted ? (int32_t)at : -1};
         if (emitted)
             add_rest(t, k, end - 1);
+        if (emitted && scatters_by_list(t->r)) /* which waits for the places; fetching other arrays ahead would delay them */
+            k->n_streams = 0;
         keep_slides(k, emitted ? t->r : NULL, j, end);
         runs += emitted;
         j = end;
