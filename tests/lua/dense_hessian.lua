@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
--- dense_hessian.lua - Hessians of models that are dense in a moderate number of variables: those that only products give, as dense matrices; values
--- against peri.hessian, which is derived another way, optima by closed forms, and what is refused.
+-- dense_hessian.lua - Hessians of models that are dense in a moderate number of variables: those that only products give, as dense matrices; those of dense
+-- data, as products of matrices. Values against peri.hessian, which is derived another way, optima by closed forms and certificates, what is refused,
+-- and what memory it takes.
 local peri = require "perigee"
 local t = require "tap"
 
@@ -173,6 +174,74 @@ do
       compare(name .. (constrained and ", a constraint" or ""), m, x, f, { -0.8, 1.7 }, c)
     end
   end
+end
+
+-- ---- solved by ipm -----------------------------------------------------------------------------------------------------------------------------
+
+local function megabytes() -- at the peak
+  local _, peak = peri.debug.memory()
+  return peak / 2^20
+end
+
+do -- 300 columns and 1000 rows, 45 million terms, of which the data are 2.3 MB
+  local n, rows = 300, 1000
+  local F, b = random(rows, n, 21), peri.random.uniform{ n = rows, lower = -1, upper = 1, seed = 22 }
+  for _, kind in ipairs{ "least squares", "poisson" } do
+    local m = peri.model "p"
+    local x = m:var("x", n, { start = 0.01 })
+    m:minimize(kind == "poisson" and peri.exp(0.1 * (F % x)):sum() - b:dot(F % x) + 20 * x:dot(x) or (F % x - b):dot(F % x - b))
+    local s = m:solve("ipm", { tolerance = 1e-9 })
+    t.ok(s.status == "optimal" and s.certificate.kkt < 1e-8, ("%s, 300 x 1000: %s, %.1e"):format(kind, s.status, s.certificate.kkt))
+    t.ok(megabytes() < 200, ("in %.0f MB at the peak"):format(megabytes()))
+    if kind == "least squares" then -- closed form
+      local want, worst = (F:t() % F):solve(F:t() % b), 0
+      for i = 1, n do worst = math.max(worst, math.abs(s[x][i] - want[i])) end
+      t.ok(worst < 1e-8, ("the normal equations' solution: %.1e"):format(worst))
+    end
+  end
+end
+
+do -- logsumexp of B x and -B x is least at 0, where it is log(number of rows); constraints of the same form hold there
+  local n = 40
+  local function even(rows, seed, x)
+    local B = random(rows, n, seed)
+    return peri.stack{ B % x, -(B % x) }:logsumexp()
+  end
+  local m = peri.model "p"
+  local x = m:var("x", n, { start = 0.2, lower = -10, upper = 10 })
+  m:minimize(even(30, 31, x))
+  local c = {}
+  for k = 1, 12 do c[k] = even(15, 31 + k, x) <= 5 end
+  m:subject_to(c)
+  local s = m:solve("ipm", { tolerance = 1e-9 })
+  t.is_close(s.objective, math.log(60), 1e-9, 0, "a geometric program: " .. s.status)
+end
+
+do -- the same geometric program in other variables, x = D P y: same optimum, rows active
+  local n, scale = 30, random(30, 1, 61, 0.5, 2)
+  local function solved(changed)
+    local m = peri.model "p"
+    local y = m:var("y", n, { start = 0.1, lower = changed and -40 or -10, upper = changed and 40 or 10 })
+    local parts = {}
+    for i = 1, n do parts[i] = changed and scale[i] * y[n + 1 - i] or y[i] end
+    local x = peri.stack(parts)
+    m:minimize((random(40, n, 62) % x):logsumexp())
+    local c = { x <= 10, x >= -10 }
+    for k = 1, 10 do c[#c + 1] = (random(20, n, 62 + k) % x):logsumexp() <= 3.2 end
+    m:subject_to(c)
+    return m:solve("ipm", { tolerance = 1e-9 })
+  end
+  local one, other = solved(false), solved(true)
+  t.ok(one.status == "optimal" and one.certificate.kkt < 1e-7, "rows active: " .. one.status)
+  t.is_close(one.objective, other.objective, 1e-7, 1e-7, "the optimum does not depend on the variables")
+end
+
+do -- a coupling of too many variables at once is refused, a square of a norm among them
+  local m = peri.model "p"
+  local x = m:var("x", 2001, { start = 0.1 })
+  m:minimize((random(3, 2001, 71) % x):logsumexp() + x:dot(x))
+  local _, why = seen(m)
+  t.ok(why and why:find("dense in 2001 variables at once, formed up to 2000", 1, true) and why:find("; \"trust-ncg\" fits", 1, true), why)
 end
 
 t.done()
