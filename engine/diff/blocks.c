@@ -13,7 +13,8 @@
 enum {
     FEWEST_TERMS = 2048,     /* fewer are left to a scatter, which fuses with what makes the weights */
     MOST_SETS = DIFF_MOST_BLOCKS,
-    LARGE_PRODUCT = 1 << 18, /* multiplications from which on OpenBLAS is opened for constants */
+    LARGE_PRODUCT = 1 << 18, /* multiplications from which on OpenBLAS is opened for constants, and symmetric products are made in strips */
+    WIDE = 64, STRIPS = 4,   /* the same: columns; 5/8 of the multiplications are left */
     ROW_MAJOR = 101, NO_FLIP = 111, FLIP = 112
 };
 
@@ -591,7 +592,49 @@ static peri_status weighted_sum(expr_graph *g, expr_id a, expr_id w, expr_id *ou
     return expr_binary(g, PERI_OP_MATMUL, a, w, out);
 }
 
-static peri_status product_block(expr_graph *g, expr_id a, expr_id b, expr_id w, const cells *at, expr_id *value)
+/* Columns first .. end of b */
+static peri_status columns_of(expr_graph *g, expr_id b, int64_t first, int64_t end, expr_id *out)
+{
+    const int64_t rows = expr_at(g, b)->rows, cols = expr_at(g, b)->cols, n = rows * (end - first);
+    int32_t *list = mem_array(g->m, (size_t)n, sizeof *list);
+    if (list == NULL)
+        return FAIL_NOMEM(g->ctx);
+    for (int64_t i = 0, k = 0; i < rows; i++)
+        for (int64_t j = first; j < end; j++)
+            list[k++] = (int32_t)(i * cols + j);
+    const peri_status status = expr_gather_list(g, b, rows, end - first, n, list, out);
+    mem_array_free(g->m, list);
+    return status;
+}
+
+/* Where cell (i, j), i <= j, of a symmetric product stands when strips of `width` columns, from the diagonal down, lie one after another. */
+static int64_t place_in_strips(int64_t cols, int64_t width, int64_t i, int64_t j)
+{
+    const int64_t strip = i / width, first = strip * width, own = first + width < cols ? width : cols - first;
+    const int64_t before = strip * cols * width - width * width * strip * (strip - 1) / 2; /* sum of (cols - s width) width, s < strip */
+    return before + (j - first) * own + i - first;
+}
+
+/* The cells of turned b, which is symmetric: strips of columns, of which only what is on and below the diagonal is multiplied. turned: constants */
+static peri_status half_product(expr_graph *g, expr_id turned, expr_id b, const cells *at, expr_id *value)
+{
+    const int64_t cols = expr_at(g, b)->cols, inner = expr_at(g, b)->rows, width = (cols + STRIPS - 1) / STRIPS;
+    expr_id strip[STRIPS], rows, part;
+    int64_t n = 0;
+    for (int64_t first = 0; first < cols; first += width) {
+        TRY(expr_gather_affine(g, turned, cols - first, inner, first * inner, 1, &rows));
+        TRY(columns_of(g, b, first, first + width < cols ? first + width : cols, &part));
+        TRY(expr_binary(g, PERI_OP_MATMUL, rows, part, &part));
+        TRY(expr_reshape(g, part, expr_size(g, part), 1, &strip[n++]));
+    }
+    TRY(expr_stack(g, n, strip, value));
+    for (int64_t k = 0; k < at->n; k++)
+        at->product[k] = (int32_t)place_in_strips(cols, width, at->left[k], at->right[k]);
+    return coo_pick(g, *value, at->n, at->product, value);
+}
+
+/* half: a' b is symmetric, a constant */
+static peri_status product_block(expr_graph *g, expr_id a, expr_id b, expr_id w, bool half, const cells *at, expr_id *value)
 {
     const int64_t rows = expr_at(g, b)->rows, cols = expr_at(g, b)->cols;
     const bool weighted = expr_size(g, w) > 1;
@@ -600,6 +643,8 @@ static peri_status product_block(expr_graph *g, expr_id a, expr_id b, expr_id w,
         TRY(expr_binary(g, PERI_OP_MUL, b, w, &b));
     }
     TRY(diff_transpose(g, a, &a));
+    if (half && cols >= WIDE && rows * cols * cols >= LARGE_PRODUCT)
+        return half_product(g, a, b, at, value);
     TRY(expr_binary(g, PERI_OP_MATMUL, a, b, value));
     TRY(expr_reshape(g, *value, expr_size(g, *value), 1, value));
     TRY(coo_pick(g, *value, at->n, at->product, value));
@@ -615,7 +660,7 @@ static peri_status node_block(const blocks *t, factor *a, factor *b, expr_id w, 
     if (a->rows == 1 && b->rows == 1)
         return outer_block(g, a->node, b->node, w, at, value);
     if (a->rows > 1 && b->rows > 1)
-        return product_block(g, a->node, b->node, w, at, value);
+        return product_block(g, a->node, b->node, w, t->same && a->number != NULL && expr_size(g, w) > 1, at, value);
     TRY(expr_number(g, 1, &one));
     TRY(weighted_sum(g, a->rows > 1 ? a->node : b->node, w, &sum));
     return a->rows > 1 ? outer_block(g, sum, b->node, one, at, value) : outer_block(g, a->node, sum, one, at, value);
