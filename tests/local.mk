@@ -49,6 +49,7 @@ unit_tests = \
 	tests/unit/diff_gather.t \
 	tests/unit/diff_batch.t \
 	tests/unit/diff_random.t \
+	tests/unit/diff_blocks.t \
 	tests/unit/diff_gram.t \
 	tests/unit/diff_cut.t \
 	tests/unit/diff_roll.t \
@@ -112,6 +113,7 @@ tests_unit_diff_batch_t_SOURCES = tests/unit/diff_batch.c tests/unit/random_grap
 	tests/unit/text_model.h
 tests_unit_property_t_SOURCES = tests/unit/property.c tests/unit/complex_graph.c tests/unit/complex_graph.h \
 	tests/unit/random_graph.c tests/unit/random_graph.h
+tests_unit_diff_blocks_t_SOURCES = tests/unit/diff_blocks.c $(eval_graph)
 tests_unit_diff_gram_t_SOURCES = tests/unit/diff_gram.c $(eval_graph)
 tests_unit_diff_random_t_SOURCES = tests/unit/diff_random.c tests/unit/random_graph.c tests/unit/random_graph.h
 

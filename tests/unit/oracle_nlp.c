@@ -323,6 +323,58 @@ static peri_status whole(peri_context *ctx, int64_t k)
     return status;
 }
 
+/* log det(2 I + x'x 11') + x'x: a Hessian that only products give, as a matrix, at every failure of an allocation */
+static peri_status whole_dense(peri_context *ctx, int64_t k)
+{
+    const double x[3] = {0.3, -0.2, 0.5}, two[4] = {2, 0, 0, 2}, ones[4] = {1, 1, 1, 1};
+    double h[6] = {0}, again[6] = {0};
+    text_model t = text_new(ctx, 3, NULL);
+    peri_expr s = PERI_NO_EXPR, a = PERI_NO_EXPR, b = PERI_NO_EXPR;
+    nlp *p = NULL;
+    peri_pattern pattern;
+    text_check(&t, peri_expr_op(t.m, PERI_OP_SQUARE, 1, &t.x, &s));
+    text_check(&t, peri_expr_op(t.m, PERI_OP_SUM, 1, &s, &s));
+    text_check(&t, peri_expr_const(t.m, &(peri_array){2, 2, two, -1, NULL, NULL}, &a));
+    text_check(&t, peri_expr_const(t.m, &(peri_array){2, 2, ones, -1, NULL, NULL}, &b));
+    text_check(&t, peri_expr_op(t.m, PERI_OP_MUL, 2, (const peri_expr[]){b, s}, &b));
+    text_check(&t, peri_expr_op(t.m, PERI_OP_ADD, 2, (const peri_expr[]){a, b}, &a));
+    text_check(&t, peri_expr_op(t.m, PERI_OP_LOGDET, 1, &a, &a));
+    text_check(&t, peri_expr_op(t.m, PERI_OP_ADD, 2, (const peri_expr[]){a, s}, &a));
+    text_check(&t, peri_model_minimize(t.m, a));
+    peri_memory_fail_at(ctx, k, false);
+    peri_status status = nlp_of(t.m, &p);
+    status = status == PERI_OK ? nlp_hess(p, x, 1, NULL, h) : status;
+    peri_memory_fail_at(ctx, 0, false);
+    if (nlp_of(t.m, &p) != PERI_OK || nlp_hess_pattern(p, &pattern) != PERI_OK || pattern.nnz != 6 || nlp_hess(p, x, 1, NULL, again) != PERI_OK)
+        status = PERI_E_INTERNAL; /* the next call works */
+    /* det = 4 (1 + s), s = x'x: the Hessian is (2 + 2 / (1 + s)) I - 4 x x' / (1 + s)^2 */
+    const double r = 1 / (1 + 0.09 + 0.04 + 0.25);
+    for (int j = 0, at = 0; j < 3; j++)
+        for (int i = j; i < 3; i++, at++)
+            if (fabs(again[at] - ((i == j ? 2 + 2 * r : 0) - 4 * r * r * x[i] * x[j])) > 1e-14)
+                status = PERI_E_INTERNAL;
+    peri_model_free(t.m);
+    return status;
+}
+
+static void test_dense_memory(void)
+{
+    peri_context *ctx = peri_context_new(NULL);
+    int64_t before, after, k = 0, others = 0, leaks = 0;
+    peri_status status;
+    peri_memory(ctx, NULL, NULL, &before);
+    do {
+        status = whole_dense(ctx, ++k);
+        peri_memory(ctx, NULL, NULL, &after);
+        leaks += after != before;
+        others += status != PERI_OK && status != PERI_E_NOMEM;
+    } while (status != PERI_OK && k < 100000);
+    ok(status == PERI_OK && k > 50, "by products: %d failures of an allocation, then success", (int)k - 1);
+    is_int(others, 0, "each is reported as out of memory, and the next call has the Hessian");
+    is_int(leaks, 0, "and leaks nothing");
+    peri_context_free(ctx);
+}
+
 static void test_memory(void)
 {
     peri_context *ctx = peri_context_new(NULL);
@@ -400,5 +452,6 @@ int main(void)
     test_no_allocation(ctx);
     peri_context_free(ctx);
     test_memory();
+    test_dense_memory();
     return tap_done();
 }
