@@ -13,6 +13,7 @@
 enum {
     FEWEST_TERMS = 2048,     /* fewer are left to a scatter, which fuses with what makes the weights */
     MOST_SETS = DIFF_MOST_BLOCKS,
+    MOST_GROUPS = 32,        /* of a leaf's Jacobian: more are parts of many forms, which are not dense */
     LARGE_PRODUCT = 1 << 18, /* multiplications from which on OpenBLAS is opened for constants, and symmetric products are made in strips */
     WIDE = 64, STRIPS = 4,   /* the same: columns; 5/8 of the multiplications are left */
     ROW_MAJOR = 101, NO_FLIP = 111, FLIP = 112
@@ -292,13 +293,14 @@ static bool is_constant(const expr_graph *g, const struct coo *jac)
     return true;
 }
 
-/* Nanoseconds of a term of the pair. */
-static peri_status price_of_term(blocks *t, double *price)
+/* Nanoseconds of a term of the pair; *few: the leaves are of few forms, each of which has a group. */
+static peri_status price_of_term(blocks *t, double *price, bool *few)
 {
     const struct coo *a, *b;
     TRY(coo_jacobian(t->b, t->p->a, &a));
     TRY(coo_jacobian(t->b, t->p->b, &b));
-    *price = is_constant(t->g, a) && is_constant(t->g, b) ? TERM_OF_DATA : TERM;
+    *few = a->n <= MOST_GROUPS && b->n <= MOST_GROUPS;
+    *price = *few && is_constant(t->g, a) && is_constant(t->g, b) ? TERM_OF_DATA : TERM;
     return PERI_OK;
 }
 
@@ -310,7 +312,7 @@ static peri_status find_blocks(blocks *t, double terms, bool *found)
     *found = terms >= FEWEST_TERMS;
     if (!*found)
         return PERI_OK;
-    TRY(price_of_term(t, &price));
+    TRY(price_of_term(t, &price, found));
     const double most = terms * price / 2;
     t->same = unshaped(t->g, p->a) == unshaped(t->g, p->b);
     const int64_t columns = (int64_t)sqrt(most / (FLOP * (double)p->n)); /* of a union, squared times n, that are still worth it */
