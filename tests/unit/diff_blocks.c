@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * diff_blocks - Hessians over dense data as products of matrices: f(x) of A x with dense A against A' W A by plain loops, for W diagonal, constant, of rank one;
- * which of them are products and which are constants; data with holes have the pattern of the terms; out of memory.
+ * diff_blocks - Hessians over dense data as products of matrices: f(x) of A x with dense A against A' W A by plain loops, for W diagonal, constant, of
+ * rank one; which of them are products and which are constants; data with holes have the pattern of the terms; out of memory.
  */
 #include "base/context.h"
 #include "diff/diff.h"
