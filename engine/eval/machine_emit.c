@@ -9,11 +9,6 @@
 static const int BASE_REGS[] = {RAX, RCX, R8, R9, RBX, R12, R13, R14, R15};
 enum { N_BASE_REGS = sizeof BASE_REGS / sizeof BASE_REGS[0], N_CLOBBERED = 4 };
 
-static int vector_length(const emitter *e)
-{
-    return e->full == 8 ? X86_512 : X86_256;
-}
-
 /* ---- a body ---------------------------------------------------------------------------------------------------------------------- */
 
 static void emit_body(emitter *e, int width, int part, int lane_part, bool dynamic_lanes)

@@ -9,7 +9,7 @@
 #include "eval/machine_run.h"
 
 enum { NOWHERE = -1, PINNED = -2, FREE = -1, MOST_SLOTS = 64, VECTOR_BYTES = 64, NEVER = 1 << 30, EDGE = 1, REST = 2 };
-enum { ROW_AT, CHUNK_END, ROW_END, ROW_BASES, ROW_BYTES = (ROW_BASES + MOST_BASES + 7) / 8 * VECTOR_BYTES }; /* of a loop over rows, eight bytes each */
+enum { ROW_AT, CHUNK_END, ROW_BASES, ROW_BYTES = (ROW_BASES + MOST_BASES + 7) / 8 * VECTOR_BYTES }; /* of a loop over rows, eight bytes each */
 enum { MOST_SUMS = 8, MOST_WATCHES = 4, KEPT = 2 + MOST_CARRIES + 3 * MOST_SUMS };
 
 /* general registers: the instructions, the next instance, the end; bases and `start`; for addresses */
@@ -64,6 +64,11 @@ static inline int32_t displacement(const emitter *e, const run_item *i)
 static inline int count_uses(const emitter *e, int32_t v)
 {
     return e->first_use[v + 1] - e->first_use[v];
+}
+
+static inline int vector_length(const emitter *e)
+{
+    return e->full == 8 ? X86_512 : X86_256;
 }
 
 /* Memory of the function's own behind the values that were given up; two vectors are a weave's, one is for each sum of rows, two for a scaled sum, one

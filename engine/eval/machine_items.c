@@ -411,13 +411,13 @@ static void move_row_sum(emitter *e, int t, x86_op op)
     for (int part = 0; part < EVAL_ROW_LANES / e->full; part++) {
         x86_rm at = row_lanes(e, t);
         at.disp += part * e->full * 8;
-        x86_vector(e->x, op, e->full == 8 ? X86_512 : X86_256, e->row_sum[row_number(e, t)] + part, 0, at, 0);
+        x86_vector(e->x, op, vector_length(e), e->row_sum[row_number(e, t)] + part, 0, at, 0);
     }
 }
 
 static void begin_scaled_sum(emitter *e, int t)
 {
-    const int number = sum_number(e, t), length = e->full == 8 ? X86_512 : X86_256;
+    const int number = sum_number(e, t), length = vector_length(e);
     for (int part = 0; part < EVAL_LANES / e->full; part++) {
         const int reg = e->static_lanes ? e->sum_reg[number] + part : 0;
         x86_rm at = emit_lanes(e, t);
@@ -431,7 +431,7 @@ static void begin_scaled_sum(emitter *e, int t)
 static void finish_scaled_sum(emitter *e, int t)
 {
     const run_item *i = item(e, t);
-    const int number = sum_number(e, t), length = e->full == 8 ? X86_512 : X86_256, sum = 0, scale = 1;
+    const int number = sum_number(e, t), length = vector_length(e), sum = 0, scale = 1;
     if (e->pinned[i->arg[1]] == NOWHERE)
         x86_vector(e->x, X86_LOAD, length, scale, 0, emit_cell_address(e, item(e, i->arg[1])), 0);
     for (int part = 0; part < EVAL_LANES / e->full; part++) {
@@ -452,7 +452,7 @@ void emit_begin_block_sums(emitter *e)
         if (item(e, t)->code != ITEM_ROW_SUM)
             continue;
         for (int part = 0, first = e->row_sum[row_number(e, t)]; part < EVAL_ROW_LANES / e->full; part++)
-            x86_vector(e->x, X86_XOR, e->full == 8 ? X86_512 : X86_256, first + part, first + part, x86_reg(first + part), 0);
+            x86_vector(e->x, X86_XOR, vector_length(e), first + part, first + part, x86_reg(first + part), 0);
         if (!e->static_lanes)
             move_row_sum(e, t, X86_STORE);
     }
@@ -525,15 +525,15 @@ static void emit_watch(emitter *e, int t)
 void emit_begin_watch(emitter *e)
 {
     if (e->n_watches > 0 && e->large != NOWHERE)
-        x86_vector(e->x, X86_LOAD, e->full == 8 ? X86_512 : X86_256, e->large, 0, emit_constant_address(e, CONSTANT_VOUCHED), 0);
+        x86_vector(e->x, X86_LOAD, vector_length(e), e->large, 0, emit_constant_address(e, CONSTANT_VOUCHED), 0);
     for (int k = 0; k < e->n_watches; k++)
-        x86_vector(e->x, X86_XOR, e->full == 8 ? X86_512 : X86_256, e->watch_reg[k], e->watch_reg[k], x86_reg(e->watch_reg[k]), 0);
+        x86_vector(e->x, X86_XOR, vector_length(e), e->watch_reg[k], e->watch_reg[k], x86_reg(e->watch_reg[k]), 0);
 }
 
 /* All lanes are one kernel's. */
 void emit_finish_watch(emitter *e)
 {
-    const int length = e->full == 8 ? X86_512 : X86_256;
+    const int length = vector_length(e);
     int t = 0;
     if (e->n_watches == 0)
         return;

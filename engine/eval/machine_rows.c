@@ -69,7 +69,7 @@ static void set_bases(emitter *e)
 
 static void set_cells(emitter *e)
 {
-    const int length = e->full == 8 ? X86_512 : X86_256, spare = 0;
+    const int length = vector_length(e), spare = 0;
     const int32_t *last = NULL;
     for (int t = 0; t < e->r->n_items; t++) {
         const int64_t cell = row_cell(e, t);
@@ -122,46 +122,13 @@ static void end_block(emitter *e, bool long_rows, int64_t next)
     x86_jump_back(e->x, X86_ALWAYS, next);
 }
 
-/* Two rows at once, block by block: a pair's second one begins where the first ends. */
-static void emit_pair_loop(emitter *e)
-{
-    const int32_t period = (int32_t)rows_of(e)->period;
-    const bool long_rows = has_long_rows(e);
-    const int64_t pair = e->x->bytes.n;
-    x86_address(e->x, REG_INDEX, x86_mem(REG_AT, -1, 0, period));
-    x86_store64(e->x, REG_INDEX, row_state(ROW_END));
-    set_bases(e);
-    set_cells(e);
-    const int64_t block = e->x->bytes.n;
-    emit_block(e);
-    x86_copy(e->x, REG_AT, REG_END);
-    x86_load64(e->x, REG_ADDRESS, row_state(ROW_END));
-    x86_compare(e->x, REG_AT, REG_ADDRESS);
-    const int64_t over = x86_jump(e->x, X86_NOT_LESS);
-    x86_copy(e->x, REG_END, REG_ADDRESS);
-    end_block(e, long_rows, block);
-    x86_land(e->x, over);
-    x86_add(e->x, REG_AT, period);
-    x86_address(e->x, REG_ADDRESS, x86_mem(REG_AT, -1, 0, period));
-    x86_load64(e->x, REG_INDEX, row_state(ROW_AT));
-    x86_add(e->x, REG_INDEX, 2);
-    x86_store64(e->x, REG_INDEX, row_state(ROW_AT));
-    x86_load64(e->x, REG_END, row_state(CHUNK_END));
-    x86_compare(e->x, REG_AT, REG_END);
-    const int64_t done = x86_jump(e->x, X86_NOT_LESS);
-    end_block(e, long_rows, pair);
-    x86_land(e->x, done);
-}
-
+/* Two rows at once, block by block, where the run has two: the second one begins where the first ends, with the next block of both. */
 void emit_row_loop(emitter *e)
 {
-    if (e->r->second) {
-        emit_pair_loop(e);
-        return;
-    }
     const int32_t *const ends = rows_of(e)->start + 1;
-    const bool long_rows = has_long_rows(e);
+    const bool long_rows = has_long_rows(e), pairs = e->r->second;
     const int64_t row = e->x->bytes.n;
+    int64_t over_too = 0;
     set_bases(e);
     set_cells(e);
     const int64_t block = e->x->bytes.n;
@@ -176,11 +143,18 @@ void emit_row_loop(emitter *e)
     const int64_t over = x86_jump(e->x, X86_NOT_LESS);
     end_block(e, long_rows, block);
     x86_land(e->x, over);
+    if (pairs) {
+        x86_add(e->x, REG_AT, (int32_t)rows_of(e)->period);
+        x86_compare(e->x, REG_AT, REG_END);
+        over_too = x86_jump(e->x, X86_NOT_LESS);
+    }
     x86_load64(e->x, REG_INDEX, row_state(ROW_AT));
-    x86_add(e->x, REG_INDEX, 1);
+    x86_add(e->x, REG_INDEX, pairs ? 2 : 1);
     x86_store64(e->x, REG_INDEX, row_state(ROW_AT));
     load_of_row(e, ends, NULL);
     x86_copy(e->x, REG_ADDRESS, REG_INDEX);
     end_block(e, long_rows, row);
     x86_land(e->x, done);
+    if (pairs)
+        x86_land(e->x, over_too);
 }
