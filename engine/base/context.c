@@ -120,6 +120,15 @@ void activity_function(peri_context *ctx, const char *name)
         snprintf(ctx->activity->function, sizeof ctx->activity->function, "%s", name != NULL ? name : "");
 }
 
+bool activity_beat(peri_context *ctx)
+{
+    if (ctx->activity != NULL) {
+        ctx->activity->beats++;
+        ctx->interrupted = ctx->interrupted || ctx->activity->stop;
+    }
+    return ctx->interrupted != 0;
+}
+
 void peri_callback_text(peri_context *ctx, const char *why)
 {
     snprintf(ctx->callback_text, sizeof ctx->callback_text, "%s%s", why != NULL ? ": " : "", why != NULL ? why : "");

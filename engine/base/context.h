@@ -16,7 +16,7 @@ struct eval_simd; /* eval/block.h */
 typedef struct {
     char plugin[64], function[64]; /* "": none */
     int64_t step;                  /* of the plugin's run; ACTIVITY_INIT, ACTIVITY_FINI */
-    _Atomic uint64_t beats;        /* grows each time that a run looks at its limits */
+    _Atomic uint64_t beats;        /* signs of life: a run has looked at its limits, or is between parts of a long evaluation */
     atomic_bool stop;              /* the parent asks for the end */
 } context_activity;
 
@@ -79,6 +79,8 @@ void activity_leave(peri_context *ctx, const activity_mark *before);
 peri_status fail_callback(peri_context *ctx, const char *name);
 /* Around a call of a user's function; NULL afterwards */
 void activity_function(peri_context *ctx, const char *name);
+/* activity_beat - a sign of life. ret: a stop was asked for */
+bool activity_beat(peri_context *ctx);
 
 /* Tells the host that a part of the work begins; a call that nobody listens to costs a comparison. */
 static inline void context_tell(peri_context *ctx, const char *phase, int64_t count)

@@ -181,6 +181,8 @@ peri_status nlp_dense_values(nlp *p, const nlp_point *at, double *val)
     for (int64_t first = 0; first < d->n; first += d->at_once) {
         int64_t *count = first == 0 ? &p->count.hessian : &(int64_t){0};
         const int64_t end = first + d->at_once < d->n ? first + d->at_once : d->n;
+        if (first > 0 && activity_beat(p->ctx))
+            return FAIL(p->ctx, PERI_E_CANCELLED, "hessian: stopped between products with vectors");
         memset(d->v, 0, (size_t)(d->at_once * d->n) * sizeof *d->v);
         for (int64_t j = first; j < end; j++)
             d->v[(j - first) * d->n + j] = 1;

@@ -26,7 +26,7 @@ peri_status nlp_dense_make(nlp *p, const char *why);
 void nlp_dense_free(nlp *p);
 /* The program's result: hv as one column. */
 peri_status nlp_dense_products(nlp *p, expr_id *out);
-/* nlp_dense_values - the pattern's values; counted as one Hessian. Finite or PERI_E_DOMAIN */
+/* nlp_dense_values - the pattern's values; counted as one Hessian. Finite or PERI_E_DOMAIN; PERI_E_CANCELLED where a stop is asked for meanwhile */
 peri_status nlp_dense_values(nlp *p, const nlp_point *at, double *val);
 
 #endif

@@ -92,14 +92,10 @@ static void stop(peri_run *run, peri_outcome by, const char *message)
 bool limits_reached(peri_run *run)
 {
     const peri_limits *l = &run->limits;
-    context_activity *watched = run->ctx->activity;
-    if (watched != NULL) {
-        watched->beats++;
-        run->ctx->interrupted = run->ctx->interrupted || watched->stop;
-    }
+    const bool interrupted = activity_beat(run->ctx);
     if (run->stopped_by != PERI_OPTIMAL)
         return true;
-    if (run->ctx->interrupted || run->user_stop)
+    if (interrupted || run->user_stop)
         stop(run, PERI_INTERRUPTED, run->user_stop ? "stopped by the event function" : "interrupted");
     else if (run->iterations >= l->iterations || run->steps >= l->iterations)
         stop(run, PERI_ITERATION_LIMIT, "iteration limit reached");

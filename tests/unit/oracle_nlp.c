@@ -323,15 +323,12 @@ static peri_status whole(peri_context *ctx, int64_t k)
     return status;
 }
 
-/* log det(2 I + x'x 11') + x'x: a Hessian that only products give, as a matrix, at every failure of an allocation */
-static peri_status whole_dense(peri_context *ctx, int64_t k)
+/* log det(2 I + x'x 11') + x'x: a Hessian that only products give. det = 4 (1 + s), s = x'x: (2 + 2 / (1 + s)) I - 4 x x' / (1 + s)^2 */
+static text_model determinant(peri_context *ctx, int n)
 {
-    const double x[3] = {0.3, -0.2, 0.5}, two[4] = {2, 0, 0, 2}, ones[4] = {1, 1, 1, 1};
-    double h[6] = {0}, again[6] = {0};
-    text_model t = text_new(ctx, 3, NULL);
+    const double two[4] = {2, 0, 0, 2}, ones[4] = {1, 1, 1, 1};
+    text_model t = text_new(ctx, n, NULL);
     peri_expr s = PERI_NO_EXPR, a = PERI_NO_EXPR, b = PERI_NO_EXPR;
-    nlp *p = NULL;
-    peri_pattern pattern;
     text_check(&t, peri_expr_op(t.m, PERI_OP_SQUARE, 1, &t.x, &s));
     text_check(&t, peri_expr_op(t.m, PERI_OP_SUM, 1, &s, &s));
     text_check(&t, peri_expr_const(t.m, &(peri_array){2, 2, two, -1, NULL, NULL}, &a));
@@ -341,18 +338,37 @@ static peri_status whole_dense(peri_context *ctx, int64_t k)
     text_check(&t, peri_expr_op(t.m, PERI_OP_LOGDET, 1, &a, &a));
     text_check(&t, peri_expr_op(t.m, PERI_OP_ADD, 2, (const peri_expr[]){a, s}, &a));
     text_check(&t, peri_model_minimize(t.m, a));
+    return t;
+}
+
+static bool is_hessian_of_determinant(int n, const double *x, const double *h)
+{
+    double s = 1;
+    for (int j = 0; j < n; j++)
+        s += x[j] * x[j];
+    for (int j = 0, at = 0; j < n; j++)
+        for (int i = j; i < n; i++, at++)
+            if (!(fabs(h[at] - ((i == j ? 2 + 2 / s : 0) - 4 * x[i] * x[j] / (s * s))) <= 1e-14))
+                return false;
+    return true;
+}
+
+/* As a matrix, at every failure of an allocation. */
+static peri_status whole_dense(peri_context *ctx, int64_t k)
+{
+    const double x[3] = {0.3, -0.2, 0.5};
+    double h[6] = {0}, again[6] = {0};
+    text_model t = determinant(ctx, 3);
+    nlp *p = NULL;
+    peri_pattern pattern;
     peri_memory_fail_at(ctx, k, false);
     peri_status status = nlp_of(t.m, &p);
     status = status == PERI_OK ? nlp_hess(p, x, 1, NULL, h) : status;
     peri_memory_fail_at(ctx, 0, false);
     if (nlp_of(t.m, &p) != PERI_OK || nlp_hess_pattern(p, &pattern) != PERI_OK || pattern.nnz != 6 || nlp_hess(p, x, 1, NULL, again) != PERI_OK)
         status = PERI_E_INTERNAL; /* the next call works */
-    /* det = 4 (1 + s), s = x'x: the Hessian is (2 + 2 / (1 + s)) I - 4 x x' / (1 + s)^2 */
-    const double r = 1 / (1 + 0.09 + 0.04 + 0.25);
-    for (int j = 0, at = 0; j < 3; j++)
-        for (int i = j; i < 3; i++, at++)
-            if (fabs(again[at] - ((i == j ? 2 + 2 * r : 0) - 4 * r * r * x[i] * x[j])) > 1e-14)
-                status = PERI_E_INTERNAL;
+    if (!is_hessian_of_determinant(3, x, again))
+        status = PERI_E_INTERNAL;
     peri_model_free(t.m);
     return status;
 }
@@ -373,6 +389,23 @@ static void test_dense_memory(void)
     is_int(others, 0, "each is reported as out of memory, and the next call has the Hessian");
     is_int(leaks, 0, "and leaks nothing");
     peri_context_free(ctx);
+}
+
+/* Of 20 variables, whose products come in two runs. */
+static void test_dense_interrupted(peri_context *ctx)
+{
+    double x[20], h[210];
+    text_model t = determinant(ctx, 20);
+    nlp *p;
+    for (int j = 0; j < 20; j++)
+        x[j] = 0.1 * (j % 7) - 0.2;
+    ok(nlp_of(t.m, &p) == PERI_OK && nlp_hess(p, x, 1, NULL, h) == PERI_OK && is_hessian_of_determinant(20, x, h), "a Hessian by products");
+    peri_interrupt(ctx);
+    is_int(nlp_hess(p, x, 1, NULL, h), PERI_E_CANCELLED, "an interruption is noticed between products");
+    peri_clear_interrupt(ctx);
+    memset(h, 0, sizeof h);
+    ok(nlp_hess(p, x, 1, NULL, h) == PERI_OK && is_hessian_of_determinant(20, x, h), "the next one is whole");
+    peri_model_free(t.m);
 }
 
 static void test_memory(void)
@@ -450,6 +483,7 @@ int main(void)
     test_density(ctx);
     test_watched(ctx);
     test_no_allocation(ctx);
+    test_dense_interrupted(ctx);
     peri_context_free(ctx);
     test_memory();
     test_dense_memory();
