@@ -23,9 +23,11 @@ typedef struct {
     int64_t n;              /* places */
     int64_t *cut;           /* [n + 1] where each begins in the node; NULL: every entry is a place */
     unsigned char *touched; /* [n] 255 by earlier kernels, else how many times in this one, at most 2 */
-    unsigned char *stored;  /* [n] */
+    unsigned char *stored;  /* [n] 0: by nobody; STORED, DIRECT */
     unsigned char *owner;   /* [n] 0, but while one kernel's sinks are looked at; NULL: all arguments go to ranges */
 } places;
+
+enum { STORED = 1, DIRECT = 2 /* by an array operation, which may come before all kernels */ };
 
 static peri_status find_stride(const eval_compiler *c, eval_sink *s)
 {
@@ -234,7 +236,7 @@ static void plan_weave(const places *p, int64_t n, eval_sink **sinks)
         sinks[k]->rank = 1;
         mark(p, sinks[k], p->touched, 255);
         if (stores)
-            mark(p, sinks[k], p->stored, 1);
+            mark(p, sinks[k], p->stored, STORED);
     }
     sinks[0]->woven = (int32_t)n;
     for (int64_t k = 1; k < n; k++)
@@ -254,7 +256,7 @@ static void plan_kernel(const places *p, int64_t n, eval_sink **sinks)
         sinks[k]->stores = reaches_first(p, sinks[k], k == lead ? 2 : 1);
         sinks[k]->alone = sinks[k]->stores && (k != lead || reaches_first(p, sinks[k], 1));
         if (sinks[k]->stores)
-            mark(p, sinks[k], p->stored, 1);
+            mark(p, sinks[k], p->stored, STORED);
     }
     find_partners(p, n, sinks);
     rank_sinks(n, sinks);
@@ -345,7 +347,7 @@ static peri_status zero_range(const places *p, filling *f, int64_t begin, int64_
     return PERI_OK;
 }
 
-/* The places that nothing stores to; the last range goes on to the end where there are too many. */
+/* The places that nothing stores to; where there are too many ranges, the last goes on to the end, or to what is there already. */
 static peri_status zero_rest(const places *p, filling *f)
 {
     const int64_t size = eval_size(p->c, p->node), all = count_ranges(p);
@@ -360,8 +362,8 @@ static peri_status zero_rest(const places *p, filling *f)
         }
         for (end = j + 1; end < last && !p->stored[end];)
             end++;
-        if (++ranges == most)
-            end = last;
+        for (ranges++; ranges >= most && end < last && p->stored[end] != DIRECT;)
+            end++;
         TRY(zero_range(p, f, entry_of(p, j), entry_of(p, end)));
     }
     return PERI_OK;
@@ -488,7 +490,7 @@ static void mark_direct(const places *p)
             continue;
         const int64_t begin = p->cut != NULL ? place_from(p, d->first) : d->first;
         const int64_t end = p->cut != NULL ? place_from(p, d->first + d->n) : d->first + d->n;
-        memset(p->stored + begin, 1, (size_t)(end - begin));
+        memset(p->stored + begin, DIRECT, (size_t)(end - begin));
     }
 }
 

@@ -150,6 +150,34 @@ static void test_direct(int64_t n)
     fixture_release(&f);
 }
 
+/* A product that is there before a later kernel fills the many gaps between its own entries. */
+static void test_direct_and_gaps(int64_t n)
+{
+    fixture f;
+    fixture_init(&f, 2 * n * n);
+    const expr_id p = two(f.g, PERI_OP_MATMUL, part(&f, n, n, 0), part(&f, n, n, n * n)), x = part(&f, n * n, 1, 0);
+    const expr_id args[2] = {p, two(f.g, PERI_OP_MUL, x, one(f.g, PERI_OP_SUM, one(f.g, PERI_OP_EXP, x)))};
+    int32_t *lists[2];
+    expr_id e;
+    for (int k = 0; k < 2; k++)
+        lists[k] = calloc((size_t)(n * n), sizeof **lists);
+    for (int64_t k = 0; k < n * n; k++) {
+        lists[0][k] = (int32_t)(n * n + 2 + k);
+        lists[1][k] = (int32_t)(k < n * n / 2 ? 2 * k : 2 * k + n * n + 5);
+    }
+    check(expr_scatter_sum(f.g, 3 * n * n + 20, 1, 2, args, (const int32_t *const *)lists, &e));
+    against_interpreter(&f, e, 1e-12, "a product among many gaps", n);
+    for (int64_t k = 0; k < n * n; k++) {
+        lists[0][k] = (int32_t)(2 * n * n + 3 + k);
+        lists[1][k] = (int32_t)(2 * k);
+    }
+    check(expr_scatter_sum(f.g, 3 * n * n + 20, 1, 2, args, (const int32_t *const *)lists, &e));
+    against_interpreter(&f, e, 1e-12, "a product behind many gaps", n);
+    for (int k = 0; k < 2; k++)
+        free(lists[k]);
+    fixture_release(&f);
+}
+
 /* Systems with one matrix and its transpose, its inverse and determinant: all from the same factors. */
 static void test_solve(int64_t n)
 {
@@ -555,6 +583,7 @@ int main(void)
         test_products(sizes[k]);
         test_views(sizes[k]);
         test_direct(sizes[k]);
+        test_direct_and_gaps(sizes[k]);
         test_solve(sizes[k]);
         test_batches(sizes[k]);
         test_square(sizes[k]);
