@@ -235,8 +235,7 @@ static peri_status emit_stretch(machine *t, int32_t first, int32_t end)
     eval_compiler *c = t->c;
     eval_program *p = c->program;
     straight s;
-    peri_status status = PERI_OK;
-    straight_open(&s, c, t->code.evex ? 8 : 4);
+    peri_status status = straight_open(&s, c, t->code.evex ? 8 : 4);
     for (int32_t k = first; k < end && status == PERI_OK; k++) {
         const int32_t kernel = p->steps[k].at;
         status = straight_append(&s, &p->kernels[kernel], c->patch_start[kernel], c->patch_start[kernel + 1]);

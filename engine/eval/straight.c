@@ -11,13 +11,6 @@
 
 enum { DST = RUN_DST, SIZE = sizeof(double), MOST_ZEROS = 64 };
 
-void straight_open(straight *s, eval_compiler *c, int32_t width)
-{
-    *s = (straight){.c = c, .width = width};
-    hash_init(&s->seen, c->m);
-    hash_init(&s->owner, c->m);
-}
-
 void straight_release(straight *s)
 {
     vec_free(s->c->m, &s->items);
@@ -34,6 +27,7 @@ static straight_item item_of(int32_t code, int32_t lanes)
     return (straight_item){.code = code, .lanes = lanes, .kind = BASE_NONE, .arg = {-1, -1, -1}};
 }
 
+/* Its number; where memory has run out, another's: there is at least one. */
 static int32_t append(straight *s, straight_item i)
 {
     if (!vec_push(s->c->m, &s->items, i)) {
@@ -89,6 +83,15 @@ static int32_t number(straight *s, double v, int32_t lanes)
     straight_item i = item_of(STRAIGHT_NUMBER, lanes > 1 ? s->width : 1);
     memcpy(&i.offset, &v, sizeof v);
     return value(s, i);
+}
+
+peri_status straight_open(straight *s, eval_compiler *c, int32_t width)
+{
+    *s = (straight){.c = c, .width = width};
+    hash_init(&s->seen, c->m);
+    hash_init(&s->owner, c->m);
+    (void)number(s, 0, 1); /* the first item */
+    return s->failed ? FAIL_NOMEM(c->g->ctx) : PERI_OK;
 }
 
 /* Constants from[places[lane]]. */
@@ -224,7 +227,7 @@ static void store_at(straight *s, eval_place at, int64_t numbers_behind, int32_t
     i.arg[0] = v;
     i.owned = lanes;
     const int32_t store = append(s, i);
-    for (int32_t l = 0; l < lanes; l++) {
+    for (int32_t l = 0; l < lanes && !s->failed; l++) {
         int32_t lane;
         const int32_t before = owner_of(s, i.kind, i.offset + l * SIZE, &lane);
         if (before >= 0)

@@ -63,7 +63,7 @@ typedef struct {
     int32_t *sum;                 /* [n_accs x EVAL_LANES / width] or -1 */
 } straight;
 
-void straight_open(straight *s, eval_compiler *c, int32_t width);
+peri_status straight_open(straight *s, eval_compiler *c, int32_t width);
 void straight_release(straight *s);
 /* Can the kernel's instructions be values and effects? About how many items it takes, or 0: no */
 int64_t straight_size(const eval_compiler *c, const eval_kernel *k, int32_t width);

@@ -339,6 +339,38 @@ static void test_missing(const char *simd)
     fixture_release(&f);
 }
 
+/* One kernel from list to list, then others: at every failure of an allocation, alone or with all later ones. */
+static void test_failures(const char *simd, bool persistent)
+{
+    static const int32_t from[3] = {4, 0, 2}, to[3] = {1, 5, 3};
+    const int32_t *const lists[1] = {to};
+    fixture f;
+    expr_id gathered, scattered;
+    int64_t failures = 0, blocks, blocks_before;
+    size_t before, after, peak;
+    bool clean = true;
+    fixture_init(&f, simd, 6);
+    check(expr_gather_list(f.g, f.in[EXPR_IN_X], 3, 1, 3, from, &gathered));
+    check(expr_scatter_sum(f.g, 6, 1, 1, &gathered, lists, &scattered));
+    want(&f, scattered);
+    want(&f, one(f.g, PERI_OP_SUM, two(f.g, PERI_OP_MUL, affine(f.g, scattered, 4, 1, 1), affine(f.g, scattered, 4, 2, 1))));
+    peri_memory(f.ctx, &before, &peak, &blocks_before);
+    for (int64_t k = 1;; k++) {
+        eval_program *p;
+        peri_memory_fail_at(f.ctx, k, persistent);
+        const peri_status status = eval_compile(f.g, f.n_outputs, f.output, &p);
+        peri_memory_fail_at(f.ctx, 0, false);
+        eval_free(p);
+        if (status == PERI_OK)
+            break;
+        failures++;
+        peri_memory(f.ctx, &after, &peak, &blocks);
+        clean = clean && status == PERI_E_NOMEM && before == after && blocks == blocks_before;
+    }
+    ok(clean && failures > 10, "%s: %d allocations failed%s, nothing lost", simd, (int)failures, persistent ? " with all later ones" : "");
+    fixture_release(&f);
+}
+
 int main(void)
 {
     plan_later();
@@ -357,6 +389,8 @@ int main(void)
         test_stretches(levels[k]);
         test_watch(levels[k]);
         test_missing(levels[k]);
+        test_failures(levels[k], false);
+        test_failures(levels[k], true);
     }
     return tap_done();
 }
