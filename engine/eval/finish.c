@@ -346,6 +346,7 @@ static peri_status finish_zeros(kernel *k)
         const struct eval_zero *z = &k->out->zeros[j];
         if (z->from != NULL)
             eval_leave_constants(c, group->zeros.at[j].place, z->n, z->period > 0 ? z->period : z->n, z->from);
+        eval_leave_constants(c, group->zeros.at[j].place, z->n, z->set.n, z->set.value);
     }
     return PERI_OK;
 }

@@ -616,7 +616,10 @@ static peri_status split_kernel(eval_compiler *c, int64_t number, const double *
     eval_program *p = c->program;
     eval_kernel *k = &p->kernels[number];
     const eval_group *group = &c->groups.at[number];
-    if (group->n_scatters > INT32_MAX / k->n) /* more than slots can be numbered */
+    int64_t values = 0; /* of an instance */
+    for (int64_t j = 0; j < group->n_scatters; j++)
+        values += group->scatters[j].width;
+    if (values > INT32_MAX / k->n) /* more than slots can be numbered */
         return PERI_OK;
     bool worth = false;
     TRY(is_worth_splitting(c, group, k, &worth));

@@ -520,6 +520,31 @@ static void test_random(const char *simd, int32_t threads, int rounds)
        sum.not_finite);
 }
 
+/* A few constants of a large matrix, two to a place, that are written with its zeros */
+static void test_few_constants(bool machine)
+{
+    static const double values[] = {1, 1e308, INFINITY, NAN};
+    enum { N = 2000, APART = 70, FEW = 50 };
+    for (int k = 0; k < 4; k++) {
+        fixture f;
+        trial t;
+        double data[FEW];
+        fixture_init(&f, NULL, machine, 5, N, 1);
+        expr_id args[3] = {value(&f, 0)};
+        int32_t *lists[3] = {steps(N, 0, APART), steps(FEW, 33, 7 * APART), steps(FEW, 33, 7 * APART)};
+        for (int i = 0; i < FEW; i++)
+            data[i] = i == 20 ? values[k] : 1 + i;
+        for (int q = 1; q < 3; q++)
+            check(expr_dense(f.g, FEW, 1, data, &args[q]));
+        add_output(&f, sum_at(&f, N * APART, 3, args, lists));
+        trial_init(&t, &f, false);
+        fill_x(&t, &f, USUAL);
+        is_int(compare(&t, &f), k == 0, "%s: a few constants, one of them twice %g", machine ? "machine code" : "interpreter", values[k]);
+        trial_release(&t, &f);
+        fixture_release(&f);
+    }
+}
+
 /* Nothing is watched: nothing is looked at. */
 static void test_nothing(void)
 {
@@ -585,6 +610,8 @@ int main(int argc, char **argv)
         test_random(levels[v], 3, rounds / 4);
     }
     test_ways("sse2", false, 3);
+    test_few_constants(false);
+    test_few_constants(true);
     test_nothing();
     test_memory();
     return tap_done();
