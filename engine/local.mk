@@ -138,6 +138,7 @@ engine_sources = \
 	engine/diff/adjoint.c \
 	engine/diff/batch.c \
 	engine/diff/batch.h \
+	engine/diff/batch_cost.c \
 	engine/diff/batch_eval.c \
 	engine/diff/align.c \
 	engine/diff/background.c \

@@ -306,9 +306,9 @@ static peri_status both_vary(batcher *b, expr_id left, expr_id right, const prod
     return PERI_OK;
 }
 
-static bool is_small_product(const expr_graph *g, expr_id e)
+bool diff_batch_expands(const expr_graph *g, const expr_node *matmul)
 {
-    return expr_size(g, e) * expr_at(g, expr_at(g, e)->arg[0])->cols <= LARGEST_OUTER;
+    return (int64_t)matmul->rows * matmul->cols * expr_at(g, matmul->arg[0])->cols <= LARGEST_OUTER;
 }
 
 static peri_status batch_product(batcher *b, expr_id e, expr_id *out)
@@ -418,7 +418,7 @@ static peri_status batch_node(batcher *b, expr_id e, expr_id *out)
     case PERI_OP_SOLVE:
         return b->varies[node->arg[0]] ? batch_points(b, e, out) : batch_solve(b, e, out);
     case PERI_OP_MATMUL:
-        if (!b->varies[node->arg[0]] || !b->varies[node->arg[1]] || is_small_product(b->from, e))
+        if (!b->varies[node->arg[0]] || !b->varies[node->arg[1]] || diff_batch_expands(b->from, node))
             return batch_product(b, e, out);
         return batch_points(b, e, out);
     default:
@@ -471,7 +471,7 @@ peri_status diff_batch_entries(expr_graph *from, int64_t n, const expr_id *roots
         if (!b.reach[e] || !b.varies[e] || node->op == PERI_OP_STOP || node->op == PERI_OP_MARK)
             continue;
         *entries += expr_size(from, e);
-        if (node->op == PERI_OP_MATMUL && b.varies[node->arg[0]] && b.varies[node->arg[1]] && is_small_product(from, e))
+        if (node->op == PERI_OP_MATMUL && b.varies[node->arg[0]] && b.varies[node->arg[1]] && diff_batch_expands(from, node))
             *entries += expr_size(from, e) * expr_at(from, node->arg[0])->cols;
     }
     arena_release(&b.data);

@@ -19,6 +19,13 @@
 peri_status diff_batch(expr_graph *from, int64_t n, const expr_id *roots, int64_t points, unsigned varying, expr_graph *to, expr_id *out);
 /* diff_batch_entries - numbers a point that differ from point to point, all nodes together: what a batch takes of the cache */
 peri_status diff_batch_entries(expr_graph *from, int64_t n, const expr_id *roots, unsigned varying, int64_t *entries);
+/* diff_batch_expands - of a product of two matrices that both vary: are all its multiplications done side by side? Otherwise point by point */
+bool diff_batch_expands(const expr_graph *g, const expr_node *matmul);
+/*
+ * diff_batch_cost - about how many nanoseconds diff_batch's `points` points take together; 1: a point alone, in the graph as it is. Counted in the graph, so
+ * that it is the same on all machines, for all numbers of threads, and with or without machine code
+ */
+peri_status diff_batch_cost(expr_graph *from, int64_t n, const expr_id *roots, unsigned varying, int64_t points, double *cost);
 
 /*
  * Evaluation of some nodes at any number of points, in chunks of a few fixed lengths. Programs and buffers of a length are made when first
@@ -28,8 +35,8 @@ typedef struct batch batch;
 
 enum { BATCH_ROOTS = 2 };
 
-/* batch_new - for n <= BATCH_ROOTS nodes of g, which must outlive it; compiles nothing. NULL: out of memory */
-batch *batch_new(expr_graph *g, int64_t n, const expr_id *roots, unsigned varying);
+/* batch_new - for n <= BATCH_ROOTS nodes of g, which must outlive it; compiles nothing. watched: batch_is_finite will be asked. NULL: out of memory */
+batch *batch_new(expr_graph *g, int64_t n, const expr_id *roots, unsigned varying, bool watched);
 void batch_free(batch *b);
 /*
  * batch_run - values at `points` points
@@ -38,5 +45,7 @@ void batch_free(batch *b);
  *   err  PERI_E_NOMEM, PERI_E_CALLBACK
  */
 peri_status batch_run(batch *b, int64_t points, const double *const inputs[EXPR_IN_COUNT], double *const *outs);
+/* batch_is_finite - no result of the last batch_run, of a watched batch, is infinite or NaN */
+bool batch_is_finite(const batch *b);
 
 #endif

@@ -67,7 +67,7 @@ static peri_status batch_for(peri_model *m, expr_id e, unsigned varying, batch *
     struct model_batch *kept = &m->values;
     if (kept->batch == NULL || kept->e != e || kept->varying != varying || kept->n_x != m->g->n_x || kept->n_param != m->g->n_param) {
         batch_free(kept->batch);
-        *kept = (struct model_batch){batch_new(m->g, 1, &e, varying), e, varying, m->g->n_x, m->g->n_param};
+        *kept = (struct model_batch){batch_new(m->g, 1, &e, varying, false), e, varying, m->g->n_x, m->g->n_param};
     }
     *out = kept->batch;
     return *out != NULL ? PERI_OK : FAIL_NOMEM(m->ctx);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Evaluation at many points against as many evaluations at one: random expressions over every operation and shape, gradients, the view's
- * functions with undefined points, values of expressions with variables and parameters set; and failures of memory at every place.
+ * Evaluation at many points, together and one by one, against as many evaluations at one: random expressions over every operation and
+ * shape, gradients, the view's functions with undefined points, values of expressions with variables and parameters set; and failures of
+ * memory at every place.
  */
 #include "diff/batch.h"
 #include "diff/diff.h"
@@ -29,21 +30,49 @@ static double largest_error(int64_t n, const double *got, const double *want)
     return worst;
 }
 
+
+/* The graph for all points, whether it would be used or not; entries [size x points] are turned. */
+static bool run_together(expr_graph *g, expr_id e, int64_t points, const double *x, double *got)
+{
+    const int64_t size = expr_size(g, e);
+    expr_graph *to = expr_graph_new(g->ctx);
+    double *turned = calloc((size_t)(points * N), sizeof *turned), *out = calloc((size_t)(points * size), sizeof *out);
+    const double *inputs[EXPR_IN_COUNT] = {[EXPR_IN_X] = turned};
+    eval_program *program = NULL;
+    expr_id root;
+    for (int64_t k = 0; k < points * N; k++)
+        turned[k % N * points + k / N] = x[k];
+    bool good = to != NULL && diff_batch(g, 1, &e, points, 1u << EXPR_IN_X, to, &root) == PERI_OK &&
+                eval_compile(to, 1, &(eval_output){root, 0, 0}, &program) == PERI_OK && eval_run(program, inputs, &out) == PERI_OK;
+    for (int64_t k = 0; k < points * size && good; k++)
+        got[k] = out[k % size * points + k / size];
+    if (program != NULL)
+        eval_free(program);
+    if (to != NULL)
+        expr_graph_free(to);
+    free(turned);
+    free(out);
+    return good;
+}
+
 static bool check_node(expr_graph *g, expr_id e, int64_t points, const double *x, double *worst)
 {
     const int64_t size = expr_size(g, e);
-    double *got = calloc((size_t)(points * size), sizeof *got), *want = calloc((size_t)size, sizeof *want);
-    batch *b = batch_new(g, 1, &e, 1u << EXPR_IN_X);
+    double *got = calloc((size_t)(points * size), sizeof *got), *together = calloc((size_t)(points * size), sizeof *together),
+           *want = calloc((size_t)size, sizeof *want);
+    batch *b = batch_new(g, 1, &e, 1u << EXPR_IN_X, false);
     const double *inputs[EXPR_IN_COUNT] = {[EXPR_IN_X] = x};
-    bool good = b != NULL && batch_run(b, points, inputs, &got) == PERI_OK;
+    bool good = b != NULL && batch_run(b, points, inputs, &got) == PERI_OK && run_together(g, e, points, x, together);
     for (int64_t k = 0; k < points && good; k++) {
         inputs[EXPR_IN_X] = x + k * N;
         good = expr_interpret(g, 1, &e, inputs, &want) == PERI_OK;
-        const double error = largest_error(size, got + k * size, want);
+        const double error = largest_error(size, got + k * size, want), other = largest_error(size, together + k * size, want);
         *worst = error > *worst ? error : *worst;
+        *worst = other > *worst ? other : *worst;
     }
     batch_free(b);
     free(got);
+    free(together);
     free(want);
     return good;
 }
@@ -236,44 +265,95 @@ static void test_values(peri_context *ctx)
     peri_model_free(m);
 }
 
-enum { SHARED_POINTS = 24 * 256 + 40, SHARED_ENTRIES = 10 };
+enum { SHARED_POINTS = 24 * 256 + 40, FEWER = 10, MORE = 40, SHARED_ENTRIES = 40 };
 
-/* Value and gradient of sum exp(sin(x) x) at many points, twice: the second time it is known what a chunk takes. Did threads have a part in it? */
-static bool run_on_threads(int32_t threads, const double *x, double *f, double *gradient)
+/*
+ * Value and gradient of sum exp(sin(x) x) of n entries at many points, twice: the second time it is known what a chunk takes. Did threads have a part in it?
+ * single: of the program for one point. cost: a point's, alone and with 255 others
+ */
+static bool run_on_threads(int32_t threads, int64_t n, const double *x, double *f, double *gradient, double *single, double cost[2])
 {
     peri_context *ctx = peri_context_new(&(peri_config){.threads = threads});
     peri_model *m = peri_model_new(ctx, "shared");
     peri_expr v, e, root[2] = {PERI_NO_EXPR, PERI_NO_EXPR};
     double *outs[2] = {f, gradient};
     const double *const inputs[EXPR_IN_COUNT] = {[EXPR_IN_X] = x};
-    bool good = peri_model_var(m, "x", SHARED_ENTRIES, 1, &v) == PERI_OK && peri_expr_op(m, PERI_OP_SIN, 1, &v, &e) == PERI_OK &&
+    bool good = peri_model_var(m, "x", n, 1, &v) == PERI_OK && peri_expr_op(m, PERI_OP_SIN, 1, &v, &e) == PERI_OK &&
                 peri_expr_op(m, PERI_OP_MUL, 2, (peri_expr[]){e, v}, &e) == PERI_OK && peri_expr_op(m, PERI_OP_EXP, 1, &e, &e) == PERI_OK &&
                 peri_expr_op(m, PERI_OP_SUM, 1, &e, &root[0]) == PERI_OK && peri_expr_gradient(m, root[0], v, &root[1]) == PERI_OK;
-    batch *b = good ? batch_new(m->g, 2, root, 1u << EXPR_IN_X) : NULL;
+    batch *b = good ? batch_new(m->g, 2, root, 1u << EXPR_IN_X, false) : NULL;
     good = b != NULL && batch_run(b, SHARED_POINTS, inputs, outs) == PERI_OK && batch_run(b, SHARED_POINTS, inputs, outs) == PERI_OK;
     good = good && (threads == 1) == (ctx->pool == NULL);
+    for (int64_t k = 0; k < SHARED_POINTS && good; k++) {
+        double *const one[2] = {single + k, gradient + k * n};
+        const double *const at[EXPR_IN_COUNT] = {[EXPR_IN_X] = x + k * n};
+        good = batch_run(b, 1, at, one) == PERI_OK;
+    }
+    good = good && batch_run(b, SHARED_POINTS, inputs, outs) == PERI_OK;
+    good = good && diff_batch_cost(m->g, 2, root, 1u << EXPR_IN_X, 1, &cost[0]) == PERI_OK &&
+           diff_batch_cost(m->g, 2, root, 1u << EXPR_IN_X, 256, &cost[1]) == PERI_OK;
     batch_free(b);
     peri_model_free(m);
     peri_context_free(ctx);
     return good;
 }
 
-static void test_threads(void)
+/* Few entries are done together, where sums have another order; entries that fill vectors point by point. */
+static void test_threads(int64_t n)
 {
-    static double x[SHARED_POINTS * SHARED_ENTRIES], f[2][SHARED_POINTS], gradient[2][SHARED_POINTS * SHARED_ENTRIES];
-    for (int k = 0; k < SHARED_POINTS * SHARED_ENTRIES; k++)
-        x[k] = sin(k) * 3;
-    ok(run_on_threads(1, x, f[0], gradient[0]), "one thread makes no pool");
-    ok(run_on_threads(3, x, f[1], gradient[1]), "three share out what takes long enough");
+    static double x[SHARED_POINTS * SHARED_ENTRIES], f[2][SHARED_POINTS], gradient[2][SHARED_POINTS * SHARED_ENTRIES], single[SHARED_POINTS];
+    double cost[2];
+    for (int64_t k = 0; k < SHARED_POINTS * n; k++)
+        x[k] = sin((double)k) * 3;
+    ok(run_on_threads(1, n, x, f[0], gradient[0], single, cost), "%d entries: one thread makes no pool", (int)n);
+    ok(run_on_threads(3, n, x, f[1], gradient[1], single, cost), "three share out what takes long enough");
     ok(memcmp(f[0], f[1], sizeof f[0]) == 0 && memcmp(gradient[0], gradient[1], sizeof gradient[0]) == 0, "the bits are the same");
+    ok((cost[1] / 256 < cost[0]) == (n == FEWER), "estimated %.0f ns alone, %.0f together", cost[0], cost[1] / 256);
+    ok((memcmp(f[1], single, sizeof single) == 0) == (n == MORE), "%s", n == MORE ? "points are done one by one" : "points are done together");
     bool good = true;
-    for (int k = 0; k < SHARED_POINTS; k++) {
+    for (int64_t k = 0; k < SHARED_POINTS; k++) {
         double want = 0;
-        for (int i = 0; i < SHARED_ENTRIES; i++)
-            want += exp(sin(x[k * SHARED_ENTRIES + i]) * x[k * SHARED_ENTRIES + i]);
+        for (int64_t i = 0; i < n; i++)
+            want += exp(sin(x[k * n + i]) * x[k * n + i]);
         good = good && fabs(f[1][k] - want) <= 1e-13 * want;
     }
     ok(good, "and the values right");
+}
+
+/* Of a point's entries, on whatever thread, one is undefined or its derivative infinite: f is NaN there, and nowhere else. */
+static void test_spoilt(int64_t n)
+{
+    enum { POINTS = 2000 };
+    static double x[POINTS * MORE], f[POINTS], g[POINTS * MORE];
+    static const double start[MORE];
+    static char text[MORE * 32];
+    peri_context *ctx = peri_context_new(&(peri_config){.threads = 3});
+    text_model t = text_new(ctx, (int)n, start);
+    nlp *p;
+    size_t at = 0;
+    bool good = true;
+    for (int64_t k = 1; k <= n; k++)
+        at += (size_t)snprintf(text + at, sizeof text - at, "%sx%d*sqrt(x%d)-x%d", k > 1 ? "+" : "", (int)k, (int)(k % n + 1), (int)k);
+    text_minimize(&t, text);
+    for (int64_t k = 0; k < POINTS * n; k++)
+        x[k] = 1 + cos((double)k) / 2;
+    good = nlp_of(t.m, &p) == PERI_OK;
+    for (int64_t bad = 3; bad < POINTS && good; bad += 59) {
+        double *const entry = &x[bad * n + n / 2], kept = *entry;
+        for (int kind = 0; kind < 2; kind++) {
+            *entry = kind - 1; /* the value is NaN; the value is finite, its derivative is not */
+            good = good && nlp_fg_batch(p, POINTS, x, f, g) == PERI_OK;
+            for (int64_t k = 0; k < POINTS; k++)
+                good = good && isnan(f[k]) == (k == bad);
+        }
+        *entry = kept;
+    }
+    ok(good && nlp_fg_batch(p, POINTS, x, f, g) == PERI_OK, "%d variables: a spoilt point is found", (int)n);
+    for (int64_t k = 0; k < POINTS; k++)
+        good = good && isfinite(f[k]);
+    ok(good, "and forgotten");
+    peri_model_free(t.m);
+    peri_context_free(ctx);
 }
 
 /* Every allocation fails once: an error, no leak, and the next call works. */
@@ -320,7 +400,10 @@ int main(void)
     test_host(ctx);
     test_undefined_call(ctx);
     test_values(ctx);
-    test_threads();
+    test_threads(FEWER);
+    test_threads(MORE);
+    test_spoilt(2);
+    test_spoilt(MORE);
     test_faults(ctx);
     peri_memory(ctx, &used, &peak, &after);
     is_int(after, before, "no memory is left behind");
