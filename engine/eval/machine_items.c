@@ -74,7 +74,6 @@ static void load_four(emitter *e, const run_item *i, int reg, int other, int32_t
     x86_vector(e->x, X86_INSERT_128, X86_256, reg, reg, x86_reg(other), 1);
 }
 
-
 /* Every other entry: two vectors, the second of which begins with an odd entry so that nothing is read behind the last one wanted. */
 static void emit_every_other(emitter *e, int t)
 {

@@ -75,12 +75,12 @@ typedef struct {
 } run_base;
 
 enum { MOST_ITEMS = 512, MOST_BASES = 72, MOST_CARRIES = 8, MOST_ACCESSES = 256, MOST_TABLES = 8, MOST_COLUMNS = 32 };
-enum { COLUMN_CONSTANT = -1, COLUMN_MISSING = -2 };
+enum { COLUMN_CONSTANT = -1 };
 
 /* Row i, columns 0 .. stride - 1, is at base[offset + i stride]: constants, from rows that all are the same or row by row, and values. */
 typedef struct {
     int32_t stride, n_args;
-    int32_t column[MOST_COLUMNS]; /* number of the argument, or COLUMN_... */
+    int32_t column[MOST_COLUMNS]; /* number of the argument, or COLUMN_CONSTANT */
     int32_t arg[MOST_COLUMNS];    /* values, each once */
     int32_t constants;            /* base of them, or -1 */
     bool varies;                  /* row by row */

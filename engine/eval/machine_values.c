@@ -134,7 +134,6 @@ void emit_move(emitter *e, x86_op op, int reg, x86_rm rm)
 
 /* ---- vector registers -------------------------------------------------------------------------------------------------------- */
 
-
 static void drop(emitter *e, int32_t v)
 {
     if (e->at[v] == NOWHERE || e->pinned[v] != NOWHERE)

@@ -22,7 +22,7 @@ typedef struct {
     const expr_const *c;
     eval_sparse *a;
     unsigned char *kind;  /* [rows] */
-    unsigned char *equal; /* [cols] entries of the column are equal, and a scale: even in mixed rows; NULL: none are */
+    unsigned char *equal; /* [cols] entries of the column are equal, and a scale: even in mixed rows */
     int64_t *length;      /* [rows] entries of the part at hand, -1: the row is not in it */
 } builder;
 
