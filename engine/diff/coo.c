@@ -804,7 +804,10 @@ static peri_status list_columns(coo_builder *b, expr_id e, int64_t *n, int32_t *
     return *cols != NULL ? PERI_OK : FAIL_NOMEM(b->g->ctx);
 }
 
-/* Where a scalar has each variable many times, a sum over dense data say, its derivatives are the gradient that one reverse sweep makes. */
+/*
+ * Where a scalar has each variable many times, a sum over dense data say, its derivatives are the gradient that one reverse sweep makes. That is an array of
+ * all variables: no longer than the entries that it replaces, so that many scalars of few variables each take no more memory than their entries.
+ */
 static peri_status as_gradient(coo_builder *b, expr_id e)
 {
     expr_graph *g = b->g;
@@ -815,7 +818,7 @@ static peri_status as_gradient(coo_builder *b, expr_id e)
     int64_t total = 0, n;
     for (int64_t k = 0; k < c->n; k++)
         total += c->at[k].n;
-    if (expr_size(g, e) > 1 || total < MANY_TOGETHER)
+    if (expr_size(g, e) > 1 || total < MANY_TOGETHER || total < b->n_x)
         return PERI_OK;
     TRY(list_columns(b, e, &n, &cols));
     if (total < TIMES_MET * n)

@@ -236,6 +236,18 @@ do -- the same geometric program in other variables, x = D P y: same optimum, ro
   t.is_close(one.objective, other.objective, 1e-7, 1e-7, "the optimum does not depend on the variables")
 end
 
+do -- many sums over dense data, each of variables of its own: memory in proportion to the entries, not to variables times sums
+  local function bytes(n)
+    local m = peri.model "p"
+    local x = m:var("x", 40 * n, { start = 0.01 })
+    for i = 1, n do m:subject_to(peri.exp(random(32, 40, i) % x:slice(40 * i - 39, 40 * i)):sum() <= 100) end
+    m:minimize(x:dot(x))
+    return tonumber(lines(m, "jacobian    %d"):match("(%d+) bytes;"))
+  end
+  local few, many = bytes(50), bytes(200)
+  t.ok(many <= 6 * few and many < 2e6, ("the Jacobian of 200 sums takes %d bytes, of 50 %d"):format(many, few))
+end
+
 do -- a coupling of too many variables at once is refused, a square of a norm among them
   local m = peri.model "p"
   local x = m:var("x", 2001, { start = 0.1 })
