@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * batch_cost.c - is a batch of points done faster together than one by one? Alone, a node of s entries takes as many vectors as hold them, and few kernels are
- * straight code without loops, where lists of entries are cheap; together, its entries fill vectors whatever s is, but pass through memory on their
- * way from node to node, and points are transposed on their way in and out. Costs are nanoseconds on a processor with vectors of eight numbers, fitted to
- * what values and gradients of small models took both ways (bench/README.md). Invariant: they are counted in the graph, as it stands, so that the decision, and with it the bits,
- * depend on neither machine nor threads.
+ * batch_cost.c - is a batch of points done faster together than one by one? Alone, a node of s entries takes as many vectors as hold
+ * them, and few kernels are straight code without loops, where lists of entries are cheap; together, its entries fill vectors whatever s
+ * is, but pass through memory on their way from node to node, and points are transposed on their way in and out. Costs are nanoseconds on
+ * a processor with vectors of eight numbers, fitted to what values and gradients of small models took both ways (bench/README.md).
+ * Invariant: they are counted in the graph, as it stands, so that the decision, and with it the bits, depend on neither machine nor threads.
  */
 #include "diff/batch.h"
 #include <math.h>
