@@ -17,7 +17,7 @@ typedef struct {
     int32_t code, imm;
     operand dst, dst2, p[4];
     const int32_t *index;
-    bool alone; /* of a scatter: nothing else in the kernel reaches its places, none twice */
+    bool alone; /* of a scatter: nothing else in the kernel reaches its places */
     bool stays; /* the destination does not move with the block: indexed, strided, or partial sums */
     const eval_sink *scatter; /* of a WEAVE, of PAIRS: one of them */
     bool behind; /* of a WATCH: of what the instruction before stored */

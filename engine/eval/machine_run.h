@@ -91,7 +91,7 @@ typedef struct {
 typedef struct {
     int32_t base, stride;
     int64_t first;
-    bool writes, alone; /* alone: nothing else in the kernel touches its places, and none twice */
+    bool writes, alone; /* alone: nothing else in the kernel touches its places, nor does it twice, but by a list */
     int32_t value;      /* what is written there, -1: unknown */
     int32_t carry;      /* its number, or -1; of a read: where the value comes from */
     int32_t item;       /* the effect that writes, or -1 */
