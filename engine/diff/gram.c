@@ -160,17 +160,29 @@ static peri_status sort_factor(gram *t, const coo_group *group, int64_t n, facto
     return PERI_OK;
 }
 
-/* Terms, before those above the diagonal are known: are they enough, and not too many? Rows that couple too much are refused by `join`. */
-static bool has_many_terms(const gram *t, int64_t n)
+/*
+ * Terms, before those above the diagonal are known: are they enough, and not too many? No fewer than variables, by which both factors are sorted, so that
+ * many sums of few variables each take no more than their terms. Rows that couple too much are refused by `join`.
+ */
+static peri_status has_many_terms(const gram *t, int64_t n, const coo_group *ga, const coo_group *gb, bool *many)
 {
-    double all = 0;
+    int32_t *left = mem_array(t->g->m, (size_t)n, 2 * sizeof *left), *right = left + n;
+    double all = 0, most = 0;
+    if (left == NULL)
+        return FAIL_NOMEM(t->g->ctx);
+    for (int64_t k = 0; k < ga->n; k++)
+        left[ga->row[k]]++;
+    for (int64_t k = 0; k < gb->n; k++)
+        right[gb->row[k]]++;
     for (int64_t i = 0; i < n; i++) {
-        const double pairs = (double)(t->left.rows.start[i + 1] - t->left.rows.start[i]) * (double)(t->right.rows.start[i + 1] - t->right.rows.start[i]);
-        if (pairs > (double)DIFF_LARGEST_DENSE * DIFF_LARGEST_DENSE)
-            return false;
+        const double pairs = (double)left[i] * (double)right[i];
+        most = pairs > most ? pairs : most;
         all += t->same ? pairs / 2 : pairs;
     }
-    return all >= FEWEST_TERMS && all >= TERMS_A_ROW * (double)n && all <= (double)t->b->limit;
+    mem_array_free(t->g->m, left);
+    *many = most <= (double)DIFF_LARGEST_DENSE * DIFF_LARGEST_DENSE && all >= FEWEST_TERMS && all >= TERMS_A_ROW * (double)n &&
+            all >= (double)t->b->n_x && all <= (double)t->b->limit;
+    return PERI_OK;
 }
 
 /* ---- the product ------------------------------------------------------------------------------------------------------------------------------ */
@@ -230,10 +242,12 @@ static peri_status make_group(gram *t, expr_id w, int64_t n, coo_group *out)
 
 static peri_status try_gram(gram *t, expr_id w, int64_t n, const coo_group *ga, const coo_group *gb, coo_group *out, bool *made)
 {
+    bool many = false;
+    TRY(has_many_terms(t, n, ga, gb, &many));
+    if (!many)
+        return PERI_OK;
     TRY(sort_factor(t, ga, n, &t->left));
     TRY(sort_factor(t, gb, n, &t->right));
-    if (!has_many_terms(t, n))
-        return PERI_OK;
     t->slot = mem_array(t->g->m, (size_t)t->b->n_x, sizeof *t->slot);
     if (t->slot == NULL)
         return FAIL_NOMEM(t->g->ctx);

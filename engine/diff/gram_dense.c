@@ -7,7 +7,7 @@
 #include "diff/internal.h"
 #include <string.h>
 
-enum { FEWEST_ROWS = 64, FEWEST_TERMS = 4096, ENTRIES_A_ROW = 2 };
+enum { FEWEST_ROWS = 64, FEWEST_TERMS = 4096, ENTRIES_A_ROW = 2, VARIABLES_AN_ENTRY = 64 /* at most: all variables are looked through */ };
 
 typedef struct {
     coo_builder *b;
@@ -41,12 +41,12 @@ static peri_status dense_columns(coo_builder *b, const coo_group *a, int64_t n, 
     double value = 0;
     *k = 0;
     *flags = NULL;
-    if (n < FEWEST_ROWS || a->n < ENTRIES_A_ROW * n || !coo_is_numbers(g, a->value))
+    if (n < FEWEST_ROWS || a->n < ENTRIES_A_ROW * n || b->n_x > VARIABLES_AN_ENTRY * a->n || !coo_is_numbers(g, a->value))
         return PERI_OK;
     const double *data = expr_constant_value(g, a->value, &value) ? NULL : expr_const_data(g, a->value);
     int64_t *count = mem_array(g->m, (size_t)b->n_x, sizeof *count);
     int32_t *first = mem_array(g->m, (size_t)b->n_x, sizeof *first); /* 1 + a column's first entry; -1: others differ from it */
-    *flags = arena_array(&b->data, (size_t)b->n_x, 1);
+    *flags = mem_array(g->m, (size_t)b->n_x, 1);
     const bool all = count != NULL && first != NULL && *flags != NULL;
     for (int64_t e = 0; e < a->n && all; e++) {
         const int32_t j = a->col[e];
@@ -71,21 +71,20 @@ static peri_status dense_columns(coo_builder *b, const coo_group *a, int64_t n, 
 
 /* ---- the matrices ------------------------------------------------------------------------------------------------------------------------------ */
 
-static peri_status number_columns(dense *t, const unsigned char *flags)
+static peri_status number_columns(dense *t, unsigned char *flags)
 {
-    arena *const data = &t->b->data;
-    t->number = arena_array(data, (size_t)t->b->n_x, sizeof *t->number);
-    t->variable = arena_array(data, (size_t)t->b->n_x, sizeof *t->variable);
-    unsigned char *has = arena_array(data, (size_t)t->b->n_x, 1);
-    if (t->number == NULL || t->variable == NULL || has == NULL)
+    enum { IS_DENSE = 1, HAS_ENTRIES = 2 };
+    t->number = mem_array(t->g->m, (size_t)t->b->n_x, sizeof *t->number);
+    t->variable = mem_array(t->g->m, (size_t)t->b->n_x, sizeof *t->variable);
+    if (t->number == NULL || t->variable == NULL)
         return FAIL_NOMEM(t->g->ctx);
     for (int64_t e = 0; e < t->a->n; e++)
-        has[t->a->col[e]] = 1;
+        flags[t->a->col[e]] |= HAS_ENTRIES;
     for (int64_t j = 0, dense_at = 0; j < t->b->n_x; j++)
-        if (flags[j]) {
+        if (flags[j] & IS_DENSE) {
             t->variable[dense_at] = (int32_t)j;
             t->number[j] = (int32_t)dense_at++;
-        } else if (has[j]) {
+        } else if (flags[j]) {
             t->variable[t->k + t->s] = (int32_t)j;
             t->number[j] = (int32_t)(-1 - t->s++);
         }
@@ -205,22 +204,31 @@ static peri_status make(dense *t, expr_id w, coo_group *rest, coo_group out[2])
     return group_of(t, w, product, t->k, t->s, t->met + t->n * t->k, &out[1]);
 }
 
+static peri_status make_of(dense *t, unsigned char *flags, expr_id w, coo_group *rest, coo_group out[2])
+{
+    TRY(number_columns(t, flags));
+    t->d = mem_array(t->g->m, (size_t)(t->n * t->k), sizeof *t->d);
+    t->met = mem_array(t->g->m, (size_t)((t->n + t->s) * t->k), 1);
+    return t->d != NULL && t->met != NULL ? make(t, w, rest, out) : FAIL_NOMEM(t->g->ctx);
+}
+
 peri_status diff_gram_dense(coo_builder *b, expr_id w, int64_t n, const coo_group *a, coo_group *rest, coo_group out[2])
 {
+    mem *const m = b->g->m;
     unsigned char *flags;
     dense t = {.b = b, .g = b->g, .a = a, .n = n};
     out[0] = out[1] = (coo_group){.n = 0};
     *rest = *a;
-    TRY(dense_columns(b, a, n, &t.k, &flags));
-    if (t.k == 0)
-        return PERI_OK;
-    *rest = (coo_group){.n = 0};
-    t.data = expr_constant_value(b->g, a->value, &t.value) ? NULL : expr_const_data(b->g, a->value);
-    TRY(number_columns(&t, flags));
-    t.d = mem_array(b->g->m, (size_t)(n * t.k), sizeof *t.d);
-    t.met = mem_array(b->g->m, (size_t)((n + t.s) * t.k), 1);
-    const peri_status status = t.d != NULL && t.met != NULL ? make(&t, w, rest, out) : FAIL_NOMEM(b->g->ctx);
-    mem_array_free(b->g->m, t.d);
-    mem_array_free(b->g->m, t.met);
+    peri_status status = dense_columns(b, a, n, &t.k, &flags);
+    if (status == PERI_OK && t.k > 0) {
+        *rest = (coo_group){.n = 0};
+        t.data = expr_constant_value(b->g, a->value, &t.value) ? NULL : expr_const_data(b->g, a->value);
+        status = make_of(&t, flags, w, rest, out);
+    }
+    mem_array_free(m, flags);
+    mem_array_free(m, t.number);
+    mem_array_free(m, t.variable);
+    mem_array_free(m, t.d);
+    mem_array_free(m, t.met);
     return status;
 }

@@ -248,6 +248,19 @@ do -- many sums over dense data, each of variables of its own: memory in proport
   t.ok(many <= 6 * few and many < 2e6, ("the Jacobian of 200 sums takes %d bytes, of 50 %d"):format(many, few))
 end
 
+do -- the same for their Hessian while it is derived: too small to be blocks, and with columns that most rows have
+  for _, shape in ipairs{ { n = 1500, rows = 8, cols = 12 }, { n = 1500, rows = 70, cols = 3 } } do
+    local m = peri.model "p"
+    local x = m:var("x", shape.n * shape.cols, { start = 0.01 })
+    for i = 1, shape.n do
+      m:subject_to(peri.exp(random(shape.rows, shape.cols, i) % x:slice(shape.cols * (i - 1) + 1, shape.cols * i)):sum() <= 100)
+    end
+    m:minimize(x:dot(x))
+    t.ok(lines(m, "non%-zeros in the lower"):find((" %d non-zeros"):format(shape.n * shape.cols * (shape.cols + 1) // 2), 1, true), "many small sums")
+    t.ok(megabytes() < 200, ("%d of %d x %d in %.0f MB at the peak"):format(shape.n, shape.rows, shape.cols, megabytes()))
+  end
+end
+
 do -- a coupling of too many variables at once is refused, a square of a norm among them
   local m = peri.model "p"
   local x = m:var("x", 2001, { start = 0.1 })
