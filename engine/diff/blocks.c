@@ -116,7 +116,7 @@ static int32_t find_set(form *f, int64_t first, int32_t guess)
     const int64_t n = f->cols.n - first;
     for (int32_t i = 0; i < f->n_sets; i++) {
         const int32_t k = i == 0 ? guess : i <= guess ? i - 1 : i; /* rows like the one before are frequent */
-        if (f->set[k].n != n || memcmp(f->cols.at + f->set[k].first, f->cols.at + first, (size_t)n * sizeof *f->cols.at) != 0)
+        if (f->set[k].n != n || (n > 0 && memcmp(f->cols.at + f->set[k].first, f->cols.at + first, (size_t)n * sizeof *f->cols.at) != 0))
             continue;
         f->cols.n = first;
         return k;
