@@ -162,6 +162,7 @@ engine_sources = \
 	engine/diff/cut.c \
 	engine/diff/roll.c \
 	engine/diff/roll.h \
+	engine/diff/rows.c \
 	engine/diff/squares.c \
 	engine/diff/tangent.c \
 	engine/diff/template.c \

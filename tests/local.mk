@@ -53,6 +53,7 @@ unit_tests = \
 	tests/unit/diff_gram.t \
 	tests/unit/diff_cut.t \
 	tests/unit/diff_roll.t \
+	tests/unit/diff_rows.t \
 	tests/unit/expr_build.t \
 	tests/unit/io_json.t \
 	tests/unit/io_token.t \
@@ -113,6 +114,7 @@ tests_unit_diff_batch_t_SOURCES = tests/unit/diff_batch.c tests/unit/random_grap
 	tests/unit/text_model.h
 tests_unit_property_t_SOURCES = tests/unit/property.c tests/unit/complex_graph.c tests/unit/complex_graph.h \
 	tests/unit/random_graph.c tests/unit/random_graph.h
+tests_unit_diff_rows_t_SOURCES = tests/unit/diff_rows.c tests/unit/complex_graph.c tests/unit/complex_graph.h $(eval_graph)
 tests_unit_diff_blocks_t_SOURCES = tests/unit/diff_blocks.c $(eval_graph)
 tests_unit_diff_gram_t_SOURCES = tests/unit/diff_gram.c $(eval_graph)
 tests_unit_diff_random_t_SOURCES = tests/unit/diff_random.c tests/unit/random_graph.c tests/unit/random_graph.h

@@ -193,6 +193,13 @@ static int32_t weigh_all(roller *r)
 
 /* ---- array nodes ---------------------------------------------------------------------------------------------------------------- */
 
+/* Scalars and rows are entries of a vector. So is a row without derivative (the shift of logsumexp). */
+static bool is_entry(const roller *r, expr_id e)
+{
+    return (r->flags[e] & (ROLL_SCALAR | ROLL_LEAF | ROLL_MATERIAL)) != 0 ||
+           (expr_code(r->from, e) == (PERI_OP_STOP | EXPR_WIDE) && roll_is_row(r, expr_at(r->from, e)->arg[0]));
+}
+
 void roll_locate(const roller *r, expr_id e, expr_id *array, int32_t *place)
 {
     if (!(r->flags[e] & ROLL_LEAF)) {
@@ -215,7 +222,7 @@ peri_status roll_value(roller *r, expr_id e, expr_id *out)
 {
     expr_id array;
     int32_t place;
-    if (!(r->flags[e] & (ROLL_SCALAR | ROLL_LEAF))) {
+    if (!is_entry(r, e)) {
         *out = r->made[r->slot[e]].image;
         return PERI_OK;
     }
@@ -229,7 +236,7 @@ peri_status roll_value(roller *r, expr_id e, expr_id *out)
 static peri_status find_part(roller *r, expr_id arg, expr_id *part, int32_t *first)
 {
     *first = 0;
-    if ((r->flags[arg] & (ROLL_SCALAR | ROLL_LEAF)) && expr_code(r->from, arg) != PERI_OP_CONST) {
+    if (is_entry(r, arg) && expr_code(r->from, arg) != PERI_OP_CONST) {
         roll_locate(r, arg, part, first);
         return PERI_OK;
     }
@@ -400,6 +407,10 @@ static peri_status roll_array(roller *r, expr_id e)
     default:
         break;
     }
+    if (node.op == PERI_OP_STOP && roll_is_row(r, node.arg[0])) {
+        roll_locate(r, node.arg[0], &args[0], &r->made[r->slot[e]].place);
+        return expr_unary(to, PERI_OP_STOP, args[0], out);
+    }
     int n = 0;
     for (; n < 3 && node.arg[n] >= 0; n++)
         TRY(roll_value(r, node.arg[n], &args[n]));
@@ -441,8 +452,10 @@ static peri_status roll_depth(roller *r, int64_t from, int64_t end)
             scalars[kept++] = r->made[k].e;
     peri_status status = kept > 0 ? roll_group(r, kept, scalars) : PERI_OK;
     mem_array_free(r->from->m, scalars);
+    if (status == PERI_OK)
+        status = roll_rows(r, end - from, r->made + from);
     for (int64_t k = from; k < end && status == PERI_OK; k++)
-        if (!(r->flags[r->made[k].e] & ROLL_SCALAR))
+        if (!(r->flags[r->made[k].e] & (ROLL_SCALAR | ROLL_MATERIAL)))
             status = roll_array(r, r->made[k].e);
     return status;
 }
@@ -492,6 +505,9 @@ peri_status diff_roll(expr_graph *from, int64_t n, const expr_id *roots, expr_gr
     peri_status status = roller_init(&r, from, to);
     if (status == PERI_OK) {
         expr_reach(from, n, roots, r.flags); /* sets ROLL_REACH */
+        status = roll_find_rows(&r, n, roots);
+    }
+    if (status == PERI_OK) {
         look_at_uses(&r);
         for (int64_t k = 0; k < n; k++)
             if (r.flags[roots[k]] & ROLL_SCALAR)

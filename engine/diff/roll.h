@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* roll.h - inside engine/diff only: what the two halves of the grouping share. roll.c decides what is grouped when, group.c groups. */
+/* roll.h - inside engine/diff only: what the parts of the grouping share. roll.c decides what is grouped when, group.c groups scalars, rows.c reductions. */
 #ifndef PERI_DIFF_ROLL_H
 #define PERI_DIFF_ROLL_H
 
@@ -9,10 +9,11 @@ enum {
     ROLL_REACH = 1,    /* reachable from the roots */
     ROLL_SCALAR = 2,   /* an elementwise operation on scalars: to be grouped */
     ROLL_CHAIN = 4,    /* part of a long sum: ADD, SUB or NEG of more than ROLL_LONG terms */
-    ROLL_MATERIAL = 8, /* a scalar whose value is needed by itself: an entry of some group's vector */
+    ROLL_MATERIAL = 8, /* a scalar whose value is needed by itself: an entry of some group's vector; or a row */
     ROLL_LEAF = 16,    /* a scalar that is read: a constant, an entry of an array, a variable of one entry */
     ROLL_USED = 32,
-    ROLL_REUSED = 64   /* used more than once */
+    ROLL_REUSED = 64,  /* used more than once */
+    ROLL_INSIDE = 128  /* an array that only rows need: not made */
 };
 
 enum {
@@ -29,10 +30,16 @@ enum {
 /* An array, or a scalar that is needed by itself: in the order in which they are made. */
 typedef struct {
     expr_id e;
-    expr_id image; /* its node in `to`; scalars: the vector that has them */
-    int32_t place; /* scalars: which entry of it */
+    expr_id image; /* its node in `to`; scalars and rows: the vector that has them */
+    int32_t place; /* scalars and rows: which entry of it */
     int32_t local; /* group.c: as the slot of other nodes */
 } roll_made;
+
+/* A reduction of an array that is made together with others of its form (rows.c): an entry of a vector, as MATERIAL scalars are. */
+typedef struct {
+    expr_id e;
+    int32_t form;
+} roll_row;
 
 /* How the nodes of the old graph are seen in the new one. Arrays are [from->nodes.n]. */
 typedef struct {
@@ -45,6 +52,9 @@ typedef struct {
     int64_t n_made;
     bool cut;                      /* expressions are made in pieces: the vectors of one depth are parts of one */
     expr_id whole[EXPR_IN_COUNT];  /* the whole classes in `to`, or -1 */
+    struct roll_form *forms;       /* rows.c */
+    roll_row *rows;                /* [n_rows] ascending */
+    int64_t n_rows;
     arena data;
 } roller;
 
@@ -54,8 +64,16 @@ bool roll_is_chain(const roller *r, expr_id e);
 /* Arrays, and scalars that are needed by themselves. */
 static inline bool roll_is_made(const roller *r, expr_id e)
 {
-    return (r->flags[e] & (ROLL_SCALAR | ROLL_LEAF)) == 0 || (r->flags[e] & ROLL_MATERIAL);
+    return (r->flags[e] & (ROLL_SCALAR | ROLL_LEAF | ROLL_INSIDE)) == 0 || (r->flags[e] & ROLL_MATERIAL);
 }
+static inline bool roll_is_row(const roller *r, expr_id e)
+{
+    return (r->flags[e] & (ROLL_SCALAR | ROLL_MATERIAL)) == ROLL_MATERIAL;
+}
+/* rows.c: marks the rows and what only they need, after what is reached */
+peri_status roll_find_rows(roller *r, int64_t n, const expr_id *roots);
+/* One depth's nodes, of which those that are rows are made: image and place set. */
+peri_status roll_rows(roller *r, int64_t n, const roll_made *made);
 /* cut.c: marks scalars inside of expressions of rare forms as needed by themselves; *cut: it did. After it weights, shapes and depths are to be found again */
 peri_status roll_cut(roller *r, bool *cut);
 /* One depth's scalars, [n] node numbers in ascending order: their groups are built, image and place set. */

@@ -136,6 +136,100 @@ same("constants", n, {
   return sum
 end)
 
+-- ---- terms of vectors ---------------------------------------------------------------------------------------------------
+
+local data = peri.random.normal { rows = n, cols = 12, seed = 8 }
+local offset = peri.random.normal { n = n, seed = 9 }
+
+same("rows of data", 12, {
+  ["vectors in a loop"] = function(_, x)
+    local sum = 0
+    for i = 1, n do sum = sum + (data[i]:t():dot(x) - offset[i])^2 end
+    return sum
+  end,
+  ["vectors in a loop, out of order"] = function(_, x)
+    local sum = 0
+    for _, i in ipairs(shuffled(n)) do sum = (x:dot(data[i]:t()) - offset[i])^2 + sum end
+    return sum
+  end,
+  matrix = function(_, x) return ((data % x - offset)^2):sum() end,
+}, { templates = 1, operations = 2 }, function(x)
+  local sum = 0
+  for i = 1, n do
+    local r = -offset[i]
+    for j = 1, 12 do r = r + data[i][j] * x[j] end
+    sum = sum + r^2
+  end
+  return sum
+end)
+
+same("slices", 3 * n, {
+  ["vectors in a loop"] = function(_, x)
+    local sum = 0
+    for i = 2, n do sum = sum + (x:slice(3 * i - 2, 3 * i) - x:slice(3 * i - 5, 3 * i - 3)):norm2() end
+    return sum
+  end,
+  scalars = function(_, x)
+    local sum = 0
+    for i = 2, n do
+      local s = 0
+      for j = 3 * i - 2, 3 * i do s = s + (x[j] - x[j - 3])^2 end
+      sum = sum + peri.sqrt(s)
+    end
+    return sum
+  end,
+}, { templates = 1, operations = 9 }, function(x)
+  local sum = 0
+  for i = 2, n do
+    local s = 0
+    for j = 3 * i - 2, 3 * i do s = s + (x[j] - x[j - 3])^2 end
+    sum = sum + math.sqrt(s)
+  end
+  return sum
+end)
+
+--- Chained balls, logsumexp and half-spaces on the rows of a matrix: in a list, or one by one.
+local function rows_solved(way)
+  local m = peri.model "rows"
+  local X = m:var("X", { n, 6 }, { start = peri.random.normal { rows = n, cols = 6, seed = 3 } })
+  m:minimize((X^2):sum() - X:sum())
+  local function step(i) return (X[i + 1] - X[i]):norm2() end
+  local function product(i) return data[i]:slice(1, 6):dot(X[i]) end
+  if way == "list" then
+    local list = {}
+    for i = 1, n - 1 do
+      list[#list + 1] = step(i) <= 0.3
+      list[#list + 1] = product(i) <= 0.1
+      list[#list + 1] = X[i]:logsumexp() <= 2.2
+    end
+    m:subject_to(list)
+  else
+    for i = 1, n - 1 do
+      m:subject_to(step(i) <= 0.3)
+      m:subject_to(product(i) <= 0.1)
+      m:subject_to(X[i]:logsumexp() <= 2.2)
+    end
+  end
+  local found, s = templates(m), m:solve "ipm"
+  return found, s, s:value(X)
+end
+
+for _, way in ipairs { "list", "one by one" } do
+  local found, s, X = rows_solved(way)
+  t.is(#found, 4, "constraints on rows, " .. way .. ": three templates, and the objective's")
+  t.is(s.status, "optimal", "solved")
+  local worst = 0
+  for i = 1, n - 1 do
+    local d, e = 0, 0
+    for j = 1, 6 do
+      d = d + (X[i + 1][j] - X[i][j])^2
+      e = e + math.exp(X[i][j])
+    end
+    worst = math.max(worst, math.sqrt(d) - 0.3, math.log(e) - 2.2)
+  end
+  t.ok(worst < 1e-6, "and feasible")
+end
+
 -- ---- constraints --------------------------------------------------------------------------------------------------------
 
 --- Luksan and Vlcek's chained constraints, all by one map, or each by itself.
