@@ -67,6 +67,8 @@ engine_sources = \
 	engine/eval/machine_items.c \
 	engine/eval/machine_reach.c \
 	engine/eval/machine_rows.c \
+	engine/eval/machine_math.c \
+	engine/eval/machine_math.h \
 	engine/eval/machine_run.c \
 	engine/eval/machine_run.h \
 	engine/eval/machine_table.c \

@@ -3,6 +3,7 @@
  * machine_run.c - from consecutive instructions to the items of a run. Invariant: items compute what the instructions do, with the same operations in the
  * same order, each value once.
  */
+#include "eval/machine_math.h"
 #include "eval/machine_run.h"
 #include <string.h>
 
@@ -83,12 +84,23 @@ static int32_t constant(run *r, int32_t which)
     return value(r, i);
 }
 
-/* o: EVAL_ADD, ... */
-static int32_t arithmetic(run *r, int o, int32_t a, int32_t b)
+static int32_t written(void *to, int op, int32_t lanes, int32_t a, int32_t b)
 {
-    if (o == EVAL_RSUB)
-        return operation(r, ITEM_SUB, b, a);
-    return operation(r, o == EVAL_ADD ? ITEM_ADD : o == EVAL_SUB ? ITEM_SUB : ITEM_MUL, a, b);
+    static const int32_t code[] = {
+        [MATH_ADD] = ITEM_ADD, [MATH_SUB] = ITEM_SUB, [MATH_MUL] = ITEM_MUL, [MATH_DIV] = ITEM_DIV, [MATH_SQRT] = ITEM_SQRT};
+    (void)lanes;
+    return operation(to, code[op], a, b);
+}
+
+static int32_t written_number(void *to, double v, int32_t lanes)
+{
+    (void)lanes;
+    return constant(to, v > 0 ? CONSTANT_ONE : CONSTANT_ZERO);
+}
+
+static math_writer writer(run *r)
+{
+    return (math_writer){r, 0, written, written_number};
 }
 
 /* ---- bases -------------------------------------------------------------------------------------------------------------- */
@@ -267,48 +279,13 @@ static void set_target(run *r, int64_t j, int32_t result)
 
 /* ---- instructions -------------------------------------------------------------------------------------------------------- */
 
-static int32_t power(run *r, int32_t a, int32_t exponent)
+static int32_t tile_value(run *r, int64_t j, int code)
 {
-    int32_t result = -1;
-    for (uint32_t k = (uint32_t)exponent; k != 0; k >>= 1) {
-        if (k & 1)
-            result = result < 0 ? a : operation(r, ITEM_MUL, result, a);
-        if (k > 1)
-            a = operation(r, ITEM_MUL, a, a);
-    }
-    return result;
-}
-
-static int32_t signed_power(run *r, int32_t a, int32_t exponent)
-{
-    const int32_t p = power(r, a, exponent < 0 ? -exponent : exponent);
-    return exponent < 0 ? operation(r, ITEM_DIV, constant(r, CONSTANT_ONE), p) : p;
-}
-
-static int32_t half_power(run *r, int32_t a, int32_t twice)
-{
-    const int32_t b = operation(r, ITEM_ADD, a, constant(r, CONSTANT_ZERO)), whole = ((twice < 0 ? -twice : twice) - 1) / 2;
-    const int32_t root = operation(r, ITEM_SQRT, b, -1), p = whole > 0 ? operation(r, ITEM_MUL, power(r, b, whole), root) : root;
-    return twice < 0 ? operation(r, ITEM_DIV, constant(r, CONSTANT_ONE), p) : p;
-}
-
-static int32_t tile_value(run *r, int64_t j)
-{
-    const int code = ins_at(r, j)->code;
-    const int32_t a = operand_value(r, j, 0), b = operand_value(r, j, 1);
-    if (code < EVAL_T2)
-        return arithmetic(r, code - EVAL_T1, a, b);
-    const int32_t e = operand_value(r, j, 2);
-    if (code < EVAL_T3)
-        return arithmetic(r, (code - EVAL_T2) % 4, arithmetic(r, (code - EVAL_T2) / 4, a, b), e);
-    const int32_t f = operand_value(r, j, 3);
-    if (code < EVAL_T4) {
-        const int k = code - EVAL_T3;
-        return arithmetic(r, k % 4, arithmetic(r, k / 4 % 4, arithmetic(r, k / 16, a, b), e), f);
-    }
-    const int k = code - EVAL_T4;
-    const int32_t left = arithmetic(r, k / 9, a, b);
-    return arithmetic(r, k / 3 % 3, left, arithmetic(r, k % 3, e, f));
+    const math_writer w = writer(r);
+    int32_t at[4] = {-1, -1, -1, -1};
+    for (int q = 0; q < math_tile_operands(code); q++)
+        at[q] = operand_value(r, j, q);
+    return math_tile(&w, code, at);
 }
 
 static bool is_scaled(int code)
@@ -319,15 +296,9 @@ static bool is_scaled(int code)
 static int32_t summand(run *r, int64_t j)
 {
     const int code = ins_at(r, j)->code;
-    const int32_t a = operand_value(r, j, 0);
     if (code == EVAL_SUM_ACC || code == EVAL_SCALED_ACC)
-        return a;
-    const int32_t b = operand_value(r, j, 1);
-    if (is_scaled(code))
-        return arithmetic(r, code - EVAL_SCALED_T1, a, b);
-    if (code < EVAL_SUM_T2)
-        return arithmetic(r, code - EVAL_SUM_T1, a, b);
-    return arithmetic(r, (code - EVAL_SUM_T2) % 4, arithmetic(r, (code - EVAL_SUM_T2) / 4, a, b), operand_value(r, j, 2));
+        return operand_value(r, j, 0);
+    return tile_value(r, j, code - (is_scaled(code) ? EVAL_SCALED_T1 : EVAL_SUM_T1) + EVAL_T1);
 }
 
 static void add_sum(run *r, int64_t j)
@@ -378,18 +349,19 @@ static int32_t map_value(run *r, int64_t j)
 {
     const eval_ins *i = ins_at(r, j);
     if (i->code >= EVAL_T1)
-        return tile_value(r, j);
+        return tile_value(r, j, i->code);
     if (i->code == PERI_OP_FMA)
         return fused(r, j);
+    const math_writer w = writer(r);
     const int32_t a = operand_value(r, j, 0);
     switch (i->code) {
-    case EVAL_POWI: return signed_power(r, a, i->imm);
-    case EVAL_POWH: return half_power(r, a, i->imm);
+    case EVAL_POWI: return math_power(&w, a, i->imm);
+    case EVAL_POWH: return math_half_power(&w, a, i->imm);
     case PERI_OP_NEG: return operation(r, ITEM_NEG, a, -1);
     case PERI_OP_ABS: return operation(r, ITEM_ABS, a, -1);
     case PERI_OP_SQRT: return operation(r, ITEM_SQRT, a, -1);
     case PERI_OP_SQUARE: return operation(r, ITEM_MUL, a, a);
-    case PERI_OP_RECIP: return operation(r, ITEM_DIV, constant(r, CONSTANT_ONE), a);
+    case PERI_OP_RECIP: return math_inverse(&w, a);
     case PERI_OP_DIV: return operation(r, ITEM_DIV, a, operand_value(r, j, 1));
     default: return a; /* COPY */
     }

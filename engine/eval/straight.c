@@ -4,6 +4,7 @@
  * same operations in the same order as there, but that 0 + sum is added once, at a sum's end, where that makes no difference: a sum that began with 0
  * is never -0.
  */
+#include "eval/machine_math.h"
 #include "eval/straight.h"
 #include "eval/machine_run.h"
 #include <math.h>
@@ -326,35 +327,21 @@ static void set_target(straight *s, int64_t j, int q, bool moves, int32_t part, 
 
 /* ---- arithmetic -------------------------------------------------------------------------------------------------------------- */
 
-static int32_t arithmetic(straight *s, int o, int32_t lanes, int32_t a, int32_t b)
+static int32_t written(void *to, int op, int32_t lanes, int32_t a, int32_t b)
 {
-    if (o == EVAL_RSUB)
-        return operation(s, STRAIGHT_SUB, lanes, b, a);
-    return operation(s, o == EVAL_ADD ? STRAIGHT_ADD : o == EVAL_SUB ? STRAIGHT_SUB : STRAIGHT_MUL, lanes, a, b);
+    static const int32_t code[] = {
+        [MATH_ADD] = STRAIGHT_ADD, [MATH_SUB] = STRAIGHT_SUB, [MATH_MUL] = STRAIGHT_MUL, [MATH_DIV] = STRAIGHT_DIV, [MATH_SQRT] = STRAIGHT_SQRT};
+    return operation(to, code[op], lanes, a, b);
 }
 
-static int32_t power(straight *s, int32_t lanes, int32_t a, int32_t exponent)
+static int32_t written_number(void *to, double v, int32_t lanes)
 {
-    int32_t result = -1;
-    for (uint32_t k = (uint32_t)exponent; k != 0; k >>= 1) {
-        if (k & 1)
-            result = result < 0 ? a : operation(s, STRAIGHT_MUL, lanes, result, a);
-        if (k > 1)
-            a = operation(s, STRAIGHT_MUL, lanes, a, a);
-    }
-    return result;
+    return number(to, v, lanes);
 }
 
-static int32_t inverted(straight *s, bool is, int32_t lanes, int32_t a)
+static math_writer writer(straight *s, int32_t lanes)
 {
-    return is ? operation(s, STRAIGHT_DIV, lanes, number(s, 1, lanes), a) : a;
-}
-
-static int32_t half_power(straight *s, int32_t lanes, int32_t a, int32_t twice)
-{
-    const int32_t b = operation(s, STRAIGHT_ADD, lanes, a, number(s, 0, lanes)), whole = ((twice < 0 ? -twice : twice) - 1) / 2;
-    const int32_t root = operation(s, STRAIGHT_SQRT, lanes, b, -1);
-    return inverted(s, twice < 0, lanes, whole > 0 ? operation(s, STRAIGHT_MUL, lanes, power(s, lanes, b, whole), root) : root);
+    return (math_writer){s, lanes, written, written_number};
 }
 
 static int arity(int code)
@@ -386,23 +373,13 @@ static void both(straight *s, int64_t j, int32_t part)
     set_target(s, j, 3, (i->flags & 1u << 5) != 0, part, cosine);
 }
 
-/* Of a tile: SUM_ACC's operand, SUM_T1 as T1, SUM_T2 as T2 */
 static int32_t tile(straight *s, int64_t j, int code, int32_t part)
 {
-    const int32_t lanes = lanes_of(s, part), a = operand(s, j, 0, part), b = operand(s, j, 1, part);
-    if (code < EVAL_T2)
-        return arithmetic(s, code - EVAL_T1, lanes, a, b);
-    const int32_t e = operand(s, j, 2, part);
-    if (code < EVAL_T3)
-        return arithmetic(s, (code - EVAL_T2) % 4, lanes, arithmetic(s, (code - EVAL_T2) / 4, lanes, a, b), e);
-    const int32_t f = operand(s, j, 3, part);
-    if (code < EVAL_T4) {
-        const int k = code - EVAL_T3;
-        return arithmetic(s, k % 4, lanes, arithmetic(s, k / 4 % 4, lanes, arithmetic(s, k / 16, lanes, a, b), e), f);
-    }
-    const int k = code - EVAL_T4;
-    const int32_t left = arithmetic(s, k / 9, lanes, a, b);
-    return arithmetic(s, k / 3 % 3, lanes, left, arithmetic(s, k % 3, lanes, e, f));
+    const math_writer w = writer(s, lanes_of(s, part));
+    int32_t at[4] = {-1, -1, -1, -1};
+    for (int q = 0; q < math_tile_operands(code); q++)
+        at[q] = operand(s, j, q, part);
+    return math_tile(&w, code, at);
 }
 
 static int32_t fused(straight *s, int64_t j, int32_t part)
@@ -423,10 +400,11 @@ static int32_t map_value(straight *s, int64_t j, int32_t part)
         return fused(s, j, part);
     if (s->c->program->simd->vector[i->code] != NULL)
         return called(s, j, part);
+    const math_writer w = writer(s, lanes);
     const int32_t a = operand(s, j, 0, part);
     switch (i->code) {
-    case EVAL_POWI: return inverted(s, i->imm < 0, lanes, power(s, lanes, a, i->imm < 0 ? -i->imm : i->imm));
-    case EVAL_POWH: return half_power(s, lanes, a, i->imm);
+    case EVAL_POWI: return math_power(&w, a, i->imm);
+    case EVAL_POWH: return math_half_power(&w, a, i->imm);
     case PERI_OP_NEG: return operation(s, STRAIGHT_NEG, lanes, a, number(s, -0.0, s->width));
     case PERI_OP_ABS: {
         const uint64_t size = UINT64_MAX >> 1;
@@ -436,7 +414,7 @@ static int32_t map_value(straight *s, int64_t j, int32_t part)
     }
     case PERI_OP_SQRT: return operation(s, STRAIGHT_SQRT, lanes, a, -1);
     case PERI_OP_SQUARE: return operation(s, STRAIGHT_MUL, lanes, a, a);
-    case PERI_OP_RECIP: return inverted(s, true, lanes, a);
+    case PERI_OP_RECIP: return math_inverse(&w, a);
     case PERI_OP_DIV: return operation(s, STRAIGHT_DIV, lanes, a, operand(s, j, 1, part));
     default: return a; /* COPY */
     }
