@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * machine_math.h - inside engine/eval only: what the interpreter's compound operations are made of, tiles and powers, for whatever writes machine code. The order
- * of the operations is the interpreter's, so that the bits are.
+ * machine_math.h - inside engine/eval only: what the interpreter's compound operations are made of, tiles and powers, for whatever writes machine code. The
+ * order of the operations is the interpreter's, so that the bits are.
  */
 #ifndef PERI_EVAL_MACHINE_MATH_H
 #define PERI_EVAL_MACHINE_MATH_H

@@ -119,28 +119,6 @@ static double *inputs_of(const fixture *f)
     return x;
 }
 
-static double *interpreted(const fixture *f, expr_id e, const double *x)
-{
-    const double *const inputs[EXPR_IN_COUNT] = {[EXPR_IN_X] = x};
-    double *out = calloc((size_t)f->size, sizeof *out);
-    check(expr_interpret(f->g, 1, &e, inputs, &out));
-    return out;
-}
-
-static double *run(const fixture *f, expr_id e, const double *x)
-{
-    const double *const inputs[EXPR_IN_COUNT] = {[EXPR_IN_X] = x};
-    const eval_output output = {e, 0, 0};
-    double *out = calloc((size_t)f->size, sizeof *out);
-    eval_program *p;
-    check(eval_compile(f->g, 1, &output, &p));
-    for (int64_t k = 0; k < f->size; k++)
-        out[k] = NAN; /* nothing of it may stay */
-    check(eval_run(p, inputs, &out));
-    eval_free(p);
-    return out;
-}
-
 static bool is_near(const fixture *f, const double *got, const double *want)
 {
     for (int64_t k = 0; k < f->size; k++)
@@ -158,12 +136,12 @@ static bool agrees(uint64_t seed, int64_t n, int64_t *rewritten)
     fixture_init(&f, 1, seed, n);
     check(diff_align(f.g, 1, &f.root, &e));
     *rewritten += e != f.root;
-    double *x = inputs_of(&f), *want = interpreted(&f, f.root, x), *other = interpreted(&f, e, x), *first = NULL;
+    double *x = inputs_of(&f), *want = interpreted_at(f.g, f.root, f.size, x), *other = interpreted_at(f.g, e, f.size, x), *first = NULL;
     bool good = is_near(&f, other, want);
     for (size_t k = 0; k < sizeof names / sizeof names[0]; k++) {
         if (!eval_force_simd(f.ctx, names[k]))
             continue;
-        double *got = run(&f, e, x);
+        double *got = run_at(f.g, e, f.size, x);
         good = good && is_near(&f, got, want);
         free(first);
         first = got;
@@ -182,7 +160,7 @@ static double *with_threads(int32_t threads, uint64_t seed, int64_t n, int64_t *
     expr_id e;
     fixture_init(&f, threads, seed, n);
     check(diff_align(f.g, 1, &f.root, &e));
-    double *x = inputs_of(&f), *got = run(&f, e, x);
+    double *x = inputs_of(&f), *got = run_at(f.g, e, f.size, x);
     *size = f.size;
     free(x);
     fixture_release(&f);

@@ -81,28 +81,6 @@ static double *inputs_of(const fixture *f)
     return x;
 }
 
-static double *interpreted(const fixture *f, expr_id e, const double *x)
-{
-    const double *const inputs[EXPR_IN_COUNT] = {[EXPR_IN_X] = x};
-    double *out = calloc((size_t)f->size, sizeof *out);
-    check(expr_interpret(f->g, 1, &e, inputs, &out));
-    return out;
-}
-
-static double *run(const fixture *f, expr_id e, const double *x)
-{
-    const double *const inputs[EXPR_IN_COUNT] = {[EXPR_IN_X] = x};
-    const eval_output output = {e, 0, 0};
-    double *out = calloc((size_t)f->size, sizeof *out);
-    eval_program *p;
-    check(eval_compile(f->g, 1, &output, &p));
-    for (int64_t k = 0; k < f->size; k++)
-        out[k] = NAN;
-    check(eval_run(p, inputs, &out));
-    eval_free(p);
-    return out;
-}
-
 static bool is_near(const fixture *f, const double *got, const double *want)
 {
     for (int64_t k = 0; k < f->size; k++)
@@ -153,12 +131,12 @@ static void test_values(int64_t points)
     expr_id e;
     fixture_init(&f, 1, points);
     check(diff_align(f.g, 1, &f.root, &e));
-    double *x = inputs_of(&f), *want = interpreted(&f, f.root, x), *other = interpreted(&f, e, x);
+    double *x = inputs_of(&f), *want = interpreted_at(f.g, f.root, f.size, x), *other = interpreted_at(f.g, e, f.size, x);
     ok(e != f.root && is_near(&f, other, want), "%d points: the same sums", (int)points);
     for (size_t k = 0; k < sizeof names / sizeof names[0]; k++) {
         if (!eval_force_simd(f.ctx, names[k]))
             continue;
-        double *got = run(&f, e, x);
+        double *got = run_at(f.g, e, f.size, x);
         ok(is_near(&f, got, want), "%d points, %s", (int)points, names[k]);
         free(got);
     }
@@ -178,7 +156,7 @@ static void test_threads(int64_t points)
         fixture_init(&f, k == 0 ? 1 : 3, points);
         check(diff_align(f.g, 1, &f.root, &e));
         double *x = inputs_of(&f);
-        got[k] = run(&f, e, x);
+        got[k] = run_at(f.g, e, f.size, x);
         size = f.size;
         free(x);
         fixture_release(&f);

@@ -12,4 +12,8 @@ expr_id two(expr_graph *g, peri_op op, expr_id a, expr_id b);
 expr_id number(expr_graph *g, double v);
 expr_id affine(expr_graph *g, expr_id a, int64_t n, int64_t first, int64_t stride); /* n x 1 */
 
+/* Of x alone: the `size` numbers of e, by the plain interpreter, and by a program, which must write all of them. To be freed. */
+double *interpreted_at(expr_graph *g, expr_id e, int64_t size, const double *x);
+double *run_at(expr_graph *g, expr_id e, int64_t size, const double *x);
+
 #endif
