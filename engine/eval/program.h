@@ -40,7 +40,7 @@ void eval_free(eval_program *program);
 /*
  * eval_run - evaluate
  *   in   inputs   [EXPR_IN_COUNT] pointers to the classes' arrays, NULL where the program does not read one
- *   out  outputs  by slot
+ *   out  outputs  by slot; they overlap neither each other nor what is read
  *   err  PERI_E_CALLBACK from CALL nodes; PERI_E_DOMAIN where a CALL says so. NaN and infinities are values, not errors.
  *   cost allocates nothing
  */

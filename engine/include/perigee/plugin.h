@@ -587,6 +587,7 @@ PERI_INLINE bool peri_start_duals(peri_run *run, double *y, double *z)
  *             (w [m] carries its sign: the Lagrangian f - y'c has w = -y)
  *   eval_jv   jv [m] = J v;   eval_vj  vj [n] = J' w
  *   eval_hv   hv [n] = (sigma * hess f + sum_i w_i hess c_i) v;  w may be NULL where m = 0
+ * No array that is written may overlap one that is read.
  * Patterns are borrowed for the run; PERI_E_UNSUPPORTED where the problem does not offer them (see the traits).
  */
 PERI_CHECKED PERI_INLINE peri_status peri_eval_f(peri_run *run, const double *x, double *f)
