@@ -533,6 +533,14 @@ static void run_chain(const eval_program *p, const struct eval_chain *c)
     }
 }
 
+static peri_status run_straight(const eval_program *p, const double *const inputs[EXPR_IN_COUNT], double *const *outputs)
+{
+    TRY(check_inputs(p, inputs));
+    const double watch = p->straight[0].fn(inputs, outputs);
+    atomic_store_explicit(&p->finite->alarm, isnan(watch), memory_order_relaxed);
+    return PERI_OK;
+}
+
 static peri_status run_steps(eval_program *p, int32_t threads, const double *const inputs[EXPR_IN_COUNT], double *const *outputs)
 {
     int64_t stretch = 0, chain = 0;
@@ -555,26 +563,19 @@ static peri_status run_steps(eval_program *p, int32_t threads, const double *con
     return PERI_OK;
 }
 
-static peri_status run_straight(const eval_program *p, const double *const inputs[EXPR_IN_COUNT], double *const *outputs)
+static peri_status run_program(eval_program *p, int32_t threads, const double *const inputs[EXPR_IN_COUNT], double *const *outputs)
 {
-    TRY(check_inputs(p, inputs));
-    const double watch = p->straight[0].fn(inputs, outputs);
-    atomic_store_explicit(&p->finite->alarm, isnan(watch), memory_order_relaxed);
-    return PERI_OK;
+    return p->is_straight ? run_straight(p, inputs, outputs) : run_steps(p, threads, inputs, outputs);
 }
 
 peri_status eval_run(eval_program *p, const double *const inputs[EXPR_IN_COUNT], double *const *outputs)
 {
-    if (p->is_straight)
-        return run_straight(p, inputs, outputs);
-    return run_steps(p, p->threads > 1 ? context_threads_now(p->g->ctx, p->threads) : 1, inputs, outputs);
+    return run_program(p, p->threads > 1 ? context_threads_now(p->g->ctx, p->threads) : 1, inputs, outputs);
 }
 
 peri_status eval_run_alone(eval_program *p, const double *const inputs[EXPR_IN_COUNT], double *const *outputs)
 {
-    if (p->is_straight)
-        return run_straight(p, inputs, outputs);
-    return run_steps(p, 1, inputs, outputs);
+    return run_program(p, 1, inputs, outputs);
 }
 
 bool eval_is_self_contained(const eval_program *p)
