@@ -9,49 +9,18 @@
 #include "eval/program.h"
 #include "tap/tap.h"
 #include "unit/eval_graph.h"
+#include "unit/eval_random.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 static const char *const levels[] = {"portable", "sse2", "avx2", "avx512"};
-enum { N_LEVELS = 4, MOST_OUTPUTS = 4, MARGIN = 64 };
+enum { N_LEVELS = 4, OUTPUTS = 4, MARGIN = 64 };
 
-typedef struct {
-    peri_context *ctx;
-    expr_graph *g;
-    uint64_t seed;
-    int64_t n, size;   /* instances; of x */
-    expr_id x;
-    int n_outputs;
-    eval_output output[MOST_OUTPUTS];
-    int64_t length[MOST_OUTPUTS];
-} fixture;
-
-static int64_t below(fixture *f, int64_t n)
+static void open_fixture(fixture *f, const char *simd, bool machine, uint64_t seed, int64_t n, int32_t threads)
 {
-    return (int64_t)uniform(&f->seed, 0, (double)n);
-}
-
-static void fixture_init(fixture *f, const char *simd, bool machine, uint64_t seed, int64_t n, int32_t threads)
-{
-    const peri_config config = {.threads = threads};
-    *f = (fixture){.ctx = peri_context_new(&config), .seed = seed, .n = n, .size = 2 * n + MARGIN};
-    eval_force_simd(f->ctx, simd);
+    fixture_init(f, simd, seed, n, 2 * n + MARGIN, threads);
     eval_allow_machine_code(f->ctx, machine);
-    f->g = expr_graph_new(f->ctx);
-    check(expr_new_var(f->g, "x", f->size, 1, &f->x));
-}
-
-static void fixture_release(fixture *f)
-{
-    expr_graph_free(f->g);
-    peri_context_free(f->ctx);
-}
-
-static void add_output(fixture *f, expr_id e)
-{
-    f->output[f->n_outputs] = (eval_output){e, f->n_outputs, 0};
-    f->length[f->n_outputs++] = expr_size(f->g, e);
 }
 
 /* ---- ways to write an output ------------------------------------------------------------------------------------------- */
@@ -490,7 +459,7 @@ static void test_ways(const char *simd, bool machine, int32_t threads)
     for (int way = 0; way < N_WAYS; way++) {
         fixture f;
         tally sum = {0, 0, 0, true, true};
-        fixture_init(&f, simd, machine, (uint64_t)way + 40, threads > 1 ? 60011 : 2003, threads);
+        open_fixture(&f, simd, machine, (uint64_t)way + 40, threads > 1 ? 60011 : 2003, threads);
         add_output(&f, ways[way].make(&f));
         try_all(&f, false, threads > 1 ? 6 : 24, &sum);
         const bool both = sum.not_finite > 0 && (sum.finite > 0 || ways[way].make == filled_with_infinite);
@@ -508,8 +477,8 @@ static void test_random(const char *simd, int32_t threads, int rounds)
     for (int round = 0; round < rounds && sum.good; round++) {
         fixture f;
         uint64_t seed = (uint64_t)round + 77;
-        fixture_init(&f, simd, round % 4 != 0, (uint64_t)round + 900, (int64_t)uniform(&seed, 300, threads > 1 ? 30000 : 1500), threads);
-        for (int k = 0; k < MOST_OUTPUTS; k++)
+        open_fixture(&f, simd, round % 4 != 0, (uint64_t)round + 900, (int64_t)uniform(&seed, 300, threads > 1 ? 30000 : 1500), threads);
+        for (int k = 0; k < OUTPUTS; k++)
             add_output(&f, ways[below(&f, N_WAYS)].make(&f));
         try_all(&f, round % 2 == 0, 2, &sum);
         if (!sum.good)
@@ -529,7 +498,7 @@ static void test_few_constants(bool machine)
         fixture f;
         trial t;
         double data[FEW];
-        fixture_init(&f, NULL, machine, 5, N, 1);
+        open_fixture(&f, NULL, machine, 5, N, 1);
         expr_id args[3] = {value(&f, 0)};
         int32_t *lists[3] = {steps(N, 0, APART), steps(FEW, 33, 7 * APART), steps(FEW, 33, 7 * APART)};
         for (int i = 0; i < FEW; i++)
@@ -553,7 +522,7 @@ static void test_nothing(void)
     double *const outs[1] = {out};
     const double *const inputs[EXPR_IN_COUNT] = {[EXPR_IN_X] = x};
     eval_program *p;
-    fixture_init(&f, NULL, true, 1, 1000, 1);
+    open_fixture(&f, NULL, true, 1, 1000, 1);
     add_output(&f, plain(&f));
     for (int k = 0; k < 4100; k++)
         x[k] = NAN;
@@ -570,7 +539,7 @@ static void test_memory(void)
     size_t before, after;
     int64_t blocks, blocks_after, failures = 0;
     bool clean = true;
-    fixture_init(&f, NULL, true, 11, 2000, 1);
+    open_fixture(&f, NULL, true, 11, 2000, 1);
     add_output(&f, in_fours(&f));
     const eval_range all = {0, 0, f.length[0]};
     peri_memory(f.ctx, &before, NULL, &blocks);

@@ -10,6 +10,7 @@
 #include "eval/program.h"
 #include "tap/tap.h"
 #include "unit/eval_graph.h"
+#include "unit/eval_random.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,23 +18,7 @@
 #include <unistd.h>
 
 static const char *const levels[] = {"avx2", "avx512"};
-enum { N_LEVELS = 2, MOST_OUTPUTS = 6, POOL = 40, MARGIN = 24 };
-
-typedef struct {
-    peri_context *ctx;
-    expr_graph *g;
-    uint64_t seed;
-    int64_t n, size;                 /* instances; of x */
-    expr_id x;
-    int n_outputs;
-    eval_output output[MOST_OUTPUTS];
-    int64_t length[MOST_OUTPUTS];
-} fixture;
-
-static int64_t below(fixture *f, int64_t n)
-{
-    return (int64_t)uniform(&f->seed, 0, (double)n);
-}
+enum { N_LEVELS = 2, POOL = 40, MARGIN = 24 };
 
 /* ---- arrays between pages that may not be touched ------------------------------------------------------------------------------ */
 
@@ -62,19 +47,9 @@ static void unfence(fenced *f)
 
 /* ---- random graphs ---------------------------------------------------------------------------------------------------------------- */
 
-static void fixture_init(fixture *f, const char *simd, uint64_t seed, int64_t n, int32_t threads)
+static void open_fixture(fixture *f, const char *simd, uint64_t seed, int64_t n, int32_t threads)
 {
-    const peri_config config = {.threads = threads};
-    *f = (fixture){.ctx = peri_context_new(&config), .seed = seed, .n = n, .size = 4 * n + MARGIN};
-    eval_force_simd(f->ctx, simd);
-    f->g = expr_graph_new(f->ctx);
-    check(expr_new_var(f->g, "x", f->size, 1, &f->x));
-}
-
-static void fixture_release(fixture *f)
-{
-    expr_graph_free(f->g);
-    peri_context_free(f->ctx);
+    fixture_init(f, simd, seed, n, 4 * n + MARGIN, threads);
 }
 
 enum { ANYWHERE, NEAR, ONCE, IN_ROWS, OF_ROWS, KINDS };
@@ -159,12 +134,6 @@ static expr_id scattered(fixture *f, const expr_id *pool, int size, int64_t *len
     for (int64_t k = 0; k < count; k++)
         free(lists[k]);
     return e;
-}
-
-static void add_output(fixture *f, expr_id e)
-{
-    f->output[f->n_outputs] = (eval_output){e, f->n_outputs, 0};
-    f->length[f->n_outputs++] = expr_size(f->g, e);
 }
 
 static void make_graph(fixture *f)
@@ -259,7 +228,7 @@ static void test_random(const char *simd, int rounds)
         bool good = true;
         for (int round = 0; round < rounds && good; round++) {
             fixture f;
-            fixture_init(&f, simd, (uint64_t)(1000 * k + round) + 5, sizes[k], 1);
+            open_fixture(&f, simd, (uint64_t)(1000 * k + round) + 5, sizes[k], 1);
             make_graph(&f);
             good = agree(&f, &instructions, &in_code);
             if (!good)
@@ -320,7 +289,7 @@ static void test_rows(const char *simd)
             const int64_t m = points[k];
             fixture f;
             int64_t instructions = 0, in_code = 0;
-            fixture_init(&f, simd, 3, 2 * m * m, m > 100 ? 3 : 1);
+            open_fixture(&f, simd, 3, 2 * m * m, m > 100 ? 3 : 1);
             make_rows(&f, m, pairs != 0);
             const bool good = agree(&f, &instructions, &in_code);
             ok(good && 10 * in_code > 9 * instructions, "%s: %s %d, %d of %d instructions as machine code", simd, pairs ? "pairs of" : "rows of", (int)m,
@@ -383,7 +352,7 @@ static void test_networks(const char *simd)
     for (int k = 0; k < 4; k++) {
         fixture f;
         int64_t instructions = 0, in_code = 0;
-        fixture_init(&f, simd, 17, many[k], 1);
+        open_fixture(&f, simd, 17, many[k], 1);
         make_network(&f, 7 + many[k] / 2);
         good = good && agree(&f, &instructions, &in_code);
         together = together && in_code == instructions && count_calls(&f) == 1;
@@ -426,7 +395,7 @@ static void test_stencils(const char *simd)
     for (size_t k = 0; k < sizeof grid / sizeof grid[0]; k++) {
         fixture f;
         int64_t instructions = 0, in_code = 0;
-        fixture_init(&f, simd, 3, grid[k][0] * grid[k][1], (int32_t)grid[k][2]);
+        open_fixture(&f, simd, 3, grid[k][0] * grid[k][1], (int32_t)grid[k][2]);
         make_stencil(&f, grid[k][0], grid[k][1]);
         const bool good = agree(&f, &instructions, &in_code);
         ok(good && 10 * in_code > 9 * instructions, "%s: a grid of %d rows of %d", simd, (int)grid[k][0], (int)grid[k][1]);
@@ -441,8 +410,8 @@ static void test_threads(const char *simd)
     for (int round = 0; round < 6; round++) {
         fixture one_thread, more;
         result a, b;
-        fixture_init(&one_thread, simd, (uint64_t)round + 300, 20000, 1);
-        fixture_init(&more, simd, (uint64_t)round + 300, 20000, 3);
+        open_fixture(&one_thread, simd, (uint64_t)round + 300, 20000, 1);
+        open_fixture(&more, simd, (uint64_t)round + 300, 20000, 3);
         make_graph(&one_thread);
         make_graph(&more);
         evaluate(&one_thread, false, true, &a);
@@ -463,7 +432,7 @@ static void test_memory(const char *simd)
     size_t before, after;
     int64_t blocks, blocks_after, failures = 0;
     bool clean = true;
-    fixture_init(&f, simd, 11, 100, 1);
+    open_fixture(&f, simd, 11, 100, 1);
     make_graph(&f);
     peri_memory(f.ctx, &before, NULL, &blocks);
     for (int64_t k = 1;; k++, failures++) {
@@ -489,7 +458,7 @@ static void test_switch(const char *simd)
     eval_program *p;
     eval_stats stats;
     char *text;
-    fixture_init(&f, simd, 12, 100, 1);
+    open_fixture(&f, simd, 12, 100, 1);
     peri_context *const other = f.ctx;
     expr_graph_free(f.g);
     peri_context_free(other);
